@@ -1,0 +1,1 @@
+"""The computer beside the chip: client, mapping, coding, learning rules, training, plots."""

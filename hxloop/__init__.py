@@ -1,0 +1,70 @@
+"""hxloop: train spiking networks in the loop on an emulated mixed-signal neuromorphic chip.
+
+Everything a user needs is importable from here; the verbs that need more than the vocabulary (sockets, training,
+plots) are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from hxloop.version import __version__
+
+if TYPE_CHECKING:
+    from hxloop.chip import Chip, ChipIdentity
+    from hxloop.errors import HxloopError
+    from hxloop.program import ChipConfig, NeuronParameters, Routes, RunResult, Synapses
+    from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
+    from hxloop.spikes import SpikeBatch
+
+_HOME = {
+    "Chip": "hxloop.chip",
+    "ChipIdentity": "hxloop.chip",
+    "HxloopError": "hxloop.errors",
+    "ChipConfig": "hxloop.program",
+    "NeuronParameters": "hxloop.program",
+    "Routes": "hxloop.program",
+    "RunResult": "hxloop.program",
+    "Synapses": "hxloop.program",
+    "HICANN_X": "hxloop.spec",
+    "TEXTBOOK": "hxloop.spec",
+    "ChipSpec": "hxloop.spec",
+    "SpikeBatch": "hxloop.spikes",
+    "connect": "host.launch",
+    "launch": "host.launch",
+    "train": "host.experiment",
+    "evaluate": "host.experiment",
+    "load_run": "host.experiment",
+}
+
+__all__ = [
+    "HICANN_X",
+    "TEXTBOOK",
+    "Chip",
+    "ChipConfig",
+    "ChipIdentity",
+    "ChipSpec",
+    "HxloopError",
+    "NeuronParameters",
+    "Routes",
+    "RunResult",
+    "SpikeBatch",
+    "Synapses",
+    "__version__",
+    "connect",
+    "evaluate",
+    "launch",
+    "load_run",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hxloop' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,98 @@
+"""The chip as training and calibration see it: an emulator behind a socket, one in-process, or silicon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from hxloop.program import ChipConfig, Recording, RunResult
+    from hxloop.spec import ChipSpec
+    from hxloop.spikes import SpikeBatch
+
+
+class ChipIdentity(BaseModel):
+    """Which chip this is; a run or a calibration is bound to it.
+
+    Attributes
+    ----------
+    chip : str
+        Named chip (silicon spread and boot settings): ``ideal``, ``typical``, ``rough``.
+    serial : int
+        Serial number; the fixed-pattern mismatch is a function of it.
+    spec : str
+        Name of the datasheet.
+    model : str
+        Version of the chip's physics; results of different versions are not comparable bit by bit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    chip: str
+    serial: int
+    spec: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.chip}/{self.serial}"
+
+
+@runtime_checkable
+class Chip(Protocol):
+    """What calibration and training are written against."""
+
+    @property
+    def spec(self) -> ChipSpec:
+        """Datasheet."""
+
+    @property
+    def identity(self) -> ChipIdentity:
+        """Name and serial."""
+
+    def configure(self, config: ChipConfig) -> str:
+        """Write a configuration; later runs use it.
+
+        Returns
+        -------
+        str
+            `ChipConfig.sha256` of what is now configured.
+
+        Raises
+        ------
+        InvalidInputError
+            The chip refuses the configuration; the one before stays in force.
+        """
+
+    def run(
+        self,
+        inputs: SpikeBatch,
+        *,
+        duration_ticks: int,
+        trial_seed: int = 0,
+        first_sample: int = 0,
+        record: Recording = "spikes",
+    ) -> RunResult:
+        """Run the samples one after the other, each from rest.
+
+        Parameters
+        ----------
+        inputs : SpikeBatch
+            External events; sources are input channels.
+        duration_ticks : int
+            Length of every sample in 8 ns ticks.
+        trial_seed : int
+            Names the trial: the temporal noise of sample ``k`` is a function of the chip, this number and
+            ``first_sample + k`` only, so a batch may be split anywhere. Silicon ignores both.
+        first_sample : int
+            Number of the first sample within the trial.
+        record : {"spikes", "first_spikes"}
+            What to send back.
+
+        Raises
+        ------
+        InvalidInputError
+            Input events or duration outside the datasheet.
+        SessionError
+            No configuration was written before.
+        """

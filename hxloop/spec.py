@@ -1,0 +1,123 @@
+"""Datasheets: what a kind of chip has and allows, every number with its source.
+
+`HICANN_X` describes the BrainScaleS-2 chip HICANN-X v3. `TEXTBOOK` is the same machine without its limits (continuous
+weights, more rows and circuits, no shortest refractory time); the named chip ``ideal`` has it, so that networks
+no silicon could hold can be compared with other simulators.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hxloop.units import TICK_US
+
+Range = tuple[float, float]
+
+
+def _entry(unit: str, source: str, text: str) -> Any:
+    return Field(description=text, json_schema_extra={"unit": unit, "source": source})
+
+
+class ChipSpec(BaseModel):
+    """Datasheet of a chip: counts, ranges and delays.
+
+    A range is ``(lowest, highest)``, both allowed. `sources` gives unit and source of every field.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = _entry("", "-", "kind of chip")
+    n_hemispheres: int = _entry("1", "halco vx/synapse.h", "synapse arrays, one above and one below the neurons")
+    n_columns: int = _entry("1", "halco vx/neuron.h", "neuron circuits of a hemisphere, one per synapse column")
+    n_rows: int = _entry("1", "halco vx/synapse.h", "synapse rows of a hemisphere; a row has one sign")
+    n_labels: int = _entry("1", "halco vx/synapse.h (SynapseLabel, 6 bit)", "event labels a synapse can listen to")
+    weight_code_max: int = _entry("1", "halco vx/synapse.h (6 bit)", "largest weight code of a synapse")
+    continuous_weights: bool = _entry("", "BSS-2: no", "weight codes may be any real number in the range")
+    n_input_channels: int = _entry("1", "halco vx/event.h (4 lanes x 14-bit label, derived)", "external event sources")
+    tick_us: float = _entry("us", "fisch vx/constants.h (125 MHz)", "clock tick; all events lie on this grid")
+    routing_delay_ticks: int = _entry(
+        "tick",
+        "assumed (1.024 us: two macro-steps of the solver)",
+        "from a spike to the rows it drives",
+    )
+    max_run_ticks: int = _entry("tick", "hxtorch (32-bit timer at 125 MHz)", "longest run of one sample")
+    v_leak_mv: Range = _entry("mV", "calix neuron.py (50..160 CADC LSB x 4.5 mV)", "leak potential")
+    v_reset_mv: Range = _entry("mV", "calix neuron.py (50..160 CADC LSB x 4.5 mV)", "reset potential")
+    v_threshold_mv: Range = _entry("mV", "calix neuron.py (50..220 CADC LSB x 4.5 mV)", "spike threshold")
+    tau_mem_us: Range = _entry("us", "calix neuron.py", "membrane time constant")
+    tau_syn_us: Range = _entry("us", "calix neuron.py", "synaptic time constants, excitatory and inhibitory")
+    t_refractory_us: Range = _entry("us", "calix neuron.py (40 ns..32 us)", "refractory period")
+    synapse_gain_mv_per_us: Range = _entry(
+        "mV/us",
+        "assumed (i_synin_gm 30..800 x DAC bias 30..1022 around the working points of docs/chip.md)",
+        "slope of the membrane that one event at weight code 1 causes",
+    )
+    power_w: float = _entry("W", "Goeltz et al. 2021 (8.4 uJ per 48 us MNIST image)", "chip power, for estimates only")
+
+    @property
+    def n_circuits(self) -> int:
+        """Neuron circuits of the chip; circuit ``c`` sits in hemisphere ``c // n_columns``."""
+        return self.n_hemispheres * self.n_columns
+
+    @property
+    def n_signed_inputs(self) -> int:
+        """Signed inputs of one circuit: each takes an excitatory and an inhibitory row."""
+        return self.n_rows // 2
+
+    def sources(self) -> dict[str, tuple[str, str, str]]:
+        """Meaning, unit and source of every field.
+
+        Returns
+        -------
+        dict
+            Field name to ``(description, unit, source)``.
+        """
+        found: dict[str, tuple[str, str, str]] = {}
+        for name, info in type(self).model_fields.items():
+            extra = info.json_schema_extra
+            assert isinstance(extra, dict)
+            found[name] = (info.description or "", str(extra["unit"]), str(extra["source"]))
+        return found
+
+
+HICANN_X: Final = ChipSpec(
+    name="HICANN-X v3",
+    n_hemispheres=2,
+    n_columns=256,
+    n_rows=256,
+    n_labels=64,
+    weight_code_max=63,
+    continuous_weights=False,
+    n_input_channels=4 * 2**14,
+    tick_us=TICK_US,
+    routing_delay_ticks=128,
+    max_run_ticks=2**32,
+    v_leak_mv=(225.0, 720.0),
+    v_reset_mv=(225.0, 720.0),
+    v_threshold_mv=(225.0, 990.0),
+    tau_mem_us=(0.5, 60.0),
+    tau_syn_us=(0.3, 30.0),
+    t_refractory_us=(0.04, 32.0),
+    synapse_gain_mv_per_us=(0.0, 5.0),
+    power_w=0.175,
+)
+"""BrainScaleS-2, HICANN-X v3."""
+
+TEXTBOOK: Final = HICANN_X.model_copy(
+    update={
+        "name": "textbook",
+        "n_columns": 4096,
+        "n_rows": 8192,
+        "continuous_weights": True,
+        "v_leak_mv": (-1e6, 1e6),
+        "v_reset_mv": (-1e6, 1e6),
+        "v_threshold_mv": (-1e6, 1e6),
+        "tau_mem_us": (0.05, 1e4),
+        "tau_syn_us": (0.05, 1e4),
+        "t_refractory_us": (0.0, 1e4),
+        "synapse_gain_mv_per_us": (0.0, 1e6),
+    }
+)
+"""The equations of the chip without its limits."""

@@ -1,0 +1,176 @@
+"""Spikes of many samples in three flat arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+DTYPES = {"offsets": np.dtype("<i8"), "tick": np.dtype("<i8"), "source": np.dtype("<i4")}
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeBatch:
+    """Spikes of a batch of samples, sorted by time within each sample.
+
+    Attributes
+    ----------
+    offsets : int64 [n_samples + 1]
+        Sample `k` owns the spikes ``offsets[k]:offsets[k + 1]``.
+    tick : int64 [n_spikes]
+        Time since the start of the sample, in 8 ns ticks.
+    source : int32 [n_spikes]
+        Input channel (for spikes sent to the chip) or neuron circuit (for spikes it sent).
+    """
+
+    offsets: NDArray[np.int64]
+    tick: NDArray[np.int64]
+    source: NDArray[np.int32]
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_spikes(self) -> int:
+        """Number of spikes in all samples."""
+        return len(self.tick)
+
+    @property
+    def sample(self) -> NDArray[np.int64]:
+        """int64 [n_spikes]: owner of each spike."""
+        return np.repeat(np.arange(self.n_samples), np.diff(self.offsets))
+
+    def part(self, first: int, last: int) -> SpikeBatch:
+        """Samples ``first <= k < last``, renumbered from 0 (views, not copies)."""
+        begin, end = int(self.offsets[first]), int(self.offsets[last])
+        return SpikeBatch(self.offsets[first : last + 1] - begin, self.tick[begin:end], self.source[begin:end])
+
+    @classmethod
+    def from_arrays(cls, sample: ArrayLike, tick: ArrayLike, source: ArrayLike, n_samples: int) -> SpikeBatch:
+        """Batch from unsorted spikes.
+
+        Parameters
+        ----------
+        sample, tick, source : int [n_spikes]
+            Owner, time in ticks and source of each spike, in any order.
+        n_samples : int
+            Number of samples, silent ones included.
+
+        Raises
+        ------
+        OutOfRangeError
+            A sample is not in ``0..n_samples - 1``.
+        """
+        owner = np.asarray(sample, np.int64)
+        times = np.asarray(tick, np.int64)
+        sources = np.asarray(source, np.int32)
+        if owner.size and (owner.min() < 0 or owner.max() >= n_samples):
+            raise OutOfRangeError(f"sample must be 0..{n_samples - 1}", field="sample")
+        order = np.lexsort((sources, times, owner))
+        counts = np.bincount(owner, minlength=n_samples)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        return cls(offsets, times[order], sources[order])
+
+    @classmethod
+    def empty(cls, n_samples: int) -> SpikeBatch:
+        """Silent samples."""
+        return cls(np.zeros(n_samples + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[SpikeBatch]) -> SpikeBatch:
+        """Samples of all batches, one batch after the other."""
+        starts = np.cumsum([0, *(b.n_spikes for b in batches)])
+        offsets = [b.offsets[:-1] + start for b, start in zip(batches, starts[:-1], strict=True)]
+        return cls(
+            np.concatenate([*offsets, starts[-1:]]).astype(np.int64),
+            np.concatenate([b.tick for b in batches] or [np.empty(0, np.int64)]),
+            np.concatenate([b.source for b in batches] or [np.empty(0, np.int32)]),
+        )
+
+    def check(self, field: str, *, duration_ticks: int, n_sources: int) -> None:
+        """Refuse what no chip can be sent.
+
+        Parameters
+        ----------
+        field : str
+            Name of the batch in error messages.
+        duration_ticks : int
+            Length of a sample; every tick must lie in ``0..duration_ticks - 1``.
+        n_sources : int
+            Number of sources.
+
+        Raises
+        ------
+        ArrayError
+            Wrong dtype or shape, offsets that do not partition the spikes, or unsorted ticks.
+        OutOfRangeError
+            A tick or source out of range.
+        """
+        for name, dtype in DTYPES.items():
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
+                got = f"{array.dtype} with {array.ndim} dimensions" if isinstance(array, np.ndarray) else type(array)
+                raise ArrayError(f"must be a one-dimensional {dtype} array, got {got}", field=f"{field}.{name}")
+        if len(self.source) != len(self.tick):
+            raise ArrayError(
+                f"has {len(self.source)} entries, but {field}.tick has {len(self.tick)}", field=f"{field}.source"
+            )
+        steps = np.diff(self.offsets)
+        if not len(self.offsets) or self.offsets[0] != 0 or self.offsets[-1] != len(self.tick) or (steps < 0).any():
+            raise ArrayError(
+                f"must rise from 0 to the number of spikes ({len(self.tick)}) without falling", field=f"{field}.offsets"
+            )
+        if self.n_spikes == 0:
+            return
+        self._check_values(field, duration_ticks, n_sources)
+
+    def _check_values(self, field: str, duration_ticks: int, n_sources: int) -> None:
+        bad_tick = (self.tick < 0) | (self.tick >= duration_ticks)
+        if bad_tick.any():
+            k = int(bad_tick.argmax())
+            raise OutOfRangeError(
+                f"tick {self.tick[k]} is outside the run (0..{duration_ticks - 1} ticks of 8 ns)",
+                field=f"{field}.tick[{k}]",
+            )
+        bad_source = (self.source < 0) | (self.source >= n_sources)
+        if bad_source.any():
+            k = int(bad_source.argmax())
+            raise OutOfRangeError(
+                f"source {self.source[k]} is outside 0..{n_sources - 1}", field=f"{field}.source[{k}]"
+            )
+        falls = np.diff(self.tick) < 0
+        first_of_sample = self.offsets[1:-1]
+        falls[first_of_sample[(first_of_sample > 0) & (first_of_sample < self.n_spikes)] - 1] = False
+        if falls.any():
+            k = int(falls.argmax()) + 1
+            raise ArrayError(
+                f"spikes must be sorted by time within a sample, but tick {self.tick[k]} follows {self.tick[k - 1]}",
+                field=f"{field}.tick[{k}]",
+                hint="SpikeBatch.from_arrays sorts",
+            )
+
+
+def ticks_from_times_us(time_us: ArrayLike, tick_us: float, field: str) -> NDArray[np.int64]:
+    """Nearest ticks of times in us.
+
+    Raises
+    ------
+    InvalidInputError
+        A time is NaN, infinite or negative.
+    """
+    times = np.asarray(time_us, np.float64)
+    bad = ~np.isfinite(times) | (times < 0)
+    if bad.any():
+        k = int(bad.argmax())
+        raise InvalidInputError(f"time {times.flat[k]} us must be finite and not negative", field=f"{field}[{k}]")
+    return np.rint(times / tick_us).astype(np.int64)

@@ -1,0 +1,3 @@
+"""Version of the package; the wire protocol has its own (`hxloop.messages.PROTOCOL_VERSION`)."""
+
+__version__ = "0.1.0"

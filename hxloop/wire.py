@@ -1,0 +1,240 @@
+"""Codec between messages and frames: a strict JSON header and raw little-endian arrays. No sockets here."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from hxloop.errors import LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
+from hxloop.messages import PROTOCOL_VERSION, REPLIES, REQUESTS, AnyReply, ArrayHeader, Limits, Message, Request
+from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.spikes import SpikeBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+Arrays = dict[str, "NDArray[Any]"]
+_ALIGN_BYTES = 64
+
+
+def array_headers(arrays: Mapping[str, NDArray[Any]]) -> tuple[ArrayHeader, ...]:
+    """Describe arrays for a header, in order.
+
+    Raises
+    ------
+    MalformedMessageError
+        A dtype that the protocol does not carry.
+    """
+    headers = []
+    for name, array in arrays.items():
+        try:
+            headers.append(ArrayHeader(name=name, dtype=array.dtype.newbyteorder("<").str, shape=array.shape))
+        except ValidationError as error:
+            raise MalformedMessageError(
+                f"dtype {array.dtype} or shape {array.shape} cannot be sent", field=name
+            ) from error
+    return tuple(headers)
+
+
+def encode(header: Message, arrays: Mapping[str, NDArray[Any]] | None = None) -> list[bytes | memoryview]:
+    """Frames of one message: the header, then one frame per array that the header lists."""
+    frames: list[bytes | memoryview] = [header.model_dump_json().encode()]
+    for array in (arrays or {}).values():
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        frames.append(little.data.cast("B") if little.size else b"")
+    return frames
+
+
+def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tuple[Request, Arrays]:
+    """Request header and arrays of a message that may come from anyone.
+
+    Parameters
+    ----------
+    frames : sequence of bytes-like
+        As received, without routing frames.
+    limits : Limits
+        Checked before anything is parsed or allocated.
+
+    Raises
+    ------
+    LimitExceededError
+        The message is larger than allowed.
+    MalformedMessageError
+        Frames, JSON, schema or array sizes are wrong; the field is named.
+    ProtocolVersionError, UnknownVerbError
+        As named.
+    """
+    raw = _header_object(frames, limits)
+    verb = raw.get("verb")
+    if not isinstance(verb, str) or verb not in REQUESTS:
+        raise UnknownVerbError(
+            f"unknown verb {_short(verb)}", field="verb", hint="known: " + ", ".join(sorted(REQUESTS))
+        )
+    version = raw.get("protocol")
+    if version != PROTOCOL_VERSION or isinstance(version, bool):
+        raise ProtocolVersionError(
+            f"the message speaks protocol {_short(version)}, this side speaks {PROTOCOL_VERSION}",
+            field="protocol",
+            hint="install the same hxloop on both sides",
+        )
+    request: Request = _parse(REQUESTS[verb], frames[0])
+    return request, _arrays(request, frames[1:])
+
+
+def decode_reply(frames: Sequence[bytes | memoryview], limits: Limits | None = None) -> tuple[AnyReply, Arrays]:
+    """Reply header and arrays.
+
+    Raises
+    ------
+    MalformedMessageError, LimitExceededError
+        The frames are not a reply of this protocol.
+    """
+    raw = _header_object(frames, limits or Limits(max_message_bytes=2**31))
+    kind = raw.get("reply")
+    if not isinstance(kind, str) or kind not in REPLIES:
+        raise MalformedMessageError(f"unknown reply {_short(kind)}", field="reply")
+    reply: AnyReply = _parse(REPLIES[kind], frames[0])
+    return reply, _arrays(reply, frames[1:])
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key appears twice")
+    return found
+
+
+def _header_object(frames: Sequence[bytes | memoryview], limits: Limits) -> dict[str, Any]:
+    if not frames:
+        raise MalformedMessageError("the message has no frames", field="header")
+    if len(frames) > 65:
+        raise LimitExceededError(f"{len(frames)} frames, at most 65 are allowed", field="frames")
+    total = sum(len(frame) for frame in frames)
+    if total > limits.max_message_bytes:
+        raise LimitExceededError(
+            f"{total} bytes, at most {limits.max_message_bytes} are allowed", field="message", hint="split the batch"
+        )
+    if len(frames[0]) > limits.max_header_bytes:
+        raise LimitExceededError(
+            f"{len(frames[0])} bytes, at most {limits.max_header_bytes} are allowed", field="header"
+        )
+    try:
+        raw = json.loads(bytes(frames[0]).decode("utf-8"), object_pairs_hook=_no_duplicates)
+    except (ValueError, RecursionError) as error:
+        raise MalformedMessageError(f"not readable as JSON: {_short(str(error))}", field="header") from None
+    if not isinstance(raw, dict):
+        raise MalformedMessageError("must be a JSON object", field="header")
+    return raw
+
+
+def _parse(model: type[Any], frame: bytes | memoryview) -> Any:
+    try:
+        return model.model_validate_json(bytes(frame))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "header"
+        raise MalformedMessageError(f"{first['msg']}", field=where[:200]) from None
+
+
+def _arrays(message: object, frames: Sequence[bytes | memoryview]) -> Arrays:
+    headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
+    if len(headers) != len(frames):
+        raise MalformedMessageError(
+            f"the header lists {len(headers)} arrays, {len(frames)} array frames came", field="arrays"
+        )
+    found: Arrays = {}
+    for header, frame in zip(headers, frames, strict=True):
+        expected = math.prod(header.shape) * np.dtype(header.dtype).itemsize
+        if expected != len(frame):
+            raise MalformedMessageError(
+                f"the header claims {expected} bytes ({header.dtype}, shape {list(header.shape)}), "
+                f"the frame has {len(frame)}",
+                field=header.name,
+            )
+        if header.name in found:
+            raise MalformedMessageError("array listed twice", field=header.name)
+        found[header.name] = _aligned(frame, header)
+    return found
+
+
+def _aligned(frame: bytes | memoryview, header: ArrayHeader) -> NDArray[Any]:
+    array = np.frombuffer(frame, header.dtype)
+    # Frames may start anywhere in a receive buffer; unaligned arrays crash or slow down compiled kernels.
+    if array.ctypes.data % _ALIGN_BYTES:
+        array = array.copy()
+    return array.reshape(header.shape)
+
+
+def _take(arrays: Arrays, names: Sequence[str], what: str) -> list[NDArray[Any]]:
+    if set(arrays) != set(names):
+        missing, extra = sorted(set(names) - set(arrays)), sorted(set(arrays) - set(names))
+        raise MalformedMessageError(
+            f"{what} needs the arrays {', '.join(names)}"
+            + (f"; missing: {', '.join(missing)}" if missing else "")
+            + (f"; unknown: {', '.join(extra)}" if extra else ""),
+            field=(missing or extra)[0][:200],
+        )
+    return [arrays[name] for name in names]
+
+
+def config_arrays(config: ChipConfig) -> Arrays:
+    """Arrays of a configuration, by their names on the wire."""
+    return dict(config.arrays())
+
+
+def _group(cls: Callable[..., Any], arrays: Arrays, prefix: str) -> Any:
+    fields = {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(prefix + ".")}
+    return cls(**fields)
+
+
+_CONFIG_NAMES: list[str] = [
+    *(f"neurons.{name}" for name in NeuronParameters.__dataclass_fields__),
+    *(f"synapses.{name}" for name in Synapses.__dataclass_fields__),
+    "row_sign",
+    *(f"{routes}.{name}" for routes in ("input_routes", "neuron_routes") for name in Routes.__dataclass_fields__),
+]
+
+
+def config_from_arrays(arrays: Arrays) -> ChipConfig:
+    """Rebuild a configuration; its values are not checked here (the chip does that).
+
+    Raises
+    ------
+    MalformedMessageError
+        An array is missing or unknown.
+    """
+    _take(arrays, _CONFIG_NAMES, "a configuration")
+    return ChipConfig(
+        neurons=_group(NeuronParameters, arrays, "neurons"),
+        synapses=_group(Synapses, arrays, "synapses"),
+        row_sign=arrays["row_sign"],
+        input_routes=_group(Routes, arrays, "input_routes"),
+        neuron_routes=_group(Routes, arrays, "neuron_routes"),
+    )
+
+
+def spike_arrays(spikes: SpikeBatch) -> Arrays:
+    """Arrays of a spike batch, by their names on the wire."""
+    return {"offsets": spikes.offsets, "tick": spikes.tick, "source": spikes.source}
+
+
+def spikes_from_arrays(arrays: Arrays) -> SpikeBatch:
+    """Rebuild a spike batch; its values are not checked here.
+
+    Raises
+    ------
+    MalformedMessageError
+        An array is missing or unknown.
+    """
+    return SpikeBatch(*_take(arrays, ("offsets", "tick", "source"), "a spike batch"))
