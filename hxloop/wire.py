@@ -34,7 +34,8 @@ def array_headers(arrays: Mapping[str, NDArray[Any]]) -> tuple[ArrayHeader, ...]
     headers = []
     for name, array in arrays.items():
         try:
-            headers.append(ArrayHeader(name=name, dtype=array.dtype.newbyteorder("<").str, shape=array.shape))
+            dtype: Any = array.dtype.newbyteorder("<").str
+            headers.append(ArrayHeader(name=name, dtype=dtype, shape=array.shape))
         except ValidationError as error:
             raise MalformedMessageError(
                 f"dtype {array.dtype} or shape {array.shape} cannot be sent", field=name
