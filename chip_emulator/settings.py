@@ -1,0 +1,65 @@
+"""Strengths of all imperfections of a chip; 0 switches one off. Every number names its source or says assumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+def _spread(unit: str, source: str, text: str) -> Any:
+    return Field(0.0, ge=0.0, description=text, json_schema_extra={"unit": unit, "source": source})
+
+
+class Imperfections(BaseModel):
+    """Spreads of a chip: ``_fixed`` drawn once for a serial number, ``_trial`` redrawn in every run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    v_leak_fixed_mv: float = _spread(
+        "mV", "assumed (below one CADC LSB after calibration)", "leak potential, per circuit"
+    )
+    v_reset_fixed_mv: float = _spread("mV", "assumed (one CADC LSB after calibration)", "reset potential, per circuit")
+    v_threshold_fixed_mv: float = _spread(
+        "mV",
+        "fit_notes: 4-5 % of threshold - leak (315 mV) reproduce silicon's transfer loss",
+        "threshold, per circuit",
+    )
+    tau_mem_fixed: float = _spread("1", "fit_notes: 5-8 %", "membrane time constant, log-normal, per circuit")
+    tau_syn_fixed: float = _spread(
+        "1", "fit_notes: 5-8 %", "synaptic time constants, log-normal, per circuit and sign, independent"
+    )
+    synaptic_input_fixed: float = _spread(
+        "1",
+        "assumed; with driver and synapse within the 10-15 % of fit_notes",
+        "gain of a synaptic input, log-normal, per circuit and sign",
+    )
+    driver_fixed: float = _spread("1", "assumed", "gain of a synapse row, log-normal, per hemisphere and row")
+    synapse_fixed: float = _spread(
+        "1", "fit_notes: 10-15 % in all", "gain of a synapse, log-normal, per row and column"
+    )
+    membrane_trial_mv: float = _spread(
+        "mV", "assumed (half a CADC LSB)", "standard deviation of the membrane's diffusion, band-limited at 0.512 us"
+    )
+    threshold_trial_mv: float = _spread(
+        "mV", "DelGrad hardware-aware settings: 1.5 % of the threshold", "threshold, redrawn per sample and spike"
+    )
+    amplitude_trial: float = _spread("1", "assumed", "relative amplitude of a synaptic event, common to its row")
+    jitter_trial_us: float = _spread(
+        "us",
+        "DelGrad hardware-aware settings (0.01 tau) to fit_notes (0.03 tau)",
+        "time stamp of a spike, cut at 0.512 us",
+    )
+
+    def sources(self) -> dict[str, tuple[str, str, str]]:
+        """Meaning, unit and source of every spread, by field name."""
+        found: dict[str, tuple[str, str, str]] = {}
+        for name, info in type(self).model_fields.items():
+            extra = info.json_schema_extra
+            assert isinstance(extra, dict)
+            found[name] = (info.description or "", str(extra["unit"]), str(extra["source"]))
+        return found
+
+    def scaled(self, factor: float) -> Imperfections:
+        """Return all spreads times a factor."""
+        return Imperfections(**{name: factor * value for name, value in self.model_dump().items()})
