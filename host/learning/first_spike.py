@@ -1,0 +1,107 @@
+"""Fast & Deep: closed-form first spike times of current-based LIF neurons and their exact gradients.
+
+A neuron obeys ``du/dt = -u / tau_mem + sum_i w_i exp(-(t - t_i))`` with times in tau_syn, starts at ``u = 0`` and
+spikes when `u` first reaches its threshold. For ``tau_mem = tau_syn`` the spike time is a Lambert W function of two sums over
+the inputs that came before, for ``tau_mem = 2 tau_syn`` a logarithm. The gradients are evaluated at the times the chip
+measured: these say which inputs came before the spike, the nominal parameters say how the time moves with them.
+
+References
+----------
+Goeltz, Kriener, Baumbach, Billaudelle, Breitwieser, Cramer, Dold, Kungl, Senn, Schemmel, Meier, Petrovici, "Fast and
+energy-efficient neuromorphic deep learning with first-spike times", Nature Machine Intelligence 3, 823-835 (2021):
+spike times and derivatives (Methods), gradients at measured times.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from host.learning.base import SpikeTimeRule
+from host.learning.first_spike_kernels import first_spike_gradients, first_spike_times
+from hxloop.errors import ArrayError, OutOfRangeError
+
+Array = NDArray[np.float64]
+
+
+@final
+class FirstSpikeLayer(SpikeTimeRule):
+    """One layer of the Fast & Deep rule.
+
+    An input counts as a cause of a spike if it arrived strictly before it: the membrane is continuous, so an input at
+    the very moment of the spike has not moved it yet, and on the chip's clock a spike stamped like an input began
+    before it.
+
+    Parameters
+    ----------
+    tau_ratio : {1, 2}
+        tau_mem / tau_syn.
+    threshold : float
+        Threshold above leak, in model units.
+
+    Raises
+    ------
+    OutOfRangeError
+        Another ratio, or a threshold that is not positive and finite.
+    """
+
+    def __init__(self, tau_ratio: int, threshold: float) -> None:
+        if tau_ratio not in (1, 2):
+            raise OutOfRangeError(
+                f"tau_mem / tau_syn must be 1 or 2, got {tau_ratio}",
+                field="tau_ratio",
+                hint="only these two ratios have a closed form",
+            )
+        if not (np.isfinite(threshold) and threshold > 0):
+            raise OutOfRangeError(f"must be positive and finite, got {threshold}", field="threshold")
+        self.tau_ratio = int(tau_ratio)
+        self.threshold = float(threshold)
+
+    def times(self, t_in: Array, w: Array) -> Array:
+        """First spike times of the nominal neurons; see `SpikeTimeRule.times`.
+
+        A membrane that only touches the threshold spikes. The published form tries all sets of causes; here each
+        interval between inputs is solved from the state at its beginning, which gives the same times.
+        """
+        inputs, weights = _prepare(t_in, w)
+        order = np.argsort(inputs, axis=1, kind="stable")
+        return np.asarray(first_spike_times(inputs, order, weights, self.tau_ratio, self.threshold))
+
+    def gradients(
+        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
+    ) -> tuple[Array, Array]:
+        """Gradients at measured times; see `SpikeTimeRule.gradients`.
+
+        Zero for outputs that did not spike, and where the nominal model with the inputs before the measured time
+        could not spike at all: no net excitation, or a membrane that stays below threshold for ever. `max_dw_norm`
+        guards the weights against the divergence of the derivative where the membrane just reaches the threshold;
+        the gradient of the input times is not limited (the next layer has a guard of its own).
+        """
+        inputs, weights = _prepare(t_in, w)
+        shape = (inputs.shape[0], weights.shape[1])
+        measured = _checked(t_out_measured, shape, "t_out_measured")
+        outer = _checked(grad_t_out, shape, "grad_t_out")
+        limit = np.inf if max_dw_norm is None else float(max_dw_norm)
+        grad_w, grad_t_in = first_spike_gradients(
+            inputs, weights, measured, outer, self.tau_ratio, self.threshold, limit
+        )
+        return grad_w, grad_t_in
+
+
+def _prepare(t_in: Array, w: Array) -> tuple[Array, Array]:
+    inputs = np.ascontiguousarray(t_in, np.float64)
+    weights = np.ascontiguousarray(w, np.float64)
+    if inputs.ndim != 2:
+        raise ArrayError(f"must have shape [n_samples, n_in], got {inputs.shape}", field="t_in")
+    if weights.ndim != 2 or weights.shape[0] != inputs.shape[1]:
+        raise ArrayError(f"must have shape [{inputs.shape[1]}, n_out] like t_in, got {weights.shape}", field="w")
+    return inputs, weights
+
+
+def _checked(values: Array, shape: tuple[int, int], field: str) -> Array:
+    array = np.ascontiguousarray(values, np.float64)
+    if array.shape != shape:
+        raise ArrayError(f"must have shape {shape}, got {array.shape}", field=field)
+    return array
