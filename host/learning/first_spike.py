@@ -1,9 +1,10 @@
 """Fast & Deep: closed-form first spike times of current-based LIF neurons and their exact gradients.
 
 A neuron obeys ``du/dt = -u / tau_mem + sum_i w_i exp(-(t - t_i))`` with times in tau_syn, starts at ``u = 0`` and
-spikes when `u` first reaches its threshold. For ``tau_mem = tau_syn`` the spike time is a Lambert W function of two sums over
-the inputs that came before, for ``tau_mem = 2 tau_syn`` a logarithm. The gradients are evaluated at the times the chip
-measured: these say which inputs came before the spike, the nominal parameters say how the time moves with them.
+spikes when `u` first reaches its threshold. For ``tau_mem = tau_syn`` the spike time is a Lambert W function of two
+sums over the inputs that came before, for ``tau_mem = 2 tau_syn`` a logarithm. The gradients are evaluated at the
+times the chip measured: these say which inputs came before the spike, the nominal parameters say how the time moves
+with them.
 
 References
 ----------

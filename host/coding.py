@@ -1,0 +1,120 @@
+"""Values into spikes: every feature is one spike, the later the larger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.spikes import SpikeBatch
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@final
+@dataclass(frozen=True)
+class TimeCoding:
+    """Linear time coding with an optional bias spike.
+
+    Parameters
+    ----------
+    t_early, t_late : float, tau_syn
+        Times of the feature values 0 and 1.
+    bias_time : float or None, tau_syn
+        Time of one more input that spikes in every sample; None for no such input.
+
+    References
+    ----------
+    Goeltz et al., Nature Machine Intelligence 3, 823-835 (2021): window and bias of the Yin-Yang experiments.
+    """
+
+    t_early: float = 0.15
+    t_late: float = 2.0
+    bias_time: float | None = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("t_early", "t_late", "bias_time"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value >= 0):
+                raise OutOfRangeError(f"must be finite and not negative, got {value}", field=name)
+        if self.t_late < self.t_early:
+            raise OutOfRangeError(f"must not be before t_early = {self.t_early}, got {self.t_late}", field="t_late")
+
+    def n_inputs(self, n_features: int) -> int:
+        """Number of input channels for so many features."""
+        return n_features + (self.bias_time is not None)
+
+    def times(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Spike times of features.
+
+        Parameters
+        ----------
+        features : float64 [n_samples, n_features]
+            Values; NaN for no spike.
+
+        Returns
+        -------
+        float64 [n_samples, n_inputs], tau_syn
+            Times, ``inf`` where no spike; the bias is the last column.
+
+        Raises
+        ------
+        ArrayError
+            Not two-dimensional.
+        """
+        values = np.asarray(features, np.float64)
+        if values.ndim != 2:
+            raise ArrayError(f"must have shape [n_samples, n_features], got {values.shape}", field="features")
+        times = self.t_early + values * (self.t_late - self.t_early)
+        times[np.isnan(times)] = np.inf
+        if self.bias_time is None:
+            return times
+        return np.hstack([times, np.full((len(times), 1), self.bias_time)])
+
+    @staticmethod
+    def on_grid(times: NDArray[np.float64], tau_syn_us: float, tick_us: float) -> NDArray[np.float64]:
+        """Times as the chip gets them: rounded to its clock; arguments and errors as for `spikes`.
+
+        Returns
+        -------
+        float64 [n_samples, n_inputs], tau_syn
+            The times the backward pass must use.
+        """
+        ticks = _ticks(times, tau_syn_us, tick_us)
+        return ticks * (tick_us / tau_syn_us)
+
+    @staticmethod
+    def spikes(times: NDArray[np.float64], tau_syn_us: float, tick_us: float) -> SpikeBatch:
+        """Spikes to send to the chip.
+
+        Parameters
+        ----------
+        times : float64 [n_samples, n_inputs], tau_syn
+            Times, not finite where no spike.
+        tau_syn_us, tick_us : float, us
+            Synaptic time constant and clock tick.
+
+        Returns
+        -------
+        SpikeBatch
+            Its sources are the columns of `times`.
+
+        Raises
+        ------
+        OutOfRangeError
+            A negative time.
+        """
+        ticks = _ticks(times, tau_syn_us, tick_us)
+        sample, source = np.nonzero(np.isfinite(ticks))
+        return SpikeBatch.from_arrays(sample, ticks[sample, source].astype(np.int64), source, len(ticks))
+
+
+def _ticks(times: NDArray[np.float64], tau_syn_us: float, tick_us: float) -> NDArray[np.float64]:
+    """Nearest whole ticks as floats, ``inf`` where no spike."""
+    given = np.where(np.isfinite(times), times, np.inf)
+    if (given < 0).any():
+        raise OutOfRangeError(f"must not be negative, got {given.min()} tau_syn", field="times")
+    return np.asarray(np.rint(given * (tau_syn_us / tick_us)))
