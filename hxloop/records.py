@@ -1,0 +1,206 @@
+"""Records: HDF5 files that are whole or not there, describe themselves, and notice when they are damaged.
+
+A record starts with a user block of 512 bytes (HDF5 tools skip it) that holds a JSON line: the format, the kind of
+record, and the SHA-256 of everything behind it. So damage is found before the HDF5 library parses a single byte.
+Every dataset has a Fletcher-32 checksum and the attributes ``units`` and ``long_name``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hxloop.errors import MissingFileError, RecordError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import h5py
+    from numpy.typing import NDArray
+
+FORMAT: Final = "hxloop-record-1"
+USER_BLOCK_BYTES: Final = 512
+
+Attribute = str | int | float | bool
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """An array with its meaning.
+
+    Attributes
+    ----------
+    values : array of numbers, at least one-dimensional
+    units : str
+        Unit, ``1`` for pure numbers.
+    long_name : str
+        What the numbers are, in a few words.
+    """
+
+    values: NDArray[Any]
+    units: str
+    long_name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Content of a record.
+
+    Attributes
+    ----------
+    kind : str
+        What the file is, for example ``run``.
+    attributes : dict of str to str, int, float or bool
+    quantities : dict of str to Quantity
+        Datasets by path, for example ``metrics/loss``.
+    """
+
+    kind: str
+    attributes: Mapping[str, Attribute]
+    quantities: Mapping[str, Quantity]
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record so that a reader sees the old file or the whole new one, whatever happens in between.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be written (full disk, no permission); a file that was there before is untouched.
+    """
+    body = _to_hdf5(record)
+    manifest = json.dumps({"format": FORMAT, "kind": record.kind, "sha256": hashlib.sha256(body).hexdigest()})
+    header = manifest.encode().ljust(USER_BLOCK_BYTES - 1) + b"\n"
+    if len(header) != USER_BLOCK_BYTES:
+        raise RecordError(f"kind of record is too long: {record.kind!r}", field="kind")
+    write_atomically(path, header + body)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by new content through a temporary file beside it, flushed to the disk with its directory.
+
+    Raises
+    ------
+    RecordError
+        The file cannot be written; a file that was there before is untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise RecordError(
+            f"cannot write {path}: {error.strerror or error}",
+            field="path",
+            hint="make room or choose another directory; what was there before is unchanged",
+        ) from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Flush a directory, so that a renamed file survives a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_record(path: Path, kind: str) -> Record:
+    """Read a record and check it.
+
+    Raises
+    ------
+    MissingFileError
+        No such file.
+    RecordError
+        Not a record, a record of another kind or format, or damaged.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise MissingFileError(f"no such file: {path}", field="path") from None
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror or error}", field="path") from error
+    manifest = _manifest(content, path)
+    body = content[USER_BLOCK_BYTES:]
+    if hashlib.sha256(body).hexdigest() != manifest.get("sha256"):
+        raise RecordError(
+            f"{path} is damaged: its content does not match the SHA-256 in its manifest",
+            field="path",
+            hint="use an older checkpoint or a backup",
+        )
+    if manifest.get("kind") != kind:
+        raise RecordError(f"{path} is a record of kind {manifest.get('kind')!r}, not {kind!r}", field="path")
+    try:
+        return _from_hdf5(body, kind)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        raise RecordError(f"{path} is not a readable record: {error}", field="path") from error
+
+
+def _manifest(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content[:USER_BLOCK_BYTES])
+        if manifest["format"] != FORMAT:
+            raise RecordError(
+                f"{path} has the format {manifest['format']!r}, this version reads {FORMAT!r}", field="path"
+            )
+    except (ValueError, KeyError, TypeError):
+        raise RecordError(f"{path} is damaged or not a record of this program", field="path") from None
+    found: dict[str, Any] = manifest
+    return found
+
+
+def _to_hdf5(record: Record) -> bytes:
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, value in record.attributes.items():
+            file.attrs[name] = value
+        for name, quantity in record.quantities.items():
+            _write_dataset(file, name, quantity)
+    return buffer.getvalue()
+
+
+def _write_dataset(file: h5py.File, name: str, quantity: Quantity) -> None:
+    values = np.ascontiguousarray(quantity.values)
+    # Checksums need chunks, and chunks need a length: an empty array gets one that could grow.
+    chunks = tuple(max(1, n) for n in values.shape)
+    maximum = tuple(n or None for n in values.shape)
+    dataset = file.create_dataset(name, data=values, chunks=chunks, maxshape=maximum, fletcher32=True)
+    dataset.attrs["units"] = quantity.units
+    dataset.attrs["long_name"] = quantity.long_name
+
+
+def _from_hdf5(body: bytes, kind: str) -> Record:
+    import h5py
+
+    quantities: dict[str, Quantity] = {}
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            quantities[name] = Quantity(item[()], str(item.attrs["units"]), str(item.attrs["long_name"]))
+
+    with h5py.File(io.BytesIO(body), "r") as file:
+        attributes = {name: _plain(value) for name, value in file.attrs.items()}
+        file.visititems(visit)
+    return Record(kind, attributes, quantities)
+
+
+def _plain(value: Any) -> Attribute:
+    plain: Attribute = value.item() if isinstance(value, np.generic) else value
+    return plain
