@@ -1,0 +1,172 @@
+"""A network of an experiment on a chip: runs it, reads first spike times, and differentiates at these times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from host.coding import TimeCoding
+from host.layers import build_layers, build_network, split_by_projection
+from host.learning.first_spike import FirstSpikeLayer
+from host.mapping import place
+from host.optimizers import dequantise, quantise
+from hxloop.errors import OutOfRangeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from host.metrics import ChipUse
+    from host.settings import Settings
+    from hxloop.chip import Chip
+    from hxloop.program import Recording
+    from hxloop.spikes import SpikeBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Forward:
+    """What a batch did on the chip, in tau_syn since the start of each sample.
+
+    Attributes
+    ----------
+    t_in : list of float64 [n_samples, n_rows]
+        Per layer, when events arrived at its rows: inputs as sent, spikes of the layer before as measured plus the
+        chip's routing delay; inf where none.
+    t_out : list of float64 [n_samples, n_neurons]
+        Per layer, measured first spikes; inf where none.
+    """
+
+    t_in: list[NDArray[np.float64]]
+    t_out: list[NDArray[np.float64]]
+
+
+class ChipNetwork:
+    """The layers of an experiment, placed on a chip.
+
+    Parameters
+    ----------
+    settings : Settings
+    chip : Chip
+    n_features : int
+        Features of a sample.
+    use : ChipUse
+        Every run is added to it.
+
+    Raises
+    ------
+    DoesNotFitError, OutOfRangeError
+        As in `host.mapping.place`, and a sample that is longer than the chip can run.
+    """
+
+    def __init__(self, settings: Settings, chip: Chip, n_features: int, use: ChipUse) -> None:
+        self.settings = settings
+        self.chip = chip
+        self.use = use
+        self.layers = build_layers(settings, n_features)
+        self.placement = place(build_network(settings, self.layers), chip.spec)
+        self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights
+        self._rule = FirstSpikeLayer(settings.neuron.tau_ratio, settings.neuron.model_threshold)
+        self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
+        self._tau_per_tick = chip.spec.tick_us / settings.neuron.tau_syn_us
+        self.duration_ticks = round(settings.coding.duration / self._tau_per_tick)
+        self._configured: list[NDArray[np.int8]] | None = None
+        if self.duration_ticks > chip.spec.max_run_ticks:
+            raise OutOfRangeError(
+                f"a sample of {self.duration_ticks} ticks is longer than {chip.spec.name} runs "
+                f"({chip.spec.max_run_ticks} ticks)",
+                field="coding.duration",
+            )
+
+    def input_times(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64 [n_samples, n_channels] in tau_syn: features, then the bias channels; not yet on the chip's clock."""
+        times = self._coding.times(features)
+        biases = [np.full((len(times), 1), layer.bias_time) for layer in self.layers if layer.bias_copies]
+        return np.hstack([times, *biases])
+
+    def on_grid(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Input times as the chip gets them, rounded to its clock."""
+        return TimeCoding.on_grid(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us)
+
+    def codes(self, weights: list[NDArray[np.float64]]) -> list[NDArray[np.int8]]:
+        """Weight codes, int8 per layer, that stand for model weights on this chip."""
+        scale, largest = self.settings.neuron.scale_weights, self.chip.spec.weight_code_max
+        return [quantise(w, scale, largest) for w in weights]
+
+    def configure(self, codes: list[NDArray[np.int8]]) -> None:
+        """Write the weights to the chip, unless it has them already."""
+        if self._configured and all(map(np.array_equal, self._configured, codes)):
+            return
+        self._configured = None  # whatever goes wrong below, do not believe they are there
+        self.chip.configure(self.placement.configure(split_by_projection(self.layers, codes)))
+        self._configured = codes
+
+    def run(self, times: NDArray[np.float64], trial_seed: int, parts: int = 1) -> Forward:
+        """Run samples and read the first spikes of all layers.
+
+        Parameters
+        ----------
+        times : float64 [n_samples, n_channels]
+            Input times from `on_grid`.
+        trial_seed : int
+            Names the trial.
+        parts : int
+            Send the samples in so many parts; the result is the same.
+        """
+        bounds = np.linspace(0, len(times), min(parts, max(1, len(times))) + 1).astype(int)
+        firsts: list[list[NDArray[np.float64]]] = [[] for _ in self.layers]
+        for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+            spikes = self.spikes(times[first:last], trial_seed, first_sample=first, record="first_spikes")
+            for k, layer in enumerate(self.layers):
+                firsts[k].append(self.placement.decode_first_spikes(spikes, layer.name))
+        ticks = [f[0] if len(f) == 1 else np.concatenate(f) for f in firsts]
+        return self._forward(times, ticks)
+
+    def spikes(
+        self, times: NDArray[np.float64], trial_seed: int, *, first_sample: int = 0, record: Recording = "spikes"
+    ) -> SpikeBatch:
+        """Run samples and return what the chip recorded."""
+        result = self.chip.run(
+            TimeCoding.spikes(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us),
+            duration_ticks=self.duration_ticks,
+            trial_seed=trial_seed,
+            first_sample=first_sample,
+            record=record,
+        )
+        self.use.add(result)
+        return result.spikes
+
+    def _forward(self, times: NDArray[np.float64], ticks: list[NDArray[np.float64]]) -> Forward:
+        n_features = self.layers[0].n_afferent
+        t_in, t_out, arrival = [], [], times[:, :n_features]
+        for layer, stamps in zip(self.layers, ticks, strict=True):
+            t_in.append(layer.arrivals(arrival, times))
+            t_out.append(stamps * self._tau_per_tick)
+            arrival = (stamps + self.chip.spec.routing_delay_ticks) * self._tau_per_tick
+        return Forward(t_in, t_out)
+
+    def gradients(
+        self, forward: Forward, codes: list[NDArray[np.int8]], grad_out: NDArray[np.float64]
+    ) -> list[NDArray[np.float64]]:
+        """Gradients of the model weights at the measured times, summed over the batch, per layer.
+
+        Parameters
+        ----------
+        forward : Forward
+            Measured times.
+        codes : list of int8 [n_rows, n_neurons]
+            What the chip ran with.
+        grad_out : float64 [n_samples, n_classes]
+            Derivative of the loss with respect to the output spike times.
+        """
+        neuron, limit = self.settings.neuron, self.settings.optimizer.max_dw_norm
+        gradients: list[NDArray[np.float64]] = []
+        for k in reversed(range(len(self.layers))):
+            weights = dequantise(codes[k], neuron.scale_weights)
+            grad_w, grad_rows = self._rule.gradients(
+                forward.t_in[k], weights, forward.t_out[k], grad_out, limit or None
+            )
+            gradients.append(grad_w)
+            # A spike that comes later arrives later by as much: the routing delay is constant.
+            grad_out = self.layers[k].afferent_gradient(grad_rows)
+        return gradients[::-1]
