@@ -1,0 +1,252 @@
+"""Training in the loop: the chip runs, the host differentiates at the measured times, the weights move.
+
+Everything random is addressed by epoch and batch (`hxloop.seeds`), so the state at the end of an epoch is all a
+training needs to continue bit by bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from host.layers import initial_weights
+from host.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
+from host.metrics import ChipUse, EpochMetrics
+from host.optimizers import Adam, Constant, Cosine, Schedule, StepDecay, WeightBumper, clip_weights
+from hxloop.seeds import derive_seed, generator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from host.chip_network import ChipNetwork
+    from host.datasets import Dataset
+    from host.settings import LossSettings, OptimizerSettings, Settings
+
+EVALUATION_SAMPLES = 2000
+"""Samples sent to the chip in one run when nothing is learned from them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A data set on the chip.
+
+    Attributes
+    ----------
+    accuracy : float
+        Fraction of right answers.
+    loss : float
+        Mean loss.
+    silent_fraction : tuple of float
+        Per layer, (sample, neuron) pairs without a spike.
+    t_out : float64 [n_samples, n_classes]
+        First spike times of the label layer in tau_syn, inf where none.
+    """
+
+    accuracy: float
+    loss: float
+    silent_fraction: tuple[float, ...]
+    t_out: NDArray[np.float64]
+
+
+class Trainer:
+    """State of a training, and the step from one epoch to the next.
+
+    Parameters
+    ----------
+    settings : Settings
+    network : ChipNetwork
+        Network on its chip.
+    train, validation : Dataset
+    seed : int
+        Root of all random numbers of the training.
+
+    Attributes
+    ----------
+    weights : list of float64 [n_rows, n_neurons]
+        Model weights.
+    best_weights : list of float64 [n_rows, n_neurons]
+        Those with the best validation accuracy so far, the first of equals.
+    best_accuracy : float
+        That accuracy, NaN before the first evaluation.
+    metrics : list of EpochMetrics
+        One entry per finished epoch.
+    """
+
+    def __init__(
+        self, settings: Settings, network: ChipNetwork, train: Dataset, validation: Dataset, *, seed: int
+    ) -> None:
+        self.settings, self.network, self.seed = settings, network, seed
+        self.loss = build_loss(settings.loss)
+        self.optimizer = build_optimizer(settings.optimizer, settings.training.epochs)
+        silence = settings.silence
+        self.bumper = WeightBumper(silence.limits, silence.bump, doubling=silence.doubling, targeted=silence.targeted)
+        self.weights = initial_weights(settings, network.layers, seed)
+        for weights in self.weights:
+            clip_weights(weights, network.weight_limit)
+        self.best_weights = [w.copy() for w in self.weights]
+        self.best_accuracy = math.nan
+        self.metrics: list[EpochMetrics] = []
+        self._train, self._validation = train, validation
+        self._times = network.input_times(train.features)
+        self._times_on_grid = network.on_grid(self._times)
+
+    @property
+    def epochs_done(self) -> int:
+        """Finished epochs."""
+        return len(self.metrics)
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of one epoch; the last one may be smaller."""
+        return -(-self._train.n_samples // self.settings.training.batch_size)
+
+    def epoch(self, on_batch: Callable[[int], None]) -> EpochMetrics:
+        """Train one epoch, evaluate if it is time to, and add a line to `metrics`.
+
+        Parameters
+        ----------
+        on_batch : callable
+            Called with the number of batches done.
+        """
+        start, before = time.perf_counter(), ChipUse(**vars(self.network.use))
+        epoch = self.epochs_done
+        self.optimizer.start_epoch(epoch)
+        order = generator(self.seed, "shuffle", epoch).permutation(self._train.n_samples)
+        size = self.settings.training.batch_size
+        tally = _Tally(len(self.weights))
+        for batch in range(self.n_batches):
+            self._batch(epoch, batch, order[batch * size : (batch + 1) * size], tally)
+            on_batch(batch + 1)
+        accuracy = self._validate(epoch)
+        metrics = tally.metrics(epoch + 1, accuracy, self.optimizer.current_rate, before, self.network.use, start)
+        self.metrics.append(metrics)
+        return metrics
+
+    def _batch(self, epoch: int, batch: int, samples: NDArray[np.int64], tally: _Tally) -> None:
+        network, label = self.network, self._train.label[samples]
+        codes = network.codes(self.weights)
+        network.configure(codes)
+        trial_seed = derive_seed(self.seed, "train", epoch, batch)
+        times = self._batch_times(epoch, batch, samples)
+        forward = network.run(times, trial_seed, self.settings.training.batch_split)
+        t_out = forward.t_out[-1]
+        loss, grad_out = self.loss.value_and_gradient(t_out, label)
+        bumped = self.bumper.check(forward.t_out)
+        tally.count(loss, self.loss.predict(t_out) == label, forward.t_out, bumped)
+        if bumped is not None:
+            self.bumper.apply(self.weights, bumped, forward.t_out)
+        else:
+            # Straight-through: the gradient at the rounded weights moves the float weights.
+            self.optimizer.step(self.weights, network.gradients(forward, codes, grad_out))
+        for weights in self.weights:
+            clip_weights(weights, network.weight_limit)
+
+    def _batch_times(self, epoch: int, batch: int, samples: NDArray[np.int64]) -> NDArray[np.float64]:
+        jitter = self.settings.coding.jitter
+        if jitter == 0:
+            return np.asarray(self._times_on_grid[samples])
+        noise = generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, (len(samples), self._times.shape[1]))
+        return self.network.on_grid(np.abs(self._times[samples] + noise))
+
+    def _validate(self, epoch: int) -> float:
+        done, training = epoch + 1, self.settings.training
+        if done % training.evaluate_every and done != training.epochs:
+            return math.nan
+        trial_seed = derive_seed(self.seed, "validation", epoch)
+        accuracy = score(
+            self.network, self.network.codes(self.weights), self._validation, self.loss, trial_seed
+        ).accuracy
+        if not accuracy <= self.best_accuracy:  # also true for NaN
+            self.best_accuracy = accuracy
+            self.best_weights = [w.copy() for w in self.weights]
+        return accuracy
+
+    def selected(self) -> list[NDArray[np.float64]]:
+        """Model weights that the settings say to keep."""
+        return self.best_weights if self.settings.training.select == "best" else self.weights
+
+
+class _Tally:
+    """Sums over the batches of an epoch."""
+
+    def __init__(self, n_layers: int) -> None:
+        self.loss, self.correct, self.samples, self.batches = 0.0, 0, 0, 0
+        self.bumps = [0] * n_layers
+        self.silent = [0] * n_layers
+        self.neurons = [0] * n_layers
+
+    def count(
+        self, loss: float, correct: NDArray[np.bool_], t_out: list[NDArray[np.float64]], bumped: int | None
+    ) -> None:
+        self.batches += 1
+        self.samples += len(correct)
+        self.loss += loss * len(correct)
+        self.correct += int(correct.sum())
+        if bumped is not None:
+            self.bumps[bumped] += 1
+        for k, times in enumerate(t_out):
+            self.silent[k] += times.size - int(np.isfinite(times).sum())
+            self.neurons[k] += times.size
+
+    def metrics(
+        self, epoch: int, val_accuracy: float, rate: float, before: ChipUse, after: ChipUse, start: float
+    ) -> EpochMetrics:  # fmt: skip
+        return EpochMetrics(
+            epoch=epoch,
+            loss=self.loss / self.samples,
+            train_accuracy=self.correct / self.samples,
+            val_accuracy=val_accuracy,
+            bump_fraction=tuple(n / self.batches for n in self.bumps),
+            silent_fraction=tuple(s / n for s, n in zip(self.silent, self.neurons, strict=True)),
+            gradient_steps=self.batches - sum(self.bumps),
+            learning_rate=rate,
+            **{name: value - getattr(before, name) for name, value in vars(after).items()},
+            wall_s=time.perf_counter() - start,
+        )
+
+
+def score(
+    network: ChipNetwork, codes: list[NDArray[np.int8]], data: Dataset, loss: SpikeTimeLoss, trial_seed: int
+) -> Score:
+    """Run a data set with given weight codes; nothing is learned."""
+    network.configure(codes)
+    times = network.on_grid(network.input_times(data.features))
+    forward = network.run(times, trial_seed, parts=-(-len(times) // EVALUATION_SAMPLES))
+    t_out = forward.t_out[-1]
+    return Score(
+        accuracy=float(np.mean(loss.predict(t_out) == data.label)),
+        loss=loss.value_and_gradient(t_out, data.label)[0],
+        silent_fraction=tuple(float(np.mean(~np.isfinite(t))) for t in forward.t_out),
+        t_out=t_out,
+    )
+
+
+def build_loss(settings: LossSettings) -> SpikeTimeLoss:
+    """Loss the settings name."""
+    if settings.kind == "softmax_times":
+        return SoftmaxTimes(settings.xi, settings.alpha, settings.beta)
+    if settings.kind == "target_times_mse":
+        return TargetTimesMSE(settings.t_correct, settings.t_wrong)
+    return ShiftInvariantMSE(settings.delta)
+
+
+def build_optimizer(settings: OptimizerSettings, epochs: int) -> Adam:
+    """Adam with the schedule the settings name."""
+    schedules: dict[str, Schedule] = {
+        "step": StepDecay(settings.step_epochs, settings.gamma),
+        "cosine": Cosine(epochs, settings.floor),
+        "constant": Constant(),
+    }
+    return Adam(
+        settings.learning_rate,
+        schedules[settings.schedule],
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        epsilon=settings.epsilon,
+    )
