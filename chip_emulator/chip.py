@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -139,7 +139,7 @@ class EmulatedChip:
                 field=f"inputs.source[{k}]",
             )
         spikes, counts = self._solve(
-            configured, replace(inputs, source=rows), duration_ticks, trial_seed, first_sample,
+            configured, at.Inputs(inputs.offsets, inputs.tick, rows), duration_ticks, trial_seed, first_sample,
             record == "first_spikes", progress,
         )  # fmt: skip
         sums = counts.sum(axis=0)
@@ -163,42 +163,35 @@ class EmulatedChip:
     def _solve(
         self,
         configured: _Configured,
-        inputs: SpikeBatch,
+        inputs: at.Inputs,
         duration: int,
         trial_seed: int,
         first_sample: int,
         first_only: bool,
         progress: Callable[[int, int], bool] | None,
     ) -> tuple[SpikeBatch, NDArray[np.int64]]:
+        circuit = at.Circuit(
+            configured.weights,
+            configured.wiring.source_range,
+            configured.wiring.source_id,
+            configured.neurons.heads.astype(np.uint64),
+            configured.wiring.neuron_row,
+            configured.neurons.parameters,
+            configured.tables,
+            self._spec.routing_delay_ticks,
+        )
         key = np.uint64(derive_seed(trial_seed, "trial", self._identity.chip, self._identity.serial))
-        counts = np.zeros((inputs.n_samples, at.N_COUNTS), np.int64)
-        capacity = [4 * configured.neurons.n_neurons + 64]  # spikes a sample, grown when it proves too small
+        trial = at.Trial(duration, self._sigmas(), key, first_sample, first_only)
+        counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
+        sizes = _Sizes(spikes=4 * configured.neurons.n_neurons + 64, events=256)
 
         def chunk(bounds: tuple[int, int]) -> NDArray[np.int64]:
-            while True:
-                out = np.empty(min((bounds[1] - bounds[0]) * capacity[0], _MAX_SPIKES), np.int64)
-                written = run_samples(
-                    inputs.offsets, inputs.tick, inputs.source, bounds[0], bounds[1], duration,
-                    configured.weights, configured.wiring.source_range, configured.wiring.source_id,
-                    configured.wiring.neuron_row, configured.neurons.heads.astype(np.uint64),
-                    configured.neurons.parameters, configured.tables, self._sigmas(), key,
-                    first_sample, self._spec.routing_delay_ticks, first_only, out, counts,
-                )  # fmt: skip
-                if written >= 0:
-                    return out[:written].copy()
-                if len(out) >= _MAX_SPIKES:
-                    raise LimitExceededError(
-                        f"more than {_MAX_SPIKES} spikes in samples {bounds[0]}..{bounds[1] - 1}",
-                        field="inputs",
-                        hint="run fewer or shorter samples, or raise thresholds",
-                    )
-                capacity[0] *= 4
+            return _run_chunk(inputs, bounds, circuit, trial, sizes, counts)
 
-        parts = self._in_chunks(chunk, inputs.n_samples, progress)
+        parts = self._in_chunks(chunk, len(counts), progress)
         packed = np.concatenate(parts or [np.empty(0, np.int64)])
         offsets = np.concatenate([[0], np.cumsum(counts[:, at.COUNT_RECORDED])]).astype(np.int64)
-        neuron = packed & ((1 << at.NEURON_BITS) - 1)
-        source = configured.neurons.heads[neuron].astype(np.int32)
+        source = configured.neurons.heads[packed & at.NEURON_MASK].astype(np.int32)
         return SpikeBatch(offsets, packed >> at.NEURON_BITS, source), counts
 
     def _in_chunks(
@@ -235,6 +228,41 @@ class EmulatedChip:
         sigmas[at.SIGMA_JITTER] = self._spreads.jitter_trial_us / self._spec.tick_us
         sigmas[at.SIGMA_MEMBRANE] = self._spreads.membrane_trial_mv
         return sigmas
+
+
+@dataclass
+class _Sizes:
+    """Sizes of kernel arrays per sample and step, grown when they prove too small."""
+
+    spikes: int
+    events: int
+
+
+def _run_chunk(
+    inputs: at.Inputs,
+    bounds: tuple[int, int],
+    circuit: at.Circuit,
+    trial: at.Trial,
+    sizes: _Sizes,
+    counts: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Packed spikes of some samples of a batch."""
+    while True:
+        events = sizes.events
+        out = np.empty(min((bounds[1] - bounds[0]) * sizes.spikes, _MAX_SPIKES), np.int64)
+        written: int = run_samples(inputs, *bounds, circuit, trial, events, out, counts)
+        if written >= 0:
+            return out[:written].copy()
+        if written == at.EVENTS_FULL:
+            sizes.events = max(sizes.events, 2 * events)
+        elif len(out) >= _MAX_SPIKES:
+            raise LimitExceededError(
+                f"more than {_MAX_SPIKES} spikes in samples {bounds[0]}..{bounds[1] - 1}",
+                field="inputs",
+                hint="run fewer or shorter samples, or raise thresholds",
+            )
+        else:
+            sizes.spikes = max(sizes.spikes, 4 * len(out) // (bounds[1] - bounds[0]))
 
 
 def _places(config: ChipConfig) -> bytes:

@@ -10,34 +10,41 @@ _PATH = cache.CACHE_PATH
 
 
 @njit(nogil=True, cache=True)
-def collect(base, pointer, end, in_tick, in_source, pending, n_pending, event, event_gain):
-    """Fill `event` (int64 [2, capacity]: tick in the step, source row) for the step that starts at `base`.
+def collect(base, pointer, stop, inputs, spikes, circuit, event, event_gain):
+    """Fill `event` and `event_gain` for the step that starts at tick `base`.
 
-    pending: int64 [2, capacity], arrival tick and source row of spikes under way; used ones are removed.
-    Returns the number of events (-1: `event` is too small, nothing was changed), the new input pointer and the number
-    of pending spikes.
+    Parameters
+    ----------
+    base : int
+        First tick of the step.
+    pointer, stop : int
+        Input events of the sample that are still to come.
+    spikes : int64 [n]
+        Spikes of the last steps, whose events may arrive now.
+
+    Returns
+    -------
+    (count, pointer)
+        Number of events (`layout.EVENTS_FULL`: there are more than `event` holds) and the advanced pointer.
     """
-    count, stop, last = 0, base + at.STEP_TICKS, pointer
-    while last < end and in_tick[last] < stop:
-        last += 1
-    if last - pointer + n_pending > event.shape[1]:
-        return -1, pointer, n_pending
-    while pointer < last:
-        event[0, count], event[1, count] = in_tick[pointer] - base, in_source[pointer]
-        event_gain[count] = 1.0
-        pointer += 1
+    count, end, capacity = 0, base + at.STEP_TICKS, event.shape[1]
+    while pointer < stop and inputs.tick[pointer] < end:
+        if count == capacity:
+            return at.EVENTS_FULL, pointer
+        event[0, count], event[1, count] = inputs.tick[pointer] - base, inputs.source[pointer]
         count += 1
-    kept = 0
-    for k in range(n_pending):
-        if pending[0, k] < stop:
-            event[0, count], event[1, count] = pending[0, k] - base, pending[1, k]
-            event_gain[count] = 1.0
+        pointer += 1
+    for spike in spikes:
+        arrival = (spike >> at.NEURON_BITS) + circuit.delay - base
+        source = circuit.neuron_source[spike & at.NEURON_MASK]
+        if 0 <= arrival < at.STEP_TICKS and source >= 0:
+            if count == capacity:
+                return at.EVENTS_FULL, pointer
+            event[0, count], event[1, count] = arrival, source
             count += 1
-        else:
-            pending[0, kept], pending[1, kept] = pending[0, k], pending[1, k]
-            kept += 1
     _sort(event, count)
-    return count, pointer, kept
+    event_gain[:count] = 1.0
+    return count, pointer
 
 
 @njit(nogil=True, cache=True)
@@ -53,8 +60,9 @@ def _sort(event, count):
 
 
 @njit(nogil=True, cache=True)
-def draw_gains(event, event_gain, count, base, sigma, key, sample, source_id):
+def draw_gains(event, event_gain, count, base, trial, sample, source_id):
     """Relative amplitude of each event: one draw per event and source, common to all its synapses."""
+    sigma = trial.sigma[at.SIGMA_AMPLITUDE]
     for k in range(count):
-        deviate = normal(key, STREAM_AMPLITUDE, sample, base + event[0, k], source_id[event[1, k]])
+        deviate = normal(trial.key, STREAM_AMPLITUDE, sample, base + event[0, k], source_id[event[1, k]])
         event_gain[k] = max(0.0, 1.0 + sigma * deviate)

@@ -1,4 +1,12 @@
-"""Row numbers of the packed arrays that kernels take (few arrays: alias checks on many stop vectorisation)."""
+"""Arguments of the kernels: packed arrays and their row numbers (many separate arrays would stop vectorisation)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 STEP_TICKS = 64
 """Length of a macro-step; routing delays must be at least twice as long when spike times jitter."""
@@ -14,13 +22,118 @@ N_PARAMETERS = 7
 DECAY_MEM, DECAY_EXC, DECAY_INH, KERNEL_EXC, KERNEL_INH = range(5)
 N_TABLES = 5
 
-# float64 noise levels: threshold (mV), amplitude (relative), jitter (ticks); membrane noise is a parameter row
+# float64 noise levels: threshold (mV), amplitude (relative), jitter (ticks), membrane (mV; 0: none)
 SIGMA_THRESHOLD, SIGMA_AMPLITUDE, SIGMA_JITTER, SIGMA_MEMBRANE = range(4)
 N_SIGMAS = 4
 
-# int64 counters a kernel call returns per sample
+# int64 counters of a sample
 COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED = range(4)
 N_COUNTS = 4
 
-# A recorded spike is one int64: stamp in ticks above, neuron index below
+# A spike is one int64: stamp in ticks above, neuron index below
 NEURON_BITS = 16
+NEURON_MASK = (1 << NEURON_BITS) - 1
+
+# What `run_samples` returns instead of a number of spikes
+OUT_FULL = -1
+EVENTS_FULL = -2
+
+
+class Inputs(NamedTuple):
+    """Input spikes of a batch.
+
+    Attributes
+    ----------
+    offsets, tick, source : int64
+        As in `hxloop.spikes.SpikeBatch`; the source is a row of `Circuit.weights`.
+    """
+
+    offsets: NDArray[np.int64]
+    tick: NDArray[np.int64]
+    source: NDArray[np.int64]
+
+
+class Circuit(NamedTuple):
+    """A configured chip.
+
+    Attributes
+    ----------
+    weights : float64 [2, n_sources, n_neurons]
+        Excitatory and inhibitory current steps in mV per tick.
+    source_range : int64 [n_sources, 2]
+        Neurons that a source reaches: first, last + 1.
+    source_id, neuron_id : uint64 [n_sources], [n_neurons]
+        Names for the random numbers.
+    neuron_source : int64 [n_neurons]
+        Row of `weights` that a neuron's spikes drive, -1 if none.
+    parameters : float64 [N_PARAMETERS, n_neurons]
+    tables : float64 [N_TABLES, STEP_TICKS + 1, n_neurons]
+    delay : int
+        Routing delay in ticks.
+    """
+
+    weights: NDArray[np.float64]
+    source_range: NDArray[np.int64]
+    source_id: NDArray[np.uint64]
+    neuron_id: NDArray[np.uint64]
+    neuron_source: NDArray[np.int64]
+    parameters: NDArray[np.float64]
+    tables: NDArray[np.float64]
+    delay: int
+
+
+class Trial(NamedTuple):
+    """How a batch is run.
+
+    Attributes
+    ----------
+    duration : int
+        Ticks per sample.
+    sigma : float64 [N_SIGMAS]
+        Noise levels.
+    key : uint64
+        Of chip and trial, for the random numbers.
+    first_sample : int
+        Number of the batch's sample 0 within the trial.
+    first_only : bool
+        Keep only the first spike of each neuron and sample.
+    """
+
+    duration: int
+    sigma: NDArray[np.float64]
+    key: np.uint64
+    first_sample: int
+    first_only: bool
+
+
+class State(NamedTuple):
+    """State of all neurons in one sample.
+
+    Attributes
+    ----------
+    now, end : float64 [3, n_neurons]
+        V (mV above leak), I_exc, I_inh (mV per tick) at start and end of the step; in `end`, V is above `shift`.
+    shift : float64 [n_neurons]
+        Resting potential of this step (membrane noise), mV above leak.
+    threshold : float64 [n_neurons]
+        Of this trial, mV above leak.
+    near : bool [n_neurons]
+        May reach threshold within the step.
+    free : float64 [n_neurons]
+        Tick at which the refractory period ends.
+    n_spikes : int64 [n_neurons]
+    event : int64 [2, capacity]
+        Events of the step: tick in the step, source.
+    event_gain : float64 [capacity]
+        Their relative amplitudes.
+    """
+
+    now: NDArray[np.float64]
+    end: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    near: NDArray[np.bool_]
+    free: NDArray[np.float64]
+    n_spikes: NDArray[np.int64]
+    event: NDArray[np.int64]
+    event_gain: NDArray[np.float64]

@@ -7,17 +7,38 @@ from numba import njit
 from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.membrane import first_crossing, phi
+from chip_emulator.solver.random import STREAM_JITTER, STREAM_THRESHOLD, normal
 
 _PATH = cache.CACHE_PATH
+_LEAST_GAP_MV = 0.1  # a noisy threshold stays this far above reset
 
 
 @njit(nogil=True, cache=True)
-def next_spike(
-    n, t, u, ie, ii, free, k, theta, reset, parameters, event, event_gain, n_events, weights
-):  # fmt: skip
+def draw_threshold(n, spike, circuit, trial, sample):
+    """Threshold in mV above leak, redrawn for every sample and after every spike."""
+    threshold = circuit.parameters[at.THRESHOLD, n]
+    if trial.sigma[at.SIGMA_THRESHOLD] > 0.0:
+        deviate = normal(trial.key, STREAM_THRESHOLD, sample, spike, circuit.neuron_id[n])
+        threshold += trial.sigma[at.SIGMA_THRESHOLD] * deviate
+        threshold = max(threshold, circuit.parameters[at.RESET, n] + _LEAST_GAP_MV)
+    return threshold
+
+
+@njit(nogil=True, cache=True)
+def stamp_of(n, spike, exact_tick, base, circuit, trial, sample):
+    """Clock tick that reports a spike at `exact_tick` of the step at `base`: the first one not before it."""
+    jitter = 0.0
+    if trial.sigma[at.SIGMA_JITTER] > 0.0:
+        deviate = normal(trial.key, STREAM_JITTER, sample, spike, circuit.neuron_id[n])
+        jitter = min(max(trial.sigma[at.SIGMA_JITTER] * deviate, -at.MAX_JITTER_TICKS), at.MAX_JITTER_TICKS)
+    return max(0, base + math.ceil(exact_tick + jitter))
+
+
+@njit(nogil=True, cache=True)
+def next_spike(n, t, u, ie, ii, free, k, threshold, reset, circuit, state, n_events):
     """Advance neuron `n` from tick `t` of the step to its next spike or the step's end.
 
-    u, theta and reset are in mV above the resting potential of this step; `free` is the tick of the step at which
+    u, threshold and reset are in mV above the resting potential of this step; `free` is the tick of the step at which
     the refractory period ends; `k` is the next event to take.
 
     Returns
@@ -25,6 +46,7 @@ def next_spike(
     (t, u, ie, ii, k, spiked)
         State at the spike (before the reset) or at the end of the step.
     """
+    parameters, weights, event = circuit.parameters, circuit.weights, state.event
     r_mem, r_exc, r_inh = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     while True:
         while k < n_events and weights[0, event[1, k], n] == 0.0 and weights[1, event[1, k], n] == 0.0:
@@ -41,10 +63,10 @@ def next_spike(
             u_end = decay * (u + ie * phi(r_exc - r_mem, span) - ii * phi(r_inh - r_mem, span))
             # A curve whose slope falls by at most `fall` bulges at most span * fall / 4 above its end points.
             fall = span * (r_mem * (ie + r_mem * max(0.0, ii * span - min(u, 0.0))) + r_exc * ie)
-            if max(u, u_end) + 0.25 * span * fall >= theta:
-                s = first_crossing(u, ie, ii, r_mem, r_exc, r_inh, theta, span)
+            if max(u, u_end) + 0.2500001 * span * fall >= threshold:
+                s = first_crossing(u, ie, ii, r_mem, r_exc, r_inh, threshold, span)
                 if s >= 0.0:
-                    return t + s, theta, ie * math.exp(-r_exc * s), ii * math.exp(-r_inh * s), k, True
+                    return t + s, threshold, ie * math.exp(-r_exc * s), ii * math.exp(-r_inh * s), k, True
             u = u_end
             ie *= math.exp(-r_exc * span)
             ii *= math.exp(-r_inh * span)
@@ -52,6 +74,41 @@ def next_spike(
         if k >= n_events:
             return t, u, ie, ii, k, False
         source = event[1, k]
-        ie += event_gain[k] * weights[0, source, n]
-        ii += event_gain[k] * weights[1, source, n]
+        ie += state.event_gain[k] * weights[0, source, n]
+        ii += state.event_gain[k] * weights[1, source, n]
         k += 1
+
+
+@njit(nogil=True, cache=True)
+def redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost):
+    """Run one neuron through the step and append its spikes to `out`.
+
+    Returns
+    -------
+    (written, lost)
+        Advanced counters; `layout.OUT_FULL` in place of `written` if `out` is full.
+    """
+    shift = state.shift[n]
+    t, k, u, ie, ii = 0.0, 0, state.now[0, n] - shift, state.now[1, n], state.now[2, n]
+    reset = circuit.parameters[at.RESET, n] - shift
+    while True:
+        t, u, ie, ii, k, spiked = next_spike(
+            n, t, u, ie, ii, state.free[n] - base, k, state.threshold[n] - shift, reset, circuit, state, n_events
+        )
+        if not spiked:
+            state.end[0, n] = u
+            return written, lost
+        if base + t >= trial.duration:  # the run is over; the rest of its last step does not count
+            return written, lost
+        stamp = stamp_of(n, state.n_spikes[n], t, base, circuit, trial, sample)
+        u = reset
+        state.free[n] = base + t + circuit.parameters[at.REFRACTORY, n]
+        state.n_spikes[n] += 1
+        state.threshold[n] = draw_threshold(n, state.n_spikes[n], circuit, trial, sample)
+        if stamp >= trial.duration:
+            lost += 1
+        elif written == out.size:
+            return at.OUT_FULL, lost
+        else:
+            out[written] = (stamp << at.NEURON_BITS) | n
+            written += 1
