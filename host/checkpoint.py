@@ -1,0 +1,195 @@
+"""The directory of a run: numbered checkpoints, the journal, the lock, and the run file at the end.
+
+<run>/run.h5                        the whole run; complete after the last epoch
+<run>/journal.jsonl                 one line of JSON per epoch, for eyes and for tail -f
+<run>/checkpoints/epoch-000012.h5   immutable; the newest few are kept
+<run>/lock                          held while a process trains this run
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from host.run_file import KIND
+from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, RecordError
+from hxloop.records import read_record, write_atomically, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from host.metrics import EpochMetrics
+    from hxloop.records import Record
+
+RUN_FILE: Final = "run.h5"
+_CHECKPOINTS: Final = "checkpoints"
+_JOURNAL: Final = "journal.jsonl"
+
+
+class RunDirectory:
+    """Files of one run.
+
+    Parameters
+    ----------
+    path : Path
+        The directory.
+    keep : int
+        Checkpoints to keep; at least two, so that there is one to fall back to.
+    """
+
+    def __init__(self, path: Path, keep: int = 3) -> None:
+        self.path = path
+        self.keep = keep
+
+    @property
+    def run_file(self) -> Path:
+        """Where the finished run is."""
+        return self.path / RUN_FILE
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Create the directory if need be, and hold its lock.
+
+        Raises
+        ------
+        RecordError
+            Another process holds it, or the directory cannot be made.
+        """
+        try:
+            (self.path / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RecordError(
+                f"cannot use the directory {self.path}: {error.strerror}", field="out", hint="choose another --out"
+            ) from error
+        try:
+            self._lock(descriptor)
+            for leftover in (*self.path.glob(".*.tmp"), *(self.path / _CHECKPOINTS).glob(".*.tmp")):
+                leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            raise RecordError(
+                f"process {owner} is training the run in {self.path}",
+                field="out",
+                hint="wait for it, end it, or choose another --out",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+
+    def is_used(self) -> bool:
+        """Whether there is a run, finished or not."""
+        return self.run_file.exists() or bool(self.checkpoints())
+
+    def checkpoints(self) -> list[Path]:
+        """Checkpoints, the newest first."""
+        return sorted((self.path / _CHECKPOINTS).glob("epoch-*.h5"), reverse=True)
+
+    def save(self, epoch: int, record: Record) -> None:
+        """Write the checkpoint of an epoch and forget the oldest ones.
+
+        Raises
+        ------
+        RecordError
+            It cannot be written; the checkpoints before it are intact.
+        """
+        write_record(self.path / _CHECKPOINTS / f"epoch-{epoch:06d}.h5", record)
+        for old in self.checkpoints()[self.keep :]:
+            old.unlink(missing_ok=True)
+
+    def newest(self, say: Callable[[str], None]) -> Record | None:
+        """Newest state that can be read, None where there never was one.
+
+        Parameters
+        ----------
+        say : callable
+            Told of damaged files that are passed over.
+
+        Raises
+        ------
+        RecordError
+            There are files, but all are damaged.
+        """
+        candidates = self.checkpoints()
+        if self.run_file.exists():
+            candidates.append(self.run_file)
+        for path in candidates:
+            try:
+                return read_record(path, KIND)
+            except HxloopError as error:
+                say(f"passing over {path.name}: {error.message}")
+        if candidates:
+            raise RecordError(
+                f"no file of the run in {self.path} can be read", field="out", hint="start again in another directory"
+            )
+        return None
+
+    def finish(self, record: Record) -> None:
+        """Write the run file; errors as in `save`."""
+        write_record(self.run_file, record)
+
+    def write_journal(self, metrics: list[EpochMetrics]) -> None:
+        """Replace the journal by one line for each of these epochs (after a resume it may be ahead or behind)."""
+        lines = "".join(json.dumps(m.as_dict()) + "\n" for m in metrics)
+        write_atomically(self.path / _JOURNAL, lines.encode())
+
+    def append_journal(self, metrics: EpochMetrics) -> None:
+        """Add the line of an epoch.
+
+        Raises
+        ------
+        RecordError
+            It cannot be written.
+        """
+        try:
+            with (self.path / _JOURNAL).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(metrics.as_dict()) + "\n")
+        except OSError as error:
+            raise RecordError(f"cannot write the journal: {error.strerror}", field="out") from error
+
+
+def choose_directory(root: Path, name: str, out: Path | None, *, resume: bool) -> Path:
+    """Directory for a new run, or the one to go on with.
+
+    Parameters
+    ----------
+    root : Path
+        Where runs go that are not told where.
+    name : str
+        What kind of run it is; the directory is ``root / name-001`` or the next free number.
+    out : Path, optional
+        The directory the user wants.
+    resume : bool
+        Go on with a run that is there: `out`, or the highest number.
+
+    Raises
+    ------
+    MissingFileError
+        Nothing there to resume.
+    InvalidInputError
+        There is a run already.
+    """
+    if out is not None:
+        if resume and not out.is_dir():
+            raise MissingFileError(f"there is no run to resume in {out}", field="out", hint="leave --resume out")
+        if not resume and RunDirectory(out).is_used():
+            raise InvalidInputError(
+                f"{out} holds a run already", field="out", hint="add --resume to go on with it, or choose another --out"
+            )
+        return out
+    numbers = [int(p.name[-3:]) for p in root.glob(f"{name}-[0-9][0-9][0-9]") if p.is_dir()]
+    if not resume:
+        return root / f"{name}-{max(numbers, default=0) + 1:03d}"
+    if not numbers:
+        raise MissingFileError(f"there is no run {name}-* in {root}", field="out", hint="leave --resume out")
+    return root / f"{name}-{max(numbers):03d}"

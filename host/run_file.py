@@ -1,0 +1,233 @@
+"""The run file: one self-describing record with everything a training was, is and needs to go on.
+
+Checkpoints have the same form; ``run.h5`` is the last one, with the results of the test.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import platform
+import subprocess
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from host.metrics import EpochMetrics
+from host.settings import Settings
+from hxloop.chip import ChipIdentity
+from hxloop.errors import RecordError
+from hxloop.records import Quantity, Record
+from hxloop.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from host.training import Trainer
+
+KIND: Final = "run"
+
+METRICS: Final = {
+    "epoch": ("1", "finished epochs"),
+    "loss": ("1", "mean training loss"),
+    "train_accuracy": ("1", "fraction of right answers while training"),
+    "val_accuracy": ("1", "fraction of right answers on the validation set"),
+    "bump_fraction": ("1", "fraction of batches that bumped the layer"),
+    "silent_fraction": ("1", "fraction of (sample, neuron) pairs of the layer without a spike"),
+    "gradient_steps": ("1", "batches with an optimiser step"),
+    "learning_rate": ("1", "learning rate"),
+    "events_in": ("1", "input events"),
+    "events_out": ("1", "spikes of all neurons"),
+    "events_lost": ("1", "spikes outside the recording window"),
+    "chip_time_s": ("s", "time the chip ran"),
+    "emulation_s": ("s", "wall time the chip (emulator) took"),
+    "energy_j_estimate": ("J", "estimate: datasheet power times chip time"),
+    "wall_s": ("s", "wall time of the epoch"),
+}
+"""Unit and meaning of each entry of `EpochMetrics`."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a training is bound to.
+
+    Attributes
+    ----------
+    task : str
+        For example ``yin-yang``.
+    preset : str
+        Name or path the settings came from.
+    settings : Settings
+    identity : ChipIdentity
+        Chip it is trained on.
+    seed : int
+        Root of all its random numbers.
+    versions : str
+        Versions of program, Python and numpy, and the git commit if there is one.
+    """
+
+    task: str
+    preset: str
+    settings: Settings
+    identity: ChipIdentity
+    seed: int
+    versions: str
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        return f"{self.task}, preset {self.preset}, chip {self.identity}, seed {self.seed}"
+
+
+def versions() -> str:
+    """Versions that a result may depend on."""
+    parts = [
+        f"hxloop {__version__}",
+        f"python {platform.python_version()}",
+        f"numpy {importlib.metadata.version('numpy')}",
+    ]
+    commit = _git_commit()
+    return ", ".join([*parts, f"git {commit}"] if commit else parts)
+
+
+def _git_commit() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def to_record(
+    origin: Origin,
+    trainer: Trainer,
+    results: Mapping[str, Any] | None = None,
+    quantities: Mapping[str, Quantity] | None = None,
+) -> Record:
+    """State of a training as a record (copies; later epochs do not change it).
+
+    Parameters
+    ----------
+    origin : Origin
+    trainer : Trainer
+    results : dict, optional
+        More attributes; a finished run has the test results.
+    quantities : dict of str to Quantity, optional
+        More datasets.
+    """
+    attributes: dict[str, Any] = {
+        "task": origin.task,
+        "preset": origin.preset,
+        "settings": origin.settings.model_dump_json(),
+        "chip_identity": origin.identity.model_dump_json(),
+        "seed": origin.seed,
+        "versions": origin.versions,
+        "layers": len(trainer.weights),
+        "epochs_done": trainer.epochs_done,
+        "best_val_accuracy": trainer.best_accuracy,
+        "finished": False,
+    }
+    content = _weights(trainer) | _metrics(trainer.metrics)
+    for part, state in (("optimizer", trainer.optimizer.state()), ("bumper", trainer.bumper.state())):
+        for name, values in state.items():
+            content[f"state/{part}/{name}"] = Quantity(np.atleast_1d(values), "1", f"{part} state, {name}")
+    return Record(KIND, attributes | dict(results or {}), content | dict(quantities or {}))
+
+
+def _weights(trainer: Trainer) -> dict[str, Quantity]:
+    content = {}
+    selected = trainer.selected()
+    for k, layer in enumerate(trainer.network.layers):
+        name = layer.name
+        content[f"weights/{k}/model"] = Quantity(trainer.weights[k].copy(), "1", f"model weights onto {name}")
+        content[f"weights/{k}/best"] = Quantity(
+            trainer.best_weights[k].copy(), "1", f"model weights onto {name} with the best validation accuracy"
+        )
+    for k, codes in enumerate(trainer.network.codes(selected)):
+        content[f"weights/{k}/code"] = Quantity(codes, "1", "weight codes of the selected weights, signed")
+    return content
+
+
+def _metrics(metrics: list[EpochMetrics]) -> dict[str, Quantity]:
+    return {
+        f"metrics/{name}": Quantity(np.array([getattr(m, name) for m in metrics]), unit, text)
+        for name, (unit, text) in METRICS.items()
+    }
+
+
+def restore(trainer: Trainer, record: Record) -> None:
+    """Bring a new trainer into the recorded state.
+
+    Raises
+    ------
+    RecordError
+        Something is missing in the record.
+    """
+    try:
+        for k in range(len(trainer.weights)):
+            trainer.weights[k] = _array(record, f"weights/{k}/model")
+            trainer.best_weights[k] = _array(record, f"weights/{k}/best")
+        trainer.best_accuracy = float(record.attributes["best_val_accuracy"])
+        trainer.metrics = read_metrics(record)
+        trainer.optimizer.load_state(_state(record, "optimizer"))
+        trainer.bumper.load_state(_state(record, "bumper"))
+    except KeyError as error:
+        raise RecordError(f"the run file has no {error}", field="run") from None
+
+
+def _array(record: Record, name: str) -> NDArray[np.float64]:
+    return np.array(record.quantities[name].values, np.float64)
+
+
+def _state(record: Record, part: str) -> dict[str, NDArray[np.generic]]:
+    prefix = f"state/{part}/"
+    found = {name: quantity.values for name, quantity in record.quantities.items() if name.startswith(prefix)}
+    scalars = {"steps", "last_layer", "increment"}
+    return {
+        name.removeprefix(prefix): values[0] if name.removeprefix(prefix) in scalars else values
+        for name, values in found.items()
+    }
+
+
+def read_metrics(record: Record) -> list[EpochMetrics]:
+    """Metrics of all finished epochs."""
+    columns = {f.name: record.quantities[f"metrics/{f.name}"].values for f in fields(EpochMetrics)}
+    rows = []
+    for k in range(len(columns["epoch"])):
+        values: dict[str, Any] = {name: column[k].tolist() for name, column in columns.items()}
+        for name in ("bump_fraction", "silent_fraction"):
+            values[name] = tuple(values[name])
+        rows.append(EpochMetrics(**values))
+    return rows
+
+
+def read_origin(record: Record) -> Origin:
+    """What the recorded run is bound to.
+
+    Raises
+    ------
+    RecordError
+        Settings of another version of this program.
+    """
+    at = record.attributes
+    try:
+        return Origin(
+            str(at["task"]),
+            str(at["preset"]),
+            Settings.model_validate_json(str(at["settings"])),
+            ChipIdentity.model_validate_json(str(at["chip_identity"])),
+            int(at["seed"]),
+            str(at["versions"]),
+        )
+    except (KeyError, ValueError) as error:
+        raise RecordError(f"the run file does not describe its run: {error}", field="run") from None
+
+
+def last_validation(metrics: list[EpochMetrics]) -> float:
+    """Latest validation accuracy, NaN if there is none."""
+    return next((m.val_accuracy for m in reversed(metrics) if not math.isnan(m.val_accuracy)), math.nan)
