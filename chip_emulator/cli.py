@@ -1,0 +1,104 @@
+"""Command line of the daemon: ``python -m chip_emulator serve``; users call it as ``hxloop serve``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
+from typing import Annotated
+
+import typer
+
+from hxloop.errors import HxloopError
+from hxloop.logs import LogFormat, set_up_logging
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="An emulated chip as a service of its own.")
+
+ChipName = Annotated[str, typer.Option("--chip", help="Named chip: ideal, typical, rough.")]
+Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: which silicon of that kind.")]
+
+
+class _LogFormat(StrEnum):
+    text = "text"
+    json = "json"
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@app.command()
+def serve(
+    chip: ChipName = "typical",
+    serial: Serial = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Solver threads; all cores by default.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="ipc://PATH or tcp://127.0.0.1:PORT (0: any free port).")] = None,
+    connection_file: Annotated[Path | None, typer.Option(help="Where to write how to reach this daemon.")] = None,
+    parent_pid: Annotated[int | None, typer.Option(min=1, help="End when this process is gone.")] = None,
+    idle_timeout_s: Annotated[float | None, typer.Option(min=0.1, help="End after this long without requests.")] = None,
+    stall_timeout_s: Annotated[
+        float, typer.Option(min=0.5, help="Replace a worker that shows no sign of life for this long.")
+    ] = 10.0,
+    log_format: Annotated[_LogFormat, typer.Option(help="Log to stderr as text or JSON lines.")] = _LogFormat.text,
+) -> None:
+    """Serve one emulated chip until told to end (SIGTERM, Ctrl-C, or the shutdown verb)."""
+    from chip_emulator.server import ServeOptions
+    from chip_emulator.server import serve as run_daemon
+
+    style: LogFormat = "json" if log_format is _LogFormat.json else "text"
+    set_up_logging(style)
+    options = ServeOptions(
+        chip=chip,
+        serial=serial,
+        threads=threads or _usable_cores(),
+        endpoint=endpoint,
+        connection_file=connection_file,
+        parent_pid=parent_pid,
+        idle_timeout_s=idle_timeout_s,
+        stall_timeout_s=stall_timeout_s,
+        log_format=style,
+    )
+    raise typer.Exit(run_daemon(options))
+
+
+@app.command()
+def describe(
+    chip: ChipName = "typical",
+    serial: Serial = 1,
+    sources: Annotated[bool, typer.Option("--sources", help="Add where every number comes from.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show the datasheet and the imperfections of a named chip; needs no daemon."""
+    from chip_emulator.describe import describe_chip
+
+    entries = describe_chip(chip)
+    if as_json:
+        parts: dict[str, dict[str, object]] = {}
+        for entry in entries:
+            content = {k: v for k, v in entry.items() if k not in {"part", "name"} and (sources or k != "source")}
+            parts.setdefault(entry["part"], {})[entry["name"]] = content
+        print(json.dumps({"chip": chip, "serial": serial, **parts}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{chip}/{serial}")
+    for heading in ("part", "name", "value", "unit", "meaning", *(["source"] if sources else [])):
+        table.add_column(heading)
+    for entry in entries:
+        row = [entry["part"], entry["name"], str(entry["value"]), entry["unit"], entry["description"]]
+        table.add_row(*row, *([entry["source"]] if sources else []))
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose become one line on stderr and an exit code, never a traceback."""
+    try:
+        app()
+    except HxloopError as error:
+        logging.getLogger("chip_emulator").debug("ended by an error", exc_info=True)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,102 @@
+"""What supervisor and worker say to each other: a strict JSON envelope, then the client's message or the reply to it.
+
+The link is a pair of sockets in an owner-only directory. Everything else the worker needs is in the message: it keeps
+no state but the configuration that the chip has, so that a fresh worker is as good as an old one.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from hxloop.chip import ChipIdentity
+from hxloop.logs import LogFormat
+from hxloop.messages import Count, Limits, Message, ShortText
+from hxloop.spec import ChipSpec
+
+
+class WorkerSettings(Message):
+    """What a worker is started with (its only argument, as JSON)."""
+
+    chip: str
+    serial: int
+    threads: int
+    boot_id: str
+    link: str
+    beat_fd: int
+    beat_interval_s: float
+    limits: Limits
+    log_format: LogFormat
+
+
+class Order(Message):
+    """To the worker: a client's request; before it, if needed, the configuration it runs under."""
+
+    order: Literal["work"] = "work"
+    job: Count
+    configuration_frames: Count = Field(0, description="frames of a stored configure message that precede the request")
+
+
+class Stop(Message):
+    """To the worker: stop running this job."""
+
+    order: Literal["stop"] = "stop"
+    job: Count
+
+
+class Ready(Message):
+    """From the worker: the chip is there and all kernels are compiled."""
+
+    event: Literal["ready"] = "ready"
+    identity: ChipIdentity
+    spec: ChipSpec
+
+
+class Refused(Message):
+    """From the worker: there is no such chip."""
+
+    event: Literal["refused"] = "refused"
+    code: ShortText
+    message: str
+    field: str | None
+    hint: str | None
+
+
+class Progress(Message):
+    """From the worker: samples done."""
+
+    event: Literal["progress"] = "progress"
+    job: Count
+    done: Count
+    total: Count
+
+
+class Answer(Message):
+    """From the worker: the reply to a job follows."""
+
+    event: Literal["answer"] = "answer"
+    job: Count
+    configured: str | None = Field(description="hash of the configuration the chip has now")
+
+
+AnyOrder = Annotated[Order | Stop, Field(discriminator="order")]
+Event = Ready | Refused | Progress | Answer
+
+_ORDERS: TypeAdapter[Order | Stop] = TypeAdapter(AnyOrder)
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def envelope(message: Message) -> bytes:
+    """First frame of a link message."""
+    return message.model_dump_json().encode()
+
+
+def read_order(frame: bytes) -> Order | Stop:
+    """Envelope that came to the worker."""
+    return _ORDERS.validate_json(frame)
+
+
+def read_event(frame: bytes) -> Event:
+    """Envelope that came from the worker."""
+    return _EVENTS.validate_json(frame)

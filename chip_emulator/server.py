@@ -1,0 +1,316 @@
+"""The daemon's I/O process: sockets, signals and the worker around the service's logic. It never computes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import select
+import signal
+import threading
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import zmq
+
+from chip_emulator.connection_file import remove_connection_file, write_connection_file
+from chip_emulator.control import ControlThread
+from chip_emulator.endpoints import (
+    Endpoints,
+    FileLock,
+    clear_stale_sockets,
+    default_endpoint,
+    make_private_directory,
+    parse_endpoint,
+    runtime_directory,
+)
+from chip_emulator.faults import faults_from_environment
+from chip_emulator.link import Answer, Progress, Ready, Refused
+from chip_emulator.service import Service
+from chip_emulator.sockets import bind_router
+from chip_emulator.supervisor import CANCEL_GRACE_S, Supervisor, WorkerOptions
+from hxloop.errors import EndpointInUseError, InvalidInputError, error_from_code
+from hxloop.messages import Limits
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chip_emulator.service import Outgoing
+    from hxloop.logs import LogFormat
+
+log = logging.getLogger("chip_emulator")
+
+_POLL_MS: Final = 200
+_PAUSE_S: Final = 2.0
+_FLUSH_MS: Final = 1000
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What a daemon is started with; see ``python -m chip_emulator serve --help``."""
+
+    chip: str
+    serial: int
+    threads: int
+    endpoint: str | None = None
+    connection_file: Path | None = None
+    parent_pid: int | None = None
+    idle_timeout_s: float | None = None
+    stall_timeout_s: float = 10.0
+    log_format: LogFormat = "text"
+
+
+class _ParentWatch:
+    """Knows whether the process that started this daemon still exists; a zombie does not count."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._pid = pid
+        self._fd: int | None = None
+        if pid is not None and hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                self._fd = os.pidfd_open(pid)
+
+    def gone(self) -> bool:
+        """Whether it is gone."""
+        if self._pid is None:
+            return False
+        if self._fd is not None:
+            return bool(select.select([self._fd], [], [], 0)[0])
+        try:
+            os.kill(self._pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+class Server:
+    """One daemon, from binding its sockets to its end.
+
+    Parameters
+    ----------
+    options : ServeOptions
+        What to serve, and where.
+    stack : ExitStack
+        Holds what has to be undone at the end.
+
+    Raises
+    ------
+    EndpointInUseError
+        Another daemon is there.
+    InvalidInputError
+        An endpoint that is not acceptable.
+    """
+
+    def __init__(self, options: ServeOptions, stack: ExitStack) -> None:
+        self._options = options
+        self._stack = stack
+        self._boot_id = secrets.token_hex(8)
+        self._limits = Limits()
+        self._faults = faults_from_environment()
+        self._service: Service | None = None
+        self._lock = threading.Lock()
+        self._signals = 0
+        self._replies_sent = 0
+        self._told_to_stop: int | None = None
+        self._last_turn_s = time.monotonic()
+        self._started_s = time.monotonic()
+        self._parent = _ParentWatch(options.parent_pid)
+        wanted = parse_endpoint(options.endpoint or default_endpoint(options.chip, options.serial))
+        self._take_endpoint(wanted)
+        self._connection_file = self._take_connection_file()
+        # After the locks, so that it ends before they are released: closing an ipc socket unlinks its file late.
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        stack.callback(self._context.term)
+        self._data, data = bind_router(self._context, wanted.data, self._limits)
+        stack.callback(self._data.close, linger=_FLUSH_MS)
+        self._control, control = bind_router(self._context, wanted.control, self._limits)
+        stack.callback(self._control.close, linger=_FLUSH_MS)
+        self._endpoints = Endpoints(data, control)
+        self._wake: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
+        self._wake.bind("inproc://wake")
+        stack.callback(self._wake.close, linger=0)
+
+    def _take_endpoint(self, wanted: Endpoints) -> None:
+        if wanted.socket_paths:
+            path = wanted.socket_paths[0]
+            make_private_directory(path.parent)
+            self._stack.enter_context(FileLock(path))
+            clear_stale_sockets(wanted)
+
+    def _take_connection_file(self) -> Path | None:
+        """Path of the connection file, locked; None when the default one is another daemon's."""
+        options = self._options
+        given = options.connection_file
+        path = (given or runtime_directory() / f"{options.chip}-{options.serial}.json").absolute()
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._stack.enter_context(FileLock(path))
+        except EndpointInUseError:
+            if given is not None or options.endpoint is None:
+                raise
+            log.warning("%s belongs to another daemon; this one writes none", path)
+            return None
+        except OSError as error:
+            raise InvalidInputError(f"cannot write {path}: {error.strerror}", field="connection_file") from None
+        return path
+
+    def run(self) -> int:
+        """Serve until told to end; returns the exit code."""
+        options = self._options
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        self._supervisor = Supervisor(
+            self._context,
+            WorkerOptions(
+                chip=options.chip,
+                serial=options.serial,
+                threads=options.threads,
+                boot_id=self._boot_id,
+                limits=self._limits,
+                log_format=options.log_format,
+                stall_timeout_s=options.stall_timeout_s,
+            ),
+        )
+        self._stack.callback(self._supervisor.end)
+        while not self._is_over():
+            self._turn()
+        log.info("ended")
+        return 0
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._signals += 1
+
+    def _is_over(self) -> bool:
+        """Whether to end now; starts draining when told to go down."""
+        if self._parent.gone():
+            log.info("process %s is gone, so this daemon ends", self._options.parent_pid)
+            return True
+        service = self._service
+        if self._signals > 1 or (self._signals and service is None):
+            return True
+        if service is None:
+            return False
+        idle_s = self._options.idle_timeout_s
+        with self._lock:
+            idle = idle_s and service.running is None and time.monotonic() - service.last_request_s > idle_s
+            if self._signals or idle:
+                if not service.draining:
+                    log.info("going down: %s", "told to" if self._signals else f"idle for {idle_s:g} s")
+                service.drain()
+            return service.draining and service.running is None and not service.outbox
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and do what is due."""
+        worker = self._supervisor.worker
+        poller = zmq.Poller()
+        poller.register(worker.link, zmq.POLLIN)
+        poller.register(worker.beat_fd, zmq.POLLIN)
+        poller.register(self._wake, zmq.POLLIN)
+        if self._service is not None:
+            poller.register(self._data, zmq.POLLIN)
+        happened = dict(poller.poll(_POLL_MS))
+        if self._wake in happened:
+            self._wake.recv()
+        while (message := worker.receive()) is not None:
+            self._on_worker(*message)
+        service = self._service
+        if service is not None and self._data in happened:
+            address, *frames = self._data.recv_multipart()
+            with self._lock:
+                service.handle_data(frames, address)
+        self._look_after_worker()
+        if service is not None:
+            self._advance(service)
+
+    def _on_worker(self, event: Ready | Refused | Progress | Answer, reply: list[bytes]) -> None:
+        if isinstance(event, Refused):
+            raise error_from_code(event.code, event.message, field=event.field, hint=event.hint)
+        if isinstance(event, Ready):
+            self._on_ready(event)
+            return
+        assert self._service is not None
+        with self._lock:
+            if isinstance(event, Progress):
+                self._service.report_progress(event.job, event.done, event.total)
+            else:
+                self._service.finish(event.job, event.configured, reply)
+
+    def _on_ready(self, event: Ready) -> None:
+        self._supervisor.mark_ready()
+        if self._service is None:
+            self._service = Service(event.identity, event.spec, self._boot_id, time.monotonic, self._limits)
+            thread = ControlThread(self._context, self._control, self._service, self._lock)
+            thread.start()
+            self._stack.callback(thread.stop)
+            if self._connection_file is not None:
+                write_connection_file(self._connection_file, self._endpoints, self._boot_id, event.identity)
+                self._stack.callback(remove_connection_file, self._connection_file, self._boot_id)
+            log.info("%s, warm after %.1f s", event.identity, time.monotonic() - self._started_s)
+            log.info("ready %s", self._endpoints.data)
+        self._service.worker_pid = self._supervisor.worker.pid
+
+    def _look_after_worker(self) -> None:
+        """Replace a worker that died, stands still, or does not obey a cancel."""
+        now = time.monotonic()
+        paused, self._last_turn_s = now - self._last_turn_s > _PAUSE_S, now
+        why = self._supervisor.worker.trouble(paused)
+        job = self._service.running if self._service else None
+        if why is None and job is not None and job.cancelled_at_s is not None:
+            if self._told_to_stop != job.number:
+                self._told_to_stop = job.number
+                self._supervisor.worker.stop_job(job.number)
+            elif now - job.cancelled_at_s > CANCEL_GRACE_S:
+                why = f"a cancelled run went on for {CANCEL_GRACE_S:g} s"
+        if why is None:
+            return
+        while (message := self._supervisor.worker.receive()) is not None:  # its last words
+            self._on_worker(*message)
+        if self._service is not None:
+            with self._lock:
+                self._service.worker_lost(why)
+        if self._service is None or not self._service.draining:
+            self._supervisor.replace(why)
+
+    def _advance(self, service: Service) -> None:
+        """Send what is due, and keep the worker busy."""
+        with self._lock:
+            service.expire()
+            order = service.next_order() if self._supervisor.worker.ready else None
+            due = list(service.outbox)
+            service.outbox.clear()
+        if order is not None:
+            self._supervisor.worker.send(order)
+        for outgoing in due:
+            self._send(outgoing)
+
+    def _send(self, outgoing: Outgoing) -> None:
+        """Send a reply, or drop it when its reader is gone or slow: it is stored, and the client will ask again."""
+        self._replies_sent += 1
+        copies = 1 + (self._replies_sent in self._faults.duplicate_replies)
+        copies -= self._replies_sent in self._faults.drop_replies
+        for _ in range(copies):
+            try:
+                self._data.send_multipart([outgoing.address, *outgoing.frames], zmq.NOBLOCK)
+            except zmq.Again:
+                log.warning("a client does not read its replies; one is kept for later")
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EHOSTUNREACH:
+                    raise
+                log.info("a client left before its reply came")
+
+
+def serve(options: ServeOptions) -> int:
+    """Run a daemon until it is told to end; returns the exit code.
+
+    Raises
+    ------
+    HxloopError
+        It could not start, or its workers keep dying.
+    """
+    os.umask(0o077)
+    with ExitStack() as stack:
+        return Server(options, stack).run()

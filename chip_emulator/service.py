@@ -1,0 +1,375 @@
+"""The daemon's mind: requests in, replies and work for the worker out. No sockets, no threads, no physics.
+
+Callers serialise their calls. Replies for the data socket are collected in `Service.outbox`, because a reply may become
+due by something else than a request from the same client (a finished job, a cancel, a shutdown).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from chip_emulator.ledger import LedgerBook
+from chip_emulator.link import Order, envelope
+from chip_emulator.replies import claimed_sender, error_reply
+from chip_emulator.sessions import Frames, Job, SessionTable
+from hxloop.errors import (
+    HxloopError,
+    LimitExceededError,
+    RunCancelledError,
+    ServiceError,
+    SessionError,
+    ShuttingDownError,
+    UnknownConfigurationError,
+    UnknownVerbError,
+    WorkerCrashedError,
+)
+from hxloop.messages import (
+    CONTROL_VERBS,
+    CancelReply,
+    CancelRequest,
+    ConfigureRequest,
+    DescribeReply,
+    DescribeRequest,
+    ErrorReply,
+    HelloReply,
+    HelloRequest,
+    Limits,
+    Reply,
+    RunReply,
+    RunRequest,
+    ShutdownReply,
+    ShutdownRequest,
+    StatusReply,
+    StatusRequest,
+)
+from hxloop.wire import decode_reply, decode_request, encode, spikes_from_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hxloop.chip import ChipIdentity
+    from hxloop.messages import Request
+    from hxloop.spec import ChipSpec
+    from hxloop.wire import Arrays
+
+log = logging.getLogger("chip_emulator.service")
+
+MAX_TRIES: Final = 3
+"""Workers that may die on one request before it is given up."""
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A reply and where it goes."""
+
+    address: bytes
+    frames: Frames
+
+
+def check_run_limits(request: RunRequest, arrays: Arrays, limits: Limits) -> None:
+    """Refuse runs that are larger than announced, by the sizes alone.
+
+    Raises
+    ------
+    LimitExceededError
+        Samples, events, sample length or run length.
+    MalformedMessageError
+        Not the arrays of a spike batch.
+    """
+    spikes = spikes_from_arrays(arrays)
+    n_samples = max(0, spikes.offsets.size - 1)
+    n_events = max(spikes.tick.size, spikes.source.size)
+    ticks = request.duration_ticks
+    for field, value, limit, unit in (
+        ("offsets", n_samples, limits.max_samples, "samples"),
+        ("tick", n_events, limits.max_input_events, "input events"),
+        ("duration_ticks", ticks, limits.max_sample_ticks, "ticks a sample"),
+        ("duration_ticks", n_samples * ticks, limits.max_run_ticks, "ticks in all samples together"),
+    ):
+        if value > limit:
+            raise LimitExceededError(f"{value} {unit}, at most {limit} are allowed", field=field, hint="split the run")
+
+
+class Service:
+    """State of one daemon.
+
+    Parameters
+    ----------
+    identity : ChipIdentity
+        The chip.
+    spec : ChipSpec
+        Its datasheet.
+    boot_id : str
+        Name of this life of the daemon.
+    clock : callable
+        Monotonic time in s.
+    limits : Limits, optional
+        What is accepted.
+
+    Attributes
+    ----------
+    outbox : deque of Outgoing
+        Replies due on the data socket.
+    worker_pid : int
+        For `status`.
+    draining : bool
+        No new work is taken.
+    running : Job or None
+        What the worker does now.
+    last_request_s : float
+        Time of the last message.
+    """
+
+    def __init__(
+        self,
+        identity: ChipIdentity,
+        spec: ChipSpec,
+        boot_id: str,
+        clock: Callable[[], float],
+        limits: Limits | None = None,
+    ) -> None:
+        self.outbox: deque[Outgoing] = deque()
+        self.worker_pid = 0
+        self.draining = False
+        self.running: Job | None = None
+        self._identity = identity
+        self._spec = spec
+        self._boot_id = boot_id
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._table = SessionTable(self._limits)
+        self._book = LedgerBook()
+        self._configured: str | None = None  # what the worker's chip has now
+        self._job_numbers = itertools.count(1)
+        self._started_s = self.last_request_s = clock()
+
+    def handle_data(self, frames: Frames, address: bytes) -> None:
+        """Take a message of the data socket; replies go to the outbox, now or later."""
+        reply = self._guarded(frames, address)
+        if reply is not None:
+            self.outbox.append(Outgoing(address, reply))
+
+    def handle_control(self, frames: Frames) -> Frames:
+        """Reply to a message of the control socket."""
+        reply = self._guarded(frames, None)
+        assert reply is not None
+        return reply
+
+    def _guarded(self, frames: Frames, address: bytes | None) -> Frames | None:
+        """Reply, if there is one now; no message gets past here with an exception."""
+        self._book.requests += 1
+        self.last_request_s = self._clock()
+        try:
+            try:
+                request, arrays = decode_request(frames, self._limits)
+            except HxloopError as error:
+                return self._undecodable(frames, error)
+            if isinstance(request, ConfigureRequest | RunRequest) and address is not None:
+                return self._submit(request, arrays, frames, address)
+            return self._at_once(request, on_control=address is None)
+        except HxloopError as error:
+            return self._error(error, claimed_sender(frames, self._limits.max_header_bytes)[1])
+        except Exception as error:
+            log.exception("a message could not be handled")
+            return self._error(ServiceError(f"the daemon failed on this message: {type(error).__name__}"), None)
+
+    def _error(self, error: HxloopError, sequence: int | None) -> Frames:
+        self._book.errors += 1
+        return error_reply(error, self._boot_id, self._identity, sequence)
+
+    def _undecodable(self, frames: Frames, error: HxloopError) -> Frames:
+        """Error reply; it uses up the sequence number where the message names a session and its next number."""
+        name, sequence = claimed_sender(frames, self._limits.max_header_bytes)
+        reply = self._error(error, sequence)
+        if name is None or sequence is None:
+            return reply
+        try:
+            session = self._table.get(name, self._clock())
+            if session.find(sequence, b"") is not None:
+                return reply
+        except SessionError:
+            return reply
+        session.use_up(sequence, _digest(frames))
+        session.answer(sequence, reply)
+        return reply
+
+    def _at_once(self, request: Request, *, on_control: bool) -> Frames:
+        """Reply to what needs no worker."""
+        if on_control and request.verb not in CONTROL_VERBS:
+            raise UnknownVerbError(
+                f"{request.verb} is not a verb of the control socket", field="verb", hint="send it to the data socket"
+            )
+        match request:
+            case HelloRequest():
+                return self._hello(request)
+            case DescribeRequest():
+                return self._reply(DescribeReply, spec=self._spec, limits=self._limits)
+            case CancelRequest():
+                return self._reply(CancelReply, state=self._cancel(request))
+            case StatusRequest():
+                return self._status(request)
+            case ShutdownRequest():
+                self.drain()
+                return self._reply(ShutdownReply)
+        raise AssertionError(request.verb)
+
+    def _reply(self, model: type[Reply], **content: Any) -> Frames:
+        return encode(model(boot_id=self._boot_id, identity=self._identity, **content))
+
+    def _hello(self, request: HelloRequest) -> Frames:
+        self._refuse_if_draining()
+        session = self._table.open(request.client, self._clock())
+        log.info("session %s... opened by %s", session.name[:6], request.client[:60].encode("unicode_escape").decode())
+        return self._reply(HelloReply, session=session.name, limits=self._limits, spec=self._spec)
+
+    def _refuse_if_draining(self) -> None:
+        if self.draining:
+            raise ShuttingDownError("this daemon is going down", hint="start another one")
+
+    def _status(self, request: StatusRequest) -> Frames:
+        session = self._table.get(request.session, self._clock()) if request.session is not None else None
+        running = self.running
+        own = running if running is not None and running.session is session else None
+        position = self._table.position(session) if session is not None else None
+        return self._reply(
+            StatusReply,
+            uptime_s=self._clock() - self._started_s,
+            sessions=len(self._table),
+            queued=self._table.queued,
+            queue_position=None if position is None else position + (running is not None),
+            running_sequence=own.sequence if own else None,
+            progress=own.progress if own else None,
+            worker_pid=self.worker_pid,
+            ledger=self._book.message(),
+        )
+
+    def _submit(
+        self, request: ConfigureRequest | RunRequest, arrays: Arrays, frames: Frames, address: bytes
+    ) -> Frames | None:
+        """Queue a new request, or answer one that came before."""
+        session = self._table.get(request.session, self._clock())
+        digest = _digest(frames)
+        known = session.find(request.sequence, digest)
+        if isinstance(known, Job):
+            known.address = address  # a resend over a new connection: the reply goes there
+            return None
+        if known is not None:
+            self._book.replies_resent += 1
+            return known
+        self._refuse_if_draining()
+        if isinstance(request, RunRequest):
+            try:
+                check_run_limits(request, arrays, self._limits)
+            except HxloopError as error:
+                reply = self._error(error, request.sequence)
+                session.use_up(request.sequence, digest)
+                session.answer(request.sequence, reply)
+                return reply
+        self._table.submit(Job(next(self._job_numbers), session, request, frames, address, digest))
+        return None
+
+    def _cancel(self, request: CancelRequest) -> str:
+        session = self._table.get(request.session, self._clock())
+        job = session.pending.get(request.sequence)
+        if job is None:
+            return "finished" if 0 < request.sequence <= session.last_sequence else "unknown"
+        if self._table.withdraw(job):
+            self._answer(job, self._error(RunCancelledError("cancelled while it waited"), job.sequence))
+            return "cancelled"
+        if job.cancelled_at_s is None:
+            job.cancelled_at_s = self._clock()
+        return "cancelling"
+
+    def _answer(self, job: Job, reply: Frames) -> None:
+        job.session.answer(job.sequence, reply)
+        self.outbox.append(Outgoing(job.address, reply))
+
+    def next_order(self) -> list[bytes | memoryview] | None:
+        """Message for an idle worker, or None when it is busy or there is nothing to do."""
+        while self.running is None and not self.draining:
+            job = self._table.next_job()
+            if job is None:
+                return None
+            configuration: Frames = ()
+            if isinstance(job.request, RunRequest):
+                wanted = job.request.config_hash
+                stored = job.session.configurations.get(wanted, touch=True)
+                if stored is None:
+                    error = UnknownConfigurationError(
+                        f"this session has no configuration {wanted}", field="config_hash", hint="configure first"
+                    )
+                    self._answer(job, self._error(error, job.sequence))
+                    continue
+                configuration = stored if wanted != self._configured else ()
+            job.tries += 1
+            job.progress = 0.0
+            self.running = job
+            order = Order(job=job.number, configuration_frames=len(configuration))
+            return [envelope(order), *configuration, *job.frames]
+        return None
+
+    def report_progress(self, number: int, done: int, total: int) -> None:
+        """Note how far the running job is."""
+        if self.running is not None and self.running.number == number:
+            self.running.progress = done / max(1, total)
+
+    def finish(self, number: int, configured: str | None, reply: Frames) -> None:
+        """Take the worker's reply to the running job."""
+        job = self.running
+        if job is None or job.number != number:
+            log.warning("the worker answered job %d, which does not run", number)
+            return
+        self.running = None
+        self._configured = configured
+        header, _ = decode_reply(reply)
+        if isinstance(header, RunReply):
+            self._book.add_run(header)
+        elif isinstance(header, ErrorReply):
+            self._book.errors += 1
+        elif isinstance(job.request, ConfigureRequest):
+            job.session.configurations.put(job.request.config_hash, job.frames)
+        self._answer(job, reply)
+
+    def worker_lost(self, why: str) -> None:
+        """Give the running job to the next worker, or give it up."""
+        self._book.worker_restarts += 1
+        self._configured = None
+        job, self.running = self.running, None
+        if job is None:
+            return
+        what = f"{job.request.verb} (session {job.session.name[:6]}..., sequence {job.sequence})"
+        if job.cancelled_at_s is not None:
+            error: HxloopError = RunCancelledError("cancelled while it ran")
+        elif self.draining:
+            error = ShuttingDownError(f"the daemon is going down and {why} during {what}")
+        elif job.tries >= MAX_TRIES:
+            error = WorkerCrashedError(f"{what} was tried {job.tries} times; the last time {why}", field="sequence")
+        else:
+            log.warning("%s during %s, try %d of %d; it runs again", why, what, job.tries, MAX_TRIES)
+            self._table.put_back(job)
+            return
+        log.error("%s", error)
+        self._answer(job, self._error(error, job.sequence))
+
+    def drain(self) -> None:
+        """Take no new work and refuse what waits; what runs may finish."""
+        if self.draining:
+            return
+        self.draining = True
+        while (job := self._table.next_job()) is not None:
+            error = ShuttingDownError("the daemon went down before this request ran", hint="start another one")
+            self._answer(job, self._error(error, job.sequence))
+
+    def expire(self) -> None:
+        """Drop sessions that were silent for too long."""
+        for session in self._table.expire(self._clock()):
+            log.info("session %s... of %s dropped: silent", session.name[:6], session.client[:60])
+
+
+def _digest(frames: Frames) -> bytes:
+    return hashlib.blake2b(frames[0], digest_size=16).digest()

@@ -1,0 +1,226 @@
+"""Care for the worker process: start it, notice when it dies or stands still, replace it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import zmq
+
+from chip_emulator.link import Stop, WorkerSettings, envelope, read_event
+from hxloop.errors import DaemonStartError
+
+if TYPE_CHECKING:
+    from chip_emulator.link import Event
+    from chip_emulator.sessions import Frames
+    from hxloop.logs import LogFormat
+    from hxloop.messages import Limits
+
+log = logging.getLogger("chip_emulator.supervisor")
+
+START_TIMEOUT_S: Final = 900.0
+"""A worker that compiles its kernels for longer than this is given up."""
+MAX_FAILED_STARTS: Final = 3
+"""Workers in a row that may die before they are ready."""
+CANCEL_GRACE_S: Final = 2.0
+"""A cancelled run that goes on for longer is ended with its worker."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What every worker of a daemon is started with."""
+
+    chip: str
+    serial: int
+    threads: int
+    boot_id: str
+    limits: Limits
+    log_format: LogFormat
+    stall_timeout_s: float
+
+
+class WorkerProcess:
+    """One worker and the link to it.
+
+    Parameters
+    ----------
+    context : zmq.Context
+        Of the daemon.
+    options : WorkerOptions
+        How to start it.
+
+    Attributes
+    ----------
+    link : zmq.Socket
+        Envelopes and messages; see `chip_emulator.link`.
+    beat_fd : int
+        Readable whenever the worker has shown that it is alive, and at its death.
+    ready : bool
+        It has reported that its chip is there.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], options: WorkerOptions) -> None:
+        self.ready = False
+        self._stall_timeout_s = options.stall_timeout_s
+        self._directory: str | None = tempfile.mkdtemp(prefix="hxloop-")  # mode 0700
+        path = Path(self._directory) / "worker.sock"
+        self.link: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+        self.link.setsockopt(zmq.LINGER, 0)
+        self.link.bind(f"ipc://{path}")
+        self.beat_fd, write_end = os.pipe()
+        os.set_blocking(self.beat_fd, False)
+        settings = WorkerSettings(
+            chip=options.chip,
+            serial=options.serial,
+            threads=options.threads,
+            boot_id=options.boot_id,
+            link=f"ipc://{path}",
+            beat_fd=write_end,
+            beat_interval_s=min(1.0, options.stall_timeout_s / 5),
+            limits=options.limits,
+            log_format=options.log_format,
+        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "chip_emulator.worker", settings.model_dump_json()],
+                stdin=subprocess.PIPE,
+                stdout=sys.stderr,
+                pass_fds=(write_end,),
+            )
+        except BaseException:
+            os.close(self.beat_fd)
+            self.link.close()
+            self._remove_directory()
+            raise
+        finally:
+            os.close(write_end)
+        self._last_beat_s = self._started_s = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def receive(self) -> tuple[Event, list[bytes]] | None:
+        """Next message of the worker, or None when there is none now."""
+        try:
+            frames = self.link.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        return read_event(frames[0]), frames[1:]
+
+    def send(self, frames: Frames) -> None:
+        """Hand a message over; one to a worker that has just died is lost, and its death will be noticed."""
+        with suppress(zmq.Again):
+            self.link.send_multipart(frames, zmq.NOBLOCK)
+
+    def mark_ready(self) -> None:
+        """Note that it is ready; from now on it must show signs of life. The socket's name is not needed any more."""
+        self.ready = True
+        self._last_beat_s = time.monotonic()
+        self._remove_directory()
+
+    def stop_job(self, number: int) -> None:
+        """Ask it to stop a job."""
+        self.send([envelope(Stop(job=number))])
+
+    def trouble(self, paused: bool) -> str | None:
+        """Look after it.
+
+        Parameters
+        ----------
+        paused : bool
+            The supervisor itself has just stood still, so missing signs of life say nothing.
+
+        Returns
+        -------
+        str or None
+            Why it must be replaced.
+        """
+        now = time.monotonic()
+        try:
+            if os.read(self.beat_fd, 65536) or paused:
+                self._last_beat_s = now
+        except BlockingIOError:
+            if paused:
+                self._last_beat_s = now
+        code = self._process.poll()
+        if code is not None:
+            return f"the worker died (exit code {code})" if code >= 0 else f"the worker was killed (signal {-code})"
+        if self.ready and now - self._last_beat_s > self._stall_timeout_s:
+            return f"the worker made no progress for {self._stall_timeout_s:g} s"
+        if not self.ready and now - self._started_s > START_TIMEOUT_S:
+            return f"the worker was not ready within {START_TIMEOUT_S:g} s"
+        return None
+
+    def end(self) -> None:
+        """Kill it and clean up; harmless when done before."""
+        if self.link.closed:
+            return
+        self._process.kill()  # reaches a stopped process too
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self.link.close()
+        os.close(self.beat_fd)
+        self._remove_directory()
+
+    def _remove_directory(self) -> None:
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+
+class Supervisor:
+    """Keeps one worker running.
+
+    Parameters
+    ----------
+    context : zmq.Context
+        Of the daemon.
+    options : WorkerOptions
+        How to start workers.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], options: WorkerOptions) -> None:
+        self._context = context
+        self._options = options
+        self._failed_starts = 0
+        self.worker = WorkerProcess(context, options)
+
+    def mark_ready(self) -> None:
+        """Note that the worker is ready."""
+        self._failed_starts = 0
+        self.worker.mark_ready()
+
+    def end(self) -> None:
+        """End the worker for good."""
+        self.worker.end()
+
+    def replace(self, why: str) -> None:
+        """End the worker and start another one.
+
+        Raises
+        ------
+        DaemonStartError
+            The last ones did not even become ready.
+        """
+        if not self.worker.ready:
+            self._failed_starts += 1
+        log.warning("%s; starting another one", why)
+        self.worker.end()
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            raise DaemonStartError(
+                f"{self._failed_starts} workers in a row did not become ready; {why}",
+                hint="see the messages above",
+            )
+        self.worker = WorkerProcess(self._context, self._options)

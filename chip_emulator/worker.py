@@ -1,0 +1,227 @@
+"""The worker process: owns the chip, does one job at a time, dies with its supervisor.
+
+Started by `chip_emulator.supervisor` as ``python -m chip_emulator.worker SETTINGS``; only here is the chip imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from chip_emulator.faults import faults_from_environment
+from chip_emulator.link import Answer, Order, Progress, Ready, Refused, Stop, WorkerSettings, envelope, read_order
+from chip_emulator.replies import error_reply
+from hxloop.errors import HxloopError, LimitExceededError, MalformedMessageError, ServiceError
+from hxloop.logs import set_up_logging
+from hxloop.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
+from hxloop.wire import array_headers, config_from_arrays, decode_request, encode, spike_arrays, spikes_from_arrays
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hxloop.program import ChipConfig, RunResult
+    from hxloop.wire import Arrays
+
+    Frames = list[bytes | memoryview]
+
+log = logging.getLogger("chip_emulator.worker")
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_supervisor(settings: WorkerSettings) -> None:
+    """End when the supervisor ends, and tell it regularly that this process is alive.
+
+    The supervisor holds the other end of stdin, so its death is an end of file. A stopped process would not notice:
+    there the kernel's parent-death signal helps, where it exists.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while True:
+            readable, _, _ = select.select([0], [], [], settings.beat_interval_s)
+            if readable and not os.read(0, 1):
+                os._exit(0)
+            try:
+                os.write(settings.beat_fd, b".")
+            except BlockingIOError:
+                pass  # nobody reads just now; there are beats enough in the pipe
+            except OSError:
+                os._exit(0)
+
+    os.set_blocking(settings.beat_fd, False)
+    threading.Thread(target=watch, name="beat", daemon=True).start()
+
+
+def load_chip(chip: str, serial: int, threads: int, factory: str | None = None) -> Any:
+    """Make the chip and compile its kernels.
+
+    Raises
+    ------
+    InvalidInputError
+        No such named chip or serial.
+    """
+    module, _, name = (factory or "chip_emulator.chip:EmulatedChip").partition(":")
+    made = getattr(importlib.import_module(module), name)(chip, serial, threads)
+    made.warm_up()
+    return made
+
+
+class Worker:
+    """Does jobs on a chip.
+
+    Parameters
+    ----------
+    chip : EmulatedChip
+        The chip; see `hxloop.chip.Chip`.
+    settings : WorkerSettings
+        Boot id and limits.
+    link : zmq.Socket
+        To the supervisor.
+    """
+
+    def __init__(self, chip: Any, settings: WorkerSettings, link: zmq.Socket[bytes]) -> None:
+        self._chip = chip
+        self._settings = settings
+        self._link = link
+        self._identity = chip.identity
+        self._configured: str | None = None
+        self._crash_trial_seed = faults_from_environment().crash_trial_seed
+
+    def serve(self) -> None:
+        """Say ready, then do what comes, for ever."""
+        self._link.send(envelope(Ready(identity=self._identity, spec=self._chip.spec)))
+        while True:
+            frames = self._link.recv_multipart()
+            order = read_order(frames[0])
+            if isinstance(order, Order):  # a stop that comes after the end of its job means nothing
+                reply = self.work(order, frames[1:])
+                answer = Answer(job=order.job, configured=self._configured)
+                self._link.send_multipart([envelope(answer), *reply])
+
+    def work(self, order: Order, frames: Sequence[bytes]) -> Frames:
+        """Reply to one job; whatever goes wrong becomes an error reply."""
+        split = order.configuration_frames
+        sequence = None
+        try:
+            request, arrays = decode_request(frames[split:], self._settings.limits)
+            assert isinstance(request, ConfigureRequest | RunRequest)
+            sequence = request.sequence
+            if isinstance(request, ConfigureRequest):
+                return self._configure(request, arrays)
+            if split:
+                self._restore(frames[:split])
+            return self._run(order.job, request, arrays)
+        except HxloopError as error:
+            return error_reply(error, self._settings.boot_id, self._identity, sequence)
+        except Exception as error:
+            log.exception("job %d failed", order.job)
+            failure = ServiceError(f"the chip failed: {type(error).__name__}: {error}", hint="see the daemon's log")
+            return error_reply(failure, self._settings.boot_id, self._identity, sequence)
+
+    def _configure(self, request: ConfigureRequest, arrays: Arrays) -> Frames:
+        config = config_from_arrays(arrays)
+        found = config.sha256()
+        if found != request.config_hash:
+            raise MalformedMessageError(
+                f"the arrays have the hash {found}, the header says {request.config_hash}",
+                field="config_hash",
+                hint="use ChipConfig.sha256",
+            )
+        self._write(config)
+        reply = ConfigureReply(
+            boot_id=self._settings.boot_id, identity=self._identity, sequence=request.sequence, config_hash=found
+        )
+        return encode(reply)
+
+    def _restore(self, frames: Sequence[bytes]) -> None:
+        stored, arrays = decode_request(frames, self._settings.limits)
+        assert isinstance(stored, ConfigureRequest)
+        if stored.config_hash != self._configured:
+            self._write(config_from_arrays(arrays))
+
+    def _write(self, config: ChipConfig) -> None:
+        before, self._configured = self._configured, None
+        try:
+            self._configured = self._chip.configure(config)
+        except HxloopError:
+            self._configured = before  # a chip that refuses keeps what it had
+            raise
+
+    def _run(self, job: int, request: RunRequest, arrays: Arrays) -> Frames:
+        if request.config_hash != self._configured:
+            raise ServiceError(f"the chip is configured as {self._configured}, not as {request.config_hash}")
+        if request.trial_seed == self._crash_trial_seed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result: RunResult = self._chip.run(
+            spikes_from_arrays(arrays),
+            duration_ticks=request.duration_ticks,
+            trial_seed=request.trial_seed,
+            first_sample=request.first_sample,
+            record=request.record,
+            progress=lambda done, total: self._report(job, done, total),
+        )
+        if result.spikes.n_spikes > self._settings.limits.max_output_events:
+            raise LimitExceededError(
+                f"the run recorded {result.spikes.n_spikes} spikes, "
+                f"at most {self._settings.limits.max_output_events} are sent",
+                field="max_output_events",
+                hint="split the batch or record first_spikes",
+            )
+        arrays = spike_arrays(result.spikes)
+        reply = RunReply(
+            boot_id=self._settings.boot_id,
+            identity=self._identity,
+            sequence=request.sequence,
+            events_in=int(result.events_in),
+            events_out=int(result.events_out),
+            events_lost=int(result.events_lost),
+            chip_time_us=float(result.chip_time_us),
+            emulation_time_us=float(result.emulation_time_us),
+            energy_j_estimate=float(result.energy_j_estimate),
+            arrays=array_headers(arrays),
+        )
+        return encode(reply, arrays)
+
+    def _report(self, job: int, done: int, total: int) -> bool:
+        """Tell the supervisor how far a run is; True if it is to stop."""
+        self._link.send(envelope(Progress(job=job, done=int(done), total=int(total))))
+        while self._link.poll(0):
+            order = read_order(self._link.recv_multipart()[0])
+            if isinstance(order, Stop) and order.job == job:
+                return True
+        return False
+
+
+def main(argument: str) -> int:
+    """Run a worker until its supervisor is gone."""
+    settings = WorkerSettings.model_validate_json(argument)
+    set_up_logging(settings.log_format)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which lets this process finish its job
+    _die_with_supervisor(settings)
+    link: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
+    link.connect(settings.link)
+    try:
+        chip = load_chip(settings.chip, settings.serial, settings.threads, faults_from_environment().chip)
+    except HxloopError as error:
+        refusal = Refused(code=error.code, message=error.message, field=error.field, hint=error.hint)
+        link.send(envelope(refusal))
+        link.close(linger=2000)
+        zmq.Context.instance().term()
+        return error.exit_code
+    Worker(chip, settings, link).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
