@@ -1,0 +1,185 @@
+"""Where a running daemon is found: its connection file, or an endpoint typed by hand."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+from pathlib import Path
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from host.transport import Address
+from hxloop.chip import ChipIdentity
+from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
+
+_TCP = re.compile(r"tcp://(?P<host>\[[0-9a-fA-F:]+\]|[^:/\[\]]+):(?P<port>\d+)")
+_CONNECT_S = 2.0
+
+
+class ConnectionFile(BaseModel):
+    """What a daemon writes when it is ready.
+
+    Attributes
+    ----------
+    protocol : int
+        Version of the wire protocol.
+    endpoint, control_endpoint : str
+        Where it listens.
+    pid : int
+        Its process.
+    boot_id : str
+        Its life.
+    identity : ChipIdentity
+        Its chip.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    protocol: int
+    endpoint: str
+    control_endpoint: str
+    pid: int
+    boot_id: str
+    identity: ChipIdentity
+
+    @property
+    def address(self) -> Address:
+        """Both endpoints."""
+        return Address(self.endpoint, self.control_endpoint)
+
+    def is_alive(self) -> bool:
+        """Whether the process that wrote the file still runs (on this machine)."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+
+def runtime_dir() -> Path:
+    """Folder of connection files and sockets: ``HXLOOP_RUNTIME_DIR``, or the user's runtime folder."""
+    override = os.environ.get("HXLOOP_RUNTIME_DIR")
+    return Path(override) if override else Path(platformdirs.user_runtime_dir("hxloop"))
+
+
+def default_connection_file(chip: str, serial: int) -> Path:
+    """Connection file of a daemon that was started with `hxloop serve` and no other place."""
+    return runtime_dir() / f"{chip}-{serial}.json"
+
+
+def read_connection_file(path: Path) -> ConnectionFile:
+    """Read and check a connection file.
+
+    Raises
+    ------
+    MissingFileError
+        No such file.
+    InvalidInputError
+        The file is not a connection file.
+    """
+    try:
+        return ConnectionFile.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingFileError(
+            f"no connection file {path}", field="endpoint", hint="is the daemon running? start one with: hxloop serve"
+        ) from None
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error.strerror}", field="endpoint") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInputError(
+            f"{path} is not a connection file: {first['msg']}",
+            field=".".join(str(part) for part in first["loc"]) or "endpoint",
+        ) from None
+
+
+def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
+    """Address of a daemon, and the chip it promises.
+
+    Parameters
+    ----------
+    target : str or path
+        Endpoint (``ipc://...``, ``tcp://127.0.0.1:PORT``), connection file, or ``CHIP/SERIAL`` of a daemon on
+        its default place.
+
+    Raises
+    ------
+    InvalidInputError
+        None of these.
+    MissingFileError
+        No such connection file.
+    UnreachableError
+        Nobody listens there.
+    """
+    text = str(target)
+    if "://" in text:
+        _knock(text)
+        return _with_control(text)
+    named = re.fullmatch(r"([a-z_]+)/(\d+)", text)
+    path = Path(text)
+    if named and not path.exists():
+        path = default_connection_file(named[1], int(named[2]))
+    found = read_connection_file(path)
+    if not found.is_alive():
+        raise UnreachableError(
+            f"the daemon of {path} (process {found.pid}) has ended",
+            field="endpoint",
+            hint=f"start it again: hxloop serve --chip {found.identity.chip} --serial {found.identity.serial}",
+        )
+    return found.address, found.identity
+
+
+def _with_control(endpoint: str) -> tuple[Address, ChipIdentity | None]:
+    """Complete an endpoint with the control endpoint that stands in some connection file or lies beside it."""
+    for path in sorted(runtime_dir().glob("*.json")):
+        try:
+            found = read_connection_file(path)
+        except InvalidInputError:
+            continue
+        if found.endpoint == endpoint and found.is_alive():
+            return found.address, None
+    data = Path(endpoint.removeprefix("ipc://"))
+    control = data.with_name(f"control{data.suffix}" if data.stem == "data" else f"{data.stem}-control{data.suffix}")
+    if endpoint.startswith("ipc://") and control.exists():
+        return Address(endpoint, f"ipc://{control}"), None
+    return Address(endpoint), None
+
+
+def _knock(endpoint: str) -> None:
+    """Find out at once that nobody listens; ZeroMQ would wait for somebody to come."""
+    nobody = UnreachableError(
+        f"nobody listens at {endpoint}",
+        field="endpoint",
+        hint=f"start a daemon there: hxloop serve --endpoint {endpoint}",
+    )
+    if endpoint.startswith("ipc://"):
+        if not Path(endpoint.removeprefix("ipc://")).exists():
+            raise nobody
+        return
+    tcp = _TCP.fullmatch(endpoint)
+    if tcp is None:
+        raise InvalidInputError(
+            f"{endpoint!r} is no endpoint", field="endpoint", hint="use ipc://PATH or tcp://127.0.0.1:PORT"
+        )
+    if not _is_loopback(tcp["host"]):
+        raise InvalidInputError(
+            f"{endpoint} is another machine; only this one (127.0.0.1) can be reached without keys",
+            field="endpoint",
+            hint="forward the port, for example with ssh -L",
+        )
+    try:
+        socket.create_connection((tcp["host"].strip("[]"), int(tcp["port"])), timeout=_CONNECT_S).close()
+    except (OSError, OverflowError):
+        raise nobody from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

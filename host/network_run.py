@@ -1,0 +1,185 @@
+"""A network given as arrays, run on a chip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from host.mapping import Placement, place
+from host.network import INPUT, Network, Population, Projection
+from host.network_file import LayerSpikes, NetworkFile
+from hxloop.errors import OutOfRangeError
+from hxloop.spikes import SpikeBatch, ticks_from_times_us
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop.chip import Chip
+    from hxloop.program import RunResult
+    from hxloop.spec import ChipSpec
+
+V_LEAK_MV = 360.0
+V_THRESHOLD_MV = 675.0
+"""Where a file's 0 and 1 lie on the chip: leak 80 and threshold 150 CADC LSB of 4.5 mV, the typical working point."""
+_GRID_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkRun:
+    """What a network of a file did.
+
+    Attributes
+    ----------
+    layers : list of LayerSpikes
+        Spikes within ``duration_us`` of every layer.
+    result : RunResult
+        As the chip returned it.
+    changed : list of str
+        What the chip could not do exactly as the file says, one sentence each.
+    """
+
+    layers: list[LayerSpikes]
+    result: RunResult
+    changed: list[str]
+
+
+def run_network_file(network: NetworkFile, chip: Chip, *, trial_seed: int = 0) -> NetworkRun:
+    """Run all samples of a network file.
+
+    Values that the chip's datasheet does not have are replaced by the nearest it has.
+
+    Parameters
+    ----------
+    network : NetworkFile
+    chip : Chip
+        Reconfigured by this.
+    trial_seed : int
+        Names the trial on a noisy chip.
+
+    Raises
+    ------
+    DoesNotFitError
+        The network is too large for the chip.
+    OutOfRangeError
+        A sample is longer than the chip can run.
+    """
+    placement, codes, changed = map_network(network, chip.spec)
+    tick_us, delay_ticks = chip.spec.tick_us, chip.spec.routing_delay_ticks
+    last_tick = int(np.floor(network.duration_us / tick_us + _GRID_TOLERANCE))
+    # A spike of layer k is k - 1 hops late; the last tick of the sample still counts.
+    duration_ticks = last_tick + 1 + (len(network.weights) - 1) * delay_ticks
+    if duration_ticks > chip.spec.max_run_ticks:
+        raise OutOfRangeError(
+            f"{network.duration_us:g} us is longer than {chip.spec.name} can run "
+            f"({chip.spec.max_run_ticks * tick_us:g} us)",
+            field="duration_us",
+        )
+    ticks = ticks_from_times_us(network.input_time_us, tick_us, "input_time_us")
+    if not np.allclose(ticks * tick_us, network.input_time_us, rtol=0, atol=_GRID_TOLERANCE):
+        changed.append(f"input times are rounded to the {tick_us * 1000:g} ns clock")
+    ticks = np.minimum(ticks, last_tick)  # the rest of a tick at the end of a sample
+    inputs = SpikeBatch.from_arrays(network.input_sample, ticks, network.input_neuron, network.n_samples)
+    chip.configure(placement.configure(codes))
+    result = chip.run(inputs, duration_ticks=duration_ticks, trial_seed=trial_seed)
+    layers = []
+    for k, population in enumerate(placement.network.populations):
+        sample, neuron, tick = placement.decode_spikes(result.spikes, population.name)
+        within = tick - k * delay_ticks <= last_tick
+        delay_us = k * delay_ticks * tick_us
+        own_time_us = np.asarray((tick[within] - k * delay_ticks) * tick_us, np.float64)
+        layers.append(LayerSpikes(sample[within], neuron[within], _delayed(own_time_us, delay_us), delay_us))
+    return NetworkRun(layers, result, changed)
+
+
+def _delayed(time_us: NDArray[np.float64], delay_us: float) -> NDArray[np.float64]:
+    """Times that fall back to no more than `time_us` when the delay is taken off, so that none passes the end."""
+    late = time_us + delay_us
+    return np.where(late - delay_us > time_us, np.nextafter(late, 0.0), late)
+
+
+def map_network(network: NetworkFile, spec: ChipSpec) -> tuple[Placement, list[NDArray[np.float64]], list[str]]:
+    """Place a network on a chip: one population per weight matrix, weights as codes times a synaptic gain.
+
+    Returns
+    -------
+    placement : Placement
+    codes : list of float64 [n_in, n_out]
+        Weight codes, whole numbers where the datasheet has no continuous weights.
+    changed : list of str
+        What differs from the file.
+
+    Raises
+    ------
+    DoesNotFitError
+        The network is too large for the chip.
+    """
+    changed: list[str] = []
+    tau_mem_us = _nearest("tau_mem_us", network.tau_mem_us, spec.tau_mem_us, "us", changed)
+    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, spec.tau_syn_us, "us", changed)
+    t_ref_us = _nearest("t_ref_us", network.t_ref_us, spec.t_refractory_us, "us", changed)
+    populations, projections, codes = [], [], []
+    source = INPUT
+    for k, (matrix, named_scale) in enumerate(zip(network.weights, network.weight_scales, strict=True), 1):
+        scale = _scale(matrix, named_scale, spec, f"weights_{k}", changed)
+        merged = _merged(matrix.shape[0], spec)
+        gain = scale * (V_THRESHOLD_MV - V_LEAK_MV)
+        low, high = spec.synapse_gain_mv_per_us
+        possible = _nearest(f"synaptic gain of weights_{k}", gain, (low / merged, high / merged), "mV/us", changed)
+        populations.append(
+            Population(
+                name=f"layer{k}",
+                size=matrix.shape[1],
+                tau_mem_us=tau_mem_us,
+                tau_syn_us=tau_syn_us,
+                t_refractory_us=t_ref_us,
+                v_leak_mv=V_LEAK_MV,
+                v_reset_mv=V_LEAK_MV,
+                v_threshold_mv=V_THRESHOLD_MV,
+                synapse_gain_mv_per_us=possible,
+                circuits_per_neuron=merged,
+            )
+        )
+        projections.append(Projection(source, f"layer{k}"))
+        codes.append(_codes(matrix, scale, spec))
+        source = f"layer{k}"
+    placed = place(Network(network.weights[0].shape[0], tuple(populations), tuple(projections)), spec)
+    return placed, codes, changed
+
+
+def _merged(signed_inputs: int, spec: ChipSpec) -> int:
+    merged = 1
+    while merged * spec.n_signed_inputs < signed_inputs:
+        merged *= 2
+    return merged
+
+
+def _scale(matrix: NDArray[np.float64], named: float | None, spec: ChipSpec, name: str, changed: list[str]) -> float:
+    """Weight of one code: that of the file where it gives whole codes in range, else what spans the range."""
+    largest = float(np.abs(matrix).max())
+    if named is not None and largest <= (spec.weight_code_max + 0.5) * named and _on_grid(matrix, named):
+        return named
+    scale = largest / spec.weight_code_max or 1.0
+    if not spec.continuous_weights and not _on_grid(matrix, scale):
+        changed.append(f"{name} are rounded to the nearest of {2 * spec.weight_code_max + 1} codes of {scale:.4g}")
+    return scale
+
+
+def _on_grid(matrix: NDArray[np.float64], scale: float) -> bool:
+    code = matrix / scale
+    return bool(np.abs(code - np.rint(code)).max() < _GRID_TOLERANCE)
+
+
+def _codes(matrix: NDArray[np.float64], scale: float, spec: ChipSpec) -> NDArray[np.float64]:
+    code = matrix / scale
+    if not spec.continuous_weights or _on_grid(matrix, scale):
+        code = np.rint(code)
+    return np.clip(code, -spec.weight_code_max, spec.weight_code_max)
+
+
+def _nearest(name: str, value: float, allowed: tuple[float, float], unit: str, changed: list[str]) -> float:
+    nearest = min(max(value, allowed[0]), allowed[1])
+    if nearest != value:
+        changed.append(f"{name} is {nearest:g} {unit} instead of {value:g} {unit}, the nearest the chip has")
+    return nearest
