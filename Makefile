@@ -1,0 +1,49 @@
+# Everything runs from a virtual environment that make builds itself; only Python 3.11 and make must be there.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench clean
+
+help:
+	@echo "make demo    train Yin-Yang in the loop on an emulated chip (a few minutes)"
+	@echo "make test    linters, types, import contracts and all tests"
+	@echo "make bench   speed, one JSON line per figure"
+	@echo "make lint    the quick checks of 'make test' only"
+	@echo "make clean   remove the virtual environment and caches"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python >= 3.11 found: install it, or name one with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@out=runs/demo; n=2; while [ -e $$out ]; do out=runs/demo-$$n; n=$$((n + 1)); done; \
+	$(BIN)/hxloop train yin-yang --preset quick --chip typical --serial 1 --out $$out && \
+	{ echo; echo "The run is in $$out:"; ls $$out | sed 's/^/  /'; echo; \
+	  echo "Look at it again:             $(BIN)/hxloop runs show $$out"; \
+	  echo "Its weights on another chip:  $(BIN)/hxloop eval $$out --serial 2"; \
+	  echo "Its weights in the textbook:  $(BIN)/hxloop eval $$out --chip ideal"; }
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest -n $(WORKERS)
+
+bench: $(STAMP)
+	@$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
