@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from host.coding import TimeCoding
+from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.units import TICK_US
+
+TAU_US = 6.0
+
+
+def test_values_become_times_in_the_window():
+    times = TimeCoding().times(np.array([[0.0, 1.0, 0.5, np.nan]]))
+    np.testing.assert_allclose(times, [[0.15, 2.0, 1.075, np.inf, 0.9]], rtol=1e-14)
+    assert TimeCoding(bias_time=None).times(np.zeros((3, 2))).shape == (3, 2)
+    assert TimeCoding().n_inputs(4) == 5
+    assert TimeCoding(bias_time=None).n_inputs(4) == 4
+
+
+def test_spikes_are_the_times_on_the_clock():
+    times = np.array([[0.0101, 2.0, np.inf], [0.4, np.nan, 0.1]])
+    batch = TimeCoding.spikes(times, TAU_US, TICK_US)
+    batch.check("inputs", duration_ticks=1501, n_sources=3)
+    assert batch.offsets.tolist() == [0, 2, 4]
+    assert batch.tick.tolist() == [8, 1500, 75, 300]  # 0.0101 x 750 = 7.575
+    assert batch.source.tolist() == [0, 1, 2, 0]
+
+
+@given(seed=st.integers(0, 2**30), tau_us=st.sampled_from([6.0, 10.0, 1.3]))
+@settings(max_examples=50, deadline=None)
+def test_times_on_grid_are_what_the_chip_gets(seed, tau_us):
+    g = np.random.Generator(np.random.Philox(key=seed))
+    times = g.uniform(0, 3, (4, 5))
+    times[g.random(times.shape) < 0.2] = np.inf
+    on_grid = TimeCoding.on_grid(times, tau_us, TICK_US)
+    batch = TimeCoding.spikes(times, tau_us, TICK_US)
+    received = np.full(times.shape, np.inf)
+    received[batch.sample, batch.source] = batch.tick * TICK_US / tau_us
+    np.testing.assert_allclose(on_grid, received, rtol=1e-14)
+    np.testing.assert_array_equal(np.isinf(on_grid), np.isinf(times))
+    finite = np.isfinite(times)
+    assert np.abs(on_grid[finite] - times[finite]).max() <= 0.5 * TICK_US / tau_us * (1 + 1e-9)
+    np.testing.assert_allclose(TimeCoding.on_grid(on_grid, tau_us, TICK_US), on_grid, rtol=1e-14)
+
+
+def test_silence_is_allowed():
+    batch = TimeCoding.spikes(np.full((3, 2), np.inf), TAU_US, TICK_US)
+    assert batch.n_samples == 3
+    assert batch.n_spikes == 0
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(OutOfRangeError, match="times"):
+        TimeCoding.spikes(np.array([[-0.1]]), TAU_US, TICK_US)
+    with pytest.raises(OutOfRangeError, match="t_late"):
+        TimeCoding(t_early=1.0, t_late=0.5)
+    with pytest.raises(OutOfRangeError, match="bias_time"):
+        TimeCoding(bias_time=-0.1)
+    with pytest.raises(OutOfRangeError, match="t_early"):
+        TimeCoding(t_early=np.nan)
+    with pytest.raises(ArrayError, match="features"):
+        TimeCoding().times(np.zeros(4))
