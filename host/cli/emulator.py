@@ -1,0 +1,109 @@
+"""`hxloop serve` and `hxloop chip describe`: the emulator is another program; these commands become it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
+from typing import Annotated, NoReturn
+
+import typer
+
+from host.cli.options import make_app
+from hxloop.errors import DaemonStartError
+
+_PROGRAM = "chip_emulator"
+
+serve = make_app()
+chip = make_app()
+
+ChipName = Annotated[str, typer.Option("--chip", help="Named chip: ideal, typical, rough.", metavar="NAME")]
+Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.")]
+
+
+class LogFormat(StrEnum):
+    """Styles of the daemon's log."""
+
+    text = "text"
+    json = "json"
+
+
+def become_emulator(arguments: list[str]) -> NoReturn:
+    """Replace this process by ``python -m chip_emulator``.
+
+    Raises
+    ------
+    DaemonStartError
+        The emulator is not installed.
+    """
+    if importlib.util.find_spec(_PROGRAM) is None:
+        raise DaemonStartError(
+            f"the package {_PROGRAM} is not installed", hint="install hxloop as a whole, or connect to another chip"
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, "-m", _PROGRAM, *arguments])
+
+
+@serve.command(name="serve")
+def _serve(
+    chip: ChipName = "typical",
+    serial: Serial = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Solver threads; all cores by default.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="ipc://PATH or tcp://127.0.0.1:PORT (port 0: any free one).", metavar="ENDPOINT")
+    ] = None,
+    connection_file: Annotated[Path | None, typer.Option(help="Where to write how to reach this daemon.")] = None,
+    parent_pid: Annotated[int | None, typer.Option(min=1, help="End when this process is gone.")] = None,
+    idle_timeout_s: Annotated[float | None, typer.Option(min=0.1, help="End after this long without requests.")] = None,
+    stall_timeout_s: Annotated[
+        float | None, typer.Option(min=0.5, help="Replace a worker that shows no sign of life for this long.")
+    ] = None,
+    log_format: Annotated[LogFormat, typer.Option(help="Log to stderr as text or JSON lines.")] = LogFormat.text,
+) -> None:
+    """Serve one emulated chip to any number of clients, until Ctrl-C or SIGTERM.
+
+    Clients find it by its connection file or endpoint; without options, as [bold]typical/1[/bold].
+
+    [dim]Examples:[/dim]
+
+      hxloop serve --chip rough --serial 7
+
+      hxloop serve --chip ideal --endpoint tcp://127.0.0.1:5700
+    """
+    options = {
+        "--chip": chip,
+        "--serial": serial,
+        "--threads": threads,
+        "--endpoint": endpoint,
+        "--connection-file": connection_file,
+        "--parent-pid": parent_pid,
+        "--idle-timeout-s": idle_timeout_s,
+        "--stall-timeout-s": stall_timeout_s,
+        "--log-format": log_format.value,
+    }
+    become_emulator(["serve", *(str(x) for pair in options.items() if pair[1] is not None for x in pair)])
+
+
+@chip.callback()
+def _chip() -> None:
+    """Look at chips."""
+
+
+@chip.command(name="describe")
+def _describe(
+    chip: ChipName = "typical",
+    serial: Serial = 1,
+    sources: Annotated[bool, typer.Option("--sources", help="Add where every number comes from.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Show the datasheet of a chip and the strength of its imperfections.
+
+    [dim]Examples:[/dim]
+
+      hxloop chip describe --chip typical --sources
+    """
+    flags = [name for name, on in (("--sources", sources), ("--json", as_json)) if on]
+    become_emulator(["describe", "--chip", chip, "--serial", str(serial), *flags])

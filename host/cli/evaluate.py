@@ -1,0 +1,34 @@
+"""`hxloop eval`."""
+
+from __future__ import annotations
+
+from host.cli.options import AsJson, Chip, Endpoint, RunPath, Serial, make_app, print_json, say
+
+evaluate = make_app()
+
+
+@evaluate.command(name="eval")
+def _eval(
+    run: RunPath,
+    chip: Chip = None,
+    serial: Serial = None,
+    endpoint: Endpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Test the weights of a run, on the chip they were trained on or on any other.
+
+    [dim]Examples:[/dim]
+
+      hxloop eval runs/first
+
+      hxloop eval runs/first --chip ideal
+
+      hxloop eval runs/first --serial 2 --json
+    """
+    from host import experiment
+
+    result = experiment.evaluate(run, chip=chip, serial=serial, endpoint=endpoint)
+    if as_json:
+        print_json(result.summary())
+        return
+    say(f"test accuracy {100 * result.test_accuracy:.2f} % on {result.summary()['chip']}")

@@ -1,0 +1,76 @@
+"""`hxloop run`: a network given as arrays, on a chip."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
+
+if TYPE_CHECKING:
+    from host.network_run import NetworkRun
+
+run = make_app()
+
+
+@run.command(name="run")
+def _run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.npz", help="Weights and input spikes.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Where to write the spikes of all layers (npz).")],
+    chip: Chip = None,
+    serial: Serial = None,
+    endpoint: Endpoint = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Solver threads of the daemon that is started.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Names the trial: the noise of a noisy chip depends on it.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run a feed-forward network given as arrays, to compare the chip with any other simulator.
+
+    The chip is [bold]ideal[/bold] (the textbook equations, solved exactly) unless another one is named. Values that a
+    chip does not have are replaced by the nearest it has, and named on stderr.
+
+    [dim]Examples:[/dim]
+
+      hxloop run yin_yang.npz --out spikes.npz
+
+      hxloop run yin_yang.npz --chip typical --serial 3 --out spikes.npz --json
+    """
+    from host.launch import open_chip
+    from host.network_file import read_network_file, write_spike_file
+    from host.network_run import run_network_file
+
+    begin = time.monotonic()
+    network = read_network_file(file)
+    with open_chip(chip, serial, endpoint=endpoint, threads=threads, default="ideal") as remote:
+        identity = str(remote.identity)
+        done = run_network_file(network, remote, trial_seed=seed)
+    write_spike_file(out, done.layers)
+    for change in done.changed:
+        say(f"warning: {change}")
+    summary = _summary(done, network.n_samples) | {"chip": identity, "out": out, "wall_s": time.monotonic() - begin}
+    if as_json:
+        print_json(summary)
+        return
+    spikes = " + ".join(str(n) for n in summary["spikes"])
+    say(
+        f"{network.name}: {network.n_samples} samples on {identity} in {summary['emulation_s']:.3g} s "
+        f"(chip time {summary['chip_time_s']:.3g} s), {spikes} spikes in {out}"
+    )
+
+
+def _summary(done: NetworkRun, n_samples: int) -> dict[str, Any]:
+    result = done.result
+    return {
+        "samples": n_samples,
+        "spikes": [len(layer.time_us) for layer in done.layers],
+        "events_in": result.events_in,
+        "events_out": result.events_out,
+        "events_lost": result.events_lost,
+        "chip_time_s": result.chip_time_us * 1e-6,
+        "emulation_s": result.emulation_time_us * 1e-6,
+        "energy_j_estimate": result.energy_j_estimate,
+        "changed": done.changed,
+    }

@@ -1,0 +1,81 @@
+"""`hxloop train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from host.cli.options import AsJson, Endpoint, make_app, print_json, say
+
+if TYPE_CHECKING:
+    from host.reporting import Reporter
+    from host.run import Run
+
+train = make_app()
+
+
+@train.command(name="train")
+def _train(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="What to learn: yin-yang.", show_default=False)],
+    preset: Annotated[
+        str, typer.Option("--preset", help="quick, paper, small, or a TOML file with settings.", metavar="NAME|FILE")
+    ] = "quick",
+    chip: Annotated[str, typer.Option("--chip", help="Named chip: ideal, typical, rough.", metavar="NAME")] = "typical",
+    serial: Annotated[int, typer.Option("--serial", min=0, help="Serial number of the chip.", metavar="N")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
+    endpoint: Endpoint = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on a chip, in the loop.
+
+    Without [bold]--endpoint[/bold] an emulated chip is started for the training and ended with it. Ctrl-C leaves a run
+    that [bold]--resume[/bold] continues bit by bit.
+
+    [dim]Examples:[/dim]
+
+      hxloop train yin-yang
+
+      hxloop train yin-yang --preset paper --serial 2 --out runs/second
+
+      hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
+    """
+    from host import experiment
+
+    result = experiment.train(
+        task,
+        preset=preset,
+        chip=chip,
+        serial=serial,
+        seed=seed,
+        epochs=epochs,
+        endpoint=endpoint,
+        out=out,
+        resume=resume,
+        report=_reporter(),
+    )
+    _show(result, as_json=as_json)
+
+
+def _reporter() -> Reporter:
+    """Progress bars where somebody watches, lines elsewhere."""
+    if sys.stderr.isatty():
+        from host.cli.progress import TerminalReporter
+
+        return TerminalReporter()
+    from host.reporting import PlainReporter
+
+    return PlainReporter()
+
+
+def _show(result: Run, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.summary())
+        return
+    say(f"test accuracy {100 * result.test_accuracy:.2f} %")
+    print(result.path)

@@ -1,0 +1,105 @@
+"""The command line: ``hxloop COMMAND``. A command's module is loaded when the command is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, MutableMapping
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from hxloop.errors import HxloopError
+from hxloop.version import __version__
+
+COMMANDS: Final = {
+    "train": "host.cli.train:train",
+    "eval": "host.cli.evaluate:evaluate",
+    "run": "host.cli.run:run",
+    "serve": "host.cli.emulator:serve",
+    "chip": "host.cli.emulator:chip",
+    "runs": "host.cli.runs:runs",
+}
+"""Command to the `typer.Typer` that holds it; names, not imports: this package does not depend on the host."""
+
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Commands by name, made when they are looked up."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._made:
+            module, attribute = COMMANDS[name].split(":")
+            command: Any = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+            command.name = name
+            self._made[name] = command
+        return self._made[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._made[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(TyperGroup):
+    """Commands on demand; errors raised on purpose become one line and an exit code, never a traceback."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except HxloopError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"hxloop {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hxloop(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Train spiking networks in the loop on an emulated mixed-signal neuromorphic chip.
+
+    Start with [bold]hxloop train yin-yang[/bold]: it starts its own chip in another process, trains on it, and ends it.
+    """
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app(prog_name="hxloop")
