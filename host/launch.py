@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from host.client import RemoteChip
 from host.connection import locate
 from host.daemon import Daemon
-from hxloop.errors import ChipMismatchError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,42 +88,20 @@ def connect(target: str | Path, *, patience: Patience | None = None) -> RemoteCh
 
 
 def open_chip(
-    chip: str | None = None,
-    serial: int | None = None,
-    *,
-    endpoint: str | None = None,
-    threads: int | None = None,
-    default: str = "typical",
+    chip: str = "typical", serial: int = 1, *, endpoint: str | None = None, threads: int | None = None
 ) -> RemoteChip:
-    """Chip for a command: the daemon at `endpoint` if one is named, else one of one's own.
+    """Chip for a command: whichever the daemon at `endpoint` has if one is named, else that of a daemon of one's own.
 
     Parameters
     ----------
-    chip, serial
-        What the user asked for; None where any answer will do (`default`, serial 1, for an own daemon).
+    chip, serial, threads
+        Of an own daemon, as `launch`.
     endpoint : str, optional
         As `connect` takes it.
-    threads : int, optional
-        For an own daemon.
-    default : str
-        Named chip of an own daemon if none was asked for.
 
     Raises
     ------
-    ChipMismatchError
-        Another chip than the one asked for answers at `endpoint`.
     HxloopError
         As `launch` and `connect`.
     """
-    if endpoint is None:
-        return launch(chip or default, 1 if serial is None else serial, threads=threads)
-    remote = connect(endpoint)
-    there = remote.identity
-    if chip not in {None, there.chip} or serial not in {None, there.serial}:
-        remote.close()
-        raise ChipMismatchError(
-            f"{endpoint} is {there}, not {chip or there.chip}/{there.serial if serial is None else serial}",
-            field="endpoint",
-            hint="leave --chip and --serial out, or name another endpoint",
-        )
-    return remote
+    return launch(chip, serial, threads=threads) if endpoint is None else connect(endpoint)

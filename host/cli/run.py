@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
+from hxloop.errors import ChipMismatchError
 
 if TYPE_CHECKING:
     from host.network_run import NetworkRun
+    from hxloop.chip import ChipIdentity
 
 run = make_app()
 
@@ -44,8 +46,9 @@ def _run(
 
     begin = time.monotonic()
     network = read_network_file(file)
-    with open_chip(chip, serial, endpoint=endpoint, threads=threads, default="ideal") as remote:
+    with open_chip(chip or "ideal", 1 if serial is None else serial, endpoint=endpoint, threads=threads) as remote:
         identity = str(remote.identity)
+        _refuse_other_chip(remote.identity, chip, serial)
         done = run_network_file(network, remote, trial_seed=seed)
     write_spike_file(out, done.layers)
     for change in done.changed:
@@ -59,6 +62,16 @@ def _run(
         f"{network.name}: {network.n_samples} samples on {identity} in {summary['emulation_s']:.3g} s "
         f"(chip time {summary['chip_time_s']:.3g} s), {spikes} spikes in {out}"
     )
+
+
+def _refuse_other_chip(there: ChipIdentity, chip: str | None, serial: int | None) -> None:
+    """What was not asked for may be anything; what was asked for must be there."""
+    if chip not in {None, there.chip} or serial not in {None, there.serial}:
+        raise ChipMismatchError(
+            f"the chip at this endpoint is {there}",
+            field="endpoint",
+            hint="leave --chip and --serial out, or name another endpoint",
+        )
 
 
 def _summary(done: NetworkRun, n_samples: int) -> dict[str, Any]:

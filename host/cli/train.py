@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from host.cli.options import AsJson, Endpoint, make_app, print_json, say
+from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
 
 if TYPE_CHECKING:
     from host.reporting import Reporter
@@ -23,8 +23,8 @@ def _train(
     preset: Annotated[
         str, typer.Option("--preset", help="quick, paper, small, or a TOML file with settings.", metavar="NAME|FILE")
     ] = "quick",
-    chip: Annotated[str, typer.Option("--chip", help="Named chip: ideal, typical, rough.", metavar="NAME")] = "typical",
-    serial: Annotated[int, typer.Option("--serial", min=0, help="Serial number of the chip.", metavar="N")] = 1,
+    chip: Chip = None,
+    serial: Serial = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
     endpoint: Endpoint = None,
@@ -34,8 +34,8 @@ def _train(
 ) -> None:
     """Train a network on a chip, in the loop.
 
-    Without [bold]--endpoint[/bold] an emulated chip is started for the training and ended with it. Ctrl-C leaves a run
-    that [bold]--resume[/bold] continues bit by bit.
+    Without [bold]--endpoint[/bold] an emulated chip, typical/1 unless another one is named, is started for the training
+    and ended with it. Ctrl-C leaves a run that [bold]--resume[/bold] continues bit by bit.
 
     [dim]Examples:[/dim]
 
@@ -47,6 +47,8 @@ def _train(
     """
     from host import experiment
 
+    if endpoint is None:
+        chip, serial = chip or "typical", 1 if serial is None else serial
     result = experiment.train(
         task,
         preset=preset,
