@@ -76,12 +76,18 @@ class Layer:
         return np.asarray(main.reshape(len(main), self.n_afferent, self.copies).sum(axis=2))
 
 
+def layer_names(n_layers: int) -> list[str]:
+    """Names of the populations: ``hidden`` (``hidden1``, ``hidden2``, ... if there are several) and ``output``."""
+    n_hidden = n_layers - 1
+    return [*(["hidden"] if n_hidden == 1 else [f"hidden{k + 1}" for k in range(n_hidden)]), "output"]
+
+
 def build_layers(settings: Settings, n_features: int) -> list[Layer]:
     """Layers of an experiment; channel ``f`` is feature ``f``, bias channels follow."""
     network, layers = settings.network, []
     n_afferent, channel = n_features, n_features
     for k, size in enumerate(network.sizes):
-        name = "output" if k == len(network.sizes) - 1 else f"hidden{k}"
+        name = layer_names(len(network.sizes))[k]
         biased = network.bias_copies[k] > 0
         layers.append(
             Layer(

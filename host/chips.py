@@ -1,0 +1,60 @@
+"""The chip of a command: one that is there already, a daemon that runs, or an emulator of one's own."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hxloop.errors import ChipMismatchError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hxloop.chip import Chip
+
+
+@contextmanager
+def open_chip(chip: str | Chip | None, serial: int | None, endpoint: str | None) -> Iterator[Chip]:
+    """Chip to work with; an emulator started here is ended at the end.
+
+    Parameters
+    ----------
+    chip : str or Chip
+        Name of a chip, or one that is there already; None for whatever is at the endpoint.
+    serial : int
+        Serial number of the named chip; None for whatever is at the endpoint.
+    endpoint : str, optional
+        Daemon that runs already.
+
+    Raises
+    ------
+    ChipMismatchError
+        Another chip at the endpoint than the one asked for.
+    ServiceError
+        No daemon can be started, or nobody is at the endpoint.
+    """
+    if chip is not None and not isinstance(chip, str):
+        yield chip
+        return
+    from host import launch
+
+    with launch.open_chip(chip or "typical", 1 if serial is None else serial, endpoint=endpoint) as device:
+        found = device.identity
+        wanted = f"{chip or found.chip}/{found.serial if serial is None else serial}"
+        if wanted != str(found):
+            raise ChipMismatchError(
+                f"the chip at {endpoint} is {found}, not {wanted}",
+                field="endpoint",
+                hint=f"ask for chip {found.chip} and serial {found.serial}, or connect to another endpoint",
+            )
+        yield device
+
+
+def run_name(task: str, preset: str | Path, chip: str | Chip | None, serial: int | None, seed: int) -> str:
+    """First part of the name of a run's directory."""
+    if chip is not None and not isinstance(chip, str):
+        identity = chip.identity
+        chip, serial = identity.chip, identity.serial
+    parts = [task, Path(preset).stem, chip, serial, f"seed{seed}"]
+    return "-".join(str(part) for part in parts if part is not None)

@@ -1,0 +1,130 @@
+"""Trained weights on any chip."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from host.chip_network import ChipNetwork
+from host.chips import open_chip
+from host.metrics import ChipUse
+from host.run import Run, load_run, mean_silence
+from host.tasks import find_task
+from host.training import build_loss, score
+from hxloop.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hxloop.chip import Chip, ChipIdentity
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Trained weights on a chip.
+
+    Attributes
+    ----------
+    run : Run
+        Where the weights come from.
+    identity : ChipIdentity
+        Chip they ran on.
+    test_accuracy, test_loss : float
+        Fraction of right answers, and mean loss.
+    silent_fraction : float
+        Of all (sample, neuron) pairs.
+    t_out : float64 [n_samples, n_classes]
+        First spikes of the label layer in tau_syn, inf where none.
+    label : int64 [n_samples]
+        Right answers.
+    use : ChipUse
+        What the test took.
+    wall_s : float
+        Wall time in s.
+    """
+
+    run: Run
+    identity: ChipIdentity
+    test_accuracy: float
+    test_loss: float
+    silent_fraction: float
+    t_out: NDArray[np.float64]
+    label: NDArray[np.int64]
+    use: ChipUse
+    wall_s: float
+
+    def summary(self) -> dict[str, Any]:
+        """Figures with the keys of `Run.summary` where they mean the same, and those of the training chip."""
+        trained = self.run.test_accuracy
+        return {
+            "test_accuracy": self.test_accuracy,
+            "chip": str(self.identity),
+            "trained_on": str(self.run.origin.identity),
+            "trained_test_accuracy": None if math.isnan(trained) else trained,
+            "epochs": len(self.run.metrics),
+            "chip_time_s": self.use.chip_time_s,
+            "wall_s": self.wall_s,
+            "silent_fraction": self.silent_fraction,
+            "events_in": self.use.events_in,
+            "events_out": self.use.events_out,
+            "events_lost": self.use.events_lost,
+            "energy_j_estimate": self.use.energy_j_estimate,
+            "run_path": str(self.run.path),
+        }
+
+
+def evaluate(
+    run: str | Path | Run,
+    *,
+    chip: str | Chip | None = None,
+    serial: int | None = None,
+    endpoint: str | None = None,
+) -> Evaluation:
+    """Run the trained weights of a run on a chip with the test set; nothing is learned.
+
+    Parameters
+    ----------
+    run : str, Path or Run
+        Run, or where it is stored.
+    chip : str or Chip, optional
+        Named chip or a chip that is there; by default the named chip of the run, or whatever is at the `endpoint`.
+    serial : int, optional
+        Serial number, by default that of the run.
+    endpoint : str, optional
+        A daemon that runs already.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    HxloopError
+        As `load_run` and `train`.
+    """
+    loaded = run if isinstance(run, Run) else load_run(run)
+    origin, task = loaded.origin, find_task(loaded.origin.task)
+    if endpoint is None and (chip is None or isinstance(chip, str)):
+        chip = chip or origin.identity.chip
+        serial = origin.identity.serial if serial is None else serial
+    data, loss, use = task.data("test", origin.settings), build_loss(origin.settings.loss), ChipUse()
+    with open_chip(chip, serial, endpoint) as device:
+        start = time.perf_counter()
+        network = ChipNetwork(origin.settings, device, data.features.shape[1], use)
+        result = score(network, loaded.codes, data, loss, derive_seed(origin.seed, "test"))
+        return Evaluation(
+            loaded,
+            device.identity,
+            result.accuracy,
+            result.loss,
+            mean_silence(result.silent_fraction, origin.settings.network.sizes),
+            result.t_out,
+            data.label,
+            use,
+            time.perf_counter() - start,
+        )

@@ -1,0 +1,210 @@
+"""Whole experiments: train a task on a chip, resume, and run trained weights on any chip."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from host.checkpoint import RunDirectory, choose_directory
+from host.chip_network import ChipNetwork
+from host.chips import open_chip, run_name
+from host.evaluation import Evaluation, evaluate
+from host.metrics import ChipUse
+from host.pictures import answers_to_test, decision_map, raster
+from host.reporting import PlainReporter, Reporter
+from host.resume import check_chip, settings_to_go_on
+from host.run import Run, load_run, mean_silence
+from host.run_file import Origin, read_origin, restore, to_record, versions
+from host.settings import load_settings
+from host.tasks import find_task
+from host.training import Trainer, build_loss, score
+from hxloop.errors import InvalidInputError, RecordError
+from hxloop.records import Quantity
+from hxloop.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from host.tasks import Task
+    from hxloop.chip import Chip
+    from hxloop.records import Record
+
+__all__ = ["Evaluation", "Reporter", "Run", "evaluate", "load_run", "train"]
+
+RUNS = Path("runs")
+"""Where runs go that are not told where, in the current directory."""
+
+
+def train(
+    task: str = "yin-yang",
+    *,
+    preset: str | Path = "quick",
+    chip: str | Chip | None = "typical",
+    serial: int | None = 1,
+    seed: int = 0,
+    epochs: int | None = None,
+    endpoint: str | None = None,
+    out: Path | None = None,
+    resume: bool = False,
+    report: Reporter | None = None,
+) -> Run:
+    """Train a network in the loop with a chip, test it, and store the run.
+
+    Parameters
+    ----------
+    task : str
+        ``yin-yang``.
+    preset : str or Path
+        ``quick``, ``paper``, ``small``, or a TOML file.
+    chip : str or Chip
+        Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
+        whatever chip is there.
+    serial : int
+        Serial number of the named chip; None as for `chip`.
+    seed : int
+        Root of all random numbers of the host, and of the names of the chip's trials.
+    epochs : int, optional
+        Instead of the preset's number; with `resume`, the run may grow.
+    endpoint : str, optional
+        A daemon that runs already, instead of an emulator of one's own.
+    out : Path, optional
+        Directory of the run, by default a new one in ``runs``.
+    resume : bool
+        Go on with the run in `out` (or the latest one of its kind) bit by bit as if it had never stopped. A finished
+        run is returned as it is.
+    report : Reporter, optional
+        Told of the progress; lines on stderr by default.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InvalidInputError
+        Unknown task, preset or key, settings other than those of the run to resume, or a network that does not fit.
+    ChipMismatchError
+        Another chip than the run to resume was trained on, or than asked for at the `endpoint`.
+    RecordError
+        The run is locked by another process, damaged, or cannot be written.
+    ServiceError
+        The daemon cannot be started or reached.
+    KeyboardInterrupt
+        Passed on; the last finished epoch is stored, so that the run can be resumed.
+    """
+    found, reporter = find_task(task), report or PlainReporter()
+    derive_seed(seed)
+    settings = load_settings(preset)
+    directory = RunDirectory(
+        choose_directory(RUNS, run_name(task, preset, chip, serial, seed), out, resume=resume),
+        settings.training.keep_checkpoints,
+    )
+    with directory.locked():
+        if not resume and directory.is_used():
+            raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
+        stored = directory.newest(reporter.message) if resume else None
+        if stored is not None:
+            settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
+            run = _finished(directory, settings.training.epochs, reporter)
+            if run is not None:
+                return run
+        else:
+            settings = settings.with_epochs(epochs)
+        with open_chip(chip, serial, endpoint) as device:
+            origin = Origin(task, str(preset), settings, device.identity, seed, versions())
+            _Experiment(found, origin, device, directory, reporter).run(stored)
+    return load_run(directory.path)
+
+
+def _finished(directory: RunDirectory, epochs: int, reporter: Reporter) -> Run | None:
+    """Run with all its epochs, if it is there and whole."""
+    if not directory.run_file.exists():
+        return None
+    try:
+        run = load_run(directory.run_file)
+    except RecordError as error:
+        reporter.message(f"making it again from the last checkpoint: {error.message}")
+        return None
+    if len(run.metrics) < epochs:
+        return None
+    reporter.message(f"nothing to do: {run.path} has all {epochs} epochs")
+    return run
+
+
+class _Experiment:
+    """One training on a chip that is there, in a directory that is locked."""
+
+    def __init__(self, task: Task, origin: Origin, chip: Chip, directory: RunDirectory, reporter: Reporter) -> None:
+        self.task, self.origin, self.directory, self.reporter = task, origin, directory, reporter
+        self.use = ChipUse()
+        settings = origin.settings
+        train_data, validation = task.data("train", settings), task.data("validation", settings)
+        self.test = task.data("test", settings)
+        self.network = ChipNetwork(settings, chip, train_data.features.shape[1], self.use)
+        self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed)
+
+    def run(self, stored: Record | None) -> None:
+        if stored is None:
+            self.directory.save(0, to_record(self.origin, self.trainer))
+        else:
+            check_chip(stored, self.origin.identity)
+            self.origin = replace(self.origin, preset=read_origin(stored).preset)
+            restore(self.trainer, stored)
+        self.directory.write_journal(self.trainer.metrics)
+        self.reporter.started(
+            self.origin.title,
+            first_epoch=self.trainer.epochs_done,
+            epochs=self.origin.settings.training.epochs,
+            batches=self.trainer.n_batches,
+        )
+        try:
+            self._epochs()
+            self._finish()
+        finally:
+            self.reporter.finished()
+
+    def _epochs(self) -> None:
+        training, trainer = self.origin.settings.training, self.trainer
+        unsaved: Record | None = None
+        try:
+            while trainer.epochs_done < training.epochs:
+                epoch = trainer.epochs_done + 1
+                metrics = trainer.epoch(partial(self.reporter.batch, epoch))
+                unsaved = to_record(self.origin, trainer)
+                if epoch % training.checkpoint_every == 0 or epoch == training.epochs:
+                    self.directory.save(epoch, unsaved)
+                    unsaved = None
+                self.directory.append_journal(metrics)
+                self.reporter.epoch(metrics)
+        except BaseException:  # Ctrl-C too: whatever ends the training, the last finished epoch is kept
+            if unsaved is not None:
+                self.directory.save(int(unsaved.attributes["epochs_done"]), unsaved)
+            raise
+
+    def _finish(self) -> None:
+        start, before = time.perf_counter(), ChipUse(**vars(self.use))
+        codes, seed = self.network.codes(self.trainer.selected()), self.origin.seed
+        loss = build_loss(self.origin.settings.loss)
+        result = score(self.network, codes, self.test, loss, derive_seed(seed, "test"))
+        predicted = loss.predict(result.t_out)
+        correct = np.flatnonzero(predicted == self.test.label)
+        quantities = {
+            "test/t_out": Quantity(result.t_out, "tau_syn", "first spikes of the label layer, inf: none"),
+            **answers_to_test(self.test, predicted),
+            **decision_map(self.network, self.task, loss, seed),
+            **raster(self.network, self.test, int(correct[0]) if len(correct) else 0, seed),
+        }
+        after = {f"after_{name}": value - getattr(before, name) for name, value in vars(self.use).items()}
+        results = {
+            "finished": True,
+            "class_names": ", ".join(self.test.class_names),
+            "test_accuracy": result.accuracy,
+            "test_loss": result.loss,
+            "silent_fraction": mean_silence(result.silent_fraction, self.origin.settings.network.sizes),
+            **after,
+            "after_wall_s": time.perf_counter() - start,
+        }
+        self.directory.finish(to_record(self.origin, self.trainer, results, quantities))

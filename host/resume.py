@@ -1,0 +1,80 @@
+"""What must be the same for a run to go on bit by bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from host.run_file import read_origin
+from hxloop.errors import ChipMismatchError, InvalidInputError
+
+if TYPE_CHECKING:
+    from host.settings import Settings
+    from hxloop.chip import ChipIdentity
+    from hxloop.records import Record
+
+NEUTRAL: Final = frozenset(
+    {"training.epochs", "training.batch_split", "training.checkpoint_every", "training.keep_checkpoints"}
+)
+"""Settings that may change, because finished epochs do not depend on them."""
+
+
+def settings_to_go_on(stored: Record, *, task: str, seed: int, settings: Settings, epochs: int | None) -> Settings:
+    """Settings of a resumed run: as given, with `epochs` or else as many epochs as it was started with.
+
+    Raises
+    ------
+    InvalidInputError
+        Task, seed or a setting differs from those of the run, or it has more epochs already.
+    """
+    origin = read_origin(stored)
+    for name, mine, theirs in (("task", task, origin.task), ("seed", seed, origin.seed)):
+        if mine != theirs:
+            raise InvalidInputError(
+                f"the run to resume has {name} {theirs}, not {mine}",
+                field=name,
+                hint="use its own, or start another run",
+            )
+    old, new = _flat(origin.settings.model_dump()), _flat(settings.model_dump())
+    changed = [key for key in old.keys() | new.keys() if key not in NEUTRAL and old.get(key) != new.get(key)]
+    if changed:
+        key = min(changed)
+        raise InvalidInputError(
+            f"the run to resume (preset {origin.preset}) has {key} = {old.get(key)}, but now it is {new.get(key)}",
+            field=key,
+            hint="use the settings of the run, or start another run",
+        )
+    wanted, done = epochs or origin.settings.training.epochs, int(stored.attributes["epochs_done"])
+    if wanted < done:
+        raise InvalidInputError(f"the run to resume has {done} epochs already, not {wanted}", field="epochs")
+    if wanted != origin.settings.training.epochs and settings.optimizer.schedule == "cosine":
+        raise InvalidInputError(
+            "with the cosine schedule the learning rate depends on the number of epochs, which cannot change any more",
+            field="epochs",
+            hint=f"resume with {origin.settings.training.epochs} epochs",
+        )
+    return settings.with_epochs(wanted)
+
+
+def check_chip(stored: Record, identity: ChipIdentity) -> None:
+    """Refuse to go on with another chip.
+
+    Raises
+    ------
+    ChipMismatchError
+        Name, serial, datasheet or version of the model differs.
+    """
+    expected = read_origin(stored).identity
+    if identity != expected:
+        what = f"{identity}" if str(identity) != str(expected) else f"{identity} with another model or datasheet"
+        raise ChipMismatchError(
+            f"the run to resume was trained on chip {expected} (model {expected.model}), but this is {what}",
+            field="chip",
+            hint="use that chip; to see what the weights do on this one, evaluate the run on it",
+        )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return found

@@ -1,0 +1,157 @@
+"""Runs as files: what was trained, how it went, and the figures that come of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from host.checkpoint import RUN_FILE, RunDirectory
+from host.metrics import ChipUse
+from host.run_file import KIND, last_validation, read_metrics, read_origin
+from hxloop.errors import MissingFileError
+from hxloop.records import read_record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from host.metrics import EpochMetrics
+    from host.run_file import Origin
+    from hxloop.records import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training, finished or not.
+
+    Attributes
+    ----------
+    path : Path
+        The file it was read from: ``run.h5``, or a checkpoint of an unfinished run.
+    record : Record
+        Its content.
+    origin : Origin
+        Task, settings, chip and seed.
+    metrics : list of EpochMetrics
+        One entry per epoch.
+    """
+
+    path: Path
+    record: Record
+    origin: Origin
+    metrics: list[EpochMetrics]
+
+    @property
+    def directory(self) -> Path:
+        """Where the run and its pictures are."""
+        return self.path.parent if self.path.name == RUN_FILE else self.path.parent.parent
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs were trained and the test was done."""
+        return bool(self.record.attributes["finished"])
+
+    @property
+    def test_accuracy(self) -> float:
+        """Fraction of right answers on the test set; NaN if the run is not finished."""
+        return float(self.record.attributes.get("test_accuracy", math.nan))
+
+    @property
+    def val_accuracy(self) -> float:
+        """Fraction of right answers on the validation set, of the weights that are kept; NaN if never evaluated."""
+        if self.origin.settings.training.select == "best":
+            return float(self.record.attributes["best_val_accuracy"])
+        return last_validation(self.metrics)
+
+    @property
+    def codes(self) -> list[NDArray[np.int8]]:
+        """Weight codes of the kept weights, int8 [n_rows, n_neurons] per layer."""
+        return [
+            self.record.quantities[f"weights/{k}/code"].values for k in range(int(self.record.attributes["layers"]))
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        """Figures of the run, plain values; None for what is not known yet.
+
+        Returns
+        -------
+        dict
+            Fractions in 0..1; events, times and energy of the whole run with all evaluations; `silent_fraction` of
+            all neurons on the test set (of the last epoch while the run is not finished).
+        """
+        attributes = self.record.attributes
+        total = {
+            name: sum(getattr(m, name) for m in self.metrics) + attributes.get(f"after_{name}", 0)
+            for name in (*ChipUse.__dataclass_fields__, "wall_s")
+        }
+        last = self.metrics[-1] if self.metrics else None
+        bumped = [sum(m.bump_fraction) for m in self.metrics]
+        silent = attributes.get("silent_fraction", self._mean_silence(last) if last else math.nan)
+        found = {
+            "test_accuracy": self.test_accuracy,
+            "val_accuracy": self.val_accuracy,
+            "epochs": len(self.metrics),
+            "chip_time_s": total["chip_time_s"],
+            "wall_s": total["wall_s"],
+            "bump_fraction": float(np.mean(bumped)) if bumped else math.nan,
+            "silent_fraction": silent,
+            "events_in": total["events_in"],
+            "events_out": total["events_out"],
+            "events_lost": total["events_lost"],
+            "energy_j_estimate": total["energy_j_estimate"],
+            "run_path": str(self.path),
+            "chip": str(self.origin.identity),
+        }
+        return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
+
+    def _mean_silence(self, metrics: EpochMetrics) -> float:
+        return mean_silence(metrics.silent_fraction, self.origin.settings.network.sizes)
+
+    def plot(self) -> list[Path]:
+        """Draw accuracy and loss curves, and for finished runs decision map and raster, beside the run file.
+
+        Returns
+        -------
+        list of Path
+            The pictures.
+        """
+        from host.plots import plot_run
+
+        return plot_run(self)
+
+
+def mean_silence(per_layer: tuple[float, ...], sizes: list[int]) -> float:
+    """Fraction of all (sample, neuron) pairs without a spike from that of each layer."""
+    return float(np.average(per_layer, weights=sizes))
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run.
+
+    Parameters
+    ----------
+    path : str or Path
+        Run directory, run file or checkpoint. Of an unfinished run in a directory, the newest checkpoint is read.
+
+    Raises
+    ------
+    MissingFileError
+        There is no run.
+    RecordError
+        The file is damaged or something else.
+    """
+    given = Path(path)
+    if not given.exists():
+        raise MissingFileError(f"there is no run at {given}", field="run", hint="give a run directory or its run.h5")
+    file = given
+    if given.is_dir():
+        directory = RunDirectory(given)
+        files = [directory.run_file] if directory.run_file.exists() else directory.checkpoints()
+        if not files:
+            raise MissingFileError(f"there is no run in the directory {given}", field="run")
+        file = files[0]
+    record = read_record(file, KIND)
+    return Run(file, record, read_origin(record), read_metrics(record))

@@ -1,0 +1,68 @@
+"""What can be learned: a data set, and how to look at what was learned."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from host.datasets import Dataset, Split, yin_yang
+from hxloop.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from host.settings import Settings
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task.
+
+    Attributes
+    ----------
+    name : str
+    load : callable
+        Split to data set.
+    features_of_plane : callable, optional
+        Features of points float64 [n, 2] in the unit square, where the samples lie in a plane.
+    """
+
+    name: str
+    load: Callable[[Split], Dataset]
+    features_of_plane: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+
+    def data(self, split: Split, settings: Settings) -> Dataset:
+        """As many samples of a split as the settings ask for."""
+        data = self.load(split)
+        size: int = getattr(settings.data, split)
+        if size > data.n_samples:
+            raise InvalidInputError(
+                f"{size} samples, but {self.name} has {data.n_samples}", field=f"data.{split}", hint="0 stands for all"
+            )
+        return replace(data, features=data.features[:size], label=data.label[:size]) if size else data
+
+
+TASKS: Final = {"yin-yang": Task("yin-yang", yin_yang, lambda points: np.hstack([points, 1.0 - points]))}
+
+
+def find_task(name: str) -> Task:
+    """Task of that name.
+
+    Raises
+    ------
+    InvalidInputError
+        There is none.
+    """
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.4)
+        raise InvalidInputError(
+            f"no task is called {name!r}",
+            field="task",
+            hint=f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(TASKS),
+        )
+    return TASKS[name]
