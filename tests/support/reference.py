@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Wiring:
     """A configuration as neurons, sources and the drive of each source on each neuron.
 
-    heads [n]: circuit of each neuron. params [n, 6]: see reference_kernel. channels: input channels that drive anything.
+    heads [n]: circuit of each neuron. params [n, 6]: see reference_kernel. channels: input channels in use.
     Source `k` is channel ``channels[k]``, source ``len(channels) + n`` is neuron `n`; pointers, target and drive are
     its synapses as compressed rows.
     """
