@@ -286,6 +286,7 @@ class Service:
         return "cancelling"
 
     def _answer(self, job: Job, reply: Frames) -> None:
+        job.session.last_seen_s = self._clock()  # its client was waiting, not idle
         job.session.answer(job.sequence, reply)
         self.outbox.append(Outgoing(job.address, reply))
 
