@@ -1,0 +1,81 @@
+"""Settings files: presets, and what is said about mistakes."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import host
+from host.settings import PRESETS, Settings, load_settings
+from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnknownKeyError
+
+SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+
+
+def changed(tmp_path, old, new):
+    assert old in SMALL
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALL.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_complete_and_survive_json(preset):
+    settings = load_settings(preset)
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_paper_preset_is_the_published_network():
+    paper, small = load_settings("paper"), load_settings("small")
+    assert (paper.network.sizes, paper.network.copies, paper.network.bias_copies) == ([120, 3], [5, 1], [5, 0])
+    assert (paper.training.batch_size, paper.network.bias_times[0]) == (40, 0.9)
+    assert (small.network.sizes, small.network.bias_copies, small.neuron.model_threshold) == ([30, 3], [0, 0], 2.6)
+    for settings in (paper, small):
+        assert settings.neuron.t_refractory_us >= settings.coding.duration * settings.neuron.tau_syn_us
+
+
+def test_gain_puts_the_threshold_where_the_model_has_it():
+    """An input of model weight w adds w x (threshold in mV / model threshold) / tau_syn to the membrane's slope."""
+    neuron = load_settings("paper").neuron
+    slope = neuron.synapse_gain_mv_per_us * neuron.scale_weights
+    assert slope * neuron.tau_syn_us * neuron.model_threshold == pytest.approx(675.0 - 360.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("learning_rate", "lerning_rate", UnknownKeyError, "did you mean 'optimizer.learning_rate'"),
+        ("[silence]", "[silent]", UnknownKeyError, "did you mean 'silence'"),
+        ("epochs = 300", 'epochs = "300"', InvalidInputError, r"training\.epochs"),
+        ("epochs = 300", "epochs = 0", InvalidInputError, r"training\.epochs"),
+        (
+            "limits = [0.3, 0.05]",
+            "limits = [0.3]",
+            InvalidInputError,
+            "limits needs one entry for each of the 2 layers",
+        ),
+        ("tau_mem_us = 6.0", "tau_mem_us = 9.0", InvalidInputError, "equal to, or twice, tau_syn_us"),
+        ("t_late = 2.0", "t_late = 6.0", InvalidInputError, "duration must be longer"),
+        ("v_threshold_mv = 675.0", "v_threshold_mv = 300.0", InvalidInputError, "above v_leak_mv"),
+        ("delta = 0.3", "delta = nan", InvalidInputError, r"loss\.delta"),
+        ("[network]", "[network", InvalidInputError, "cannot read"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, old, new, error, message):
+    with pytest.raises(error, match=message):
+        load_settings(changed(tmp_path, old, new))
+
+
+def test_a_file_is_read_like_a_preset(tmp_path):
+    path = changed(tmp_path, "epochs = 300", "epochs = 7")
+    assert load_settings(path) == load_settings(str(path)) == load_settings("small").with_epochs(7)
+    assert load_settings(path).model_dump()["network"] == tomllib.loads(SMALL)["network"]
+
+
+def test_missing_presets_and_files_are_named():
+    with pytest.raises(InvalidInputError, match=r"no preset is called 'papr'.*did you mean 'paper'"):
+        load_settings("papr")
+    with pytest.raises(MissingFileError, match=r"nowhere\.toml"):
+        load_settings("nowhere.toml")
+    with pytest.raises(HxloopError, match="at least one epoch"):
+        load_settings("quick").with_epochs(0)
