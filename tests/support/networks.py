@@ -148,9 +148,9 @@ def _join(cls, parts):
 
 def _circuits(size: int, merge: int, column: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], int]:
     """Circuits [size, merge]: single ones in either hemisphere, merged ones in columns of both."""
+    hemisphere = rng.integers(0, 2, (size, 1))  # drawn in any case: `merge` alone changes nothing else
     if merge == 1:
-        columns = column + np.arange(size)[:, None]
-        return columns + TEXTBOOK.n_columns * rng.integers(0, 2, (size, 1)), column + size
+        return column + np.arange(size)[:, None] + TEXTBOOK.n_columns * hemisphere, column + size
     width = merge // 2
     columns = column + np.arange(size * width).reshape(size, width)
     return np.concatenate([columns, columns + TEXTBOOK.n_columns], axis=1), column + size * width
