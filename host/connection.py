@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import socket
+import warnings
 from pathlib import Path
 
 import platformdirs
@@ -64,7 +65,11 @@ class ConnectionFile(BaseModel):
 def runtime_dir() -> Path:
     """Folder of connection files and sockets: ``HXLOOP_RUNTIME_DIR``, or the user's runtime folder."""
     override = os.environ.get("HXLOOP_RUNTIME_DIR")
-    return Path(override) if override else Path(platformdirs.user_runtime_dir("hxloop"))
+    if override:
+        return Path(override)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR (containers, cron): the fallback is good enough
+        return Path(platformdirs.user_runtime_dir("hxloop"))
 
 
 def default_connection_file(chip: str, serial: int) -> Path:

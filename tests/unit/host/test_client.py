@@ -175,7 +175,7 @@ def test_gives_up_with_the_command_to_type():
     service.dead = True
     with pytest.raises(UnreachableError, match=r"ipc:///fake/data.sock.*4 tries.*hxloop serve --chip fake --serial 1"):
         chip.run(batch(), duration_ticks=1000)
-    with pytest.raises(UnreachableError, match="hxloop serve --endpoint ipc:///fake/data.sock"):
+    with pytest.raises(UnreachableError, match=r"hxloop serve --endpoint ipc:///fake/data\.sock"):
         connect(service)
 
 

@@ -1,0 +1,33 @@
+"""``python -m support.stub_daemon serve ...``: starts, or fails to, as its chip's name says; no chip inside."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+chip = options["--chip"]
+if chip == "crashing":
+    print("Fatal: out of luck", flush=True)
+    sys.exit(3)
+if chip == "unknown":
+    print("error: no chip is called 'unknown' (known: ideal)", file=sys.stderr)
+    sys.exit(2)
+if chip == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+content = {
+    "protocol": 1,
+    "endpoint": options.get("--endpoint", "ipc:///nowhere/data.sock"),
+    "control_endpoint": "ipc:///nowhere/control.sock",
+    "pid": 1,
+    "boot_id": str(child.pid),
+    "identity": {"chip": chip, "serial": int(options["--serial"]), "spec": "X", "model": "1"},
+}
+file = Path(options["--connection-file"])
+new = file.with_suffix(".new")
+new.write_text(json.dumps(content))
+new.replace(file)
+time.sleep(60)
