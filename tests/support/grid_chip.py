@@ -1,0 +1,104 @@
+"""A chip without the emulator: the circuit equations on a coarse time grid, plain numpy, for tests of the host."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hxloop.chip import ChipIdentity
+from hxloop.errors import SessionError
+from hxloop.program import RunResult
+from hxloop.seeds import generator
+from hxloop.spec import HICANN_X
+from hxloop.spikes import SpikeBatch
+
+STEP_TICKS = 16
+NEURON = ("v_leak_mv", "v_reset_mv", "v_threshold_mv", "tau_mem_us", "tau_syn_exc_us", "t_refractory_us")
+
+
+class GridChip:
+    """Exponential Euler with steps of 0.128 us; per neuron a fixed threshold offset, per sample one of its trial."""
+
+    def __init__(self, serial=1, *, spread_mv=10.0, noise_mv=2.0, spec=HICANN_X):
+        self.spec = spec
+        self.identity = ChipIdentity(chip="grid", serial=serial, spec=spec.name, model="grid-1")
+        self.runs = 0
+        self.configurations = 0
+        self._offset_mv = generator(serial, "threshold").normal(0.0, spread_mv, spec.n_circuits)
+        self._noise_mv = noise_mv
+        self._config = None
+
+    def configure(self, config):
+        self.configurations += 1
+        neurons, synapses = config.neurons, config.synapses
+        self._config = config
+        self._heads = np.unique(neurons.head)
+        column = np.full(self.spec.n_circuits, -1)
+        column[neurons.circuit] = np.searchsorted(self._heads, neurons.head)
+        share = np.zeros(self.spec.n_circuits)
+        share[neurons.circuit] = neurons.synapse_gain_mv_per_us / np.bincount(neurons.head)[neurons.head]
+        rows = self.spec.n_hemispheres * self.spec.n_rows * self.spec.n_labels
+        by_place = np.zeros((rows, len(self._heads)))
+        hemisphere = synapses.circuit // self.spec.n_columns
+        np.add.at(
+            by_place,
+            (self._place(hemisphere, synapses.row, synapses.label), column[synapses.circuit]),
+            synapses.weight_code * share[synapses.circuit],
+        )
+        ins, outs = config.input_routes, config.neuron_routes
+        self._w_in = np.zeros((int(ins.source.max(initial=0)) + 1, len(self._heads)))
+        np.add.at(self._w_in, ins.source, by_place[self._place(ins.hemisphere, ins.row, ins.label)])
+        self._w_chip = np.zeros((len(self._heads), len(self._heads)))
+        np.add.at(self._w_chip, column[outs.source], by_place[self._place(outs.hemisphere, outs.row, outs.label)])
+        order = np.argsort(neurons.circuit)
+        where = order[np.searchsorted(neurons.circuit[order], self._heads)]
+        self._neurons = {name: getattr(neurons, name)[where] for name in NEURON}
+        return config.sha256()
+
+    def _place(self, hemisphere, row, label):
+        place = hemisphere.astype(np.int64) * self.spec.n_rows + row
+        return place * self.spec.n_labels + label
+
+    def run(self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes"):
+        if self._config is None:
+            raise SessionError("not configured")
+        inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
+        self.runs += 1
+        size, n_neurons = inputs.n_samples, len(self._heads)
+        steps = duration_ticks // STEP_TICKS
+        arriving = np.zeros((steps + 1, size, n_neurons))
+        at = np.minimum(-(-inputs.tick // STEP_TICKS), steps)
+        np.add.at(arriving, (at, inputs.sample), self._w_in[inputs.source])
+        noise_mv = [generator(trial_seed, first_sample + k).normal(0.0, self._noise_mv) for k in range(size)]
+        threshold = self._neurons["v_threshold_mv"] + self._offset_mv[self._heads] + np.array(noise_mv)[:, None]
+        spikes = self._integrate(arriving, threshold)
+        if record == "first_spikes":
+            _, first = np.unique(spikes[:, [1, 2]], axis=0, return_index=True)
+            spikes = spikes[first]
+        step, sample, neuron = spikes.T
+        batch = SpikeBatch.from_arrays(sample, step * STEP_TICKS, self._heads[neuron], size)
+        chip_time_us = size * duration_ticks * self.spec.tick_us
+        energy = self.spec.power_w * chip_time_us * 1e-6
+        return RunResult(batch, inputs.n_spikes, len(spikes), 0, chip_time_us, 1.0, energy)
+
+    def _integrate(self, arriving, threshold):
+        """int [n, 3]: step, sample, neuron of every spike, sorted by step."""
+        dt_us, delay = STEP_TICKS * self.spec.tick_us, self.spec.routing_delay_ticks // STEP_TICKS
+        par, found = self._neurons, []
+        keep_v, keep_i = np.exp(-dt_us / par["tau_mem_us"]), np.exp(-dt_us / par["tau_syn_exc_us"])
+        v = np.broadcast_to(par["v_leak_mv"], threshold.shape).copy()
+        current, free_at = np.zeros_like(v), np.zeros_like(v)
+        for step in range(len(arriving)):
+            free = free_at <= step
+            new = par["v_leak_mv"] + (v - par["v_leak_mv"]) * keep_v + current * dt_us
+            v = np.where(free, new, par["v_reset_mv"])
+            current = current * keep_i + arriving[step]
+            sample, neuron = np.nonzero((v >= threshold) & free)
+            if len(sample):
+                v[sample, neuron] = par["v_reset_mv"][neuron]
+                free_at[sample, neuron] = step + np.ceil(par["t_refractory_us"][neuron] / dt_us)
+                found.append(np.stack([np.full(len(sample), step), sample, neuron], axis=1))
+                if step + delay < len(arriving):
+                    np.add.at(arriving[step + delay], sample, self._w_chip[neuron])
+        last = len(arriving) - 1
+        spikes = np.concatenate(found) if found else np.empty((0, 3), np.int64)
+        return spikes[spikes[:, 0] < last]
