@@ -11,13 +11,13 @@ from host.coding import TimeCoding
 from host.layers import build_layers, build_network, split_by_projection
 from host.learning.first_spike import FirstSpikeLayer
 from host.mapping import place
+from host.metrics import ChipUse
 from host.optimizers import dequantise, quantise
 from hxloop.errors import OutOfRangeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from host.metrics import ChipUse
     from host.settings import Settings
     from hxloop.chip import Chip
     from hxloop.program import Recording
@@ -50,8 +50,14 @@ class ChipNetwork:
     chip : Chip
     n_features : int
         Features of a sample.
+
+    Attributes
+    ----------
+    layers : list of Layer
     use : ChipUse
-        Every run is added to it.
+        Every run is added to it; put a new one in its place to count anew.
+    weight_limit : float
+        Largest model weight the chip can have.
 
     Raises
     ------
@@ -59,10 +65,10 @@ class ChipNetwork:
         As in `host.mapping.place`, and a sample that is longer than the chip can run.
     """
 
-    def __init__(self, settings: Settings, chip: Chip, n_features: int, use: ChipUse) -> None:
+    def __init__(self, settings: Settings, chip: Chip, n_features: int) -> None:
         self.settings = settings
         self.chip = chip
-        self.use = use
+        self.use = ChipUse()
         self.layers = build_layers(settings, n_features)
         self.placement = place(build_network(settings, self.layers), chip.spec)
         self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights

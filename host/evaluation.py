@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from host.chip_network import ChipNetwork
 from host.chips import open_chip
-from host.metrics import ChipUse
 from host.run import Run, load_run, mean_silence
 from host.tasks import find_task
 from host.training import build_loss, score
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from host.metrics import ChipUse
     from hxloop.chip import Chip, ChipIdentity
 
 
@@ -112,10 +112,10 @@ def evaluate(
     if endpoint is None and (chip is None or isinstance(chip, str)):
         chip = chip or origin.identity.chip
         serial = origin.identity.serial if serial is None else serial
-    data, loss, use = task.data("test", origin.settings), build_loss(origin.settings.loss), ChipUse()
+    data, loss = task.data("test", origin.settings), build_loss(origin.settings.loss)
     with open_chip(chip, serial, endpoint) as device:
         start = time.perf_counter()
-        network = ChipNetwork(origin.settings, device, data.features.shape[1], use)
+        network = ChipNetwork(origin.settings, device, data.features.shape[1])
         result = score(network, loaded.codes, data, loss, derive_seed(origin.seed, "test"))
         return Evaluation(
             loaded,
@@ -125,6 +125,6 @@ def evaluate(
             mean_silence(result.silent_fraction, origin.settings.network.sizes),
             result.t_out,
             data.label,
-            use,
+            network.use,
             time.perf_counter() - start,
         )

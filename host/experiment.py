@@ -139,11 +139,10 @@ class _Experiment:
 
     def __init__(self, task: Task, origin: Origin, chip: Chip, directory: RunDirectory, reporter: Reporter) -> None:
         self.task, self.origin, self.directory, self.reporter = task, origin, directory, reporter
-        self.use = ChipUse()
         settings = origin.settings
         train_data, validation = task.data("train", settings), task.data("validation", settings)
         self.test = task.data("test", settings)
-        self.network = ChipNetwork(settings, chip, train_data.features.shape[1], self.use)
+        self.network = ChipNetwork(settings, chip, train_data.features.shape[1])
         self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed)
 
     def run(self, stored: Record | None) -> None:
@@ -185,7 +184,7 @@ class _Experiment:
             raise
 
     def _finish(self) -> None:
-        start, before = time.perf_counter(), ChipUse(**vars(self.use))
+        start, self.network.use = time.perf_counter(), ChipUse()
         codes, seed = self.network.codes(self.trainer.selected()), self.origin.seed
         loss = build_loss(self.origin.settings.loss)
         result = score(self.network, codes, self.test, loss, derive_seed(seed, "test"))
@@ -197,7 +196,7 @@ class _Experiment:
             **decision_map(self.network, self.task, loss, seed),
             **raster(self.network, self.test, int(correct[0]) if len(correct) else 0, seed),
         }
-        after = {f"after_{name}": value - getattr(before, name) for name, value in vars(self.use).items()}
+        after = {f"after_{name}": value for name, value in vars(self.network.use).items()}
         results = {
             "finished": True,
             "class_names": ", ".join(self.test.class_names),

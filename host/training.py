@@ -114,7 +114,7 @@ class Trainer:
         on_batch : callable
             Called with the number of batches done.
         """
-        start, before = time.perf_counter(), ChipUse(**vars(self.network.use))
+        start, self.network.use = time.perf_counter(), ChipUse()
         epoch = self.epochs_done
         self.optimizer.start_epoch(epoch)
         order = generator(self.seed, "shuffle", epoch).permutation(self._train.n_samples)
@@ -124,7 +124,7 @@ class Trainer:
             self._batch(epoch, batch, order[batch * size : (batch + 1) * size], tally)
             on_batch(batch + 1)
         accuracy = self._validate(epoch)
-        metrics = tally.metrics(epoch + 1, accuracy, self.optimizer.current_rate, before, self.network.use, start)
+        metrics = tally.metrics(epoch + 1, accuracy, self.optimizer.current_rate, self.network.use, start)
         self.metrics.append(metrics)
         return metrics
 
@@ -195,7 +195,7 @@ class _Tally:
             self.neurons[k] += times.size
 
     def metrics(
-        self, epoch: int, val_accuracy: float, rate: float, before: ChipUse, after: ChipUse, start: float
+        self, epoch: int, val_accuracy: float, rate: float, use: ChipUse, start: float
     ) -> EpochMetrics:  # fmt: skip
         return EpochMetrics(
             epoch=epoch,
@@ -206,7 +206,7 @@ class _Tally:
             silent_fraction=tuple(s / n for s, n in zip(self.silent, self.neurons, strict=True)),
             gradient_steps=self.batches - sum(self.bumps),
             learning_rate=rate,
-            **{name: value - getattr(before, name) for name, value in vars(after).items()},
+            **vars(use),
             wall_s=time.perf_counter() - start,
         )
 

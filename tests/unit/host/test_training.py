@@ -7,7 +7,6 @@ from support.grid_chip import STEP_TICKS, GridChip
 from host.chip_network import ChipNetwork, Forward
 from host.datasets import generate_yin_yang
 from host.learning.first_spike import FirstSpikeLayer
-from host.metrics import ChipUse
 from host.settings import load_settings
 from host.training import Trainer, build_loss, score
 from hxloop.errors import OutOfRangeError
@@ -31,7 +30,7 @@ BIASED = changed(
 
 
 def trainer(settings, chip=None, seed=3, n_train=60, n_validation=20):
-    network = ChipNetwork(settings, chip or GridChip(), 4, ChipUse())
+    network = ChipNetwork(settings, chip or GridChip(), 4)
     return Trainer(settings, network, generate_yin_yang(n_train, 5), generate_yin_yang(n_validation, 6), seed=seed)
 
 
@@ -181,4 +180,4 @@ def test_samples_longer_than_the_chip_runs_are_refused():
     chip = GridChip()
     chip.spec = chip.spec.model_copy(update={"max_run_ticks": 1000})
     with pytest.raises(OutOfRangeError, match=r"coding\.duration"):
-        ChipNetwork(load_settings("small"), chip, 4, ChipUse())
+        ChipNetwork(load_settings("small"), chip, 4)
