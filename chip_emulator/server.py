@@ -122,7 +122,9 @@ class Server:
         wanted = parse_endpoint(options.endpoint or default_endpoint(options.chip, options.serial))
         self._take_endpoint(wanted)
         self._connection_file = self._take_connection_file()
-        # After the locks, so that it ends before they are released: closing an ipc socket unlinks its file late.
+        # All of this is undone in reverse order: sockets closed, files removed, and only then the locks released.
+        for path in wanted.socket_paths:
+            stack.callback(path.unlink, missing_ok=True)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(self._context.term)
         self._data, data = bind_router(self._context, wanted.data, self._limits)
