@@ -1,0 +1,137 @@
+"""docs/wire-protocol.md and the code say the same: verbs, fields, types, limits, error codes, dtypes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from hxloop import errors
+from hxloop.chip import ChipIdentity
+from hxloop.messages import (
+    CONTROL_VERBS,
+    PROTOCOL_VERSION,
+    REPLIES,
+    REQUESTS,
+    ArrayHeader,
+    Ledger,
+    Limits,
+)
+from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.spec import ChipSpec
+from hxloop.spikes import DTYPES
+
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
+MODELS = (
+    {f"Request `{verb}`": model for verb, model in REQUESTS.items()}
+    | {f"Reply `{kind}`": model for kind, model in REPLIES.items()}
+    | {f"Object `{model.__name__}`": model for model in (ArrayHeader, ChipIdentity, ChipSpec, Ledger, Limits)}
+)
+
+
+def section(title):
+    """Text below a heading of the third or second level, up to the next one."""
+    found = re.search(rf"^##+ {re.escape(title)}\n(.*?)(?=^##+ |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"no section {title!r}"
+    return found[1]
+
+
+def table(title):
+    """First table of a section: rows of cells, without the head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    cells = [[cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    assert len(cells) > 2, f"no table in {title!r}"
+    assert all(all(row) for row in cells[2:]), f"an empty cell in {title!r}"
+    return cells[2:]
+
+
+def type_text(schema):
+    """How the document writes a type of a JSON schema."""
+    if "const" in schema:
+        return f'`"{schema["const"]}"`'
+    if "enum" in schema:
+        return ", ".join(f'`"{value}"`' for value in schema["enum"])
+    if "$ref" in schema:
+        return schema["$ref"].rpartition("/")[2]
+    if "anyOf" in schema:
+        return " or ".join(type_text(part) for part in schema["anyOf"])
+    if schema["type"] == "array":
+        if "prefixItems" in schema:
+            return " and ".join(type_text(part) for part in schema["prefixItems"])
+        return f"list of {type_text(schema['items'])}"
+    return schema["type"]
+
+
+@pytest.mark.parametrize("title", MODELS)
+def test_every_field_with_its_type(title):
+    schema = MODELS[title].model_json_schema()
+    expected = {f"`{name}`": type_text(part) for name, part in schema["properties"].items()}
+    written = {row[0]: row[1] for row in table(title)}
+    assert written == expected
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_what_a_request_must_say_and_what_else_is_taken(verb):
+    written = {row[0].strip("`"): row[2] for row in table(f"Request `{verb}`")}
+    expected = {}
+    for name, info in REQUESTS[verb].model_fields.items():
+        optional = not info.is_required() and name not in {"verb", "protocol"}  # the codec asks for these two
+        expected[name] = "required" if not optional else "null" if info.default is None else f"`{info.default}`"
+    assert written == expected
+
+
+def test_every_verb_and_reply_and_nothing_else():
+    headings = set(re.findall(r"^### ((?:Request|Reply|Object) `\w+`)", TEXT, re.MULTILINE))
+    assert headings == set(MODELS)
+
+
+def test_the_overview_names_every_verb_with_its_sockets():
+    rows = {row[0].strip("`"): row[1] for row in table("Verbs")}
+    assert set(rows) == set(REQUESTS)
+    for verb, sockets in rows.items():
+        assert sockets == ("data, control" if verb in CONTROL_VERBS else "data"), verb
+
+
+def test_every_limit_with_its_value():
+    written = {row[0].strip("`"): int(row[2].replace(" ", "")) for row in table("Object `Limits`")}
+    assert written == Limits().model_dump()
+
+
+def error_classes(base=errors.HxloopError):
+    return [base, *(leaf for child in base.__subclasses__() for leaf in error_classes(child))]
+
+
+def test_every_error_code():
+    written = {row[0].strip("`"): row[1].strip("`") for row in table("Error codes")}
+    assert written == {cls.code: cls.__name__ for cls in error_classes() if cls.__module__ == "hxloop.errors"}
+
+
+def test_every_dtype():
+    written = {row[0].strip("`") for row in table("Arrays")}
+    assert written == set(get_args(ArrayHeader.model_fields["dtype"].annotation))
+
+
+def test_the_version():
+    assert f"Protocol version: **{PROTOCOL_VERSION}**" in TEXT
+
+
+def test_arrays_of_spikes():
+    assert {row[0].strip("`"): row[1].strip("`") for row in table("Arrays of spikes")} == {
+        name: dtype.str for name, dtype in DTYPES.items()
+    }
+
+
+def test_arrays_of_a_configuration():
+    written = [row[0].strip("`") for row in table("Arrays of a configuration")]
+    expected = []
+    for name in ChipConfig.__dataclass_fields__:
+        part = {"neurons": NeuronParameters, "synapses": Synapses, "row_sign": None}.get(name, Routes)
+        expected += [f"{name}.{leaf}" for leaf in part.__dataclass_fields__] if part else [name]
+    assert written == expected, "the order is that in which the hash is taken"
+
+
+@pytest.mark.parametrize("word", ["MAXMSGSIZE", "ROUTER", "DEALER", "connection file", "flock", "boot_id", "LRU"])
+def test_words_a_reader_looks_for(word):
+    assert word in TEXT
