@@ -1,0 +1,71 @@
+"""Without the emulator's folder the other packages import and pass their tests: a real chip could take its place."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KEPT = ("hxloop", "host", "calibration")
+
+
+@pytest.fixture(scope="module")
+def bare_tree(tmp_path_factory):
+    """Copy of the checkout without chip_emulator and without the tests that drive one."""
+    tree = tmp_path_factory.mktemp("without-emulator")
+    for name in KEPT:
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "tests" / "support", tree / "tests" / "support", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name in KEPT:
+        if (ROOT / "tests" / "unit" / name).is_dir():
+            shutil.copytree(ROOT / "tests" / "unit" / name, tree / "tests" / "unit" / name)
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    shutil.copy(ROOT / "README.md", tree)
+    hide = f"import sys\nsys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]\n"
+    (tree / "sitecustomize.py").write_text(hide, encoding="utf-8")
+    return tree
+
+
+def python(tree, *arguments):
+    """Run in the bare tree; sitecustomize hides the checkout, which an editable installation would add."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHONPATH"))}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tree,
+        env=environment | {"PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_emulator_is_gone(bare_tree):
+    done = python(bare_tree, "-c", "import chip_emulator")
+    assert done.returncode != 0
+    assert "ModuleNotFoundError: No module named 'chip_emulator'" in done.stderr
+
+
+def test_every_module_imports(bare_tree):
+    code = (
+        "import importlib, pathlib\n"
+        f"for package in {KEPT!r}:\n"
+        "    for path in sorted(pathlib.Path(package).rglob('*.py')):\n"
+        "        parts = path.with_suffix('').parts\n"
+        "        if parts[-1] == '__main__': continue\n"
+        "        name = '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)\n"
+        "        module = importlib.import_module(name)\n"
+        "        assert str(pathlib.Path.cwd()) in str(module.__file__), module.__file__\n"
+    )
+    done = python(bare_tree, "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_unit_tests_pass(bare_tree):
+    done = python(bare_tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert "passed" in done.stdout

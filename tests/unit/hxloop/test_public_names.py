@@ -1,0 +1,36 @@
+import subprocess
+import sys
+
+import pytest
+
+import hxloop
+
+HIGHER = {"connect", "launch", "train", "evaluate", "load_run"}
+
+
+@pytest.mark.parametrize("name", hxloop.__all__)
+def test_every_public_name_resolves(name):
+    value = getattr(hxloop, name)
+    assert value is not None
+    if name in HIGHER:
+        assert callable(value)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = hxloop.nonsense
+
+
+def test_dir_lists_the_public_names():
+    assert set(hxloop.__all__) <= set(dir(hxloop))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import hxloop", "import hxloop; hxloop.SpikeBatch, hxloop.HICANN_X, hxloop.Chip", "import hxloop.wire"],
+)
+def test_the_vocabulary_is_light(statement):
+    heavy = "{'zmq', 'numba', 'matplotlib', 'scipy', 'host', 'chip_emulator', 'h5py'}"
+    code = f"import sys; {statement}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
