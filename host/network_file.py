@@ -138,9 +138,10 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         raise MissingFileError(f"no such file: {path}", field="network file")
     hint = "write it with numpy.savez and plain number arrays"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InvalidInputError(f"{path} is a single array, not an npz file", field="network file", hint=hint)
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise InvalidInputError(f"{path} is a single array, not an npz file", field="network file", hint=hint)
+        with file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidInputError(
