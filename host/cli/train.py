@@ -49,18 +49,22 @@ def _train(
 
     if endpoint is None:
         chip, serial = chip or "typical", 1 if serial is None else serial
-    result = experiment.train(
-        task,
-        preset=preset,
-        chip=chip,
-        serial=serial,
-        seed=seed,
-        epochs=epochs,
-        endpoint=endpoint,
-        out=out,
-        resume=resume,
-        report=_reporter(),
-    )
+    try:
+        result = experiment.train(
+            task,
+            preset=preset,
+            chip=chip,
+            serial=serial,
+            seed=seed,
+            epochs=epochs,
+            endpoint=endpoint,
+            out=out,
+            resume=resume,
+            report=_reporter(),
+        )
+    except KeyboardInterrupt:
+        say("the finished epochs are stored; the same command with --resume goes on")
+        raise
     _show(result, as_json=as_json)
 
 

@@ -147,6 +147,7 @@ def test_interrupted_and_resumed(settings, reference, tmp_path):
     _, err = host.communicate(timeout=30)
     assert host.returncode == 130, err
     assert "Traceback" not in err
+    assert "--resume" in err
     wait_until_gone(children)
     assert 1 <= len(experiment.load_run(path).metrics) < EPOCHS
     resume(settings, path)
