@@ -9,6 +9,7 @@ import logging
 import os
 import stat
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,7 +42,12 @@ class Endpoints:
 
 def runtime_directory() -> Path:
     """Directory of default sockets and connection files (``HXLOOP_RUNTIME_DIR``, else the user's runtime directory)."""
-    return Path(os.environ.get("HXLOOP_RUNTIME_DIR") or platformdirs.user_runtime_dir("hxloop"))
+    chosen = os.environ.get("HXLOOP_RUNTIME_DIR")
+    if chosen:
+        return Path(chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is none and a temporary one serves; it is checked before use
+        return Path(platformdirs.user_runtime_dir("hxloop"))
 
 
 def default_endpoint(chip: str, serial: int) -> str:
@@ -119,8 +125,9 @@ def make_private_directory(directory: Path) -> None:
     Raises
     ------
     InvalidInputError
-        It belongs to somebody else, or others can write to it.
+        It belongs to somebody else, or others can write to it or replace it.
     """
+    directory = directory.absolute()
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = directory.stat()
@@ -130,6 +137,15 @@ def make_private_directory(directory: Path) -> None:
         raise InvalidInputError(
             f"others can write to {directory}, or it is not yours", field="endpoint", hint="use a directory of mode 700"
         )
+    trusted = {os.getuid(), 0, Path("/").stat().st_uid}
+    for above in directory.resolve().parents:
+        state = above.stat()
+        if state.st_uid not in trusted or (state.st_mode & 0o002 and not state.st_mode & stat.S_ISVTX):
+            raise InvalidInputError(
+                f"others can replace {directory}, for they can write to {above}",
+                field="endpoint",
+                hint="use a directory in a place of your own",
+            )
 
 
 def clear_stale_sockets(endpoints: Endpoints) -> None:

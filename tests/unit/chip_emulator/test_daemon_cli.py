@@ -1,0 +1,49 @@
+"""Command line of the daemon: `describe`, and errors in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from hxloop.spec import HICANN_X
+
+
+def call(*options):
+    command = [sys.executable, "-m", "chip_emulator", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_describe_as_json_has_every_number_with_its_unit():
+    ended = call("describe", "--chip", "typical", "--json", "--sources")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["datasheet"]["n_rows"]["value"] == HICANN_X.n_rows
+    assert set(found["datasheet"]) == set(type(HICANN_X).model_fields)
+    for part in ("datasheet", "imperfections"):
+        for name, entry in found[part].items():
+            assert entry["source"], name
+            assert set(entry) == {"value", "unit", "description", "source"}
+
+
+def test_describe_does_not_reveal_drawn_mismatch():
+    one, two = (json.loads(call("describe", "--serial", serial, "--json").stdout) for serial in ("1", "2"))
+    assert one.pop("serial") != two.pop("serial")
+    assert one == two
+
+
+def test_describe_as_a_table():
+    ended = call("describe")
+    assert ended.returncode == 0 and "n_rows" in ended.stdout
+
+
+def test_unknown_chips_are_refused_in_one_line():
+    ended = call("describe", "--chip", "perfect")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1 and "typical" in ended.stderr
+
+
+def test_help_is_quick_to_import():
+    code = "import sys, chip_emulator.cli; print('numba' in sys.modules, 'zmq' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["False", "False"]
