@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,8 @@ class WorkerProcess:
             limits=options.limits,
             log_format=options.log_format,
         )
+        # Ctrl-C at the terminal is for the supervisor, which lets the worker finish; a child inherits the mask.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "chip_emulator.worker", settings.model_dump_json()],
@@ -102,6 +105,7 @@ class WorkerProcess:
             self._remove_directory()
             raise
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(write_end)
         self._last_beat_s = self._started_s = time.monotonic()
 

@@ -207,7 +207,6 @@ def main(argument: str) -> int:
     """Run a worker until its supervisor is gone."""
     settings = WorkerSettings.model_validate_json(argument)
     set_up_logging(settings.log_format)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which lets this process finish its job
     _die_with_supervisor(settings)
     link: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
     link.connect(settings.link)

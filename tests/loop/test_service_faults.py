@@ -243,6 +243,19 @@ def test_going_down_finishes_the_running_batch(how):
         assert "Traceback" not in daemon.log
 
 
+def test_ctrl_c_at_the_terminal_does_not_reach_the_worker():
+    """The terminal signals the whole process group; the batch is finished all the same."""
+    with Daemon() as daemon:
+        client = ready_client(daemon)
+        client.send_run(HASH, INPUTS, trial_seed=SECOND_PER_RUN)
+        wait_running(client)
+        os.kill(client.status().worker_pid, signal.SIGINT)
+        daemon.process.send_signal(signal.SIGINT)
+        assert client.receive()[0].reply == "run"
+        assert daemon.wait() == 0
+        assert "Traceback" not in daemon.log and "KeyboardInterrupt" not in daemon.log
+
+
 def test_a_second_signal_ends_at_once():
     with Daemon() as daemon:
         client = ready_client(daemon)
