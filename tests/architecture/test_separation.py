@@ -26,6 +26,7 @@ def bare_tree(tmp_path_factory):
             shutil.copytree(ROOT / "tests" / "unit" / name, tree / "tests" / "unit" / name)
     shutil.copy(ROOT / "pyproject.toml", tree)
     shutil.copy(ROOT / "README.md", tree)
+    shutil.copytree(ROOT / "docs", tree / "docs")
     hide = f"import sys\nsys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]\n"
     (tree / "sitecustomize.py").write_text(hide, encoding="utf-8")
     return tree
