@@ -244,7 +244,14 @@ class Server:
     def _on_ready(self, event: Ready) -> None:
         self._supervisor.mark_ready()
         if self._service is None:
-            self._service = Service(event.identity, event.spec, self._boot_id, time.monotonic, self._limits)
+            self._service = Service(
+                event.identity,
+                event.spec,
+                self._boot_id,
+                time.monotonic,
+                self._limits,
+                control_endpoint=self._endpoints.control,
+            )
             thread = ControlThread(self._context, self._control, self._service, self._lock)
             thread.start()
             self._stack.callback(thread.stop)

@@ -110,6 +110,8 @@ class Service:
         Monotonic time in s.
     limits : Limits, optional
         What is accepted.
+    control_endpoint : str
+        Where the control socket listens, told to clients; empty if there is none.
 
     Attributes
     ----------
@@ -132,6 +134,8 @@ class Service:
         boot_id: str,
         clock: Callable[[], float],
         limits: Limits | None = None,
+        *,
+        control_endpoint: str = "",
     ) -> None:
         self.outbox: deque[Outgoing] = deque()
         self.worker_pid = 0
@@ -141,6 +145,7 @@ class Service:
         self._spec = spec
         self._boot_id = boot_id
         self._clock = clock
+        self._control_endpoint = control_endpoint
         self._limits = limits or Limits()
         self._table = SessionTable(self._limits)
         self._book = LedgerBook()
@@ -208,7 +213,9 @@ class Service:
             case HelloRequest():
                 return self._hello(request)
             case DescribeRequest():
-                return self._reply(DescribeReply, spec=self._spec, limits=self._limits)
+                return self._reply(
+                    DescribeReply, control_endpoint=self._control_endpoint, spec=self._spec, limits=self._limits
+                )
             case CancelRequest():
                 return self._reply(CancelReply, state=self._cancel(request))
             case StatusRequest():
@@ -225,7 +232,13 @@ class Service:
         self._refuse_if_draining()
         session = self._table.open(request.client, self._clock())
         log.info("session %s... opened by %s", session.name[:6], request.client[:60].encode("unicode_escape").decode())
-        return self._reply(HelloReply, session=session.name, limits=self._limits, spec=self._spec)
+        return self._reply(
+            HelloReply,
+            session=session.name,
+            control_endpoint=self._control_endpoint,
+            limits=self._limits,
+            spec=self._spec,
+        )
 
     def _refuse_if_draining(self) -> None:
         if self.draining:

@@ -18,6 +18,9 @@ Frames = Sequence[bytes | memoryview]
 
 MAX_STORE_BYTES: Final = 64 * 2**20
 """Stored replies, and stored configurations, of one session: bytes beyond which the oldest are dropped."""
+EVICTABLE_S: Final = 5.0
+"""Silence after which a session without work makes room for a new one in a full table."""
+
 MAX_QUEUED_BYTES: Final = 512 * 2**20
 """Waiting requests of all sessions: bytes beyond which new ones are refused."""
 
@@ -217,7 +220,9 @@ class SessionTable:
             The table is full of sessions that are in use.
         """
         if len(self._sessions) >= self._limits.max_sessions:
-            idle = [s for s in self._sessions.values() if self._is_expired(s, now_s)]
+            # Clients leave without a word, so a full table makes room for a new one; a client that comes back after all
+            # is told that its session is unknown, and opens another.
+            idle = [s for s in self._sessions.values() if not s.pending and now_s - s.last_seen_s > EVICTABLE_S]
             if not idle:
                 raise OverloadedError(
                     f"all {self._limits.max_sessions} sessions are in use",

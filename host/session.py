@@ -24,6 +24,7 @@ from hxloop.errors import (
     HxloopError,
     InvalidInputError,
     LimitExceededError,
+    OverloadedError,
     ServiceError,
     ShuttingDownError,
     UnknownSessionError,
@@ -144,6 +145,9 @@ class Session:
         self.sequence = sequence
         try:
             return self._send_until_answered(frames, sequence)
+        except OverloadedError:
+            self.sequence = sequence - 1  # a request that found no place does not use its number up
+            raise
         except KeyboardInterrupt:
             self._abandon(sequence)
             raise
@@ -187,6 +191,8 @@ class Session:
             check_identity(reply, self._identity, self.address)
             if isinstance(reply, HelloReply):
                 self._identity = reply.identity
+                if self.address.control is None:
+                    self.address = Address(self.address.data, reply.control_endpoint or None)
                 self._silences = 0
                 self.sequence = 0
                 return reply

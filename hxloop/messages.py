@@ -130,6 +130,7 @@ class HelloReply(Reply):
     reply: Literal["hello"] = "hello"
     protocol: Count = PROTOCOL_VERSION
     session: ShortText
+    control_endpoint: ShortText
     limits: Limits
     spec: ChipSpec
 
@@ -139,6 +140,7 @@ class DescribeReply(Reply):
 
     reply: Literal["describe"] = "describe"
     protocol: Count = PROTOCOL_VERSION
+    control_endpoint: ShortText
     spec: ChipSpec
     limits: Limits
 

@@ -11,9 +11,11 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numba
 import platformdirs
+from numba.core import config as _numba_config
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ def use_kernel_cache() -> Path:
     except OSError as error:
         path = Path(tempfile.mkdtemp(prefix="hxloop-kernels-"))
         _log.warning("kernel cache %s is not writable (%s): compiling into %s instead", root, error, path)
-    numba.config.CACHE_DIR = str(path)
+    numba_settings: Any = _numba_config
+    numba_settings.CACHE_DIR = str(path)
     return path
 
 

@@ -84,6 +84,7 @@ class FakeService:
     restart_before_run: int = 0
     forget_configurations: int = 0
     max_output_events: int = 10**9
+    control_endpoint: str = ADDRESS.control or ""
     boots: int = 1
     executed_runs: int = 0
     uploads: int = 0
@@ -137,7 +138,11 @@ class FakeService:
             if isinstance(request, HelloRequest):
                 return self._hello()
             if isinstance(request, DescribeRequest):
-                return encode(DescribeReply(**self._frame(), spec=HICANN_X, limits=self.limits))
+                return encode(
+                    DescribeReply(
+                        **self._frame(), control_endpoint=self.control_endpoint, spec=HICANN_X, limits=self.limits
+                    )
+                )
             if self.restart_before_run and not isinstance(request, ConfigureRequest):
                 self.restart_before_run -= 1
                 self.restart()
@@ -151,7 +156,11 @@ class FakeService:
         self.hellos += 1
         name = f"{self.boot_id}-session-{self.hellos}"
         self._sessions[name] = _Session()
-        return encode(HelloReply(**self._frame(), session=name, limits=self.limits, spec=HICANN_X))
+        return encode(
+            HelloReply(
+                **self._frame(), session=name, control_endpoint=self.control_endpoint, limits=self.limits, spec=HICANN_X
+            )
+        )
 
     def _in_session(self, request, arrays) -> list[bytes]:
         session = self._sessions.get(request.session)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chip_emulator.sessions import MAX_QUEUED_BYTES, FrameStore, Job, SessionTable
+from chip_emulator.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, FrameStore, Job, SessionTable
 from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
 from hxloop.messages import Limits
 
@@ -147,15 +147,17 @@ def test_waiting_bytes_are_bounded():
     table.submit(big)  # alone in the queue, it is accepted
 
 
-def test_a_full_table_gives_up_only_sessions_that_are_idle_beyond_the_limit():
-    table = SessionTable(Limits(max_sessions=2, session_idle_s=10))
-    old, young = table.open("old", 0.0), table.open("young", 5.0)
+def test_a_full_table_drops_the_longest_silent_session_without_work():
+    table = SessionTable(Limits(max_sessions=3))
+    busy, old, young = table.open("busy", 0.0), table.open("old", 0.5), table.open("young", 1.0)
+    table.submit(make_job(busy, 1))
     with pytest.raises(OverloadedError):
-        table.open("third", 10.0)
-    table.open("third", 10.5)
+        table.open("fourth", 0.5 + EVICTABLE_S)
+    table.open("fourth", 1.5 + EVICTABLE_S)
     with pytest.raises(UnknownSessionError):
-        table.get(old.name, 10.5)
-    assert table.get(young.name, 10.5) is young
+        table.get(old.name, 7.0)
+    assert table.get(young.name, 7.0) is young
+    assert table.get(busy.name, 7.0) is busy
 
 
 def test_a_session_with_work_does_not_expire():

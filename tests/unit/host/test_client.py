@@ -102,8 +102,14 @@ def test_busy_daemon_is_not_mistaken_for_a_dead_one():
     assert service.status_requests >= 5 * QUICK.tries
 
 
-def test_silent_control_is_not_needed_when_only_the_data_endpoint_is_known():
-    service = FakeService()
+def test_the_daemon_says_where_its_control_socket_is():
+    chip = RemoteChip(Address(ADDRESS.data), open_transport=FakeService().open, patience=QUICK)
+    assert chip.address == ADDRESS
+    assert chip.status().sessions == 1
+
+
+def test_control_is_not_needed_when_there_is_only_the_data_endpoint():
+    service = FakeService(control_endpoint="")
     chip = RemoteChip(Address(ADDRESS.data), open_transport=service.open, patience=QUICK)
     chip.configure(small_config())
     service.drop_replies = 1
