@@ -22,21 +22,27 @@ class Imperfections(BaseModel):
     v_reset_fixed_mv: float = _spread("mV", "assumed (one CADC LSB after calibration)", "reset potential, per circuit")
     v_threshold_fixed_mv: float = _spread(
         "mV",
-        "fit_notes: 4-5 % of threshold - leak (315 mV) reproduce silicon's transfer loss",
+        "assumed (4 % of threshold - leak; authors' hardware-aware settings of DelGrad: 3 %)",
         "threshold, per circuit",
     )
-    tau_mem_fixed: float = _spread("1", "fit_notes: 5-8 %", "membrane time constant, log-normal, per circuit")
+    tau_mem_fixed: float = _spread(
+        "1", "assumed (calibrated silicon: a few %)", "membrane time constant, log-normal, per circuit"
+    )
     tau_syn_fixed: float = _spread(
-        "1", "fit_notes: 5-8 %", "synaptic time constants, log-normal, per circuit and sign, independent"
+        "1",
+        "assumed (calibrated silicon: a few %)",
+        "synaptic time constants, log-normal, per circuit and sign, independent",
     )
     synaptic_input_fixed: float = _spread(
         "1",
-        "assumed; with driver and synapse within the 10-15 % of fit_notes",
+        "assumed (with driver and synapse: 10 % in all)",
         "gain of a synaptic input, log-normal, per circuit and sign",
     )
     driver_fixed: float = _spread("1", "assumed", "gain of a synapse row, log-normal, per hemisphere and row")
     synapse_fixed: float = _spread(
-        "1", "fit_notes: 10-15 % in all", "gain of a synapse, log-normal, per row and column"
+        "1",
+        "assumed (with driver and synaptic input: 10 % in all)",
+        "gain of a synapse, log-normal, per row and column",
     )
     membrane_trial_mv: float = _spread(
         "mV", "assumed (half a CADC LSB)", "standard deviation of the membrane's diffusion, band-limited at 0.512 us"
@@ -47,7 +53,7 @@ class Imperfections(BaseModel):
     amplitude_trial: float = _spread("1", "assumed", "relative amplitude of a synaptic event, common to its row")
     jitter_trial_us: float = _spread(
         "us",
-        "DelGrad hardware-aware settings (0.01 tau) to fit_notes (0.03 tau)",
+        "DelGrad hardware-aware settings: 0.01 tau",
         "time stamp of a spike, cut at 0.512 us",
     )
 
