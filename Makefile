@@ -28,8 +28,9 @@ $(STAMP): pyproject.toml
 demo: $(STAMP)
 	@out=runs/demo; n=2; while [ -e $$out ]; do out=runs/demo-$$n; n=$$((n + 1)); done; \
 	$(BIN)/hxloop train yin-yang --preset quick --chip typical --serial 1 --out $$out && \
-	{ echo; echo "The run is in $$out:"; ls $$out | sed 's/^/  /'; echo; \
-	  echo "Look at it again:             $(BIN)/hxloop runs show $$out"; \
+	$(BIN)/hxloop runs show $$out --plot && \
+	{ echo; echo "Run file and pictures:"; ls $$out/run.h5 $$out/*.png | sed 's/^/  /'; echo; \
+	  echo "The figures again:            $(BIN)/hxloop runs show $$out"; \
 	  echo "Its weights on another chip:  $(BIN)/hxloop eval $$out --serial 2"; \
 	  echo "Its weights in the textbook:  $(BIN)/hxloop eval $$out --chip ideal"; }
 
