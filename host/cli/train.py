@@ -30,6 +30,7 @@ def _train(
     endpoint: Endpoint = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw pictures beside the run file.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Train a network on a chip, in the loop.
@@ -65,7 +66,7 @@ def _train(
     except KeyboardInterrupt:
         say("the finished epochs are stored; the same command with --resume goes on")
         raise
-    _show(result, as_json=as_json)
+    _show(result, plots=plots, as_json=as_json)
 
 
 def _reporter() -> Reporter:
@@ -79,9 +80,12 @@ def _reporter() -> Reporter:
     return PlainReporter()
 
 
-def _show(result: Run, *, as_json: bool) -> None:
+def _show(result: Run, *, plots: bool, as_json: bool) -> None:
+    say(f"test accuracy {100 * result.test_accuracy:.2f} %")
+    for picture in result.plot() if plots else ():
+        say(f"picture: {picture}")
     if as_json:
         print_json(result.summary())
         return
-    say(f"test accuracy {100 * result.test_accuracy:.2f} %")
+    say("run file:")
     print(result.path)

@@ -124,7 +124,7 @@ def test_daemon_killed_three_times(settings, reference, tmp_path):
 
 
 def start_training(settings, path, *more):
-    return start_hxloop("train", "yin-yang", "--preset", settings, "--seed", 11, "--out", path, *more)
+    return start_hxloop("train", "yin-yang", "--no-plots", "--preset", settings, "--seed", 11, "--out", path, *more)
 
 
 def journal_lines(path) -> int:
@@ -133,7 +133,9 @@ def journal_lines(path) -> int:
 
 
 def resume(settings, path) -> None:
-    done = run_hxloop("train", "yin-yang", "--preset", settings, "--seed", 11, "--out", path, "--resume", "--json")
+    done = run_hxloop(
+        "train", "yin-yang", "--no-plots", "--preset", settings, "--seed", 11, "--out", path, "--resume", "--json"
+    )
     assert done.returncode == 0, done.stderr
 
 

@@ -148,6 +148,9 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
         def summary(self):
             return {"test_accuracy": self.test_accuracy, "val_accuracy": None}
 
+        def plot(self):
+            return [tmp_path / "curves.png"]
+
     def train(task, **options):
         seen.update(options, task=task)
         return Result()
@@ -164,7 +167,10 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
     }  # fmt: skip
     hxloop("train", "yin-yang", "--endpoint", "ipc:///x/data.sock", "--resume", "--out", tmp_path)
     assert (seen["chip"], seen["serial"], seen["resume"], seen["out"]) == (None, None, True, tmp_path)
-    assert hxloop("train", "yin-yang").stdout == f"{tmp_path / 'run.h5'}\n"
+    done = hxloop("train", "yin-yang")
+    assert str(tmp_path / "curves.png") in done.stderr
+    assert str(tmp_path / "curves.png") not in hxloop("train", "yin-yang", "--no-plots").stderr
+    assert done.stdout == f"{tmp_path / 'run.h5'}\n"
 
 
 def test_run_refuses_another_chip_than_asked_for(monkeypatch, tmp_path):
