@@ -86,6 +86,8 @@ def build_neurons(config: NeuronParameters, mismatch: Mismatch, spreads: Imperfe
     parameters[at.RESET] = v_reset - v_leak
     parameters[at.THRESHOLD] = np.maximum(v_threshold, v_reset + _gap(spreads)) - v_leak
     parameters[at.REFRACTORY] = config.t_refractory_us[own] / spec.tick_us
+    parameters[at.GROWTH_EXC] = np.exp(at.STEP_TICKS * parameters[at.R_EXC])
+    parameters[at.GROWTH_INH] = np.exp(at.STEP_TICKS * parameters[at.R_INH])
     parameters[at.MEMBRANE_SHIFT] = membrane_shift_mv(r_mem, spreads.membrane_trial_mv)
     step = config.synapse_gain_mv_per_us * spec.tick_us / members[neuron]
     return Neurons(heads, index, entry, parameters, step)

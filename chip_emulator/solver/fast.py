@@ -47,7 +47,7 @@ def add_event(end, circuit, source, gain, ticks_left):
 
 
 @njit(nogil=True, cache=True)
-def find_near(state, parameters, tables):
+def find_near(state, parameters):
     """Mark neurons that might reach threshold inside the step.
 
     A curve whose slope falls by at most F within the step exceeds its end points by at most 64 F / 4. The slope falls
@@ -56,12 +56,12 @@ def find_near(state, parameters, tables):
     v, ii = state.now[0], state.now[2]
     v_end, ie_end, ii_end = state.end[0], state.end[1], state.end[2]
     near, shift, threshold = state.near, state.shift, state.threshold
-    ee, ei = tables[at.DECAY_EXC, at.STEP_TICKS], tables[at.DECAY_INH, at.STEP_TICKS]
     r_mem, r_exc = parameters[at.R_MEM], parameters[at.R_EXC]
+    grow_exc, grow_inh = parameters[at.GROWTH_EXC], parameters[at.GROWTH_INH]
     for n in range(v.size):
         u = v[n] - shift[n]
-        most_exc = ie_end[n] / ee[n]  # at least the old current and all events of the step
-        most_inh = ii_end[n] / ei[n]
+        most_exc = ie_end[n] * grow_exc[n]  # at least the old current and all events of the step
+        most_inh = ii_end[n] * grow_inh[n]
         below = _STEP * most_inh - min(u, 0.0)
         fall = most_inh - ii[n] + _STEP * (r_mem[n] * (most_exc + r_mem[n] * below) + r_exc[n] * most_exc)
         near[n] = max(u, v_end[n]) + _QUARTER * _STEP * fall >= threshold[n] - shift[n]

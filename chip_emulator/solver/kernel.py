@@ -97,7 +97,7 @@ def _run_sample(inputs, k, circuit, trial, state, out, written):
         advance(state.now, state.end, state.shift, circuit.tables)
         for e in range(n_events):
             add_event(state.end, circuit, state.event[1, e], state.event_gain[e], at.STEP_TICKS - state.event[0, e])
-        find_near(state, circuit.parameters, circuit.tables)
+        find_near(state, circuit.parameters)
         for n in range(state.near.size):
             if state.free[n] >= base + at.STEP_TICKS:  # refractory throughout
                 state.end[0, n] = circuit.parameters[at.RESET, n] - state.shift[n]

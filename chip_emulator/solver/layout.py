@@ -15,8 +15,9 @@ MAX_JITTER_TICKS = 64.0
 """Spike-time jitter is cut off here, so that no event reaches back into a step that is already done."""
 
 # float64 parameters [N_PARAMETERS, n_neurons]; times in ticks, voltages in mV above the neuron's own leak potential
-R_MEM, R_EXC, R_INH, THRESHOLD, RESET, REFRACTORY, MEMBRANE_SHIFT = range(7)
-N_PARAMETERS = 7
+# (GROWTH: a current's inverse decay over a step)
+R_MEM, R_EXC, R_INH, THRESHOLD, RESET, REFRACTORY, MEMBRANE_SHIFT, GROWTH_EXC, GROWTH_INH = range(9)
+N_PARAMETERS = 9
 
 # float64 tables [N_TABLES, STEP_TICKS + 1, n_neurons]: effect after d ticks
 DECAY_MEM, DECAY_EXC, DECAY_INH, KERNEL_EXC, KERNEL_INH = range(5)

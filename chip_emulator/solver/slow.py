@@ -6,7 +6,7 @@ from numba import njit
 
 from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.membrane import first_crossing, phi
+from chip_emulator.solver.membrane import first_crossing, propagate
 from chip_emulator.solver.random import STREAM_JITTER, STREAM_THRESHOLD, normal
 
 _PATH = cache.CACHE_PATH
@@ -54,29 +54,35 @@ def next_spike(n, t, u, ie, ii, free, k, threshold, reset, circuit, state, n_eve
         stop = float(event[0, k]) if k < n_events else float(at.STEP_TICKS)
         if t < free:
             hold = min(free, stop)
-            ie *= math.exp(-r_exc * (hold - t))
-            ii *= math.exp(-r_inh * (hold - t))
+            _, ie, ii = propagate(0.0, ie, ii, r_mem, r_exc, r_inh, hold - t)
             t, u = hold, reset
         span = stop - t
         if span > 0.0:
-            decay = math.exp(-r_mem * span)
-            u_end = decay * (u + ie * phi(r_exc - r_mem, span) - ii * phi(r_inh - r_mem, span))
+            u_end, ie_end, ii_end = _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, circuit.tables)
             # A curve whose slope falls by at most `fall` bulges at most span * fall / 4 above its end points.
             fall = span * (r_mem * (ie + r_mem * max(0.0, ii * span - min(u, 0.0))) + r_exc * ie)
             if max(u, u_end) + 0.2500001 * span * fall >= threshold:
-                s = first_crossing(u, ie, ii, r_mem, r_exc, r_inh, threshold, span)
+                s = first_crossing(u, ie, ii, r_mem, r_exc, r_inh, threshold, span, u_end, ie_end, ii_end)
                 if s >= 0.0:
-                    return t + s, threshold, ie * math.exp(-r_exc * s), ii * math.exp(-r_inh * s), k, True
-            u = u_end
-            ie *= math.exp(-r_exc * span)
-            ii *= math.exp(-r_inh * span)
-            t = stop
+                    _, ie, ii = propagate(0.0, ie, ii, r_mem, r_exc, r_inh, s)
+                    return t + s, threshold, ie, ii, k, True
+            t, u, ie, ii = stop, u_end, ie_end, ii_end
         if k >= n_events:
             return t, u, ie, ii, k, False
         source = event[1, k]
         ie += state.event_gain[k] * weights[0, source, n]
         ii += state.event_gain[k] * weights[1, source, n]
         k += 1
+
+
+@njit(nogil=True, cache=True)
+def _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, tables):
+    """Propagate; by the tables where start and span are whole ticks."""
+    if t != math.floor(t):
+        return propagate(u, ie, ii, r_mem, r_exc, r_inh, span)
+    d = int(span)
+    u = tables[at.DECAY_MEM, d, n] * u + tables[at.KERNEL_EXC, d, n] * ie - tables[at.KERNEL_INH, d, n] * ii
+    return u, tables[at.DECAY_EXC, d, n] * ie, tables[at.DECAY_INH, d, n] * ii
 
 
 @njit(nogil=True, cache=True)
@@ -112,3 +118,6 @@ def redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lo
         else:
             out[written] = (stamp << at.NEURON_BITS) | n
             written += 1
+        if state.free[n] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
+            state.end[0, n] = reset
+            return written, lost
