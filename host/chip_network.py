@@ -76,7 +76,6 @@ class ChipNetwork:
         self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
         self._tau_per_tick = chip.spec.tick_us / settings.neuron.tau_syn_us
         self.duration_ticks = round(settings.coding.duration / self._tau_per_tick)
-        self._configured: list[NDArray[np.int8]] | None = None
         if self.duration_ticks > chip.spec.max_run_ticks:
             raise OutOfRangeError(
                 f"a sample of {self.duration_ticks} ticks is longer than {chip.spec.name} runs "
@@ -100,12 +99,8 @@ class ChipNetwork:
         return [quantise(w, scale, largest) for w in weights]
 
     def configure(self, codes: list[NDArray[np.int8]]) -> None:
-        """Write the weights to the chip, unless it has them already."""
-        if self._configured and all(map(np.array_equal, self._configured, codes)):
-            return
-        self._configured = None  # whatever goes wrong below, do not believe they are there
+        """Write the weights to the chip; another network may have used it in between."""
         self.chip.configure(self.placement.configure(split_by_projection(self.layers, codes)))
-        self._configured = codes
 
     def run(self, times: NDArray[np.float64], trial_seed: int, parts: int = 1) -> Forward:
         """Run samples and read the first spikes of all layers.

@@ -22,13 +22,11 @@ class GridChip:
         self.spec = spec
         self.identity = ChipIdentity(chip="grid", serial=serial, spec=spec.name, model="grid-1")
         self.runs = 0
-        self.configurations = 0
         self._offset_mv = generator(serial, "threshold").normal(0.0, spread_mv, spec.n_circuits)
         self._noise_mv = noise_mv
         self._config = None
 
     def configure(self, config):
-        self.configurations += 1
         neurons, synapses = config.neurons, config.synapses
         self._config = config
         self._heads = np.unique(neurons.head)
