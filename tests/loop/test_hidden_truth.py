@@ -1,0 +1,83 @@
+"""The true mismatch of a chip is in no reply of its daemon."""
+
+import json
+
+import numpy as np
+import pytest
+from support.daemon import Daemon
+from support.fake_chip import small_config, small_inputs
+
+from chip_emulator.mismatch import Mismatch
+from chip_emulator.presets import named_chip
+from host.client import RemoteChip
+from host.transport import Address, ZmqTransport
+
+pytestmark = pytest.mark.processes
+SERIAL = 3
+
+
+def numbers(value):
+    """All numbers in a decoded JSON value."""
+    if isinstance(value, dict):
+        return [n for v in value.values() for n in numbers(v)]
+    if isinstance(value, list):
+        return [n for v in value for n in numbers(v)]
+    return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def truth():
+    """Every number that the serial number decides, without those that say nothing (0 and 1)."""
+    mismatch = Mismatch(*named_chip("typical"), SERIAL)
+    arrays = [v for v in vars(mismatch).values() if isinstance(v, np.ndarray)]
+    grid = np.meshgrid(np.arange(2), np.arange(256), np.arange(256), indexing="ij")
+    arrays.append(mismatch.synapse(*(g.ravel() for g in grid)))
+    found = np.unique(np.concatenate([a.ravel() for a in arrays]))
+    assert found.size > 130_000
+    return found[(found != 0) & (found != 1)]
+
+
+def leaks(frames, secret):
+    """Numbers of a message, in its header or in its arrays at any type, that are a secret to nine digits."""
+    header = np.array(numbers(json.loads(bytes(frames[0]))))
+    floats = [np.frombuffer(bytes(f)[: len(f) // 8 * 8], "<f8") for f in frames[1:]]
+    sent = np.concatenate([header, *floats])
+    sent = sent[np.isfinite(sent) & (sent != 0)]
+    near = secret[np.clip(np.searchsorted(secret, sent), 1, len(secret) - 1)]
+    below = secret[np.clip(np.searchsorted(secret, sent), 1, len(secret) - 1) - 1]
+    gap = np.minimum(np.abs(near - sent), np.abs(below - sent))
+    return sent[gap < 1e-9 * np.abs(sent)]
+
+
+class Eavesdropper(ZmqTransport):
+    """Keeps every reply."""
+
+    heard: list = []  # noqa: RUF012 (one list for all connections)
+
+    def poll(self, timeout_s):
+        frames = super().poll(timeout_s)
+        if frames is not None:
+            self.heard.append([bytes(frame) for frame in frames])
+        return frames
+
+
+def test_a_leak_would_be_noticed():
+    secret = truth()
+    assert leaks([json.dumps({"v": [1.5, float(secret[77])]}).encode()], secret).size == 1
+    assert leaks([b"{}", secret[100:110].astype("<f8").tobytes()], secret).size == 10
+    assert leaks([b'{"v": 0.123}', np.arange(9).tobytes()], secret).size == 0
+
+
+def test_no_reply_holds_the_true_mismatch():
+    secret = truth()
+    Eavesdropper.heard.clear()
+    with Daemon(chip="typical", serial=SERIAL, fake=False) as daemon:
+        daemon.wait_ready()
+        address = Address(daemon.endpoint)
+        with RemoteChip(address, open_transport=Eavesdropper) as chip:
+            chip.configure(small_config())
+            chip.run(small_inputs(n_samples=10), duration_ticks=3000)
+            chip.status()
+    replies = {json.loads(frames[0])["reply"] for frames in Eavesdropper.heard}
+    assert replies == {"hello", "configure", "run", "status"}
+    for frames in Eavesdropper.heard:
+        assert leaks(frames, secret).size == 0
