@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hxloop.spec import field_sources
+
 
 def _spread(unit: str, source: str, text: str) -> Any:
     return Field(0.0, ge=0.0, description=text, json_schema_extra={"unit": unit, "source": source})
@@ -59,12 +61,7 @@ class Imperfections(BaseModel):
 
     def sources(self) -> dict[str, tuple[str, str, str]]:
         """Meaning, unit and source of every spread, by field name."""
-        found: dict[str, tuple[str, str, str]] = {}
-        for name, info in type(self).model_fields.items():
-            extra = info.json_schema_extra
-            assert isinstance(extra, dict)
-            found[name] = (info.description or "", str(extra["unit"]), str(extra["source"]))
-        return found
+        return field_sources(type(self))
 
     def scaled(self, factor: float) -> Imperfections:
         """Return all spreads times a factor."""

@@ -67,19 +67,29 @@ class ChipSpec(BaseModel):
         return self.n_rows // 2
 
     def sources(self) -> dict[str, tuple[str, str, str]]:
-        """Meaning, unit and source of every field.
+        """Meaning, unit and source of every field; see `field_sources`."""
+        return field_sources(type(self))
 
-        Returns
-        -------
-        dict
-            Field name to ``(description, unit, source)``.
-        """
-        found: dict[str, tuple[str, str, str]] = {}
-        for name, info in type(self).model_fields.items():
-            extra = info.json_schema_extra
-            assert isinstance(extra, dict)
-            found[name] = (info.description or "", str(extra["unit"]), str(extra["source"]))
-        return found
+
+def field_sources(model: type[BaseModel]) -> dict[str, tuple[str, str, str]]:
+    """What the fields of a documented model mean and where their numbers come from.
+
+    Parameters
+    ----------
+    model : subclass of pydantic.BaseModel
+        Every field has a description, and ``unit`` and ``source`` in its extra schema.
+
+    Returns
+    -------
+    dict
+        Field name to ``(description, unit, source)``.
+    """
+    found: dict[str, tuple[str, str, str]] = {}
+    for name, info in model.model_fields.items():
+        extra = info.json_schema_extra
+        assert isinstance(extra, dict)
+        found[name] = (info.description or "", str(extra["unit"]), str(extra["source"]))
+    return found
 
 
 HICANN_X: Final = ChipSpec(
