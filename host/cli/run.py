@@ -32,7 +32,9 @@ def _run(
     """Run a feed-forward network given as arrays, to compare the chip with any other simulator.
 
     The chip is [bold]ideal[/bold] (the textbook equations, solved exactly) unless another one is named. Values that a
-    chip does not have are replaced by the nearest it has, and named on stderr.
+    chip does not have are replaced by the nearest it has, and named on stderr. The file holds the scalars n_samples,
+    duration_us, tau_mem_us, tau_syn_us and t_ref_us, the matrices weights_1, weights_2, ... (threshold/us) and the
+    spikes input_sample, input_neuron, input_time_us; docs/files.md describes it.
 
     [dim]Examples:[/dim]
 
