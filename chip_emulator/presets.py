@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Final
 
 from chip_emulator.settings import Imperfections
@@ -43,5 +44,7 @@ def named_chip(name: str) -> tuple[ChipSpec, Imperfections]:
         No chip of that name.
     """
     if name not in CHIPS:
-        raise InvalidInputError(f"no chip is called {name!r}", field="chip", hint="known: " + ", ".join(CHIPS))
+        near = difflib.get_close_matches(name, CHIPS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(CHIPS)
+        raise InvalidInputError(f"no chip is called {name!r}", field="chip", hint=hint)
     return CHIPS[name]

@@ -50,7 +50,9 @@ class Imperfections(BaseModel):
         "mV", "assumed (half a CADC LSB)", "standard deviation of the membrane's diffusion, band-limited at 0.512 us"
     )
     threshold_trial_mv: float = _spread(
-        "mV", "DelGrad hardware-aware settings: 1.5 % of the threshold", "threshold, redrawn per sample and spike"
+        "mV",
+        "DelGrad hardware-aware settings: 1.5 % of threshold - leak (315 mV)",
+        "threshold, redrawn per sample and spike",
     )
     amplitude_trial: float = _spread("1", "assumed", "relative amplitude of a synaptic event, common to its row")
     jitter_trial_us: float = _spread(

@@ -94,7 +94,7 @@ class WorkerProcess:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chip_emulator.worker", settings.model_dump_json()],
+                [sys.executable, "-P", "-m", "chip_emulator.worker", settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,
                 pass_fds=(write_end,),

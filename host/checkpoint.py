@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from host.run_file import KIND
@@ -52,7 +52,7 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Create the directory if need be, and hold its lock.
+        """Create the directory if need be, and hold its lock; leave no directory behind if no run came of it.
 
         Raises
         ------
@@ -70,9 +70,21 @@ class RunDirectory:
             self._lock(descriptor)
             for leftover in (*self.path.glob(".*.tmp"), *(self.path / _CHECKPOINTS).glob(".*.tmp")):
                 leftover.unlink(missing_ok=True)
-            yield
+            try:
+                yield
+            finally:
+                self._leave_nothing_if_unused()
         finally:
             os.close(descriptor)
+
+    def _leave_nothing_if_unused(self) -> None:
+        """Remove what `locked` made if no run came of it (no such chip, nobody at the endpoint)."""
+        if self.is_used():
+            return
+        with suppress(OSError):  # files of somebody else stay, and so does their directory
+            (self.path / "lock").unlink(missing_ok=True)
+            (self.path / _CHECKPOINTS).rmdir()
+            self.path.rmdir()
 
     def _lock(self, descriptor: int) -> None:
         try:

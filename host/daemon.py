@@ -54,7 +54,8 @@ class Daemon:
         self._folder = Path(tempfile.mkdtemp(prefix="hxloop-"))
         self._owner_pid = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
-        self._command = [sys.executable, "-m", _EMULATOR, "serve", "--chip", chip, "--serial", str(serial)]
+        # -P: whatever Python files lie in the current directory are not the emulator's.
+        self._command = [sys.executable, "-P", "-m", _EMULATOR, "serve", "--chip", chip, "--serial", str(serial)]
         self._command += ["--connection-file", str(self._folder / "connection.json")]
         self._command += ["--parent-pid", str(self._owner_pid)]
         self._command += ["--threads", str(threads)] if threads is not None else []

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SCALARS = ("duration_us", "tau_mem_us", "tau_syn_us", "t_ref_us")
+_REQUIRED = ("n_samples", *_SCALARS, "weights_1", "input_sample", "input_neuron", "input_time_us")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,15 +144,22 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             raise InvalidInputError(f"{path} is a single array, not an npz file", field="network file", hint=hint)
         with file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error.strerror or error}", field="network file") from None
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        # The library's own message suggests to allow pickled objects, which nobody should.
         raise InvalidInputError(
-            f"cannot read {path} as an npz file: {error}", field="network file", hint=hint
+            f"{path} is not an npz file of number arrays", field="network file", hint=hint
         ) from None
 
 
 def _get(data: dict[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDArray[Any]:
     if name not in data:
-        raise ArrayError("the array is missing", field=name, hint="arrays in the file: " + ", ".join(sorted(data)))
+        raise ArrayError(
+            f"the array is missing; a network has {', '.join(_REQUIRED)}",
+            field=name,
+            hint="arrays in the file: " + ", ".join(sorted(data)),
+        )
     array = data[name]
     if array.ndim != ndim or array.dtype.kind not in kinds:
         wanted = "whole numbers" if "f" not in kinds else "numbers"

@@ -53,7 +53,8 @@ def settings_from_mapping(data: dict[str, Any], model: type[Model], where: str) 
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UnknownKeyError(f"unknown key {key!r} in {where}", field=key, hint=_suggest(key, model)) from None
-        raise InvalidInputError(f"{first['msg']} (in {where})", field=key) from None
+        text = first["msg"].removeprefix("Value error, ")
+        raise InvalidInputError(f"{text} (in {where})", field=key) from None
 
 
 def _suggest(key: str, model: type[BaseModel]) -> str:

@@ -44,7 +44,7 @@ def become_emulator(arguments: list[str]) -> NoReturn:
         )
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, "-m", _PROGRAM, *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", _PROGRAM, *arguments])
 
 
 @serve.command(name="serve")

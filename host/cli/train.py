@@ -64,7 +64,7 @@ def _train(
             report=_reporter(),
         )
     except KeyboardInterrupt:
-        say("the finished epochs are stored; the same command with --resume goes on")
+        say("stopped; finished epochs, if there were any, are stored: the same command with --resume goes on")
         raise
     _show(result, plots=plots, as_json=as_json)
 
@@ -87,5 +87,4 @@ def _show(result: Run, *, plots: bool, as_json: bool) -> None:
     if as_json:
         print_json(result.summary())
         return
-    say("run file:")
     print(result.path)

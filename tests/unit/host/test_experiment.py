@@ -200,7 +200,7 @@ def test_two_processes_cannot_train_one_run(preset, tmp_path):
         pytest.raises(RecordError, match=f"process {os.getpid()} is training the run"),
     ):
         run(preset, tmp_path / "a", resume=True)
-    assert run(preset, tmp_path / "a", resume=True).finished
+    assert run(preset, tmp_path / "a").finished
 
 
 def test_runs_get_numbered_directories(preset, tmp_path, monkeypatch):
@@ -291,3 +291,14 @@ def test_a_killed_host_resumes_bit_by_bit(preset, tmp_path):
     assert kills >= 2
     assert not (out / "run.h5").exists()
     assert_same_training(run(preset, tmp_path / "b"), run(preset, out, resume=True))
+
+
+def test_a_training_that_never_began_leaves_no_directory(tmp_path):
+    with pytest.raises(InvalidInputError):
+        train("yin-yang", preset="small", chip="typicl", out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(InvalidInputError):
+        train("yin-yang", preset="small", chip="typicl", out=tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
