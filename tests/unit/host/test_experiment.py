@@ -16,7 +16,14 @@ import host
 from host.checkpoint import RunDirectory
 from host.experiment import evaluate, load_run, train
 from host.reporting import PlainReporter, SilentReporter
-from hxloop.errors import ChipMismatchError, HxloopError, InvalidInputError, MissingFileError, RecordError
+from hxloop.errors import (
+    ChipMismatchError,
+    HxloopError,
+    InvalidInputError,
+    MissingFileError,
+    RecordError,
+    UnreachableError,
+)
 
 SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
 KEYS = {
@@ -294,11 +301,12 @@ def test_a_killed_host_resumes_bit_by_bit(preset, tmp_path):
 
 
 def test_a_training_that_never_began_leaves_no_directory(tmp_path):
-    with pytest.raises(InvalidInputError):
-        train("yin-yang", preset="small", chip="typicl", out=tmp_path / "run")
+    nobody = {"chip": None, "serial": None, "endpoint": "tcp://127.0.0.1:9"}
+    with pytest.raises(UnreachableError):
+        train("yin-yang", preset="small", out=tmp_path / "run", **nobody)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(InvalidInputError):
-        train("yin-yang", preset="small", chip="typicl", out=tmp_path / "mine")
+    with pytest.raises(UnreachableError):
+        train("yin-yang", preset="small", out=tmp_path / "mine", **nobody)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
