@@ -85,13 +85,22 @@ def describe(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"{chip}/{serial}")
-    for heading in ("part", "name", "value", "unit", "meaning", *(["source"] if sources else [])):
-        table.add_column(heading)
-    for entry in entries:
-        row = [entry["part"], entry["name"], str(entry["value"]), entry["unit"], entry["description"]]
-        table.add_row(*row, *([entry["source"]] if sources else []))
-    Console().print(table)
+    for part in dict.fromkeys(entry["part"] for entry in entries):
+        table = Table(title=f"{chip}/{serial}: {part}")
+        table.add_column("name", no_wrap=True)  # to be copied
+        for heading in ("value", "unit", "meaning", *(["source"] if sources else [])):
+            table.add_column(heading)
+        for entry in entries:
+            if entry["part"] == part:
+                row = [entry["name"], _readable(entry["value"]), entry["unit"], entry["description"]]
+                table.add_row(*row, *([entry["source"]] if sources else []))
+        Console().print(table)
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, tuple):
+        return " .. ".join(f"{v:g}" for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:

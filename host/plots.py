@@ -78,7 +78,7 @@ def _curves(run: Run, figure: Figure) -> None:
     left.set(xlabel="epoch", ylabel="accuracy (%)", title=f"{run.origin.task} on {run.origin.identity}")
     left.legend(loc="lower right")
     middle.plot(epoch, [m.loss for m in run.metrics], color=BLUE, lw=1.2)
-    middle.set(xlabel="epoch", ylabel="training loss (1)", yscale="log")
+    middle.set(xlabel="epoch", ylabel="training loss", yscale="log")
     n_layers = len(run.metrics[0].bump_fraction)
     names = layer_names(n_layers)
     for k, name in enumerate(names):
@@ -125,7 +125,7 @@ def _decision_map(run: Run, figure: Figure) -> None:
     if (answers == SILENT).any():
         keys.append(_dot(Line2D, "#DDDDDD", "no answer"))
     axes.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
-    axes.set(xlabel="x (1)", ylabel="y (1)", aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlabel="x", ylabel="y", aspect="equal", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set_title(f"chip {run.origin.identity}: {100 * run.test_accuracy:.1f} % of the test set right")
 
 

@@ -24,7 +24,8 @@ Endpoint = Annotated[
     str | None,
     typer.Option(
         "--endpoint",
-        help="Use a running daemon (ipc://..., tcp://127.0.0.1:PORT, or its connection file) instead of starting one.",
+        help="Use a running daemon instead of starting one: ipc://..., tcp://127.0.0.1:PORT, CHIP/SERIAL of a daemon "
+        "that hxloop serve started, or a connection file.",
         metavar="ENDPOINT",
     ),
 ]

@@ -17,12 +17,14 @@ runs = make_app()
 
 _COLUMNS = {
     "run": "run",
+    "preset": "preset",
     "chip": "chip",
+    "seed": "seed",
     "epochs": "epochs",
+    "finished": "finished",
     "val_accuracy": "val",
     "test_accuracy": "test",
     "wall_s": "wall s",
-    "chip_time_s": "chip s",
 }
 
 
@@ -61,7 +63,8 @@ def _list(
     if as_json:
         print_json({"runs": found})
         return
-    _print_table(f"runs in {folder}", list(_COLUMNS.values()), [[_cell(e[key]) for key in _COLUMNS] for e in found])
+    short = [e | {"run": Path(e["run"]).name} for e in found]
+    _print_table(f"runs in {folder}", list(_COLUMNS.values()), [[_cell(e[key]) for key in _COLUMNS] for e in short])
 
 
 @runs.command(name="show")
@@ -99,6 +102,8 @@ def _entry(run: Run) -> dict[str, Any]:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
@@ -111,8 +116,8 @@ def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None
     from rich.table import Table
 
     table = Table(title=title)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
+    for k, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=k == 0)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
