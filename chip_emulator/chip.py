@@ -20,8 +20,7 @@ from chip_emulator.solver.tables import kernel_tables
 from chip_emulator.synapses import Wiring, wire_up
 from hxloop.chip import ChipIdentity
 from hxloop.errors import LimitExceededError, OutOfRangeError, RunCancelledError, SessionError
-from hxloop.program import ChipConfig as _ChipConfig
-from hxloop.program import NeuronParameters, Routes, RunResult, Synapses
+from hxloop.program import ChipConfig, NeuronParameters, Routes, RunResult, Synapses
 from hxloop.seeds import derive_seed
 from hxloop.spikes import SpikeBatch
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop.program import ChipConfig, Recording
+    from hxloop.program import Recording
     from hxloop.spec import ChipSpec
 
 MODEL_VERSION: Final = "1"
@@ -285,7 +284,7 @@ def _warm_up(chip: EmulatedChip) -> None:
     label = np.zeros(1, np.uint8)
     sign = np.zeros((chip.spec.n_hemispheres, chip.spec.n_rows), np.int8)
     sign[0, 0] = 1
-    config = _ChipConfig(
+    config = ChipConfig(
         neurons,
         Synapses(circuit, circuit, label, np.full(1, 63, np.int8)),
         sign,

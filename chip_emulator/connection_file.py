@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hxloop.connection import ConnectionFile
 from hxloop.errors import InvalidInputError
 from hxloop.messages import PROTOCOL_VERSION
 
@@ -27,20 +28,20 @@ def write_connection_file(path: Path, endpoints: Endpoints, boot_id: str, identi
     InvalidInputError
         The directory cannot be written to.
     """
-    content = {
-        "protocol": PROTOCOL_VERSION,
-        "endpoint": endpoints.data,
-        "control_endpoint": endpoints.control,
-        "pid": os.getpid(),
-        "boot_id": boot_id,
-        "identity": identity.model_dump(),
-    }
+    content = ConnectionFile(
+        protocol=PROTOCOL_VERSION,
+        endpoint=endpoints.data,
+        control_endpoint=endpoints.control,
+        pid=os.getpid(),
+        boot_id=boot_id,
+        identity=identity,
+    )
     if path.exists():
         log.info("replaced the connection file %s of a daemon that is gone", path)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # mode 0600
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
+            file.write(content.model_dump_json(indent=1))
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

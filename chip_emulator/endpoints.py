@@ -9,13 +9,11 @@ import logging
 import os
 import stat
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import platformdirs
-
+from hxloop.connection import runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -38,16 +36,6 @@ class Endpoints:
     def socket_paths(self) -> tuple[Path, ...]:
         """Socket files; none for tcp."""
         return tuple(Path(e.removeprefix("ipc://")) for e in (self.data, self.control) if e.startswith("ipc://"))
-
-
-def runtime_directory() -> Path:
-    """Directory of default sockets and connection files (``HXLOOP_RUNTIME_DIR``, else the user's runtime directory)."""
-    chosen = os.environ.get("HXLOOP_RUNTIME_DIR")
-    if chosen:
-        return Path(chosen)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there is none and a temporary one serves; it is checked before use
-        return Path(platformdirs.user_runtime_dir("hxloop"))
 
 
 def default_endpoint(chip: str, serial: int) -> str:

@@ -24,13 +24,13 @@ from chip_emulator.endpoints import (
     default_endpoint,
     make_private_directory,
     parse_endpoint,
-    runtime_directory,
 )
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Progress, Ready, Refused
 from chip_emulator.service import Service
 from chip_emulator.sockets import bind_router
 from chip_emulator.supervisor import CANCEL_GRACE_S, Supervisor, WorkerOptions
+from hxloop.connection import default_connection_file
 from hxloop.errors import EndpointInUseError, InvalidInputError, error_from_code
 from hxloop.messages import Limits
 
@@ -147,7 +147,7 @@ class Server:
         """Path of the connection file, locked; None when the default one is another daemon's."""
         options = self._options
         given = options.connection_file
-        path = (given or runtime_directory() / f"{options.chip}-{options.serial}.json").absolute()
+        path = (given or default_connection_file(options.chip, options.serial)).absolute()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._stack.enter_context(FileLock(path))

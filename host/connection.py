@@ -3,78 +3,27 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import socket
-import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import platformdirs
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from host.transport import Address
-from hxloop.chip import ChipIdentity
+from hxloop.connection import ConnectionFile, default_connection_file, runtime_directory
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
+
+if TYPE_CHECKING:
+    from hxloop.chip import ChipIdentity
 
 _TCP = re.compile(r"tcp://(?P<host>\[[0-9a-fA-F:]+\]|[^:/\[\]]+):(?P<port>\d+)")
 _CONNECT_S = 2.0
 
 
-class ConnectionFile(BaseModel):
-    """What a daemon writes when it is ready.
-
-    Attributes
-    ----------
-    protocol : int
-        Version of the wire protocol.
-    endpoint, control_endpoint : str
-        Where it listens.
-    pid : int
-        Its process.
-    boot_id : str
-        Its life.
-    identity : ChipIdentity
-        Its chip.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    protocol: int
-    endpoint: str
-    control_endpoint: str
-    pid: int
-    boot_id: str
-    identity: ChipIdentity
-
-    @property
-    def address(self) -> Address:
-        """Both endpoints."""
-        return Address(self.endpoint, self.control_endpoint)
-
-    def is_alive(self) -> bool:
-        """Whether the process that wrote the file still runs (on this machine)."""
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
-
-
-def runtime_dir() -> Path:
-    """Folder of connection files and sockets: ``HXLOOP_RUNTIME_DIR``, or the user's runtime folder."""
-    override = os.environ.get("HXLOOP_RUNTIME_DIR")
-    if override:
-        return Path(override)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # no XDG_RUNTIME_DIR (containers, cron): the fallback is good enough
-        return Path(platformdirs.user_runtime_dir("hxloop"))
-
-
-def default_connection_file(chip: str, serial: int) -> Path:
-    """Connection file of a daemon that was started with `hxloop serve` and no other place."""
-    return runtime_dir() / f"{chip}-{serial}.json"
+def address_of(found: ConnectionFile) -> Address:
+    """Both endpoints of a connection file."""
+    return Address(found.endpoint, found.control_endpoint)
 
 
 def read_connection_file(path: Path) -> ConnectionFile:
@@ -136,18 +85,18 @@ def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
             field="endpoint",
             hint=f"start it again: hxloop serve --chip {found.identity.chip} --serial {found.identity.serial}",
         )
-    return found.address, found.identity
+    return address_of(found), found.identity
 
 
 def _with_control(endpoint: str) -> tuple[Address, ChipIdentity | None]:
     """Complete an endpoint with the control endpoint that stands in some connection file or lies beside it."""
-    for path in sorted(runtime_dir().glob("*.json")):
+    for path in sorted(runtime_directory().glob("*.json")):
         try:
             found = read_connection_file(path)
         except InvalidInputError:
             continue
         if found.endpoint == endpoint and found.is_alive():
-            return found.address, None
+            return address_of(found), None
     data = Path(endpoint.removeprefix("ipc://"))
     control = data.with_name(f"control{data.suffix}" if data.stem == "data" else f"{data.stem}-control{data.suffix}")
     if endpoint.startswith("ipc://") and control.exists():

@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from host.connection import ConnectionFile, read_connection_file
+from host.connection import address_of, read_connection_file
 from hxloop.errors import DaemonStartError, InvalidInputError
 
 if TYPE_CHECKING:
     from host.transport import Address
+    from hxloop.connection import ConnectionFile
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Daemon:
         log.warning("chip daemon %s; starting it again", "does not answer" if code is None else f"ended ({code})")
         self._end(grace_s=0.5)
         self.connection = self._start()
-        return self.connection.address
+        return address_of(self.connection)
 
     def close(self) -> None:
         """End it and remove its folder; closing twice, or in a forked child, does nothing."""

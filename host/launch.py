@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from host.client import RemoteChip
-from host.connection import locate
+from host.connection import address_of, locate
 from host.daemon import Daemon
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def launch(
     daemon = Daemon(chip, serial, threads=threads, endpoint=endpoint)
     try:
         return RemoteChip(
-            daemon.connection.address, owner=daemon, patience=patience, expected=daemon.connection.identity
+            address_of(daemon.connection), owner=daemon, patience=patience, expected=daemon.connection.identity
         )
     except BaseException:
         daemon.close()

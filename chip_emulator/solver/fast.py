@@ -8,7 +8,6 @@ from chip_emulator.solver import layout as at
 _PATH = cache.CACHE_PATH
 _TINY = 1e-30  # below: set to zero, because denormal numbers are slow
 _STEP = float(at.STEP_TICKS)
-_QUARTER = 0.2500001  # rounding may not make the bound less than strict
 
 
 @njit(nogil=True, cache=True)
@@ -64,7 +63,7 @@ def find_near(state, parameters):
         most_inh = ii_end[n] * grow_inh[n]
         below = _STEP * most_inh - min(u, 0.0)
         fall = most_inh - ii[n] + _STEP * (r_mem[n] * (most_exc + r_mem[n] * below) + r_exc[n] * most_exc)
-        near[n] = max(u, v_end[n]) + _QUARTER * _STEP * fall >= threshold[n] - shift[n]
+        near[n] = max(u, v_end[n]) + at.BULGE * _STEP * fall >= threshold[n] - shift[n]
 
 
 @njit(nogil=True, cache=True)

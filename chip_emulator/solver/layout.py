@@ -14,6 +14,9 @@ STEP_TICKS = 64
 MAX_JITTER_TICKS = 64.0
 """Spike-time jitter is cut off here, so that no event reaches back into a step that is already done."""
 
+BULGE = 0.2500001
+"""A curve whose slope falls by F in all over a time T exceeds its end points by at most T F / 4; rounding included."""
+
 # float64 parameters [N_PARAMETERS, n_neurons]; times in ticks, voltages in mV above the neuron's own leak potential
 # (GROWTH: a current's inverse decay over a step)
 R_MEM, R_EXC, R_INH, THRESHOLD, RESET, REFRACTORY, MEMBRANE_SHIFT, GROWTH_EXC, GROWTH_INH = range(9)

@@ -61,7 +61,7 @@ def next_spike(n, t, u, ie, ii, free, k, threshold, reset, circuit, state, n_eve
             u_end, ie_end, ii_end = _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, circuit.tables)
             # A curve whose slope falls by at most `fall` bulges at most span * fall / 4 above its end points.
             fall = span * (r_mem * (ie + r_mem * max(0.0, ii * span - min(u, 0.0))) + r_exc * ie)
-            if max(u, u_end) + 0.2500001 * span * fall >= threshold:
+            if max(u, u_end) + at.BULGE * span * fall >= threshold:
                 s = first_crossing(u, ie, ii, r_mem, r_exc, r_inh, threshold, span, u_end, ie_end, ii_end)
                 if s >= 0.0:
                     _, ie, ii = propagate(0.0, ie, ii, r_mem, r_exc, r_inh, s)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from chip_emulator import endpoints
 from chip_emulator.connection_file import remove_connection_file, write_connection_file
 from chip_emulator.endpoints import (
     Endpoints,
@@ -23,6 +22,7 @@ from chip_emulator.endpoints import (
     parse_endpoint,
 )
 from hxloop.chip import ChipIdentity
+from hxloop.connection import runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
@@ -156,6 +156,6 @@ def test_a_connection_file_that_cannot_be_written_is_an_error(tmp_path):
 
 def test_the_runtime_directory_can_be_chosen(monkeypatch, tmp_path):
     monkeypatch.setenv("HXLOOP_RUNTIME_DIR", str(tmp_path))
-    assert endpoints.runtime_directory() == tmp_path
+    assert runtime_directory() == tmp_path
     monkeypatch.delenv("HXLOOP_RUNTIME_DIR")
-    assert endpoints.runtime_directory().name == "hxloop"
+    assert runtime_directory().name == "hxloop"

@@ -6,9 +6,10 @@ import socket
 
 import pytest
 
-from host.connection import locate, runtime_dir
+from host.connection import locate
 from host.launch import connect
 from host.transport import Address
+from hxloop.connection import runtime_directory
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
 
 IDENTITY = {"chip": "typical", "serial": 4, "spec": "X", "model": "1"}
@@ -42,9 +43,9 @@ def dead_pid() -> int:
 
 
 def test_runtime_dir_has_a_default(monkeypatch, runtime):
-    assert runtime_dir() == runtime
+    assert runtime_directory() == runtime
     monkeypatch.delenv("HXLOOP_RUNTIME_DIR")
-    assert "hxloop" in str(runtime_dir())
+    assert "hxloop" in str(runtime_directory())
 
 
 def test_connection_file_by_path_and_by_name(runtime):
