@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from hxloop.version import __version__
 
 if TYPE_CHECKING:
+    from hxloop.boot import OperatingPoint
     from hxloop.chip import Chip, ChipIdentity
     from hxloop.errors import HxloopError
-    from hxloop.program import ChipConfig, NeuronParameters, Routes, RunResult, Synapses
+    from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
+    from hxloop.result import Readout, RunResult
     from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
     from hxloop.spikes import SpikeBatch
 
@@ -23,9 +25,11 @@ _HOME = {
     "ChipIdentity": "hxloop.chip",
     "HxloopError": "hxloop.errors",
     "ChipConfig": "hxloop.program",
-    "NeuronParameters": "hxloop.program",
+    "NeuronCodes": "hxloop.program",
     "Routes": "hxloop.program",
-    "RunResult": "hxloop.program",
+    "RunResult": "hxloop.result",
+    "Readout": "hxloop.result",
+    "OperatingPoint": "hxloop.boot",
     "Synapses": "hxloop.program",
     "HICANN_X": "hxloop.spec",
     "TEXTBOOK": "hxloop.spec",
@@ -46,7 +50,9 @@ __all__ = [
     "ChipIdentity",
     "ChipSpec",
     "HxloopError",
-    "NeuronParameters",
+    "NeuronCodes",
+    "OperatingPoint",
+    "Readout",
     "Routes",
     "RunResult",
     "SpikeBatch",

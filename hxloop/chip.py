@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from hxloop.program import ChipConfig, Recording, RunResult
+    from hxloop.boot import BootSettings
+    from hxloop.program import ChipConfig
+    from hxloop.result import Readout, Recording, RunResult
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
 
@@ -18,7 +20,8 @@ class ChipIdentity(BaseModel):
     Attributes
     ----------
     chip : str
-        Named chip (silicon spread and boot settings): ``ideal``, ``typical``, ``rough``.
+        Named chip (silicon and boot settings): ``ideal``, ``typical``, ``rough``, ``uncalibrated``, or one of them with
+        other strengths of imperfections, as in ``typical[jitter_trial_us=0]``.
     serial : int
         Serial number; the fixed-pattern mismatch is a function of it.
     spec : str
@@ -50,6 +53,10 @@ class Chip(Protocol):
     def identity(self) -> ChipIdentity:
         """Name and serial."""
 
+    @property
+    def boot(self) -> BootSettings:
+        """Codes the chip boots with and what they were calibrated for."""
+
     def configure(self, config: ChipConfig) -> str:
         """Write a configuration; later runs use it.
 
@@ -72,6 +79,7 @@ class Chip(Protocol):
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        readout: Readout | None = None,
     ) -> RunResult:
         """Run the samples one after the other, each from rest.
 
@@ -88,11 +96,13 @@ class Chip(Protocol):
             Number of the first sample within the trial.
         record : {"spikes", "first_spikes"}
             What to send back.
+        readout : Readout, optional
+            What to observe beside spikes.
 
         Raises
         ------
         InvalidInputError
-            Input events or duration outside the datasheet.
+            Input events, duration or readout outside the datasheet.
         SessionError
             No configuration was written before.
         """

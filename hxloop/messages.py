@@ -9,12 +9,13 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
-from hxloop.program import Recording
+from hxloop.result import Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]
@@ -43,6 +44,7 @@ class Limits(Message):
     max_samples: Count = Field(100_000, description="samples of one run")
     max_input_events: Count = Field(4_000_000, description="input events of one run")
     max_output_events: Count = Field(4_000_000, description="recorded spikes of one run")
+    max_readings: Count = Field(32_000_000, description="CADC and MADC readings of one run")
     max_sample_ticks: Count = Field(125_000_000, description="length of one sample (1 s of chip time)")
     max_run_ticks: Count = Field(2_500_000_000, description="samples x length of one run (20 s of chip time)")
     max_sessions: Count = Field(64, description="open sessions")
@@ -61,7 +63,7 @@ class HelloRequest(Message):
 
 
 class DescribeRequest(Message):
-    """Ask for datasheet, identity and limits."""
+    """Ask for datasheet, identity, limits and boot settings."""
 
     verb: Literal["describe"] = "describe"
     protocol: Count = PROTOCOL_VERSION
@@ -90,6 +92,7 @@ class RunRequest(Message):
     trial_seed: Seed = 0
     first_sample: Count = 0
     record: Recording = "spikes"
+    readout: Readout = Readout()
     arrays: tuple[ArrayHeader, ...] = Field(max_length=64)
 
 
@@ -136,13 +139,15 @@ class HelloReply(Reply):
 
 
 class DescribeReply(Reply):
-    """The chip behind this daemon."""
+    """The chip behind this daemon; arrays: the codes it boots with, of `hxloop.boot.BootSettings`."""
 
     reply: Literal["describe"] = "describe"
     protocol: Count = PROTOCOL_VERSION
     control_endpoint: ShortText
     spec: ChipSpec
     limits: Limits
+    operating_point: OperatingPoint = Field(description="what the boot codes were calibrated for")
+    arrays: tuple[ArrayHeader, ...] = Field(max_length=64)
 
 
 class ConfigureReply(Reply):
@@ -154,13 +159,15 @@ class ConfigureReply(Reply):
 
 
 class RunReply(Reply):
-    """Spikes of a run; arrays: offsets, tick, source."""
+    """Spikes of a run; arrays: offsets, tick, source, and those of `hxloop.result.Observations`."""
 
     reply: Literal["run"] = "run"
     sequence: Count
     events_in: Count
     events_out: Count
-    events_lost: Count
+    lost_in: Count
+    lost_out: Count
+    lost_late: Count
     chip_time_us: float
     emulation_time_us: float
     energy_j_estimate: float

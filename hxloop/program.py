@@ -1,40 +1,39 @@
-"""What a chip is told: a configuration and runs; and what it answers."""
+"""What a chip is told: its configuration."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop.spikes import SpikeBatch
-
-Recording = Literal["spikes", "first_spikes"]
-"""``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample."""
-
 
 @dataclass(frozen=True, eq=False)
 class Routes:
-    """Where the events of sources go: each entry lets one source drive one synapse row under one label.
+    """Where the events of sources go: each entry lets one source drive one synapse driver under one label.
 
     Attributes
     ----------
     source : int32 [n]
-        Input channel, or neuron circuit for on-chip routes.
-    hemisphere, row : int16 [n]
-        Synapse row that the event drives.
+        Input channel; neuron circuit for on-chip routes; 64 x generator + label for background routes.
+    driver : int16 [n]
+        Synapse driver ``hemisphere * n_rows / 2 + d``, which drives the rows 2 d and 2 d + 1 of its hemisphere.
     label : uint8 [n]
-        6-bit label the event carries on that row; only synapses with the same label respond.
+        6-bit label the event carries there; only synapses with the same label respond.
     """
 
     source: NDArray[np.int32]
-    hemisphere: NDArray[np.int16]
-    row: NDArray[np.int16]
+    driver: NDArray[np.int16]
     label: NDArray[np.uint8]
+
+    @classmethod
+    def none(cls) -> Routes:
+        """No routes."""
+        return cls(np.empty(0, np.int32), np.empty(0, np.int16), np.empty(0, np.uint8))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +59,11 @@ class Synapses:
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronParameters:
-    """Neuron circuits in use and their parameters, one entry per circuit.
+class NeuronCodes:
+    """Neuron circuits in use and what is written to them, one entry per circuit.
+
+    Where the datasheet says `ChipSpec.continuous_codes`, CapMem codes, capacitance and counter are float64 and may be
+    any real number.
 
     Attributes
     ----------
@@ -69,24 +71,86 @@ class NeuronParameters:
         Circuit 0..511, each at most once.
     head : int16 [n]
         Circuit that spikes for this one: itself, or the first circuit of the merged neuron it belongs to.
-    v_leak_mv, v_reset_mv, v_threshold_mv : float64 [n]
-        Potentials in mV.
-    tau_mem_us, tau_syn_exc_us, tau_syn_inh_us, t_refractory_us : float64 [n]
-        Time constants and refractory period in us of hardware time.
-    synapse_gain_mv_per_us : float64 [n]
-        Slope of the circuit's own membrane that one event at weight code 1 causes.
+    capmem_code : int16 [n, len(Cell)]
+        10-bit codes 0..1022 of the analog cells (`hxloop.capmem.Cell`).
+    capacitance_code : uint8 [n]
+        Membrane capacitance, 0..63.
+    leak_range : uint8 [n]
+        `hxloop.capmem.LeakRange`.
+    refractory_counter : uint8 [n]
+        Refractory period in cycles of the circuit's clock, 0..255.
+    refractory_clock : uint8 [n]
+        0: fast, 1: slow clock of the backend block (`SharedCodes.clock_scale`).
+    switches : uint8 [n]
+        `hxloop.capmem.Switch`.
+    cadc_offset_code : int8 [n]
+        Digital offset added to the reading of the circuit's CADC channel.
     """
 
     circuit: NDArray[np.int16]
     head: NDArray[np.int16]
-    v_leak_mv: NDArray[np.float64]
-    v_reset_mv: NDArray[np.float64]
-    v_threshold_mv: NDArray[np.float64]
-    tau_mem_us: NDArray[np.float64]
-    tau_syn_exc_us: NDArray[np.float64]
-    tau_syn_inh_us: NDArray[np.float64]
-    t_refractory_us: NDArray[np.float64]
-    synapse_gain_mv_per_us: NDArray[np.float64]
+    capmem_code: NDArray[np.int16] | NDArray[np.float64]
+    capacitance_code: NDArray[np.uint8] | NDArray[np.float64]
+    leak_range: NDArray[np.uint8]
+    refractory_counter: NDArray[np.uint8] | NDArray[np.float64]
+    refractory_clock: NDArray[np.uint8]
+    switches: NDArray[np.uint8]
+    cadc_offset_code: NDArray[np.int8]
+
+    def take(self, index: NDArray[np.int64]) -> NeuronCodes:
+        """Entries at these positions."""
+        return NeuronCodes(*(getattr(self, item.name)[index] for item in fields(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class SharedCodes:
+    """What is written to the cells that many circuits share.
+
+    Attributes
+    ----------
+    quadrant_code : int16 [n_quadrants, len(QuadrantCell)] (float64 where the datasheet says `continuous_codes`)
+        10-bit codes 0..1022 (`hxloop.capmem.QuadrantCell`).
+    clock_scale : uint8 [n_hemispheres, 2]
+        Scale 0..15 of the fast and the slow refractory clock of each backend block: a cycle lasts 8 ns x 2^scale.
+    """
+
+    quadrant_code: NDArray[np.int16] | NDArray[np.float64]
+    clock_scale: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Background generators in use; they spike on their own all through a run.
+
+    Attributes
+    ----------
+    generator : int16 [n]
+        Generator 0..7, each at most once; generator ``g`` feeds PADI bus ``g``.
+    poisson : uint8 [n]
+        0: one event every period; 1: in every period an event with probability ``rate / 256``.
+    period_ticks : int32 [n]
+        1..65535.
+    rate : uint8 [n]
+        For Poisson generators.
+    seed : int64 [n]
+        0..2^32 - 1.
+    label, label_mask : uint8 [n]
+        An event carries the label, with the bits of the mask (0..63) drawn at random.
+    """
+
+    generator: NDArray[np.int16]
+    poisson: NDArray[np.uint8]
+    period_ticks: NDArray[np.int32]
+    rate: NDArray[np.uint8]
+    seed: NDArray[np.int64]
+    label: NDArray[np.uint8]
+    label_mask: NDArray[np.uint8]
+
+    @classmethod
+    def none(cls) -> Background:
+        """All generators off."""
+        empty = np.empty(0, np.uint8)
+        return cls(empty.astype(np.int16), empty, empty.astype(np.int32), empty, empty.astype(np.int64), empty, empty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +159,29 @@ class ChipConfig:
 
     Attributes
     ----------
-    neurons : NeuronParameters
+    neurons : NeuronCodes
+    shared : SharedCodes
     synapses : Synapses
     row_sign : int8 [n_hemispheres, n_rows]
         Sign of each synapse row: 1 excitatory, -1 inhibitory, 0 off.
     input_routes : Routes
-        From input channels to rows.
+        From input channels to drivers.
     neuron_routes : Routes
-        From neuron circuits back to rows (layers and recurrence), `ChipSpec.routing_delay_ticks` later.
+        From neuron circuits back to drivers (layers and recurrence), `ChipSpec.routing_delay_ticks` later.
+    background : Background
+        Generators in use.
+    background_routes : Routes
+        From the generators to drivers.
     """
 
-    neurons: NeuronParameters
+    neurons: NeuronCodes
+    shared: SharedCodes
     synapses: Synapses
     row_sign: NDArray[np.int8]
     input_routes: Routes
     neuron_routes: Routes
+    background: Background = field(default_factory=Background.none)
+    background_routes: Routes = field(default_factory=Routes.none)
 
     def with_weight_codes(self, weight_code: NDArray[np.int8] | NDArray[np.float64]) -> ChipConfig:
         """Return the same wiring with other weights."""
@@ -126,37 +198,6 @@ class ChipConfig:
             digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """What a run gives back.
-
-    Attributes
-    ----------
-    spikes : SpikeBatch
-        Recorded spikes; the source is the circuit that spiked (the head of a merged neuron).
-    events_in : int
-        Input events delivered to synapse rows' sources.
-    events_out : int
-        Spikes of all neurons within the run, recorded or not.
-    events_lost : int
-        Spikes whose time stamp fell outside the recording window.
-    chip_time_us : float
-        Time the chip ran: samples x duration, in hardware time.
-    emulation_time_us : float
-        Wall time the chip (emulator) took.
-    energy_j_estimate : float
-        `ChipSpec.power_w` times chip time: an estimate, not a measurement.
-    """
-
-    spikes: SpikeBatch
-    events_in: int
-    events_out: int
-    events_lost: int
-    chip_time_us: float
-    emulation_time_us: float
-    energy_j_estimate: float
 
 
 def flatten(value: object, prefix: str = "") -> dict[str, NDArray[np.generic]]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hxloop.capmem import CAPMEM_CODE_MAX
 from hxloop.units import TICK_US
 
 Range = tuple[float, float]
@@ -35,7 +36,21 @@ class ChipSpec(BaseModel):
     n_labels: int = _entry("1", "halco vx/synapse.h (SynapseLabel, 6 bit)", "event labels a synapse can listen to")
     weight_code_max: int = _entry("1", "halco vx/synapse.h (6 bit)", "largest weight code of a synapse")
     continuous_weights: bool = _entry("", "BSS-2: no", "weight codes may be any real number in the range")
+    capmem_code_max: int = _entry("1", "haldls vx/capmem.h (10 bit, 1023 stops the refresh)", "largest CapMem code")
+    continuous_codes: bool = _entry("", "BSS-2: no", "codes of analog parameters may be any real number")
     n_input_channels: int = _entry("1", "halco vx/event.h (4 lanes x 14-bit label, derived)", "external event sources")
+    free_routing: bool = _entry("", "BSS-2: no", "any source reaches any driver, whatever its bus")
+    n_padi_buses: int = _entry("1", "halco vx/padi.h", "buses of a hemisphere; each feeds as many drivers in a row")
+    n_event_outputs: int = _entry(
+        "1", "halco neuron.cpp; grenade routing", "outputs of neurons: one per 32 columns; output e reaches bus e mod 4"
+    )
+    n_background: int = _entry("1", "haldls vx/background.h", "background generators; number g reaches PADI bus g")
+    link_in_per_tick: float = _entry("1/tick", "hxcomm event_constants.h (packs of 3)", "events the link takes in")
+    link_in_depth: int = _entry("1", "assumed", "events that may wait at the link")
+    padi_per_tick: float = _entry("1/tick", "assumed (one event per 250 MHz cycle)", "events a PADI bus carries")
+    padi_depth: int = _entry("1", "assumed", "events that may wait at a PADI bus")
+    link_out_per_tick: float = _entry("1/tick", "assumed (one per 125 MHz cycle)", "spikes the link sends out")
+    link_out_depth: int = _entry("1", "assumed", "spikes that may wait for the link")
     tick_us: float = _entry("us", "fisch vx/constants.h (125 MHz)", "clock tick; all events lie on this grid")
     routing_delay_ticks: int = _entry(
         "tick",
@@ -43,23 +58,37 @@ class ChipSpec(BaseModel):
         "from a spike to the rows it drives",
     )
     max_run_ticks: int = _entry("tick", "hxtorch (32-bit timer at 125 MHz)", "longest run of one sample")
-    v_leak_mv: Range = _entry("mV", "calix neuron.py (50..160 CADC LSB x 4.5 mV)", "leak potential")
-    v_reset_mv: Range = _entry("mV", "calix neuron.py (50..160 CADC LSB x 4.5 mV)", "reset potential")
-    v_threshold_mv: Range = _entry("mV", "calix neuron.py (50..220 CADC LSB x 4.5 mV)", "spike threshold")
+    v_leak_mv: Range = _entry("mV", "calix neuron.py (50..160 CADC LSB)", "leak potential")
+    v_reset_mv: Range = _entry("mV", "calix neuron.py (50..160 CADC LSB)", "reset potential")
+    v_threshold_mv: Range = _entry("mV", "calix neuron.py (50..220 CADC LSB)", "spike threshold")
     tau_mem_us: Range = _entry("us", "calix neuron.py", "membrane time constant")
     tau_syn_us: Range = _entry("us", "calix neuron.py", "synaptic time constants, excitatory and inhibitory")
     t_refractory_us: Range = _entry("us", "calix neuron.py (40 ns..32 us)", "refractory period")
     synapse_gain_mv_per_us: Range = _entry(
         "mV/us",
-        "assumed (i_synin_gm 30..800 x DAC bias 30..1022 around the working points of docs/chip.md)",
+        "assumed (hxloop.nominal: codes 1022 at 2.3 pF)",
         "slope of the membrane that one event at weight code 1 causes",
     )
+    cadc_period_ticks: int = _entry("tick", "hxtorch (1.7 us)", "shortest time between two CADC samples of a circuit")
+    madc_period_us: float = _entry("us", "haldls madc.cpp (17 cycles of 500 MHz)", "time between two MADC samples")
+    madc_invalid_samples: int = _entry("1", "calix / issue 4008 (about 8 us)", "first MADC samples, not valid")
+    madc_max_samples: int = _entry("1", "haldls vx/madc.h (16 bit)", "MADC samples of one recording")
     power_w: float = _entry("W", "Goeltz et al. 2021 (8.4 uJ per 48 us MNIST image)", "chip power, for estimates only")
 
     @property
     def n_circuits(self) -> int:
         """Neuron circuits of the chip; circuit ``c`` sits in hemisphere ``c // n_columns``."""
         return self.n_hemispheres * self.n_columns
+
+    @property
+    def n_drivers(self) -> int:
+        """Synapse drivers of a hemisphere; driver ``d`` drives the rows 2 d and 2 d + 1."""
+        return self.n_rows // 2
+
+    @property
+    def n_quadrants(self) -> int:
+        """Quadrants, which share some analog parameters: two in a hemisphere."""
+        return 2 * self.n_hemispheres
 
     @property
     def n_signed_inputs(self) -> int:
@@ -100,17 +129,33 @@ HICANN_X: Final = ChipSpec(
     n_labels=64,
     weight_code_max=63,
     continuous_weights=False,
+    capmem_code_max=CAPMEM_CODE_MAX,
+    continuous_codes=False,
     n_input_channels=4 * 2**14,
+    free_routing=False,
+    n_padi_buses=4,
+    n_event_outputs=8,
+    n_background=8,
+    link_in_per_tick=3.0,
+    link_in_depth=512,
+    padi_per_tick=2.0,
+    padi_depth=64,
+    link_out_per_tick=1.0,
+    link_out_depth=512,
     tick_us=TICK_US,
     routing_delay_ticks=128,
     max_run_ticks=2**32,
-    v_leak_mv=(225.0, 720.0),
-    v_reset_mv=(225.0, 720.0),
-    v_threshold_mv=(225.0, 990.0),
+    v_leak_mv=(285.0, 780.0),
+    v_reset_mv=(285.0, 780.0),
+    v_threshold_mv=(285.0, 1050.0),
     tau_mem_us=(0.5, 60.0),
     tau_syn_us=(0.3, 30.0),
     t_refractory_us=(0.04, 32.0),
-    synapse_gain_mv_per_us=(0.0, 5.0),
+    synapse_gain_mv_per_us=(0.0, 3.0),
+    cadc_period_ticks=213,
+    madc_period_us=0.034,
+    madc_invalid_samples=120,
+    madc_max_samples=65535,
     power_w=0.175,
 )
 """BrainScaleS-2, HICANN-X v3."""
@@ -121,6 +166,15 @@ TEXTBOOK: Final = HICANN_X.model_copy(
         "n_columns": 4096,
         "n_rows": 8192,
         "continuous_weights": True,
+        "capmem_code_max": 10**9,
+        "continuous_codes": True,
+        "free_routing": True,
+        "link_in_per_tick": 1e9,
+        "link_in_depth": 10**9,
+        "padi_per_tick": 1e9,
+        "padi_depth": 10**9,
+        "link_out_per_tick": 1e9,
+        "link_out_depth": 10**9,
         "v_leak_mv": (-1e6, 1e6),
         "v_reset_mv": (-1e6, 1e6),
         "v_threshold_mv": (-1e6, 1e6),

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from hxloop.boot import BootSettings, OperatingPoint
 from hxloop.errors import LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
 from hxloop.messages import PROTOCOL_VERSION, REPLIES, REQUESTS, AnyReply, ArrayHeader, Limits, Message, Request
-from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.program import Background, ChipConfig, NeuronCodes, Routes, SharedCodes, Synapses, flatten
+from hxloop.result import Observations
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -194,17 +197,24 @@ def config_arrays(config: ChipConfig) -> Arrays:
     return dict(config.arrays())
 
 
-def _group(cls: Callable[..., Any], arrays: Arrays, prefix: str) -> Any:
-    fields = {name.split(".", 1)[1]: array for name, array in arrays.items() if name.startswith(prefix + ".")}
-    return cls(**fields)
+_PARTS: dict[str, type[Any]] = {
+    "neurons": NeuronCodes,
+    "shared": SharedCodes,
+    "synapses": Synapses,
+    "input_routes": Routes,
+    "neuron_routes": Routes,
+    "background": Background,
+    "background_routes": Routes,
+}
+_BOOT_PARTS = ("neurons", "shared")
 
 
-_CONFIG_NAMES: list[str] = [
-    *(f"neurons.{name}" for name in NeuronParameters.__dataclass_fields__),
-    *(f"synapses.{name}" for name in Synapses.__dataclass_fields__),
-    "row_sign",
-    *(f"{routes}.{name}" for routes in ("input_routes", "neuron_routes") for name in Routes.__dataclass_fields__),
-]
+def _names(parts: Iterable[str]) -> list[str]:
+    return [f"{part}.{item.name}" for part in parts for item in fields(_PARTS[part])]
+
+
+def _groups(arrays: Arrays, parts: Iterable[str]) -> dict[str, Any]:
+    return {p: _PARTS[p](**{f.name: arrays[f"{p}.{f.name}"] for f in fields(_PARTS[p])}) for p in parts}
 
 
 def config_from_arrays(arrays: Arrays) -> ChipConfig:
@@ -215,14 +225,43 @@ def config_from_arrays(arrays: Arrays) -> ChipConfig:
     MalformedMessageError
         An array is missing or unknown.
     """
-    _take(arrays, _CONFIG_NAMES, "a configuration")
-    return ChipConfig(
-        neurons=_group(NeuronParameters, arrays, "neurons"),
-        synapses=_group(Synapses, arrays, "synapses"),
-        row_sign=arrays["row_sign"],
-        input_routes=_group(Routes, arrays, "input_routes"),
-        neuron_routes=_group(Routes, arrays, "neuron_routes"),
-    )
+    _take(arrays, [*_names(_PARTS), "row_sign"], "a configuration")
+    return ChipConfig(row_sign=arrays["row_sign"], **_groups(arrays, _PARTS))
+
+
+def boot_arrays(boot: BootSettings) -> Arrays:
+    """Arrays of boot settings, by their names on the wire."""
+    return {**flatten(boot.neurons, "neurons"), **flatten(boot.shared, "shared")}
+
+
+def boot_from_arrays(target: OperatingPoint, arrays: Arrays) -> BootSettings:
+    """Rebuild boot settings.
+
+    Raises
+    ------
+    MalformedMessageError
+        An array is missing or unknown.
+    """
+    _take(arrays, _names(_BOOT_PARTS), "boot settings")
+    return BootSettings(target, **_groups(arrays, _BOOT_PARTS))
+
+
+def result_arrays(spikes: SpikeBatch, observations: Observations) -> Arrays:
+    """Arrays of a run's result, by their names on the wire."""
+    return {**spike_arrays(spikes), **flatten(observations, "observations")}
+
+
+def result_from_arrays(arrays: Arrays) -> tuple[SpikeBatch, Observations]:
+    """Rebuild spikes and observations of a run; their values are not checked here.
+
+    Raises
+    ------
+    MalformedMessageError
+        An array is missing or unknown.
+    """
+    observed = [item.name for item in fields(Observations)]
+    taken = _take(arrays, ["offsets", "tick", "source", *(f"observations.{name}" for name in observed)], "a result")
+    return SpikeBatch(*taken[:3]), Observations(*taken[3:])
 
 
 def spike_arrays(spikes: SpikeBatch) -> Arrays:

@@ -1,0 +1,124 @@
+"""What a run observes and gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop.spikes import SpikeBatch
+
+Recording = Literal["spikes", "first_spikes"]
+"""``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample."""
+
+
+class Readout(BaseModel):
+    """What a run observes beside spikes.
+
+    Attributes
+    ----------
+    cadc_circuits : tuple of int
+        Circuits whose membrane the CADC samples; merged circuits share one membrane.
+    cadc_period_ticks : int
+        Time between two samples, at least `ChipSpec.cadc_period_ticks`; the first one is at tick 0.
+    madc_circuit : int or None
+        Circuit whose membrane the MADC samples at `ChipSpec.madc_period_us`, through the whole sample.
+    counters : bool
+        Read the spike counter of every head after each sample.
+    correlation : bool
+        Read the correlation sensors of all synapses in use at the end of the run; they are reset at its start.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    cadc_circuits: Annotated[tuple[int, ...], Field(max_length=512)] = ()
+    cadc_period_ticks: int = 256
+    madc_circuit: int | None = None
+    counters: bool = False
+    correlation: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """What a run observed beside spikes; arrays that were not asked for are empty.
+
+    Attributes
+    ----------
+    cadc : uint8 [n_samples, n_reads, n_circuits]
+        CADC readings; read ``k`` was taken at tick ``k * cadc_period_ticks``.
+    madc : int16 [n_samples, n_reads]
+        MADC readings 0..1023; read ``k`` at ``k * madc_period_us``. The first `ChipSpec.madc_invalid_samples` are
+        not valid.
+    spike_count : uint8 [n_samples, n_heads]
+        Spike counters, in the order of the heads in the configuration; they stop at 255.
+    spike_overflow : uint8 [n_samples, n_heads]
+        1 where a counter stopped.
+    correlation : uint8 [2, n_synapses]
+        Causal and acausal readings of the synapses in the order of the configuration; they fall from a baseline.
+    """
+
+    cadc: NDArray[np.uint8]
+    madc: NDArray[np.int16]
+    spike_count: NDArray[np.uint8]
+    spike_overflow: NDArray[np.uint8]
+    correlation: NDArray[np.uint8]
+
+    @classmethod
+    def none(cls) -> Observations:
+        """Nothing was observed."""
+        return cls(
+            np.empty((0, 0, 0), np.uint8),
+            np.empty((0, 0), np.int16),
+            np.empty((0, 0), np.uint8),
+            np.empty((0, 0), np.uint8),
+            np.empty((2, 0), np.uint8),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """What a run gives back.
+
+    Attributes
+    ----------
+    spikes : SpikeBatch
+        Recorded spikes; the source is the circuit that spiked (the head of a merged neuron).
+    events_in : int
+        Input events delivered to synapse rows' sources.
+    events_out : int
+        Spikes of all neurons within the run, recorded or not.
+    lost_in : int
+        Input events dropped because the link or a bus was overloaded.
+    lost_out : int
+        Spikes dropped on their way to the host.
+    lost_late : int
+        Spikes whose time stamp fell outside the recording window.
+    chip_time_us : float
+        Time the chip ran: samples x duration, in hardware time.
+    emulation_time_us : float
+        Wall time the chip (emulator) took.
+    energy_j_estimate : float
+        `ChipSpec.power_w` times chip time: an estimate, not a measurement.
+    observations : Observations
+    """
+
+    spikes: SpikeBatch
+    events_in: int
+    events_out: int
+    lost_in: int
+    lost_out: int
+    lost_late: int
+    chip_time_us: float
+    emulation_time_us: float
+    energy_j_estimate: float
+    observations: Observations = field(default_factory=Observations.none)
+
+    @property
+    def events_lost(self) -> int:
+        """Events that did not arrive."""
+        return self.lost_in + self.lost_out + self.lost_late
