@@ -40,6 +40,11 @@ CADC_LSB_AT_ZERO_MV: Final = 20.0 - 150.0 / 4.5
 CADC_OFFSET_CODE: Final = 500.0
 CADC_SLOPE_CODE: Final = 500.0
 CADC_LSB_PER_OFFSET_CODE: Final = 0.5
+MADC_RANGE_MV: Final = 1200.0
+MADC_CODE_MAX: Final = 1023
+CORRELATION_TAU_US: Final = 5.0
+CORRELATION_LSB: Final = 0.5
+CORRELATION_BASELINE_LSB: Final = 200.0
 
 SOURCES: Final[dict[str, tuple[str, str, str]]] = {
     "voltage": ("18.75 + 1.875 code", "mV", "calix cadc_calib_target.h: codes 70..550 are 0.15..1.05 V"),
@@ -70,6 +75,15 @@ SOURCES: Final[dict[str, tuple[str, str, str]]] = {
     "conductance modulation": ("1e-5 code", "1/mV", "assumed"),
     "refractory clock": ("8 ns x 2^scale", "us", "haldls: 250 MHz / 2^(scale + 1)"),
     "CADC": ("20 + (V - 150) / 4.5", "LSB", "calix cadc_calib_target.h: 0.15..1.05 V are read as 20..220"),
+    "CADC ramp": (
+        "(CADC - 0.5 (v_cadc_offset - 500)) 500 / i_cadc_slope",
+        "LSB",
+        "assumed; a higher or steeper ramp reads less, as in calix cadc.py",
+    ),
+    "MADC": ("1023 V / 1200", "LSB", "assumed: 10 bit over the 1.2 V that the input passes (brainscales2-demos)"),
+    "correlation time constant": ("5", "us", "calix: target of the correlation calibration"),
+    "correlation per pair": ("0.5 exp(-dt / tau)", "CADC LSB", "calix: target of the correlation calibration"),
+    "correlation baseline": ("200", "CADC LSB", "assumed; calix: not below 120, drops measured up to 160"),
 }
 """Formula, unit and source of every curve."""
 
@@ -151,6 +165,24 @@ def refractory_us(counter: ArrayLike, scale: ArrayLike) -> Floats:
     return TICK_US * np.asarray(counter, np.float64) * 2.0 ** np.asarray(scale, np.float64)
 
 
-def cadc_lsb(v_mv: ArrayLike) -> Floats:
-    """Reading of the CADC before rounding."""
-    return CADC_LSB_AT_ZERO_MV + np.asarray(v_mv, np.float64) / CADC_MV_PER_LSB
+def cadc_lsb(
+    v_mv: ArrayLike, offset_code: ArrayLike = CADC_OFFSET_CODE, slope_code: ArrayLike = CADC_SLOPE_CODE
+) -> Floats:
+    """Reading of the CADC before rounding.
+
+    The CADC counts until a ramp crosses the potential: `offset_code` moves the start of the ramp, `slope_code` is its
+    speed (codes below 1 count as 1), so both lower the reading.
+    """
+    above_start = CADC_LSB_AT_ZERO_MV + np.asarray(v_mv, np.float64) / CADC_MV_PER_LSB
+    above_start = above_start - CADC_LSB_PER_OFFSET_CODE * (np.asarray(offset_code, np.float64) - CADC_OFFSET_CODE)
+    return np.asarray(above_start * (CADC_SLOPE_CODE / np.maximum(np.asarray(slope_code, np.float64), 1.0)))
+
+
+def cadc_mv(lsb: ArrayLike) -> Floats:
+    """Potential that reads `lsb` with the nominal ramp; inverse of `cadc_lsb`."""
+    return CADC_MV_PER_LSB * (np.asarray(lsb, np.float64) - CADC_LSB_AT_ZERO_MV)
+
+
+def madc_lsb(v_mv: ArrayLike) -> Floats:
+    """Reading of the MADC before rounding; the multiplexer before it passes no more than 1.2 V."""
+    return MADC_CODE_MAX / MADC_RANGE_MV * np.clip(np.asarray(v_mv, np.float64), 0.0, MADC_RANGE_MV)

@@ -70,6 +70,9 @@ class ChipSpec(BaseModel):
         "slope of the membrane that one event at weight code 1 causes",
     )
     cadc_period_ticks: int = _entry("tick", "hxtorch (1.7 us)", "shortest time between two CADC samples of a circuit")
+    cadc_max_reads: int = _entry(
+        "1", "grenade vx/ppu.h (buffer of 2048 x 100 in DRAM)", "CADC reads of a run, each of all circuits asked for"
+    )
     madc_period_us: float = _entry("us", "haldls madc.cpp (17 cycles of 500 MHz)", "time between two MADC samples")
     madc_invalid_samples: int = _entry("1", "calix / issue 4008 (about 8 us)", "first MADC samples, not valid")
     madc_max_samples: int = _entry("1", "haldls vx/madc.h (16 bit)", "MADC samples of one recording")
@@ -153,6 +156,7 @@ HICANN_X: Final = ChipSpec(
     t_refractory_us=(0.04, 32.0),
     synapse_gain_mv_per_us=(0.0, 3.0),
     cadc_period_ticks=213,
+    cadc_max_reads=204_800,
     madc_period_us=0.034,
     madc_invalid_samples=120,
     madc_max_samples=65535,
