@@ -1,4 +1,4 @@
-"""What a chip refuses: configurations and inputs outside its datasheet."""
+"""What a chip refuses: configurations outside its datasheet."""
 
 from __future__ import annotations
 
@@ -6,25 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chip_emulator.check_routing import check_routing
+from chip_emulator.neurons import SUBSTEPPED
+from hxloop import nominal
+from hxloop.capmem import Cell, QuadrantCell
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
-    from hxloop.spec import ChipSpec, Range
+    from hxloop.program import ChipConfig, NeuronCodes, SharedCodes, Synapses
+    from hxloop.spec import ChipSpec
 
-_DTYPES = {"circuit": "<i2", "head": "<i2", "row": "<i2", "hemisphere": "<i2", "label": "|u1", "source": "<i4"}
-_PHYSICAL = {
-    "v_leak_mv": "v_leak_mv",
-    "v_reset_mv": "v_reset_mv",
-    "v_threshold_mv": "v_threshold_mv",
-    "tau_mem_us": "tau_mem_us",
-    "tau_syn_exc_us": "tau_syn_us",
-    "tau_syn_inh_us": "tau_syn_us",
-    "t_refractory_us": "t_refractory_us",
-    "synapse_gain_mv_per_us": "synapse_gain_mv_per_us",
+_SMALL_CODES = {
+    "capacitance_code": ("|u1", 0, 63),
+    "leak_range": ("|u1", 0, 2),
+    "refractory_counter": ("|u1", 0, 255),
+    "refractory_clock": ("|u1", 0, 1),
+    "switches": ("|u1", 0, 255),
+    "cadc_offset_code": ("|i1", -128, 127),
 }
+_CONTINUOUS = ("capacitance_code", "refractory_counter")
+_DTYPES = {"circuit": "<i2", "row": "<i2", "label": "|u1"}
+_POSITIVE = (Cell.i_leak, Cell.i_tau_syn_exc, Cell.i_tau_syn_inh)
 
 
 def check_config(config: ChipConfig, spec: ChipSpec) -> None:
@@ -40,17 +44,10 @@ def check_config(config: ChipConfig, spec: ChipSpec) -> None:
         Entries that contradict one another.
     """
     _check_neurons(config.neurons, spec)
+    _check_shared(config.shared, spec)
     _check_rows(config.row_sign, spec)
     _check_synapses(config, spec)
-    _check_routes("input_routes", config.input_routes, spec.n_input_channels, spec)
-    _check_routes("neuron_routes", config.neuron_routes, spec.n_circuits, spec)
-    foreign = ~np.isin(config.neuron_routes.source, config.neurons.head)
-    if foreign.any():
-        k = int(foreign.argmax())
-        raise InvalidInputError(
-            f"circuit {config.neuron_routes.source[k]} sends events, but is not the head of a configured neuron",
-            field=f"neuron_routes.source[{k}]",
-        )
+    check_routing(config, spec)
 
 
 def _array(array: NDArray[np.generic], dtypes: tuple[str, ...], length: int, field: str) -> None:
@@ -74,24 +71,45 @@ def _unique(keys: NDArray[np.int64], field: str, text: str) -> None:
         raise ArrayError(f"{text} is used twice", field=f"{field}[{int(order[twins[0] + 1])}]")
 
 
-def _check_neurons(neurons: NeuronParameters, spec: ChipSpec) -> None:
+def _check_neurons(neurons: NeuronCodes, spec: ChipSpec) -> None:
     n = len(neurons.circuit)
     for name in ("circuit", "head"):
         _array(getattr(neurons, name), ("<i2",), n, f"neurons.{name}")
         _in_range(getattr(neurons, name), 0, spec.n_circuits - 1, f"neurons.{name}")
     _unique(neurons.circuit.astype(np.int64), "neurons.circuit", "a circuit")
-    for name, limits in _PHYSICAL.items():
-        array = getattr(neurons, name)
-        _array(array, ("<f8",), n, f"neurons.{name}")
-        allowed: Range = getattr(spec, limits)
-        _in_range(array, *allowed, f"neurons.{name}")
-    low = neurons.v_threshold_mv <= neurons.v_reset_mv
+    for name, (dtype, lowest, highest) in _SMALL_CODES.items():
+        free = spec.continuous_codes and name in _CONTINUOUS
+        _array(getattr(neurons, name), ("<f8",) if free else (dtype,), n, f"neurons.{name}")
+        _in_range(getattr(neurons, name), lowest, spec.capmem_code_max if free else highest, f"neurons.{name}")
+    _check_cells(neurons.capmem_code, n, spec)
+    low = neurons.capmem_code[:, Cell.v_threshold] <= neurons.capmem_code[:, Cell.v_reset]
     if low.any():
         k = int(low.argmax())
+        threshold, reset = (neurons.capmem_code[k, cell] for cell in (Cell.v_threshold, Cell.v_reset))
         raise InvalidInputError(
-            f"threshold {neurons.v_threshold_mv[k]:g} mV must be above reset {neurons.v_reset_mv[k]:g} mV",
-            field=f"neurons.v_threshold_mv[{k}]",
+            f"threshold code {threshold:g} ({nominal.voltage_mv(threshold):g} mV) must be above reset code {reset:g} "
+            f"({nominal.voltage_mv(reset):g} mV): the neuron would spike without end",
+            field=f"neurons.capmem_code[{k}, v_threshold]",
         )
+    _check_heads(neurons)
+
+
+def _check_cells(codes: NDArray[np.generic], n: int, spec: ChipSpec) -> None:
+    field, dtype = "neurons.capmem_code", "<f8" if spec.continuous_codes else "<i2"
+    _matrix(codes, dtype, (n, len(Cell)), field)
+    for cell in Cell:
+        lowest = -float(spec.capmem_code_max) if spec.continuous_codes and cell.name.startswith(("v_", "e_")) else 0.0
+        name = f"{field}[:, {cell.name}]"
+        _in_range(codes[:, cell], lowest, spec.capmem_code_max, name)
+        if cell in _POSITIVE and (codes[:, cell] == 0).any():
+            k = int((codes[:, cell] == 0).argmax())
+            raise OutOfRangeError(
+                f"0 switches the bias current off; it must be above 0, up to {spec.capmem_code_max}",
+                field=f"{name}[{k}]",
+            )
+
+
+def _check_heads(neurons: NeuronCodes) -> None:
     own = neurons.head == neurons.circuit
     orphan = ~np.isin(neurons.head, neurons.circuit[own])
     if orphan.any():
@@ -99,6 +117,31 @@ def _check_neurons(neurons: NeuronParameters, spec: ChipSpec) -> None:
         raise InvalidInputError(
             f"head {neurons.head[k]} is not a configured circuit that heads itself", field=f"neurons.head[{k}]"
         )
+    stray = ~own & ((neurons.switches & int(SUBSTEPPED)) != 0)
+    if stray.any():
+        k = int(stray.argmax())
+        raise InvalidInputError(
+            f"circuit {neurons.circuit[k]} is merged into neuron {neurons.head[k]}; adaptation, exponential term and "
+            "conductance inputs are switched on at the head only",
+            field=f"neurons.switches[{k}]",
+        )
+
+
+def _check_shared(shared: SharedCodes, spec: ChipSpec) -> None:
+    field = "shared.quadrant_code"
+    _matrix(
+        shared.quadrant_code, "<f8" if spec.continuous_codes else "<i2", (spec.n_quadrants, len(QuadrantCell)), field
+    )
+    for cell in QuadrantCell:
+        _in_range(shared.quadrant_code[:, cell], 0, spec.capmem_code_max, f"{field}[:, {cell.name}]")
+    _matrix(shared.clock_scale, "|u1", (spec.n_hemispheres, 2), "shared.clock_scale")
+    _in_range(shared.clock_scale.ravel(), 0, 15, "shared.clock_scale")
+
+
+def _matrix(array: NDArray[np.generic], dtype: str, shape: tuple[int, ...], field: str) -> None:
+    if not isinstance(array, np.ndarray) or array.dtype.str != dtype or array.shape != shape:
+        got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else str(type(array))
+        raise ArrayError(f"must be {dtype} {list(shape)}, got {got}", field=field)
 
 
 def _check_rows(row_sign: NDArray[np.int8], spec: ChipSpec) -> None:
@@ -136,18 +179,3 @@ def _check_synapses(config: ChipConfig, spec: ChipSpec) -> None:
             field=f"synapses.weight_code[{k}]",
             hint="a row has one sign; a signed input takes two rows",
         )
-
-
-def _check_routes(field: str, routes: Routes, n_sources: int, spec: ChipSpec) -> None:
-    n = len(routes.source)
-    limits = (
-        ("source", n_sources - 1),
-        ("hemisphere", spec.n_hemispheres - 1),
-        ("row", spec.n_rows - 1),
-        ("label", spec.n_labels - 1),
-    )
-    for name, highest in limits:
-        _array(getattr(routes, name), (_DTYPES[name],), n, f"{field}.{name}")
-        _in_range(getattr(routes, name), 0, highest, f"{field}.{name}")
-    place = (routes.source.astype(np.int64) * spec.n_hemispheres + routes.hemisphere) * spec.n_rows + routes.row
-    _unique(place * spec.n_labels + routes.label, f"{field}.source", "a route (source, row and label)")

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import time
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chip_emulator import observing
+from chip_emulator.boot import nightly_boot
 from chip_emulator.check import check_config
+from chip_emulator.circuits import true_circuits
+from chip_emulator.delivery import deliver
+from chip_emulator.links import admitted
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.neurons import Neurons, build_neurons
 from chip_emulator.presets import named_chip
+from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.kernel import run_samples
 from chip_emulator.solver.tables import kernel_tables
 from chip_emulator.synapses import Wiring, wire_up
+from hxloop.boot import BootSettings
+from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
-from hxloop.errors import LimitExceededError, OutOfRangeError, RunCancelledError, SessionError
-from hxloop.program import ChipConfig, NeuronParameters, Routes, RunResult, Synapses
-from hxloop.seeds import derive_seed
+from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
+from hxloop.operating_point import nominal_boot
+from hxloop.program import ChipConfig, Routes, Synapses, flatten
+from hxloop.result import Readout, RunResult
+from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
@@ -29,18 +37,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop.program import Recording
+    from hxloop.result import Recording
     from hxloop.spec import ChipSpec
 
-MODEL_VERSION: Final = "1"
+MODEL_VERSION: Final = "2"
 """Version of the physics; raise it when the same inputs give other spikes."""
 
-_CHUNK_S = 0.04  # progress is reported and a cancel noticed about this often
-_MAX_SPIKES = 4_000_000
+DRIFT_PERIOD_US: Final = 1e6
+"""Chip time between independent values of the slow drift (assumed)."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Configured:
+class Configured:
+    """A configuration, ready to run.
+
+    Attributes
+    ----------
+    config : ChipConfig
+    sha256 : str
+    places : bytes
+        Hash of all but the weights.
+    neurons : Neurons
+    wiring : Wiring
+    tables : float64
+        Of `chip_emulator.solver.tables.kernel_tables`.
+    weights : float64 [2, n_sources, n_neurons]
+    """
+
+    config: ChipConfig
     sha256: str
     places: bytes
     neurons: Neurons
@@ -55,7 +79,7 @@ class EmulatedChip:
     Parameters
     ----------
     chip : str
-        Named chip: ``ideal``, ``typical``, ``rough``.
+        Named chip (`chip_emulator.presets.named_chip`).
     serial : int
         Serial number of the silicon.
     threads : int
@@ -65,13 +89,19 @@ class EmulatedChip:
     def __init__(self, chip: str = "typical", serial: int = 1, threads: int = 1) -> None:
         if threads < 1:
             raise OutOfRangeError(f"{threads} threads, at least 1 is needed", field="threads")
-        self._spec, self._spreads = named_chip(chip)
+        named = named_chip(chip)
+        self._spec, self._imperfections = named.spec, named.imperfections
+        if self._spec.continuous_weights and self._imperfections.weight_dac_fixed:
+            raise InvalidInputError("continuous weights have no DAC", field="chip[weight_dac_fixed]")
         self._identity = ChipIdentity(chip=chip, serial=serial, spec=self._spec.name, model=MODEL_VERSION)
-        self._mismatch = Mismatch(self._spec, self._spreads, serial)
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="solver")
-        self._configured: _Configured | None = None
-        self._sample_s = 1e-3  # of the last run, to choose the size of chunks
+        self.mismatch = Mismatch(self._spec, self._imperfections, serial)
+        self._boot = (
+            nightly_boot(self._spec, self.mismatch, self._imperfections, serial)
+            if named.calibrated
+            else nominal_boot(self._spec)
+        )
+        self._runner = Runner(threads)
+        self._configured: Configured | None = None
 
     @property
     def spec(self) -> ChipSpec:
@@ -83,6 +113,11 @@ class EmulatedChip:
         """Name and serial."""
         return self._identity
 
+    @property
+    def boot(self) -> BootSettings:
+        """Codes the chip boots with and what they were calibrated for."""
+        return self._boot
+
     def configure(self, config: ChipConfig) -> str:
         """Write a configuration; see `hxloop.chip.Chip.configure`."""
         sha256 = config.sha256()
@@ -90,15 +125,16 @@ class EmulatedChip:
         if known is not None and known.sha256 == sha256:
             return sha256
         check_config(config, self._spec)
-        places = _places(config)
+        places = _hash(config.arrays(), without="synapses.weight_code")
         if known is not None and known.places == places:
             neurons, wiring, tables = known.neurons, known.wiring, known.tables
         else:
-            neurons = build_neurons(config.neurons, self._mismatch, self._spreads, self._spec)
-            wiring = wire_up(config, neurons, self._mismatch, self._spec)
+            circuits = true_circuits(config.neurons, config.shared, self.mismatch, self._spec, self._held(config))
+            neurons = build_neurons(config.neurons, circuits, self._imperfections, self._spec)
+            wiring = wire_up(config, neurons, self.mismatch, self._spec)
             tables = kernel_tables(neurons.parameters)
         weights = wiring.current_steps(config.synapses.weight_code)
-        self._configured = _Configured(sha256, places, neurons, wiring, tables, weights)
+        self._configured = Configured(config, sha256, places, neurons, wiring, tables, weights)
         return sha256
 
     def run(
@@ -109,6 +145,7 @@ class EmulatedChip:
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        readout: Readout | None = None,
         progress: Callable[[int, int], bool] | None = None,
     ) -> RunResult:
         """Run samples; see `hxloop.chip.Chip.run`.
@@ -124,174 +161,131 @@ class EmulatedChip:
             `progress` asked for it.
         """
         begun = time.perf_counter()
-        configured = self._configured
-        if configured is None:
-            raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
-        if not 1 <= duration_ticks <= self._spec.max_run_ticks:
-            raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
-        inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self._spec.n_input_channels)
-        rows = configured.wiring.input_row[inputs.source]
-        if rows.size and rows.min() < 0:
-            k = int((rows < 0).argmax())
-            raise OutOfRangeError(
-                f"input channel {inputs.source[k]} drives no synapse row in this configuration",
-                field=f"inputs.source[{k}]",
-            )
-        spikes, counts = self._solve(
-            configured, at.Inputs(inputs.offsets, inputs.tick, rows), duration_ticks, trial_seed, first_sample,
-            record == "first_spikes", progress,
+        configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
+        observing.check_readout(readout, configured.config, self._spec, duration_ticks)
+        seed = derive_seed(trial_seed, "trial", self._identity.serial)
+        delivered = deliver(
+            inputs, configured.config.background, configured.wiring, self._spec, duration_ticks=duration_ticks,
+            first_sample=first_sample, trial_key=seed,
         )  # fmt: skip
-        sums = counts.sum(axis=0)
+        needs_all = readout.counters or readout.correlation
+        trial = at.Trial(
+            duration_ticks, self._sigmas(), np.uint64(seed), first_sample,
+            record == "first_spikes" and not needs_all,
+            DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
+        )  # fmt: skip
+        watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
+        packed, counts = self._runner.run(delivered.inputs, self._circuit(configured), trial, watch, progress)
+        spikes = _unpack(packed, counts, configured.neurons)
+        lost_late = int(counts[:, at.COUNT_LOST].sum())
+        observations = observing.observe(
+            readout, watch, spikes, delivered.inputs, configured, self.mismatch, self._imperfections, self._spec,
+            observing.Place(seed, first_sample, duration_ticks),
+        )  # fmt: skip
+        if record == "first_spikes" and needs_all:
+            spikes = spikes.first_of_each_source()
+        sent = admitted(
+            spikes.offsets, spikes.tick, np.zeros(spikes.n_spikes, np.int64), 1, self._spec.link_out_per_tick,
+            self._spec.link_out_depth,
+        )  # fmt: skip
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
-        elapsed_us = (time.perf_counter() - begun) * 1e6
-        self._sample_s = elapsed_us * 1e-6 * self._threads / max(1, inputs.n_samples)
         return RunResult(
-            spikes=spikes,
-            events_in=int(sums[at.COUNT_IN]),
-            events_out=int(sums[at.COUNT_OUT]),
-            events_lost=int(sums[at.COUNT_LOST]),
+            spikes=spikes.select(sent),
+            events_in=delivered.events_in,
+            events_out=int(counts[:, at.COUNT_OUT].sum()),
+            lost_in=delivered.lost,
+            lost_out=int(spikes.n_spikes - sent.sum()),
+            lost_late=lost_late,
             chip_time_us=chip_time_us,
-            emulation_time_us=elapsed_us,
+            emulation_time_us=(time.perf_counter() - begun) * 1e6,
             energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,
+            observations=observations,
         )
 
     def warm_up(self) -> None:
         """Compile all kernels, or load them from the cache."""
         _warm_up(self)
 
-    def _solve(
-        self,
-        configured: _Configured,
-        inputs: at.Inputs,
-        duration: int,
-        trial_seed: int,
-        first_sample: int,
-        first_only: bool,
-        progress: Callable[[int, int], bool] | None,
-    ) -> tuple[SpikeBatch, NDArray[np.int64]]:
-        circuit = at.Circuit(
-            configured.weights,
-            configured.wiring.source_range,
-            configured.wiring.source_id,
-            configured.neurons.heads.astype(np.uint64),
-            configured.wiring.neuron_row,
-            configured.neurons.parameters,
-            configured.tables,
-            self._spec.routing_delay_ticks,
+    def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> Configured:
+        configured = self._configured
+        if configured is None:
+            raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
+        if not 1 <= duration_ticks <= self._spec.max_run_ticks:
+            raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
+        inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self._spec.n_input_channels)
+        known = configured.wiring.inputs.knows(inputs.source.astype(np.int64))
+        if not known.all():
+            k = int((~known).argmax())
+            raise OutOfRangeError(
+                f"input channel {inputs.source[k]} drives no synapse row in this configuration",
+                field=f"inputs.source[{k}]",
+            )
+        return configured
+
+    def _circuit(self, configured: Configured) -> at.Circuit:
+        neurons, wiring = configured.neurons, configured.wiring
+        return at.Circuit(
+            weights=configured.weights,
+            source_range=wiring.source_range,
+            source_id=wiring.source_id,
+            neuron_id=neurons.heads.astype(np.uint64),
+            neuron_source=wiring.neuron_source,
+            parameters=neurons.parameters,
+            tables=configured.tables,
+            delay=self._spec.routing_delay_ticks,
+            switches=neurons.switches,
+            model=neurons.model,
         )
-        key = np.uint64(derive_seed(trial_seed, "trial", self._identity.chip, self._identity.serial))
-        trial = at.Trial(duration, self._sigmas(), key, first_sample, first_only)
-        counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
-        sizes = _Sizes(spikes=4 * configured.neurons.n_neurons + 64, events=256)
 
-        def chunk(bounds: tuple[int, int]) -> NDArray[np.int64]:
-            return _run_chunk(inputs, bounds, circuit, trial, sizes, counts)
-
-        parts = self._in_chunks(chunk, len(counts), progress)
-        packed = np.concatenate(parts or [np.empty(0, np.int64)])
-        offsets = np.concatenate([[0], np.cumsum(counts[:, at.COUNT_RECORDED])]).astype(np.int64)
-        source = configured.neurons.heads[packed & at.NEURON_MASK].astype(np.int32)
-        return SpikeBatch(offsets, packed >> at.NEURON_BITS, source), counts
-
-    def _in_chunks(
-        self,
-        work: Callable[[tuple[int, int]], NDArray[np.int64]],
-        n_samples: int,
-        progress: Callable[[int, int], bool] | None,
-    ) -> list[NDArray[np.int64]]:
-        size = max(1, min(-(-n_samples // (2 * self._threads)), round(_CHUNK_S / self._sample_s)))
-        bounds = [(k, min(k + size, n_samples)) for k in range(0, n_samples, size)]
-        if self._threads == 1 and progress is None:
-            return [work(b) for b in bounds]
-        futures = [self._pool.submit(work, b) for b in bounds]
-        waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, _CHUNK_S, FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                if progress is not None:
-                    finished = sum(b[1] - b[0] for b, f in zip(bounds, futures, strict=True) if f.done())
-                    if progress(finished, n_samples):
-                        raise RunCancelledError(f"cancelled after {finished} of {n_samples} samples")
-        finally:
-            for future in waiting:
-                future.cancel()
-            wait(waiting)
-        return [future.result() for future in futures]
+    def _held(self, config: ChipConfig) -> NDArray[np.float64]:
+        """What the cells hold: their codes and the noise of writing them, redrawn for every analog configuration."""
+        codes = config.neurons.capmem_code.astype(np.float64)
+        spread = self._imperfections.rewrite_trial_codes
+        if spread == 0.0:
+            return codes
+        name = _hash({**flatten(config.neurons, "neurons"), **flatten(config.shared, "shared")}).hex()
+        noise = generator(self._identity.serial, "rewrite", name).standard_normal((self._spec.n_circuits, len(Cell)))
+        return np.asarray(codes + spread * noise[config.neurons.circuit])
 
     def _sigmas(self) -> NDArray[np.float64]:
-        sigmas = np.zeros(at.N_SIGMAS)
-        sigmas[at.SIGMA_THRESHOLD] = self._spreads.threshold_trial_mv
-        sigmas[at.SIGMA_AMPLITUDE] = self._spreads.amplitude_trial
-        sigmas[at.SIGMA_JITTER] = self._spreads.jitter_trial_us / self._spec.tick_us
-        sigmas[at.SIGMA_MEMBRANE] = self._spreads.membrane_trial_mv
+        sigmas, s = np.zeros(at.N_SIGMAS), self._imperfections
+        sigmas[at.SIGMA_THRESHOLD] = s.threshold_trial_mv
+        sigmas[at.SIGMA_AMPLITUDE] = s.amplitude_trial
+        sigmas[at.SIGMA_JITTER] = s.jitter_trial_us / self._spec.tick_us
+        sigmas[at.SIGMA_MEMBRANE] = s.membrane_trial_mv
+        sigmas[at.SIGMA_DRIFT] = s.drift_trial_mv
         return sigmas
 
 
-@dataclass
-class _Sizes:
-    """Sizes of kernel arrays per sample and step, grown when they prove too small."""
-
-    spikes: int
-    events: int
+def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], neurons: Neurons) -> SpikeBatch:
+    offsets = np.concatenate([[0], np.cumsum(counts[:, at.COUNT_RECORDED])]).astype(np.int64)
+    return SpikeBatch(offsets, packed >> at.NEURON_BITS, neurons.heads[packed & at.NEURON_MASK].astype(np.int32))
 
 
-def _run_chunk(
-    inputs: at.Inputs,
-    bounds: tuple[int, int],
-    circuit: at.Circuit,
-    trial: at.Trial,
-    sizes: _Sizes,
-    counts: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Packed spikes of some samples of a batch."""
-    while True:
-        events = sizes.events
-        out = np.empty(min((bounds[1] - bounds[0]) * sizes.spikes, _MAX_SPIKES), np.int64)
-        written: int = run_samples(inputs, *bounds, circuit, trial, events, out, counts)
-        if written >= 0:
-            return out[:written].copy()
-        if written == at.EVENTS_FULL:
-            sizes.events = max(sizes.events, 2 * events)
-        elif len(out) >= _MAX_SPIKES:
-            raise LimitExceededError(
-                f"more than {_MAX_SPIKES} spikes in samples {bounds[0]}..{bounds[1] - 1}",
-                field="inputs",
-                hint="run fewer or shorter samples, or raise thresholds",
-            )
-        else:
-            sizes.spikes = max(sizes.spikes, 4 * len(out) // (bounds[1] - bounds[0]))
-
-
-def _places(config: ChipConfig) -> bytes:
-    """Hash of everything but the weights."""
+def _hash(arrays: dict[str, NDArray[np.generic]], without: str = "") -> bytes:
     digest = hashlib.sha256()
-    for name, array in config.arrays().items():
-        if name != "synapses.weight_code":
-            digest.update(name.encode() + np.ascontiguousarray(array).tobytes() + b";")
+    for name, array in arrays.items():
+        if name != without:
+            digest.update(f"{name}:{array.shape};".encode() + np.ascontiguousarray(array).tobytes())
     return digest.digest()
 
 
 def _warm_up(chip: EmulatedChip) -> None:
-    def of(value: float) -> NDArray[np.float64]:
-        return np.array([value])
-
-    circuit = np.zeros(1, np.int16)
-    neurons = NeuronParameters(
-        circuit, circuit, of(360.0), of(360.0), of(675.0), of(6.0), of(6.0), of(6.0), of(1.0), of(1.0)
-    )
-    label = np.zeros(1, np.uint8)
+    circuit, label = np.zeros(1, np.int16), np.zeros(1, np.uint8)
     sign = np.zeros((chip.spec.n_hemispheres, chip.spec.n_rows), np.int8)
     sign[0, 0] = 1
+    routes = Routes(np.zeros(1, np.int32), np.zeros(1, np.int16), label)
+    code = np.full(1, 63.0) if chip.spec.continuous_weights else np.full(1, 63, np.int8)
     config = ChipConfig(
-        neurons,
-        Synapses(circuit, circuit, label, np.full(1, 63, np.int8)),
-        sign,
-        Routes(np.zeros(1, np.int32), circuit, circuit, label),
-        Routes(np.zeros(1, np.int32), circuit, circuit, label),
+        neurons=chip.boot.of(circuit, circuit),
+        shared=chip.boot.shared,
+        synapses=Synapses(circuit, circuit, label, code),
+        row_sign=sign,
+        input_routes=routes,
+        neuron_routes=routes,
     )
     before = chip._configured
     chip.configure(config)
-    chip.run(SpikeBatch.from_arrays([0] * 9, range(9), [0] * 9, 1), duration_ticks=1000)
+    inputs = SpikeBatch.from_arrays([0] * 9, range(9), [0] * 9, 1)
+    chip.run(inputs, duration_ticks=1000, readout=Readout(cadc_circuits=(0,), counters=True, correlation=True))
     chip._configured = before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from chip_emulator.presets import named_chip
+from hxloop import nominal
 
 
 class Entry(TypedDict):
@@ -19,7 +20,7 @@ class Entry(TypedDict):
 
 
 def describe_chip(chip: str) -> list[Entry]:
-    """All numbers of a named chip: of its datasheet, then the spreads from which its mismatch and noise are drawn.
+    """All numbers of a named chip: datasheet, spreads from which its mismatch and noise are drawn, transfer curves.
 
     The drawn mismatch itself is hidden, as it is in silicon.
 
@@ -28,12 +29,14 @@ def describe_chip(chip: str) -> list[Entry]:
     InvalidInputError
         No chip of that name.
     """
-    spec, imperfections = named_chip(chip)
+    named = named_chip(chip)
     entries: list[Entry] = []
-    for part, model in (("datasheet", spec), ("imperfections", imperfections)):
+    for part, model in (("datasheet", named.spec), ("imperfections", named.imperfections)):
         for name, (description, unit, source) in model.sources().items():
             entry = Entry(
                 part=part, name=name, value=getattr(model, name), unit=unit, description=description, source=source
             )
             entries.append(entry)
+    for name, (formula, unit, source) in nominal.SOURCES.items():
+        entries.append(Entry(part="curves", name=name, value=formula, unit=unit, description="", source=source))
     return entries

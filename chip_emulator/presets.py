@@ -1,9 +1,13 @@
-"""Named chips: a datasheet and the strength of every imperfection."""
+"""Named chips: a datasheet, the strength of every imperfection, and whether they boot calibrated."""
 
 from __future__ import annotations
 
 import difflib
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
 
 from chip_emulator.settings import Imperfections
 from hxloop.errors import InvalidInputError
@@ -12,39 +16,119 @@ from hxloop.spec import HICANN_X, TEXTBOOK
 if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
 
+
+@dataclass(frozen=True)
+class NamedChip:
+    """What a name stands for.
+
+    Attributes
+    ----------
+    spec : ChipSpec
+    imperfections : Imperfections
+    calibrated : bool
+        Boots with the codes of a nightly calibration; else with nominal ones.
+    """
+
+    spec: ChipSpec
+    imperfections: Imperfections
+    calibrated: bool
+
+
 TYPICAL: Final = Imperfections(
-    v_leak_fixed_mv=3.0,
-    v_reset_fixed_mv=4.5,
-    v_threshold_fixed_mv=12.0,
-    tau_mem_fixed=0.05,
-    tau_syn_fixed=0.05,
-    synaptic_input_fixed=0.05,
+    v_leak_fixed_mv=20.0,
+    v_reset_fixed_mv=25.0,
+    v_threshold_fixed_mv=50.0,
+    v_other_fixed_mv=20.0,
+    voltage_gain_fixed=0.01,
+    leak_conductance_fixed=0.25,
+    capacitance_fixed_pf=0.03,
+    tau_syn_fixed=0.30,
+    synaptic_input_fixed=0.20,
+    synaptic_reference_fixed_mv=4.0,
+    synapse_dac_fixed=0.05,
     driver_fixed=0.03,
     synapse_fixed=0.08,
+    weight_dac_fixed=0.03,
+    adaptation_fixed=0.2,
+    exponential_fixed=0.3,
+    coba_fixed=0.1,
+    cadc_gain_fixed=0.03,
+    cadc_offset_fixed_lsb=10.0,
+    madc_gain_fixed=0.02,
+    madc_offset_fixed_lsb=5.0,
+    correlation_amplitude_fixed=0.4,
+    correlation_tau_fixed=0.3,
+    v_leak_residual_mv=3.0,
+    v_reset_residual_mv=4.0,
+    v_threshold_residual_mv=12.0,
+    tau_mem_residual=0.05,
+    tau_syn_residual=0.05,
+    synaptic_input_residual=0.05,
+    synaptic_reference_residual_mv=0.5,
     membrane_trial_mv=2.0,
     threshold_trial_mv=4.7,
     amplitude_trial=0.02,
     jitter_trial_us=0.06,
+    rewrite_trial_codes=0.5,
+    drift_trial_mv=1.0,
+    cadc_trial_lsb=0.7,
+    madc_trial_lsb=1.5,
 )
-"""A calibrated chip; first values, fitted to published figures in a later release (docs/chip.md)."""
+"""Silicon before calibration, what a nightly calibration leaves of it, and noise (docs/chip.md)."""
 
-CHIPS: Final[dict[str, tuple[ChipSpec, Imperfections]]] = {
-    "ideal": (TEXTBOOK, Imperfections()),
-    "typical": (HICANN_X, TYPICAL),
-    "rough": (HICANN_X, TYPICAL.scaled(2.0)),
+CHIPS: Final[dict[str, NamedChip]] = {
+    "ideal": NamedChip(TEXTBOOK, Imperfections(), calibrated=False),
+    "typical": NamedChip(HICANN_X, TYPICAL, calibrated=True),
+    "rough": NamedChip(HICANN_X, TYPICAL.scaled(2.0), calibrated=True),
+    "uncalibrated": NamedChip(HICANN_X, TYPICAL, calibrated=False),
 }
 
+_NAME = re.compile(r"(?P<name>[^\[\]]*)(\[(?P<changes>[^\[\]]*)\])?")
 
-def named_chip(name: str) -> tuple[ChipSpec, Imperfections]:
-    """Datasheet and imperfections of a named chip.
+
+def named_chip(name: str) -> NamedChip:
+    """What a chip's name stands for.
+
+    Parameters
+    ----------
+    name : str
+        ``ideal``, ``typical``, ``rough`` or ``uncalibrated``; in brackets, other strengths of imperfections than the
+        named chip's: ``typical[jitter_trial_us=0,tau_syn_residual=0.1]``.
 
     Raises
     ------
     InvalidInputError
-        No chip of that name.
+        No chip of that name, no such imperfection, or not a strength.
     """
-    if name not in CHIPS:
-        near = difflib.get_close_matches(name, CHIPS, n=1)
+    parts = _NAME.fullmatch(name)
+    base = parts["name"] if parts else name
+    if parts is None or base not in CHIPS:
+        near = difflib.get_close_matches(base, CHIPS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(CHIPS)
         raise InvalidInputError(f"no chip is called {name!r}", field="chip", hint=hint)
-    return CHIPS[name]
+    if parts["changes"] is None:
+        return CHIPS[base]
+    values = CHIPS[base].imperfections.model_dump()
+    for change in parts["changes"].split(","):
+        key, _, text = (part.strip() for part in change.partition("="))
+        values[_known(key, values)] = _number(key, text)
+    try:
+        return replace(CHIPS[base], imperfections=Imperfections(**values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInputError(f"{first['msg']}, got {first['input']}", field=f"chip[{first['loc'][0]}]") from None
+
+
+def _known(key: str, values: dict[str, float]) -> str:
+    if key not in values:
+        near = difflib.get_close_matches(key, values, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "hxloop chip describe lists them"
+        raise InvalidInputError(f"no imperfection is called {key!r}", field="chip", hint=hint)
+    return key
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInputError(f"{text!r} is not a number", field=f"chip[{key}]") from None

@@ -55,6 +55,20 @@ class SpikeBatch:
         begin, end = int(self.offsets[first]), int(self.offsets[last])
         return SpikeBatch(self.offsets[first : last + 1] - begin, self.tick[begin:end], self.source[begin:end])
 
+    def select(self, keep: NDArray[np.bool_]) -> SpikeBatch:
+        """Only the spikes where `keep` (bool [n_spikes]) is true."""
+        if keep.all():
+            return self
+        offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets].astype(np.int64)
+        return SpikeBatch(offsets, self.tick[keep], self.source[keep])
+
+    def first_of_each_source(self) -> SpikeBatch:
+        """Only the first spike of every source in every sample."""
+        names = self.sample * (int(self.source.max(initial=0)) + 1) + self.source
+        keep = np.zeros(self.n_spikes, np.bool_)
+        keep[np.unique(names, return_index=True)[1]] = True
+        return self.select(keep)
+
     @classmethod
     def from_arrays(cls, sample: ArrayLike, tick: ArrayLike, source: ArrayLike, n_samples: int) -> SpikeBatch:
         """Batch from unsorted spikes.

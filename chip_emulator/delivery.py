@@ -1,0 +1,99 @@
+"""From the host and the background generators to the synapse drivers: links, buses, and what they drop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chip_emulator.background import background_events
+from chip_emulator.links import admitted
+from chip_emulator.solver import layout as at
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chip_emulator.synapses import Wiring
+    from hxloop.program import Background
+    from hxloop.spec import ChipSpec
+    from hxloop.spikes import SpikeBatch
+
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Delivered:
+    """Events that reach synapse drivers.
+
+    Attributes
+    ----------
+    inputs : Inputs
+        For the solver; sources are those of `chip_emulator.synapses.Wiring`.
+    events_in : int
+        Events sent by the host and the background generators.
+    lost : int
+        Those of them that did not reach all drivers they are routed to.
+    """
+
+    inputs: at.Inputs
+    events_in: int
+    lost: int
+
+
+def deliver(
+    inputs: SpikeBatch,
+    background: Background,
+    wiring: Wiring,
+    spec: ChipSpec,
+    *,
+    duration_ticks: int,
+    first_sample: int,
+    trial_key: int,
+) -> Delivered:
+    """Bring events to their buses.
+
+    Parameters
+    ----------
+    inputs : SpikeBatch
+        Events of the host; every channel drives something.
+    background : Background
+    wiring : Wiring
+    spec : ChipSpec
+    duration_ticks, first_sample : int
+    trial_key : int
+        For the random numbers of the generators.
+    """
+    on_link = admitted(
+        inputs.offsets, inputs.tick, np.zeros(inputs.n_spikes, np.int64), 1, spec.link_in_per_tick, spec.link_in_depth
+    )
+    event, source = wiring.inputs.expand(inputs.source.astype(np.int64))
+    if not on_link.all():
+        event, source = event[on_link[event]], source[on_link[event]]
+    tick, offsets = inputs.tick[event], np.searchsorted(event, inputs.offsets)
+    n_events = inputs.n_spikes
+    if len(background.generator):
+        made_offsets, made_tick, name = background_events(
+            background, duration_ticks, inputs.n_samples, first_sample, trial_key
+        )
+        made, made_source = wiring.backgrounds.expand(name)
+        offsets, order = _merged(offsets, tick, np.searchsorted(made, made_offsets), made_tick[made])
+        event = np.concatenate([event, n_events + made])[order]
+        source = np.concatenate([source, made_source])[order]
+        tick = np.concatenate([tick, made_tick[made]])[order]
+        n_events += len(name)
+    n_buses = spec.n_hemispheres * spec.n_padi_buses
+    on_bus = admitted(offsets, tick, wiring.source_bus[source], n_buses, spec.padi_per_tick, spec.padi_depth)
+    lost = int(inputs.n_spikes - on_link.sum())
+    if not on_bus.all():
+        lost += len(np.unique(event[~on_bus]))
+        offsets = np.concatenate([[0], np.cumsum(on_bus)])[offsets]
+        tick, source = tick[on_bus], source[on_bus]
+    return Delivered(at.Inputs(offsets.astype(np.int64), tick, source), n_events, lost)
+
+
+def _merged(offsets: Ints, tick: Ints, other_offsets: Ints, other_tick: Ints) -> tuple[Ints, Ints]:
+    """Offsets of two batches taken together, and the order that sorts their concatenated events."""
+    samples = [np.repeat(np.arange(len(o) - 1), np.diff(o)) for o in (offsets, other_offsets)]
+    order = np.lexsort((np.concatenate([tick, other_tick]), np.concatenate(samples)))
+    return offsets + other_offsets, order
