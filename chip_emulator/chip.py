@@ -12,6 +12,7 @@ import numpy as np
 from chip_emulator import observing
 from chip_emulator.boot import nightly_boot
 from chip_emulator.check import check_config
+from chip_emulator.check_readout import check_readout
 from chip_emulator.circuits import true_circuits
 from chip_emulator.delivery import deliver
 from chip_emulator.links import admitted
@@ -22,7 +23,6 @@ from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.tables import kernel_tables
 from chip_emulator.synapses import Wiring, wire_up
-from hxloop.boot import BootSettings
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hxloop.boot import BootSettings
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
 
@@ -162,7 +163,7 @@ class EmulatedChip:
         """
         begun = time.perf_counter()
         configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
-        observing.check_readout(readout, configured.config, self._spec, duration_ticks)
+        check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         seed = derive_seed(trial_seed, "trial", self._identity.serial)
         delivered = deliver(
             inputs, configured.config.background, configured.wiring, self._spec, duration_ticks=duration_ticks,
@@ -174,13 +175,13 @@ class EmulatedChip:
             record == "first_spikes" and not needs_all,
             DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
         )  # fmt: skip
-        watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
+        place = observing.Trial(seed, first_sample, duration_ticks)
+        watch = observing.watch(readout, configured.neurons.index, self._spec, place, inputs.n_samples)
         packed, counts = self._runner.run(delivered.inputs, self._circuit(configured), trial, watch, progress)
         spikes = _unpack(packed, counts, configured.neurons)
-        lost_late = int(counts[:, at.COUNT_LOST].sum())
         observations = observing.observe(
-            readout, watch, spikes, delivered.inputs, configured, self.mismatch, self._imperfections, self._spec,
-            observing.Place(seed, first_sample, duration_ticks),
+            readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
+            observing.Silicon(self._spec, self.mismatch, self._imperfections), place,
         )  # fmt: skip
         if record == "first_spikes" and needs_all:
             spikes = spikes.first_of_each_source()
@@ -195,7 +196,7 @@ class EmulatedChip:
             events_out=int(counts[:, at.COUNT_OUT].sum()),
             lost_in=delivered.lost,
             lost_out=int(spikes.n_spikes - sent.sum()),
-            lost_late=lost_late,
+            lost_late=int(counts[:, at.COUNT_LOST].sum()),
             chip_time_us=chip_time_us,
             emulation_time_us=(time.perf_counter() - begun) * 1e6,
             energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,

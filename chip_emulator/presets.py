@@ -93,7 +93,8 @@ def named_chip(name: str) -> NamedChip:
     ----------
     name : str
         ``ideal``, ``typical``, ``rough`` or ``uncalibrated``; in brackets, other strengths of imperfections than the
-        named chip's: ``typical[jitter_trial_us=0,tau_syn_residual=0.1]``.
+        named chip's: ``typical[jitter_trial_us=0,tau_syn_residual=0.1]``, or ``typical[all=0,membrane_trial_mv=2]`` for
+        membrane noise alone.
 
     Raises
     ------
@@ -111,7 +112,8 @@ def named_chip(name: str) -> NamedChip:
     values = CHIPS[base].imperfections.model_dump()
     for change in parts["changes"].split(","):
         key, _, text = (part.strip() for part in change.partition("="))
-        values[_known(key, values)] = _number(key, text)
+        names = list(values) if key == "all" else [_known(key, values)]
+        values.update(dict.fromkeys(names, _number(key, text)))
     try:
         return replace(CHIPS[base], imperfections=Imperfections(**values))
     except ValidationError as error:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.seeds import generator
 from hxloop.spec import TEXTBOOK
 from hxloop.spikes import SpikeBatch
@@ -133,8 +134,10 @@ def _build(plan: Plan, rng: np.random.Generator) -> ChipConfig:
     parts = [_wire(plan, layer, label, rng) for label, layer in zip(rng.permutation(64), layers, strict=False)]
     row_sign = np.tile(np.array([1, -1], np.int8), (TEXTBOOK.n_hemispheres, TEXTBOOK.n_rows // 2))
     neurons, synapses, inputs, routes = zip(*parts, strict=True)
+    boot = nominal_boot(TEXTBOOK)
     return ChipConfig(
-        neurons=_join(NeuronParameters, neurons),
+        neurons=codes_for(_join(Wanted, neurons), boot, TEXTBOOK),
+        shared=boot.shared,
         synapses=_join(Synapses, synapses),
         row_sign=row_sign,
         input_routes=_join(Routes, inputs),
@@ -182,7 +185,7 @@ def _wire(plan: Plan, layer: _Layer, label: int, rng: np.random.Generator):
         plan.t_refractory_us,
         gain * height * plan.merge,
     )
-    neurons = NeuronParameters(
+    neurons = Wanted(
         layer.circuits.ravel().astype(np.int16),
         np.repeat(layer.circuits[:, 0], plan.merge).astype(np.int16),
         *(np.full(n_circuits, value) for value in values),
@@ -196,13 +199,12 @@ def _wire(plan: Plan, layer: _Layer, label: int, rng: np.random.Generator):
         np.full(len(code), label, np.uint8),
         code,
     )
-    index, hemisphere, sign = (a.ravel() for a in np.indices((len(layer.sources), 2, 2)))
+    index, hemisphere = (a.ravel() for a in np.indices((len(layer.sources), 2)))
 
     def routes(chosen: NDArray[np.bool_]) -> Routes:
         return Routes(
             layer.sources[index[chosen]].astype(np.int32),
-            hemisphere[chosen].astype(np.int16),
-            (2 * pair[index] + sign)[chosen].astype(np.int16),
+            (hemisphere * TEXTBOOK.n_drivers + pair[index])[chosen].astype(np.int16),
             np.full(chosen.sum(), label, np.uint8),
         )
 

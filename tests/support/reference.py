@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from support.decode import decode
 from support.reference_kernel import FULL, run_sample
 
 from hxloop.spikes import SpikeBatch
@@ -60,7 +61,7 @@ class Reference:
 
 def wire(config: ChipConfig, spec: ChipSpec) -> Wiring:
     """Who drives whom how strongly."""
-    neurons = config.neurons
+    neurons = decode(config, spec)
     heads = np.unique(neurons.head).astype(np.int64)
     place_of_circuit = {int(c): k for k, c in enumerate(neurons.circuit)}
     members = {int(head): np.flatnonzero(neurons.head == head) for head in heads}
@@ -92,7 +93,8 @@ def wire(config: ChipConfig, spec: ChipSpec) -> Wiring:
     synapses = config.synapses
     member = np.array([place_of_circuit[int(c)] for c in synapses.circuit], np.int64)
     sign = config.row_sign[synapses.circuit // spec.n_columns, synapses.row]
-    gain = np.abs(synapses.weight_code.astype(np.float64)) * neurons.synapse_gain_mv_per_us[member]
+    gain = np.where(sign > 0, neurons.gain_exc_mv_per_us[member], neurons.gain_inh_mv_per_us[member])
+    gain = gain * np.abs(synapses.weight_code.astype(np.float64))
     gain /= np.array([len(members[int(head)]) for head in neurons.head])[member]
     synapse_key = _key(synapses.circuit // spec.n_columns, synapses.row, synapses.label)
     by_key = np.argsort(synapse_key, kind="stable")
@@ -102,7 +104,12 @@ def wire(config: ChipConfig, spec: ChipSpec) -> Wiring:
     number = np.concatenate(
         [np.searchsorted(channels, inputs.source), len(channels) + np.searchsorted(heads, on_chip.source)]
     )
-    route_key = np.concatenate([_key(r.hemisphere, r.row, r.label) for r in (inputs, on_chip)])
+    driver = np.concatenate([inputs.driver, on_chip.driver]).astype(np.int64)
+    label = np.concatenate([inputs.label, on_chip.label])
+    hemisphere, pair = driver // (spec.n_rows // 2), driver % (spec.n_rows // 2)
+    # a driver drives its two rows, both with the label of the event
+    number = np.tile(number, 2)
+    route_key = np.concatenate([_key(hemisphere, 2 * pair + k, label) for k in (0, 1)])
     first = np.searchsorted(synapse_key[by_key], route_key, "left")
     count = np.searchsorted(synapse_key[by_key], route_key, "right") - first
     source = np.repeat(number, count)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
 
@@ -33,7 +34,8 @@ def side_by_side(
 ) -> ChipConfig:
     """`n` neurons on circuits 0.. n-1; channel 0 excites all of them over row 0, channel 1 inhibits over row 1.
 
-    Every argument may be an array [n]; weight codes are magnitudes.
+    Both rows belong to driver 0; labels 5 and 6 keep them apart. Every argument may be an array [n]; weight codes are
+    magnitudes. Codes are nominal ones.
     """
     circuit = np.arange(n, dtype=np.int16)
     hemispheres = np.unique(circuit // spec.n_columns).astype(np.int16)
@@ -52,24 +54,23 @@ def side_by_side(
     row_sign[:, 0], row_sign[:, 1] = 1, -1
     routes = Routes(
         np.repeat([0, 1], len(hemispheres)).astype(np.int32),
-        np.tile(hemispheres, 2),
-        np.repeat([0, 1], len(hemispheres)).astype(np.int16),
-        np.full(2 * len(hemispheres), 5, np.uint8),
+        np.tile(hemispheres * spec.n_drivers, 2).astype(np.int16),
+        np.repeat([5, 6], len(hemispheres)).astype(np.uint8),
     )
-    none = Routes(np.empty(0, np.int32), np.empty(0, np.int16), np.empty(0, np.int16), np.empty(0, np.uint8))
+    wanted = Wanted(circuit, circuit.copy(), *(np.broadcast_to(np.asarray(v, np.float64), n).copy() for v in values))
+    boot = nominal_boot(spec)
     return ChipConfig(
-        neurons=NeuronParameters(
-            circuit, circuit.copy(), *(np.broadcast_to(np.asarray(v, np.float64), n).copy() for v in values)
-        ),
+        neurons=codes_for(wanted, boot, spec),
+        shared=boot.shared,
         synapses=Synapses(
             np.tile(circuit, 2),
             np.repeat([0, 1], n).astype(np.int16),
-            np.full(2 * n, 5, np.uint8),
+            np.repeat([5, 6], n).astype(np.uint8),
             code.astype(np.float64 if spec.continuous_weights else np.int8),
         ),
         row_sign=row_sign,
         input_routes=routes,
-        neuron_routes=none,
+        neuron_routes=Routes.none(),
     )
 
 

@@ -1,0 +1,114 @@
+"""What a run observes beside spikes: which membranes the solver watches, and what becomes of the traces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from chip_emulator.correlation import read_correlation
+from chip_emulator.readout import cadc_codes, madc_codes, madc_period_ticks, n_madc_reads, spike_counts
+from chip_emulator.solver import layout as at
+from hxloop.result import Observations
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chip_emulator.mismatch import Mismatch
+    from chip_emulator.neurons import Neurons
+    from chip_emulator.settings import Imperfections
+    from chip_emulator.synapses import Wiring
+    from hxloop.program import ChipConfig
+    from hxloop.result import Readout
+    from hxloop.spec import ChipSpec
+    from hxloop.spikes import SpikeBatch
+
+
+class Silicon(NamedTuple):
+    """The chip a run takes place on."""
+
+    spec: ChipSpec
+    mismatch: Mismatch
+    imperfections: Imperfections
+
+
+class Trial(NamedTuple):
+    """Which run it is: key of its random numbers, number of its first sample, length of its samples."""
+
+    key: int
+    first_sample: int
+    duration_ticks: int
+
+
+def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, trial: Trial, n_samples: int) -> at.Watch:
+    """Membranes for the solver to watch, and room for their traces.
+
+    Parameters
+    ----------
+    readout : Readout
+        Checked.
+    index : int64 [n_circuits]
+        Neuron of each circuit.
+    spec : ChipSpec
+    trial : Trial
+    n_samples : int
+    """
+    circuits = np.array(readout.cadc_circuits, np.int64)
+    period = readout.cadc_period_ticks if circuits.size else 0
+    n_reads = -(-trial.duration_ticks // period) if period else 0
+    madc = readout.madc_circuit is not None
+    return at.Watch(
+        neuron=index[circuits],
+        period=period,
+        cadc=np.zeros((n_samples, n_reads, len(circuits))),
+        madc_neuron=int(index[readout.madc_circuit]) if madc else -1,
+        madc_period=madc_period_ticks(spec),
+        madc=np.zeros((n_samples, n_madc_reads(spec, trial.duration_ticks) if madc else 0)),
+    )
+
+
+def observe(
+    readout: Readout,
+    watched: at.Watch,
+    spikes: SpikeBatch,
+    delivered: at.Inputs,
+    config: ChipConfig,
+    neurons: Neurons,
+    wiring: Wiring,
+    silicon: Silicon,
+    trial: Trial,
+) -> Observations:
+    """Readings of a run that has been solved.
+
+    Parameters
+    ----------
+    readout : Readout
+    watched : Watch
+        Filled by the solver, in mV above the resting potentials.
+    spikes : SpikeBatch
+        All spikes of the run if counters or correlation are asked for.
+    delivered : Inputs
+        Events that reached synapse drivers.
+    config : ChipConfig
+    neurons : Neurons
+    wiring : Wiring
+    silicon : Silicon
+    trial : Trial
+    """
+    found = dict(vars(Observations.none()))
+    spec, mismatch, s = silicon
+    key = np.uint64(trial.key)
+    if readout.cadc_circuits:
+        v_mv = watched.cadc + neurons.v_leak_mv[watched.neuron]
+        circuits = np.array(readout.cadc_circuits, np.int64)
+        found["cadc"] = cadc_codes(
+            v_mv, circuits, config.neurons, config.shared, mismatch, spec, s.cadc_trial_lsb, key, trial.first_sample
+        )
+    if watched.madc_neuron >= 0:
+        v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
+        found["madc"] = madc_codes(v_mv, mismatch, spec, s.madc_trial_lsb, key, trial.first_sample)
+    if readout.counters:
+        found["spike_count"], found["spike_overflow"] = spike_counts(spikes, neurons.heads)
+    if readout.correlation:
+        found["correlation"] = read_correlation(spikes, delivered, config, neurons, wiring, mismatch, spec)
+    return Observations(**found)
