@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from chip_emulator.correlation import read_correlation
+from chip_emulator.correlation import build_sensors, correlation_codes, pair_sums, routed
 from chip_emulator.readout import cadc_codes, madc_codes, madc_period_ticks, n_madc_reads, spike_counts
 from chip_emulator.solver import layout as at
 from hxloop.result import Observations
+from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from hxloop.program import ChipConfig
     from hxloop.result import Readout
     from hxloop.spec import ChipSpec
-    from hxloop.spikes import SpikeBatch
 
 
 class Silicon(NamedTuple):
@@ -110,5 +110,15 @@ def observe(
     if readout.counters:
         found["spike_count"], found["spike_overflow"] = spike_counts(spikes, neurons.heads)
     if readout.correlation:
-        found["correlation"] = read_correlation(spikes, delivered, config, neurons, wiring, mismatch, spec)
+        sensors = build_sensors(config, wiring.reached, mismatch, spec)
+        source_of = np.full(spec.n_circuits, -1, np.int64)
+        source_of[neurons.heads] = wiring.neuron_source
+        events = [
+            SpikeBatch(delivered.offsets, delivered.tick, delivered.source.astype(np.int32)),
+            routed(spikes, source_of, spec.routing_delay_ticks, trial.duration_ticks),
+        ]
+        sums = pair_sums(sensors, events, spikes)
+        found["correlation"] = correlation_codes(
+            sums, sensors, config, mismatch, spec, s.cadc_trial_lsb, key, trial.first_sample
+        )
     return Observations(**found)
