@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chip_emulator.check_arrays import check_array, check_range, check_unique
 from chip_emulator.check_routing import check_routing
 from chip_emulator.neurons import SUBSTEPPED
 from hxloop import nominal
 from hxloop.capmem import Cell, QuadrantCell
-from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+from hxloop.errors import InvalidInputError, OutOfRangeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,37 +51,16 @@ def check_config(config: ChipConfig, spec: ChipSpec) -> None:
     check_routing(config, spec)
 
 
-def _array(array: NDArray[np.generic], dtypes: tuple[str, ...], length: int, field: str) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype.str not in dtypes or array.shape != (length,):
-        got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else str(type(array))
-        raise ArrayError(f"must be {' or '.join(dtypes)} [{length}], got {got}", field=field)
-
-
-def _in_range(array: NDArray[np.generic], lowest: float, highest: float, field: str) -> None:
-    values = array.astype(np.float64)
-    bad = ~((values >= lowest) & (values <= highest))  # true for NaN too
-    if bad.any():
-        k = int(bad.argmax())
-        raise OutOfRangeError(f"{values[k]:.10g} is outside {lowest:g}..{highest:g}", field=f"{field}[{k}]")
-
-
-def _unique(keys: NDArray[np.int64], field: str, text: str) -> None:
-    order = np.argsort(keys, kind="stable")
-    twins = np.flatnonzero(np.diff(keys[order]) == 0)
-    if twins.size:
-        raise ArrayError(f"{text} is used twice", field=f"{field}[{int(order[twins[0] + 1])}]")
-
-
 def _check_neurons(neurons: NeuronCodes, spec: ChipSpec) -> None:
     n = len(neurons.circuit)
     for name in ("circuit", "head"):
-        _array(getattr(neurons, name), ("<i2",), n, f"neurons.{name}")
-        _in_range(getattr(neurons, name), 0, spec.n_circuits - 1, f"neurons.{name}")
-    _unique(neurons.circuit.astype(np.int64), "neurons.circuit", "a circuit")
+        check_array(getattr(neurons, name), ("<i2",), (n,), f"neurons.{name}")
+        check_range(getattr(neurons, name), 0, spec.n_circuits - 1, f"neurons.{name}")
+    check_unique(neurons.circuit.astype(np.int64), "neurons.circuit", "a circuit")
     for name, (dtype, lowest, highest) in _SMALL_CODES.items():
         free = spec.continuous_codes and name in _CONTINUOUS
-        _array(getattr(neurons, name), ("<f8",) if free else (dtype,), n, f"neurons.{name}")
-        _in_range(getattr(neurons, name), lowest, spec.capmem_code_max if free else highest, f"neurons.{name}")
+        check_array(getattr(neurons, name), ("<f8",) if free else (dtype,), (n,), f"neurons.{name}")
+        check_range(getattr(neurons, name), lowest, spec.capmem_code_max if free else highest, f"neurons.{name}")
     _check_cells(neurons.capmem_code, n, spec)
     low = neurons.capmem_code[:, Cell.v_threshold] <= neurons.capmem_code[:, Cell.v_reset]
     if low.any():
@@ -96,11 +76,11 @@ def _check_neurons(neurons: NeuronCodes, spec: ChipSpec) -> None:
 
 def _check_cells(codes: NDArray[np.generic], n: int, spec: ChipSpec) -> None:
     field, dtype = "neurons.capmem_code", "<f8" if spec.continuous_codes else "<i2"
-    _matrix(codes, dtype, (n, len(Cell)), field)
+    check_array(codes, (dtype,), (n, len(Cell)), field)
     for cell in Cell:
         lowest = -float(spec.capmem_code_max) if spec.continuous_codes and cell.name.startswith(("v_", "e_")) else 0.0
         name = f"{field}[:, {cell.name}]"
-        _in_range(codes[:, cell], lowest, spec.capmem_code_max, name)
+        check_range(codes[:, cell], lowest, spec.capmem_code_max, name)
         if cell in _POSITIVE and (codes[:, cell] == 0).any():
             k = int((codes[:, cell] == 0).argmax())
             raise OutOfRangeError(
@@ -129,25 +109,16 @@ def _check_heads(neurons: NeuronCodes) -> None:
 
 def _check_shared(shared: SharedCodes, spec: ChipSpec) -> None:
     field = "shared.quadrant_code"
-    _matrix(
-        shared.quadrant_code, "<f8" if spec.continuous_codes else "<i2", (spec.n_quadrants, len(QuadrantCell)), field
-    )
+    dtype = "<f8" if spec.continuous_codes else "<i2"
+    check_array(shared.quadrant_code, (dtype,), (spec.n_quadrants, len(QuadrantCell)), field)
     for cell in QuadrantCell:
-        _in_range(shared.quadrant_code[:, cell], 0, spec.capmem_code_max, f"{field}[:, {cell.name}]")
-    _matrix(shared.clock_scale, "|u1", (spec.n_hemispheres, 2), "shared.clock_scale")
-    _in_range(shared.clock_scale.ravel(), 0, 15, "shared.clock_scale")
-
-
-def _matrix(array: NDArray[np.generic], dtype: str, shape: tuple[int, ...], field: str) -> None:
-    if not isinstance(array, np.ndarray) or array.dtype.str != dtype or array.shape != shape:
-        got = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else str(type(array))
-        raise ArrayError(f"must be {dtype} {list(shape)}, got {got}", field=field)
+        check_range(shared.quadrant_code[:, cell], 0, spec.capmem_code_max, f"{field}[:, {cell.name}]")
+    check_array(shared.clock_scale, ("|u1",), (spec.n_hemispheres, 2), "shared.clock_scale")
+    check_range(shared.clock_scale.ravel(), 0, 15, "shared.clock_scale")
 
 
 def _check_rows(row_sign: NDArray[np.int8], spec: ChipSpec) -> None:
-    shape = (spec.n_hemispheres, spec.n_rows)
-    if not isinstance(row_sign, np.ndarray) or row_sign.dtype.str != "|i1" or row_sign.shape != shape:
-        raise ArrayError(f"must be int8 {list(shape)}", field="row_sign")
+    check_array(row_sign, ("|i1",), (spec.n_hemispheres, spec.n_rows), "row_sign")
     if (np.abs(row_sign) > 1).any():
         raise OutOfRangeError("must be -1 (inhibitory), 0 (off) or 1 (excitatory)", field="row_sign")
 
@@ -156,13 +127,13 @@ def _check_synapses(config: ChipConfig, spec: ChipSpec) -> None:
     synapses: Synapses = config.synapses
     n = len(synapses.circuit)
     for name, highest in (("circuit", spec.n_circuits - 1), ("row", spec.n_rows - 1), ("label", spec.n_labels - 1)):
-        _array(getattr(synapses, name), (_DTYPES[name],), n, f"synapses.{name}")
-        _in_range(getattr(synapses, name), 0, highest, f"synapses.{name}")
+        check_array(getattr(synapses, name), (_DTYPES[name],), (n,), f"synapses.{name}")
+        check_range(getattr(synapses, name), 0, highest, f"synapses.{name}")
     dtypes = ("|i1", "<f8") if spec.continuous_weights else ("|i1",)
-    _array(synapses.weight_code, dtypes, n, "synapses.weight_code")
-    _in_range(synapses.weight_code, -spec.weight_code_max, spec.weight_code_max, "synapses.weight_code")
+    check_array(synapses.weight_code, dtypes, (n,), "synapses.weight_code")
+    check_range(synapses.weight_code, -spec.weight_code_max, spec.weight_code_max, "synapses.weight_code")
     circuit, row = synapses.circuit.astype(np.int64), synapses.row.astype(np.int64)
-    _unique(circuit * spec.n_rows + row, "synapses.row", "a synapse (row and circuit)")
+    check_unique(circuit * spec.n_rows + row, "synapses.row", "a synapse (row and circuit)")
     configured = np.zeros(spec.n_circuits, np.bool_)
     configured[config.neurons.circuit] = True
     if not configured[circuit].all():

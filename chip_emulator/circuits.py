@@ -129,7 +129,7 @@ def potentials_mv(held: Floats, circuit: Ints, mismatch: Mismatch) -> Floats:
     """float64 [N_VOLTAGES, n]: what the voltage cells give in these circuits."""
     n = mismatch.voltage_gain.shape[0]
     gain, offset = mismatch.voltage_gain[:, circuit], mismatch.voltage_offset_mv[:, circuit]
-    return nominal.voltage_mv(held[:, :n].T) * gain + offset
+    return np.asarray(nominal.voltage_mv(held[:, :n].T) * gain + offset)
 
 
 def true_capacitance_pf(code: NDArray[np.generic], circuit: Ints, mismatch: Mismatch) -> Floats:

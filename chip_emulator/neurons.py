@@ -85,7 +85,7 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
     neuron = index[circuit]
 
     def total(values: Floats) -> Floats:
-        return np.bincount(neuron, values, len(heads))
+        return np.bincount(neuron, values, len(heads)).astype(np.float64)
 
     def mean(values: Floats) -> Floats:
         return np.asarray(total(values) / total(np.ones(len(neuron))))

@@ -183,7 +183,8 @@ def _sources(config: ChipConfig, spec: ChipSpec) -> tuple[_Sources, Ints]:
     parts.append(count + inverse)
     every = (config.input_routes, config.background_routes, config.neuron_routes)
     table = _Sources(
-        *fanouts,
+        fanouts[0],
+        fanouts[1],
         np.concatenate(identity),
         np.concatenate(buses),
         count,

@@ -129,12 +129,12 @@ def test_a_spike_arrives_one_routing_delay_after_its_stamp(chip):
     row[1], code[1] = 2, CODE
     sign = config.row_sign.copy()
     sign[:, 2] = 1
-    one = np.ones(1)
-    routes = Routes(
-        0 * one.astype(np.int32), 0 * one.astype(np.int16), 2 * one.astype(np.int16), 5 * one.astype(np.uint8)
-    )
-    config = type(config)(
-        config.neurons, type(synapses)(synapses.circuit, row, synapses.label, code), sign, config.input_routes, routes
+    routes = Routes(np.zeros(1, np.int32), np.ones(1, np.int16), np.full(1, 5, np.uint8))
+    config = replace(
+        config,
+        synapses=replace(synapses, row=row, weight_code=code),
+        row_sign=sign,
+        neuron_routes=routes,
     )
     spikes = run(chip, config, events([(500, 0)]))
     rise = -TAU * np.real(lambertw(-height / (CODE * GAIN * TAU)))

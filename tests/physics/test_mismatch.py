@@ -1,143 +1,190 @@
 """Fixed-pattern mismatch: its statistics over many serials, its independence, and that it reaches the circuits."""
 
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pytest
-from support.comparison import compare
-from support.reference import solve
-from support.single import events, side_by_side
 
 from chip_emulator.chip import EmulatedChip
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import CHIPS, TYPICAL
-from chip_emulator.settings import Imperfections
-from hxloop.seeds import generator
+from chip_emulator.mismatch import N_BITS, Mismatch
+from chip_emulator.presets import CHIPS, TYPICAL, named_chip
+from hxloop.capmem import Cell
+from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
 
-SERIALS = range(1, 25)
-OFFSETS = ("v_leak_mv", "v_reset_mv", "v_threshold_mv")
-FACTORS = ("tau_mem", "tau_syn", "synaptic_input", "driver")
-FIXED = {name: value for name, value in TYPICAL.model_dump().items() if "_fixed" in name}
+SERIALS = range(1, 21)
+ALIVE = TYPICAL.model_copy(update={"dead_fixed": 0.01})
+CORNER = tuple(a.ravel() for a in np.indices((2, 64, 64)))
+HASHES = {1: "", 7: ""}
 
 
-def spread_of(name: str) -> str:
-    return f"{name.removesuffix('_mv')}_fixed_mv" if name in OFFSETS else f"{name}_fixed"
+@dataclass(frozen=True)
+class Mechanism:
+    """How to see a mechanism in units of its spread: `value` of a chip, after a logarithm if it is a factor."""
+
+    knob: str
+    value: object
+    log: bool
+
+    def draws(self, mismatch, spread):
+        values = np.asarray(self.value(mismatch), np.float64).ravel()
+        return (np.log(values) if self.log else values) / spread
+
+
+def bits(mismatch):
+    """Deviation of each bit over the square root of its worth."""
+    nominal = 2.0 ** np.arange(N_BITS)
+    return (mismatch.weight_bits(*CORNER) - nominal) / np.sqrt(nominal)
+
+
+MECHANISMS = [
+    Mechanism("v_leak_fixed_mv", lambda m: m.voltage_offset_mv[Cell.v_leak], log=False),
+    Mechanism("v_reset_fixed_mv", lambda m: m.voltage_offset_mv[Cell.v_reset], log=False),
+    Mechanism("v_threshold_fixed_mv", lambda m: m.voltage_offset_mv[Cell.v_threshold], log=False),
+    Mechanism("v_other_fixed_mv", lambda m: m.voltage_offset_mv[3:], log=False),
+    Mechanism("voltage_gain_fixed", lambda m: m.voltage_gain, log=True),
+    Mechanism("leak_conductance_fixed", lambda m: m.leak_conductance, log=True),
+    Mechanism("capacitance_fixed_pf", lambda m: m.capacitance_pf, log=False),
+    Mechanism("tau_syn_fixed", lambda m: m.tau_syn, log=True),
+    Mechanism("synaptic_input_fixed", lambda m: m.synaptic_input, log=True),
+    Mechanism("synaptic_reference_fixed_mv", lambda m: m.synaptic_reference_mv, log=False),
+    Mechanism("synapse_dac_fixed", lambda m: m.synapse_dac, log=True),
+    Mechanism("driver_fixed", lambda m: m.driver, log=True),
+    Mechanism("synapse_fixed", lambda m: m.synapse(*CORNER), log=True),
+    Mechanism("weight_dac_fixed", bits, log=False),
+    Mechanism("adaptation_fixed", lambda m: m.adaptation, log=True),
+    Mechanism("exponential_fixed", lambda m: m.exponential, log=True),
+    Mechanism("coba_fixed", lambda m: m.coba, log=True),
+    Mechanism("cadc_gain_fixed", lambda m: m.cadc_gain, log=True),
+    Mechanism("cadc_offset_fixed_lsb", lambda m: m.cadc_offset_lsb, log=False),
+    Mechanism("madc_gain_fixed", lambda m: m.madc_gain, log=True),
+    Mechanism("madc_offset_fixed_lsb", lambda m: m.madc_offset_lsb, log=False),
+    Mechanism("correlation_amplitude_fixed", lambda m: m.correlation_amplitude(*CORNER), log=True),
+    Mechanism("correlation_tau_fixed", lambda m: m.correlation_tau(*CORNER), log=True),
+]
+KNOBS = [m.knob for m in MECHANISMS]
+EACH = pytest.mark.parametrize("mechanism", MECHANISMS, ids=KNOBS)
 
 
 @pytest.fixture(scope="module")
-def silicon():
-    return [Mismatch(HICANN_X, TYPICAL, serial) for serial in SERIALS]
+def population():
+    return [Mismatch(HICANN_X, ALIVE, serial) for serial in SERIALS]
 
 
-@pytest.mark.parametrize("name", [*OFFSETS, *FACTORS])
-def test_mean_and_spread_over_serials(silicon, name):
-    values = np.array([getattr(chip, name).ravel() for chip in silicon])
-    deviation = values if name in OFFSETS else np.log(values)
-    spread, n = getattr(TYPICAL, spread_of(name)), deviation.size
-    assert spread > 0
-    assert abs(deviation.mean()) < 4.5 * spread / np.sqrt(n)
-    assert abs(deviation.std() / spread - 1) < 4.5 / np.sqrt(2 * n)
-    # normal: a kurtosis of 3 (its standard error is sqrt(24 / n))
-    assert abs(np.mean((deviation / spread) ** 4) - 3) < 4.5 * np.sqrt(96 / n)
-    # chips share nothing
-    between = np.corrcoef(deviation)[np.triu_indices(len(silicon), 1)]
-    assert np.abs(between).max() < 5.5 / np.sqrt(deviation.shape[1])
+@pytest.fixture(scope="module")
+def draws(population):
+    return {m.knob: np.array([m.draws(c, getattr(ALIVE, m.knob)) for c in population]) for m in MECHANISMS}
 
 
-def test_synapses_over_serials():
-    every = [a.ravel() for a in np.indices((2, 64, 64))]
-    logs = np.log([Mismatch(HICANN_X, TYPICAL, serial).synapse(*every) for serial in list(SERIALS)[:20]])
-    assert abs(logs.mean()) < 4.5 * TYPICAL.synapse_fixed / np.sqrt(logs.size)
-    assert abs(logs.std() / TYPICAL.synapse_fixed - 1) < 4.5 / np.sqrt(2 * logs.size)
+def test_every_fixed_knob_is_a_mechanism_here():
+    assert {name for name in type(TYPICAL).model_fields if "_fixed" in name} == {*KNOBS, "dead_fixed"}
 
 
-def test_mechanisms_do_not_follow_one_another(silicon):
-    per_circuit = [
-        ("v_leak_mv",),
-        ("v_reset_mv",),
-        ("v_threshold_mv",),
-        ("tau_mem",),
-        *((f, s) for f in FACTORS[1:3] for s in (0, 1)),
-    ]
-    columns = [
-        np.concatenate([getattr(c, k[0])[k[1]] if k[1:] else getattr(c, k[0]) for c in silicon]) for k in per_circuit
-    ]
-    correlation = np.corrcoef(columns)[np.triu_indices(len(columns), 1)]
-    assert np.abs(correlation).max() < 4.5 / np.sqrt(len(columns[0]))
+@EACH
+def test_mean_spread_and_shape_over_serials(draws, mechanism):
+    deviation = draws[mechanism.knob]
+    n = deviation.size
+    assert getattr(TYPICAL, mechanism.knob) > 0
+    assert abs(deviation.mean()) < 4.5 / np.sqrt(n)
+    assert abs(deviation.std() - 1) < 4.5 / np.sqrt(2 * n)
+    # normal: no skewness and a kurtosis of 3 (standard errors sqrt(6 / n) and sqrt(24 / n))
+    assert abs(np.mean(deviation**3)) < 4.5 * np.sqrt(15 / n)
+    assert abs(np.mean(deviation**4) - 3) < 4.5 * np.sqrt(96 / n)
 
 
-def test_same_serial_same_chip_and_another_serial_another():
-    one, again, other = (Mismatch(HICANN_X, TYPICAL, serial) for serial in (7, 7, 8))
-    for name in (*OFFSETS, *FACTORS):
-        np.testing.assert_array_equal(getattr(one, name), getattr(again, name))
-        assert not np.any(getattr(one, name) == getattr(other, name))
+@EACH
+def test_chips_and_neighbours_share_nothing(draws, mechanism):
+    deviation = draws[mechanism.knob]
+    if deviation.shape[1] >= 100:
+        between = np.corrcoef(deviation)[np.triu_indices(len(deviation), 1)]
+        assert np.abs(between).max() < 5.5 / np.sqrt(deviation.shape[1])
+        lag = np.mean(deviation[:, 1:] * deviation[:, :-1])
+        assert abs(lag) < 4.5 / np.sqrt(deviation[:, 1:].size)
+    else:
+        assert len(np.unique(deviation)) == deviation.size
 
 
-@pytest.mark.parametrize("changed", FIXED)
-def test_changing_one_mechanism_leaves_the_others(changed):
-    before = Mismatch(HICANN_X, TYPICAL, 3)
-    after = Mismatch(HICANN_X, TYPICAL.model_copy(update={changed: 0.5 * FIXED[changed]}), 3)
-    place = np.arange(100), np.arange(100)
-    for name in (*OFFSETS, *FACTORS):
-        a, b = getattr(before, name), getattr(after, name)
-        if spread_of(name) == changed:
-            np.testing.assert_allclose(b if name in OFFSETS else np.log(b), 0.5 * (a if name in OFFSETS else np.log(a)))
-        else:
-            np.testing.assert_array_equal(a, b)
-    a, b = (m.synapse(np.zeros(100, int), *place) for m in (before, after))
-    np.testing.assert_allclose(np.log(b), np.log(a) * (0.5 if changed == "synapse_fixed" else 1.0))
+def test_mechanisms_do_not_follow_one_another(draws):
+    for a, b in combinations(KNOBS, 2):
+        n = min(draws[a].shape[1], draws[b].shape[1])
+        product = (draws[a][:, :n] * draws[b][:, :n]).ravel()
+        assert abs(product.mean()) < 5.0 / np.sqrt(product.size), (a, b)
 
 
-def test_rough_is_the_same_silicon_twice_as_strong():
-    typical, rough = (Mismatch(*CHIPS[name], 5) for name in ("typical", "rough"))
-    np.testing.assert_allclose(rough.v_threshold_mv, 2 * typical.v_threshold_mv)
+def test_dead_circuits_are_as_many_as_said(population):
+    dead = np.array([chip.dead for chip in population])
+    assert abs(dead.mean() - 0.01) < 4.5 * np.sqrt(0.01 / dead.size)
+    assert not Mismatch(HICANN_X, TYPICAL, 1).dead.any()
+
+
+@pytest.mark.parametrize("serial", HASHES)
+def test_same_serial_same_chip_on_every_machine(serial):
+    assert Mismatch(HICANN_X, TYPICAL, serial).digest() == HASHES[serial]
+
+
+def test_another_serial_is_another_chip(population):
+    assert len({chip.digest() for chip in population}) == len(population)
+
+
+@EACH
+def test_changing_one_mechanism_leaves_the_others(mechanism):
+    strength = 0.5 * getattr(ALIVE, mechanism.knob)
+    before, after = (
+        Mismatch(HICANN_X, s, 3) for s in (ALIVE, ALIVE.model_copy(update={mechanism.knob: strength}))
+    )
+    for other in MECHANISMS:
+        factor = 0.5 if other is mechanism else 1.0
+        np.testing.assert_allclose(other.draws(after, 1.0), factor * other.draws(before, 1.0), rtol=1e-9, atol=1e-12)
+
+
+@EACH
+def test_strength_0_is_no_mismatch(mechanism):
+    chip = Mismatch(HICANN_X, ALIVE.model_copy(update={mechanism.knob: 0.0}), 3)
+    assert (mechanism.draws(chip, 1.0) == 0).all()
+
+
+def test_weight_dacs_may_be_not_monotonic():
+    code = np.arange(64)
+    bit = (code[:, None] >> np.arange(N_BITS)) & 1
+    for spread, some in ((0.03, False), (0.5, True)):
+        chip = Mismatch(HICANN_X, TYPICAL.model_copy(update={"weight_dac_fixed": spread}), 2)
+        step = np.diff(chip.weight_bits(*CORNER) @ bit.T, axis=1)
+        assert (step < 0).any() == some
+
+
+def test_rough_and_uncalibrated_are_the_same_silicon():
+    typical, rough, raw = (Mismatch(CHIPS[n].spec, CHIPS[n].imperfections, 5) for n in ("typical", "rough", "uncalibrated"))
+    np.testing.assert_allclose(rough.voltage_offset_mv, 2 * typical.voltage_offset_mv)
     np.testing.assert_allclose(rough.driver, typical.driver**2)
+    assert raw.digest() == typical.digest()
 
 
 def test_ideal_has_none():
-    chip = Mismatch(*CHIPS["ideal"], 5)
-    assert all((getattr(chip, name) == 0).all() for name in OFFSETS)
-    assert all((getattr(chip, name) == 1).all() for name in FACTORS)
+    assert not any(CHIPS["ideal"].imperfections.model_dump().values())
 
 
-def test_the_chip_behaves_as_its_mismatch_says(monkeypatch):
-    """Without temporal noise a chip must spike like the reference with the true values of every circuit."""
-    only_fixed = Imperfections(**FIXED)
-    monkeypatch.setitem(CHIPS, "frozen", (HICANN_X, only_fixed))
-    rng, n = generator(1, "behaves"), 512
-    nominal = side_by_side(
-        n,
-        code_exc=rng.integers(30, 64, n),
-        code_inh=rng.integers(0, 64, n),
-        gain_mv_per_us=4.0,
-        tau_inh_us=9.0,
-        v_reset_mv=420.0,
-    )
-    truth = Mismatch(HICANN_X, only_fixed, 11)
-    circuit = nominal.synapses.circuit.astype(np.int64)
-    row = nominal.synapses.row.astype(np.int64)
-    hemisphere, column = circuit // 256, circuit % 256
-    code = nominal.synapses.weight_code * truth.synapse(hemisphere, row, column) * truth.driver[hemisphere, row]
-    code = code * truth.synaptic_input[row, circuit]  # row 0 is excitatory, row 1 inhibitory
-    neurons = nominal.neurons
-    true = replace(
-        nominal.with_weight_codes(code),
-        neurons=replace(
-            neurons,
-            v_leak_mv=neurons.v_leak_mv + truth.v_leak_mv,
-            v_reset_mv=neurons.v_reset_mv + truth.v_reset_mv,
-            v_threshold_mv=neurons.v_threshold_mv + truth.v_threshold_mv,
-            tau_mem_us=neurons.tau_mem_us * truth.tau_mem,
-            tau_syn_exc_us=neurons.tau_syn_exc_us * truth.tau_syn[0],
-            tau_syn_inh_us=neurons.tau_syn_inh_us * truth.tau_syn[1],
-        ),
-    )
-    inputs = events([(100, 0), (400, 1), (1200, 0), (2900, 0)], [(5, 1), (500, 0), (501, 0)])
-    chip = EmulatedChip("frozen", 11)
-    chip.configure(nominal)
-    found = chip.run(inputs, duration_ticks=6000).spikes
-    tally = compare(found, solve(true, HICANN_X, inputs, 6000))
-    assert tally.exact, tally
-    assert tally.compared > 1500
-    assert not compare(found, solve(nominal, HICANN_X, inputs, 6000)).exact
+def test_chips_with_other_strengths():
+    changed = named_chip("typical[jitter_trial_us=0, tau_syn_residual=0.2]").imperfections
+    assert changed == TYPICAL.model_copy(update={"jitter_trial_us": 0.0, "tau_syn_residual": 0.2})
+    alone = named_chip("uncalibrated[all=0,membrane_trial_mv=2]").imperfections.model_dump()
+    assert {k: v for k, v in alone.items() if v} == {"membrane_trial_mv": 2.0}
+    assert EmulatedChip("typical[synapse_fixed=0]", 3).identity.chip == "typical[synapse_fixed=0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tipical", "did you mean 'typical'"),
+        ("typical[jiter_trial_us=0]", "did you mean 'jitter_trial_us'"),
+        ("typical[jitter_trial_us=x]", "'x' is not a number"),
+        ("typical[jitter_trial_us=-1]", "greater than or equal to 0"),
+        ("typical[dead_fixed=2]", "less than or equal to 1"),
+        ("typical[", "no chip is called"),
+        ("ideal[weight_dac_fixed=0.1]", "no DAC"),
+    ],
+)
+def test_refused_names(name, words):
+    with pytest.raises(InvalidInputError, match=words.replace("[", r"\[")) as caught:
+        EmulatedChip(name, 1)
+    assert caught.value.field.startswith("chip")

@@ -17,6 +17,8 @@ from support.reference_kernel import FULL, run_sample
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
+    from types import SimpleNamespace
+
     from numpy.typing import NDArray
 
     from hxloop.program import ChipConfig
@@ -59,9 +61,9 @@ class Reference:
     lost: int
 
 
-def wire(config: ChipConfig, spec: ChipSpec) -> Wiring:
-    """Who drives whom how strongly."""
-    neurons = decode(config, spec)
+def wire(config: ChipConfig, spec: ChipSpec, values: SimpleNamespace | None = None) -> Wiring:
+    """Who drives whom how strongly; `values` in place of what the codes nominally mean (`support.decode`)."""
+    neurons = values or decode(config, spec)
     heads = np.unique(neurons.head).astype(np.int64)
     place_of_circuit = {int(c): k for k, c in enumerate(neurons.circuit)}
     members = {int(head): np.flatnonzero(neurons.head == head) for head in heads}
