@@ -32,7 +32,7 @@ def main() -> None:
         n_samples=n_trials,
     )
     with hxloop.launch(chip="typical", serial=1) as chip:
-        placement = place(network, chip.spec)
+        placement = place(network, chip.spec, chip.boot)
         chip.configure(placement.configure([codes]))
         result = chip.run(inputs, duration_ticks=3750, trial_seed=1)
     times_us = placement.decode_first_spikes(result.spikes, "neurons") * chip.spec.tick_us

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from host.crossbar import bus_of_circuits, find_shortage
 from hxloop.errors import DoesNotFitError
 
 if TYPE_CHECKING:
@@ -24,15 +25,12 @@ class Allocation:
     ----------
     population : Population
     circuits : int16 [size, k]
-        Circuits merged into each neuron; the first one is the head. Slot ``j`` receives the signed inputs
-        ``j * n_signed_inputs`` and following, and lies in the same hemisphere for all neurons if k > 1.
-    first_label : int
-        Slot ``j`` of this population listens to label ``first_label + j``.
+        Circuits merged into each neuron; the first one is the head. If k > 1, those of slot ``j`` lie in the same
+        hemisphere for all neurons.
     """
 
     population: Population
     circuits: NDArray[np.int16]
-    first_label: int
 
 
 def merge_factor(population: Population, fan_in: int, spec: ChipSpec) -> int:
@@ -61,10 +59,12 @@ def merge_factor(population: Population, fan_in: int, spec: ChipSpec) -> int:
 
 
 def allocate(network: Network, spec: ChipSpec) -> list[Allocation]:
-    """Give every population circuits and labels.
+    """Give every population circuits.
 
     Merged neurons come first and take whole columns: slot ``j`` sits in hemisphere ``j % n_hemispheres`` of column
     ``c + j // n_hemispheres``. Neurons of one circuit fill what is left of the hemispheres, if possible all in one.
+    Where the crossbar brings more inputs to a bus than a neuron's circuits have drivers there, more circuits are
+    merged, unless the population says how many.
 
     Returns
     -------
@@ -74,37 +74,58 @@ def allocate(network: Network, spec: ChipSpec) -> list[Allocation]:
     Raises
     ------
     DoesNotFitError
-        Too few input channels, circuits, rows or labels; the message says how many are missing.
+        Too few input channels, circuits, rows, or drivers on a bus; the message says how many are missing.
     """
     _check_channels(network, spec)
     factors = [merge_factor(p, network.fan_in(p.name), spec) for p in network.populations]
     _check_circuits(network, factors, spec)
-    _check_labels(factors, spec)
-    used = [0] * spec.n_hemispheres
+    while True:
+        allocations = _assign(network, factors, spec)
+        short = find_shortage(network, {a.population.name: a.circuits for a in allocations}, spec)
+        if short is None:
+            return allocations
+        factors[network.populations.index(short.population)] *= 2
+        if short.population.circuits_per_neuron is not None or _needed(network, factors) > spec.n_circuits:
+            raise short.error(spec)
+
+
+def _assign(network: Network, factors: list[int], spec: ChipSpec) -> list[Allocation]:
+    free = np.ones((spec.n_hemispheres, spec.n_columns), np.bool_)
     order = sorted(range(len(factors)), key=lambda k: -factors[k])
-    circuits = {k: _take(network.populations[k], factors[k], used, spec) for k in order}
-    labels = np.concatenate([[0], np.cumsum(factors)])
-    return [Allocation(p, circuits[k], int(labels[k])) for k, p in enumerate(network.populations)]
+    circuits = {k: _take(network.populations[k].size, factors[k], free, spec) for k in order}
+    return [Allocation(p, circuits[k]) for k, p in enumerate(network.populations)]
 
 
-def _take(population: Population, factor: int, used: list[int], spec: ChipSpec) -> NDArray[np.int16]:
-    size, columns, hemispheres = population.size, spec.n_columns, spec.n_hemispheres
+def _take(size: int, factor: int, free: NDArray[np.bool_], spec: ChipSpec) -> NDArray[np.int16]:
+    """Circuits [size, factor]; they are marked as no longer free."""
+    columns, hemispheres = spec.n_columns, spec.n_hemispheres
     if factor >= hemispheres:
-        per_neuron = factor // hemispheres
         slot = np.arange(factor)
-        first = max(used)
-        column = first + per_neuron * np.arange(size)[:, None] + slot // hemispheres
-        used[:] = [first + per_neuron * size] * hemispheres
-        return (slot % hemispheres * columns + column).astype(np.int16)
-    parts = []
-    missing = size
-    whole = [h for h in range(hemispheres) if columns - used[h] >= size]
-    for hemisphere in whole or range(hemispheres):
-        count = min(missing, columns - used[hemisphere])
-        parts.append(hemisphere * columns + used[hemisphere] + np.arange(count))
-        used[hemisphere] += count
-        missing -= count
-    return np.concatenate(parts).astype(np.int16)[:, None]
+        column = np.flatnonzero(free.all(axis=0))[: size * factor // hemispheres].reshape(size, -1)
+        circuit = slot % hemispheres * columns + column[:, slot // hemispheres]
+    else:
+        room = free.sum(axis=1)
+        whole = np.flatnonzero(room >= size)
+        if len(whole):
+            circuit = whole[0] * columns + np.flatnonzero(free[whole[0]])[:size, None]
+        else:
+            circuit = _spread(size, free, spec)[:, None]
+    free.ravel()[circuit] = False
+    return circuit.astype(np.int16)
+
+
+def _spread(size: int, free: NDArray[np.bool_], spec: ChipSpec) -> NDArray[np.int64]:
+    """Circuits of neurons that fit into no hemisphere as a whole, in the later ones such that all buses get as many."""
+    taken: list[int] = []
+    per_bus = np.zeros(spec.n_padi_buses, np.int64)
+    for hemisphere, columns in enumerate(np.flatnonzero(row) for row in free):
+        circuits, bus = hemisphere * spec.n_columns + columns, bus_of_circuits(columns, spec)
+        while len(circuits) and len(taken) < size:
+            best = int(np.argmin(per_bus[bus]))
+            taken.append(int(circuits[best]))
+            per_bus[bus[best]] += 1
+            circuits, bus = np.delete(circuits, best), np.delete(bus, best)
+    return np.sort(np.array(taken, np.int64))
 
 
 def _check_channels(network: Network, spec: ChipSpec) -> None:
@@ -117,8 +138,12 @@ def _check_channels(network: Network, spec: ChipSpec) -> None:
         )
 
 
+def _needed(network: Network, factors: list[int]) -> int:
+    return sum(p.size * k for p, k in zip(network.populations, factors, strict=True))
+
+
 def _check_circuits(network: Network, factors: list[int], spec: ChipSpec) -> None:
-    need = sum(p.size * k for p, k in zip(network.populations, factors, strict=True))
+    need = _needed(network, factors)
     if need <= spec.n_circuits:
         return
     parts = ", ".join(f"{p.name} {p.size} x {k}" for p, k in zip(network.populations, factors, strict=True))
@@ -128,13 +153,3 @@ def _check_circuits(network: Network, factors: list[int], spec: ChipSpec) -> Non
         field="populations",
         hint=f"use fewer neurons, or at most {spec.n_signed_inputs} signed inputs per circuit",
     )
-
-
-def _check_labels(factors: list[int], spec: ChipSpec) -> None:
-    if sum(factors) > spec.n_labels:
-        raise DoesNotFitError(
-            f"the network needs {sum(factors)} synapse labels (one per population and merged circuit), but {spec.name} "
-            f"has {spec.n_labels}: {sum(factors) - spec.n_labels} short",
-            field="populations",
-            hint="join populations, or reduce the inputs per neuron",
-        )

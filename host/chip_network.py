@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from host.settings import Settings
     from hxloop.chip import Chip
-    from hxloop.program import Recording
+    from hxloop.result import Recording
     from hxloop.spikes import SpikeBatch
 
 
@@ -70,7 +70,7 @@ class ChipNetwork:
         self.chip = chip
         self.use = ChipUse()
         self.layers = build_layers(settings, n_features)
-        self.placement = place(build_network(settings, self.layers), chip.spec)
+        self.placement = place(build_network(settings, self.layers), chip.spec, chip.boot)
         self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights
         self._rule = FirstSpikeLayer(settings.neuron.tau_ratio, settings.neuron.model_threshold)
         self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)

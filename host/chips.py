@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hxloop.connection import file_safe
 from hxloop.errors import ChipMismatchError
 
 if TYPE_CHECKING:
@@ -56,5 +57,5 @@ def run_name(task: str, preset: str | Path, chip: str | Chip | None, serial: int
     if chip is not None and not isinstance(chip, str):
         identity = chip.identity
         chip, serial = identity.chip, identity.serial
-    parts = [task, Path(preset).stem, chip, serial, f"seed{seed}"]
+    parts = [task, Path(preset).stem, None if chip is None else file_safe(chip), serial, f"seed{seed}"]
     return "-".join(str(part) for part in parts if part is not None)

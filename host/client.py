@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Self, TypeVar
 
-import numpy as np
-
 from host.replies import expect
 from host.session import Session
+from host.splitting import COUNTED, join, readings_per_sample, split
 from host.transport import Address, Opener, ZmqTransport
 from hxloop.errors import (
     LimitExceededError,
@@ -24,34 +23,32 @@ from hxloop.messages import (
     CancelRequest,
     ConfigureReply,
     ConfigureRequest,
-    Limits,
     RunReply,
     RunRequest,
     ShutdownRequest,
     StatusReply,
     StatusRequest,
 )
-from hxloop.program import RunResult
-from hxloop.spikes import SpikeBatch
-from hxloop.wire import array_headers, config_arrays, spike_arrays, spikes_from_arrays
+from hxloop.result import Readout, RunResult
+from hxloop.wire import array_headers, config_arrays, result_from_arrays, spike_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from host.patience import Owner, Patience
+    from hxloop.boot import BootSettings
     from hxloop.chip import ChipIdentity
-    from hxloop.messages import AnyReply, Message
-    from hxloop.program import ChipConfig, Recording
+    from hxloop.messages import AnyReply, Limits, Message
+    from hxloop.program import ChipConfig
+    from hxloop.result import Recording
     from hxloop.spec import ChipSpec
+    from hxloop.spikes import SpikeBatch
     from hxloop.wire import Arrays
 
 Answer = TypeVar("Answer")
 
 _LIVES = 10
-_BYTES_PER_EVENT = 12
-_BYTES_PER_SAMPLE = 8
-_HEADER_BYTES = 4096
 
 
 class RemoteChip:
@@ -93,6 +90,7 @@ class RemoteChip:
         self._session = Session(
             address, open_transport=open_transport, patience=patience, owner=owner, expected=expected
         )
+        self._boot: BootSettings | None = None
         self._uploaded: deque[str] = deque(maxlen=max(1, self.limits.max_configurations))
 
     @property
@@ -104,6 +102,19 @@ class RemoteChip:
     def identity(self) -> ChipIdentity:
         """Name and serial."""
         return self._session.hello.identity
+
+    @property
+    def boot(self) -> BootSettings:
+        """Codes the chip boots with; asked for once.
+
+        Raises
+        ------
+        UnreachableError
+            The daemon does not answer.
+        """
+        if self._boot is None:
+            self._boot = self._session.boot_settings()
+        return self._boot
 
     @property
     def limits(self) -> Limits:
@@ -144,13 +155,16 @@ class RemoteChip:
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        readout: Readout | None = None,
     ) -> RunResult:
         """Run samples as `hxloop.chip.Chip.run`; more than the daemon's limits allow is sent in parts.
 
         Raises
         ------
         InvalidInputError
-            Input events or duration outside the datasheet.
+            Input events, duration or readout outside the datasheet.
+        LimitExceededError
+            One sample alone is too much, or correlation was asked for and the samples do not go into one part.
         SessionError
             No configuration was written before.
         UnreachableError
@@ -162,6 +176,8 @@ class RemoteChip:
             raise SessionError("the chip has no configuration yet", hint="call configure(...) first")
         # Refused here with the daemon's own words; the splitter relies on offsets that partition the events.
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
+
+        readout = readout or Readout()
 
         def run_part(first: int, last: int) -> list[RunResult]:
             part = inputs.part(first, last)
@@ -175,20 +191,27 @@ class RemoteChip:
                     trial_seed=trial_seed,
                     first_sample=first_sample + first,
                     record=record,
+                    readout=readout,
                     arrays=array_headers(spike_arrays(part)),
                 )
 
             try:
                 return [self._run_once(make, spike_arrays(part))]
             except LimitExceededError:
-                if last - first <= 1:
+                if last - first <= 1 or readout.correlation:
                     raise
             # Too much came out, or the estimate of the size was too low.
             middle = (first + last) // 2
             return run_part(first, middle) + run_part(middle, last)
 
-        parts = split(inputs, duration_ticks, self.limits)
-        return _join([result for first, last in parts for result in run_part(first, last)])
+        parts = split(inputs, duration_ticks, self.limits, readings_per_sample(readout, duration_ticks, self.spec))
+        if readout.correlation and len(parts) > 1:
+            raise LimitExceededError(
+                f"the sensors add up over the whole run, but {inputs.n_samples} samples need {len(parts)} requests",
+                field="readout.correlation",
+                hint="run fewer samples at a time",
+            )
+        return join([result for first, last in parts for result in run_part(first, last)])
 
     def status(self) -> StatusReply:
         """Load, queue, progress and ledger of the daemon; answered while a batch runs, from any thread."""
@@ -269,57 +292,5 @@ class RemoteChip:
 
         reply, received = self._repeat(ask)
         run = expect(reply, RunReply)
-        return RunResult(
-            spikes=spikes_from_arrays(received),
-            events_in=run.events_in,
-            events_out=run.events_out,
-            events_lost=run.events_lost,
-            chip_time_us=run.chip_time_us,
-            emulation_time_us=run.emulation_time_us,
-            energy_j_estimate=run.energy_j_estimate,
-        )
-
-
-def split(inputs: SpikeBatch, duration_ticks: int, limits: Limits) -> list[tuple[int, int]]:
-    """Parts of a batch that the daemon accepts.
-
-    Parameters
-    ----------
-    inputs : SpikeBatch
-        Input events of all samples.
-    duration_ticks : int
-        Length of a sample.
-    limits : Limits
-        Limits of one run.
-
-    Returns
-    -------
-    list of (first, last)
-        Samples ``first <= k < last`` of each part, at least one sample each (a batch of none is one part).
-    """
-    by_length = max(1, min(limits.max_samples, limits.max_run_ticks // max(1, duration_ticks)))
-    size = np.arange(inputs.n_samples + 1) * _BYTES_PER_SAMPLE + inputs.offsets * _BYTES_PER_EVENT
-    room = limits.max_message_bytes - _HEADER_BYTES
-    parts: list[tuple[int, int]] = []
-    first = 0
-    while first < inputs.n_samples:
-        by_events = int(np.searchsorted(inputs.offsets, inputs.offsets[first] + limits.max_input_events, "right")) - 1
-        by_bytes = int(np.searchsorted(size, size[first] + room, "right")) - 1
-        last = max(first + 1, min(inputs.n_samples, first + by_length, by_events, by_bytes))
-        parts.append((first, last))
-        first = last
-    return parts or [(0, 0)]
-
-
-def _join(results: list[RunResult]) -> RunResult:
-    if len(results) == 1:
-        return results[0]
-    return RunResult(
-        spikes=SpikeBatch.concatenate([r.spikes for r in results]),
-        events_in=sum(r.events_in for r in results),
-        events_out=sum(r.events_out for r in results),
-        events_lost=sum(r.events_lost for r in results),
-        chip_time_us=sum(r.chip_time_us for r in results),
-        emulation_time_us=sum(r.emulation_time_us for r in results),
-        energy_j_estimate=sum(r.energy_j_estimate for r in results),
-    )
+        spikes, observations = result_from_arrays(received)
+        return RunResult(spikes=spikes, observations=observations, **{name: getattr(run, name) for name in COUNTED})

@@ -74,7 +74,7 @@ def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
     if "://" in text:
         _knock(text)
         return _with_control(text)
-    named = re.fullmatch(r"([a-z_]+)/(\d+)", text)
+    named = re.fullmatch(r"([a-z_]+(?:\[[^\[\]/]*\])?)/(\d+)", text)
     path = Path(text)
     if named and not path.exists():
         path = default_connection_file(named[1], int(named[2]))

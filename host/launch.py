@@ -27,7 +27,8 @@ def launch(
     Parameters
     ----------
     chip : str
-        Named chip: ``ideal``, ``typical``, ``rough``.
+        Named chip: ``ideal``, ``typical``, ``rough``, ``uncalibrated``, or one with other imperfections as in
+        ``typical[jitter_trial_us=0]``.
     serial : int
         Serial number.
     threads : int, optional

@@ -1,28 +1,31 @@
-"""Networks onto the chip: circuits, rows, labels and weight codes, and spikes back to neurons.
+"""Networks onto the chip: circuits, drivers, labels and codes, and spikes back to neurons.
 
-A signed weight occupies two synapses, on the excitatory row ``2 i`` and the inhibitory row ``2 i + 1``; one of them
-has code 0. Rows are shared between populations: each (population, merged circuit) counts its own row pairs from 0 and
-has a label of its own, so that an event reaches only the synapses it is meant for.
+A signed weight occupies two synapses, on the excitatory row ``2 d`` and the inhibitory row ``2 d + 1`` of a driver; one
+of them has code 0. `host.allocation` chooses the circuits, `host.routing` the drivers and labels,
+`hxloop.operating_point` the codes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from host.allocation import Allocation, allocate
 from host.network import INPUT
+from host.routing import NOWHERE, Wires, route
 from hxloop.errors import ArrayError, OutOfRangeError
-from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.operating_point import Wanted, codes_for
+from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from host.network import Network
+    from hxloop.boot import BootSettings
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
 
@@ -37,6 +40,8 @@ class Placement:
     spec : ChipSpec
     allocations : dict of str to Allocation
         Circuits of each population.
+    wires : tuple of Wires
+        Drivers and labels of each projection.
     wiring : ChipConfig
         The configuration with all weights 0; `configure` changes nothing but the weight codes.
     """
@@ -44,6 +49,7 @@ class Placement:
     network: Network
     spec: ChipSpec
     allocations: dict[str, Allocation]
+    wires: tuple[Wires, ...]
     wiring: ChipConfig
     _neuron_of_circuit: dict[str, NDArray[np.int32]]
 
@@ -126,113 +132,100 @@ class Placement:
         return first.reshape(spikes.n_samples, size)
 
 
-def place(network: Network, spec: ChipSpec) -> Placement:
-    """Find places for all neurons and synapses.
+def place(network: Network, spec: ChipSpec, boot: BootSettings) -> Placement:
+    """Find places for all neurons and synapses, and codes for all circuits.
+
+    Parameters
+    ----------
+    network : Network
+    spec : ChipSpec
+        Datasheet of the chip.
+    boot : BootSettings
+        Codes it boots with (`hxloop.chip.Chip.boot`); those of other operating points follow from them.
 
     Raises
     ------
     DoesNotFitError
         The chip has too little of something; the message names what, how much is needed, there, and missing.
     OutOfRangeError
-        A neuron parameter outside the datasheet.
+        A neuron parameter outside the datasheet, or one that needs a code outside its range.
     """
     allocations = allocate(network, spec)
     for allocation in allocations:
         _check_parameters(allocation, spec)
+    wires = route(network, allocations, spec)
     by_name = {a.population.name: a for a in allocations}
-    synapses, routes = _Wires(), {True: _Wires(), False: _Wires()}
-    next_input = dict.fromkeys(by_name, 0)
-    for projection in network.projections:
-        target = by_name[projection.target]
-        rows, _ = network.weight_shape(projection)
-        signed_input = next_input[projection.target] + np.arange(rows)
-        next_input[projection.target] += rows
-        first, _ = network.sources(projection)
-        source: NDArray[np.int64] = first + np.arange(rows) // projection.copies
-        if projection.source != INPUT:
-            source = by_name[projection.source].circuits[source, 0].astype(np.int64)
-        _wire(synapses, routes[projection.source == INPUT], target, spec, signed_input=signed_input, source=source)
+    targets = [by_name[projection.target] for projection in network.projections]
+    routes = {
+        on_chip: _routes(w for w, p in zip(wires, network.projections, strict=True) if (p.source != INPUT) == on_chip)
+        for on_chip in (False, True)
+    }
     wiring = ChipConfig(
-        _neurons(allocations), synapses.synapses(spec), _row_sign(synapses, spec), routes[True].routes(),
-        routes[False].routes(),
+        _joined([_codes(a, spec, boot) for a in allocations]), boot.shared, _synapses(wires, targets, spec),
+        _row_sign(wires, spec), routes[False], routes[True],
     )  # fmt: skip
-    return Placement(network, spec, by_name, wiring, {a.population.name: _inverse(a, spec) for a in allocations})
-
-
-class _Wires:
-    """Columns of a table of synapses (place: circuit) or routes (place: hemisphere), in the order they are added."""
-
-    def __init__(self) -> None:
-        self._columns: list[tuple[NDArray[np.int64], ...]] = []
-
-    def add(self, *columns: ArrayLike) -> None:
-        self._columns.append(tuple(c.ravel() for c in np.broadcast_arrays(*(np.asarray(c, np.int64) for c in columns))))
-
-    def columns(self) -> NDArray[np.int64]:
-        if not self._columns:
-            return np.empty((4, 0), np.int64)
-        return np.concatenate([np.stack(c) for c in self._columns], axis=1)
-
-    def synapses(self, spec: ChipSpec) -> Synapses:
-        circuit, row, label, _ = self.columns()
-        weights = np.zeros(len(row)) if spec.continuous_weights else np.zeros(len(row), np.int8)
-        return Synapses(circuit.astype(np.int16), row.astype(np.int16), label.astype(np.uint8), weights)
-
-    def routes(self) -> Routes:
-        source, hemisphere, row, label = self.columns()
-        return Routes(
-            source.astype(np.int32), hemisphere.astype(np.int16), row.astype(np.int16), label.astype(np.uint8)
-        )
-
-
-def _wire(
-    synapses: _Wires,
-    routes: _Wires,
-    target: Allocation,
-    spec: ChipSpec,
-    *,
-    signed_input: NDArray[np.int64],
-    source: NDArray[np.int64],
-) -> None:
-    """Synapses [rows, neurons] of one projection, excitatory then inhibitory, and the routes that feed them."""
-    slot, pair = np.divmod(signed_input, spec.n_signed_inputs)
-    circuit = target.circuits[:, slot].T
-    label = target.first_label + slot
-    hemispheres = circuit // spec.n_columns
-    for sign, row in enumerate((2 * pair, 2 * pair + 1)):
-        synapses.add(circuit, row[:, None], label[:, None], sign)
-        for hemisphere in range(spec.n_hemispheres):
-            there = (hemispheres == hemisphere).any(axis=1)
-            routes.add(source[there], hemisphere, row[there], label[there])
-
-
-def _row_sign(synapses: _Wires, spec: ChipSpec) -> NDArray[np.int8]:
-    circuit, row, _, inhibitory = synapses.columns()
-    sign = np.zeros((spec.n_hemispheres, spec.n_rows), np.int8)
-    sign[circuit // spec.n_columns, row] = 1 - 2 * inhibitory
-    return sign
-
-
-def _neurons(allocations: list[Allocation]) -> NeuronParameters:
-    def per_circuit(name: str, *, merged: bool = False) -> NDArray[np.float64]:
-        parts = []
-        for a in allocations:
-            size, k = a.circuits.shape
-            parts.append(np.full(size * k, getattr(a.population, name) * (k if merged else 1), np.float64))
-        return np.concatenate(parts)
-
-    return NeuronParameters(
-        circuit=np.concatenate([a.circuits.ravel() for a in allocations]),
-        head=np.concatenate([np.repeat(a.circuits[:, 0], a.circuits.shape[1]) for a in allocations]),
-        v_leak_mv=per_circuit("v_leak_mv"),
-        v_reset_mv=per_circuit("v_reset_mv"),
-        v_threshold_mv=per_circuit("v_threshold_mv"),
-        tau_mem_us=per_circuit("tau_mem_us"),
-        tau_syn_exc_us=per_circuit("tau_syn_us"),
-        tau_syn_inh_us=per_circuit("tau_syn_us"),
-        t_refractory_us=per_circuit("t_refractory_us"),
-        synapse_gain_mv_per_us=per_circuit("synapse_gain_mv_per_us", merged=True),
+    return Placement(
+        network, spec, by_name, tuple(wires), wiring, {a.population.name: _inverse(a, spec) for a in allocations}
     )
+
+
+def _synapses(wires: list[Wires], targets: list[Allocation], spec: ChipSpec) -> Synapses:
+    """Synapses of all projections [rows, neurons], of each the excitatory ones and then the inhibitory ones."""
+    columns: list[NDArray[np.int64]] = []
+    for wire, target in zip(wires, targets, strict=True):
+        circuit = target.circuits[:, wire.slot].T.astype(np.int64)
+        hemisphere = circuit // spec.n_columns
+        driver, label = (np.take_along_axis(table, hemisphere, axis=1) for table in (wire.driver, wire.label))
+        for row in (2 * (driver % spec.n_drivers), 2 * (driver % spec.n_drivers) + 1):
+            columns.append(np.stack([circuit.ravel(), row.ravel(), label.ravel()]))
+    circuit, row, label = np.concatenate([np.empty((3, 0), np.int64), *columns], axis=1)
+    weights = np.zeros(len(row)) if spec.continuous_weights else np.zeros(len(row), np.int8)
+    return Synapses(circuit.astype(np.int16), row.astype(np.int16), label.astype(np.uint8), weights)
+
+
+def _routes(wires: Iterable[Wires]) -> Routes:
+    """Routes of these projections, each once, sorted by source and driver."""
+    columns = [np.empty((3, 0), np.int64)]
+    for wire in wires:
+        row, hemisphere = np.nonzero(wire.driver != NOWHERE)
+        columns.append(np.stack([wire.source[row], wire.driver[row, hemisphere], wire.label[row, hemisphere]]))
+    source, driver, label = np.unique(np.concatenate(columns, axis=1), axis=1)
+    return Routes(source.astype(np.int32), driver.astype(np.int16), label.astype(np.uint8))
+
+
+def _row_sign(wires: list[Wires], spec: ChipSpec) -> NDArray[np.int8]:
+    sign = np.zeros((spec.n_hemispheres * spec.n_drivers, 2), np.int8)
+    for wire in wires:
+        sign[wire.driver[wire.driver != NOWHERE]] = 1, -1
+    return sign.reshape(spec.n_hemispheres, spec.n_rows)
+
+
+def _codes(allocation: Allocation, spec: ChipSpec, boot: BootSettings) -> NeuronCodes:
+    population, (size, merged) = allocation.population, allocation.circuits.shape
+
+    def same(value: float) -> NDArray[np.float64]:
+        return np.full(size * merged, value, np.float64)
+
+    wanted = Wanted(
+        circuit=allocation.circuits.ravel(),
+        head=np.repeat(allocation.circuits[:, 0], merged),
+        v_leak_mv=same(population.v_leak_mv),
+        v_reset_mv=same(population.v_reset_mv),
+        v_threshold_mv=same(population.v_threshold_mv),
+        tau_mem_us=same(population.tau_mem_us),
+        tau_syn_exc_us=same(population.tau_syn_us),
+        tau_syn_inh_us=same(population.tau_syn_us),
+        t_refractory_us=same(population.t_refractory_us),
+        synapse_gain_mv_per_us=same(population.synapse_gain_mv_per_us * merged),
+    )
+    try:
+        return codes_for(wanted, boot, spec)
+    except OutOfRangeError as error:
+        raise OutOfRangeError(error.message, field=f"{population.name}.{error.field}", hint=error.hint) from None
+
+
+def _joined(parts: list[NeuronCodes]) -> NeuronCodes:
+    return NeuronCodes(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(NeuronCodes)))
 
 
 def _inverse(allocation: Allocation, spec: ChipSpec) -> NDArray[np.int32]:

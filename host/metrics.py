@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hxloop.program import RunResult
+    from hxloop.result import RunResult
 
 
 @dataclass
@@ -17,7 +17,7 @@ class ChipUse:
     Attributes
     ----------
     events_in, events_out, events_lost : int
-        As in `hxloop.program.RunResult`.
+        As in `hxloop.result.RunResult`.
     chip_time_s : float
         Time the chip ran, in s of hardware time.
     emulation_s : float

@@ -10,19 +10,18 @@ import numpy as np
 from host.mapping import Placement, place
 from host.network import INPUT, Network, Population, Projection
 from host.network_file import LayerSpikes, NetworkFile
+from hxloop.capmem import Cell
 from hxloop.errors import OutOfRangeError
 from hxloop.spikes import SpikeBatch, ticks_from_times_us
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.boot import BootSettings
     from hxloop.chip import Chip
-    from hxloop.program import RunResult
-    from hxloop.spec import ChipSpec
+    from hxloop.result import RunResult
+    from hxloop.spec import ChipSpec, Range
 
-V_LEAK_MV = 360.0
-V_THRESHOLD_MV = 675.0
-"""Where a file's 0 and 1 lie on the chip: leak 80 and threshold 150 CADC LSB of 4.5 mV, the typical working point."""
 _GRID_TOLERANCE = 1e-6
 
 
@@ -65,7 +64,7 @@ def run_network_file(network: NetworkFile, chip: Chip, *, trial_seed: int = 0) -
     OutOfRangeError
         A sample is longer than the chip can run.
     """
-    placement, codes, changed = map_network(network, chip.spec)
+    placement, codes, changed = map_network(network, chip.spec, chip.boot)
     tick_us, delay_ticks = chip.spec.tick_us, chip.spec.routing_delay_ticks
     last_tick = int(np.floor(network.duration_us / tick_us + _GRID_TOLERANCE))
     # A spike of layer k is k - 1 hops late; the last tick of the sample still counts.
@@ -99,8 +98,12 @@ def _delayed(time_us: NDArray[np.float64], delay_us: float) -> NDArray[np.float6
     return np.where(late - delay_us > time_us, np.nextafter(late, 0.0), late)
 
 
-def map_network(network: NetworkFile, spec: ChipSpec) -> tuple[Placement, list[NDArray[np.float64]], list[str]]:
+def map_network(
+    network: NetworkFile, spec: ChipSpec, boot: BootSettings
+) -> tuple[Placement, list[NDArray[np.float64]], list[str]]:
     """Place a network on a chip: one population per weight matrix, weights as codes times a synaptic gain.
+
+    The 0 and 1 of a file lie at the leak potential and the threshold of the operating point that the chip boots with.
 
     Returns
     -------
@@ -117,15 +120,17 @@ def map_network(network: NetworkFile, spec: ChipSpec) -> tuple[Placement, list[N
     """
     changed: list[str] = []
     tau_mem_us = _nearest("tau_mem_us", network.tau_mem_us, spec.tau_mem_us, "us", changed)
-    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, spec.tau_syn_us, "us", changed)
+    gains, tau_syn_range_us = reachable(spec, boot)
+    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, tau_syn_range_us, "us", changed)
     t_ref_us = _nearest("t_ref_us", network.t_ref_us, spec.t_refractory_us, "us", changed)
     populations, projections, codes = [], [], []
+    point = boot.target
     source = INPUT
     for k, (matrix, named_scale) in enumerate(zip(network.weights, network.weight_scales, strict=True), 1):
         scale = _scale(matrix, named_scale, spec, f"weights_{k}", changed)
         merged = _merged(matrix.shape[0], spec)
-        gain = scale * (V_THRESHOLD_MV - V_LEAK_MV)
-        low, high = spec.synapse_gain_mv_per_us
+        gain = scale * (point.v_threshold_mv - point.v_leak_mv)
+        low, high = gains
         possible = _nearest(f"synaptic gain of weights_{k}", gain, (low / merged, high / merged), "mV/us", changed)
         populations.append(
             Population(
@@ -134,9 +139,9 @@ def map_network(network: NetworkFile, spec: ChipSpec) -> tuple[Placement, list[N
                 tau_mem_us=tau_mem_us,
                 tau_syn_us=tau_syn_us,
                 t_refractory_us=t_ref_us,
-                v_leak_mv=V_LEAK_MV,
-                v_reset_mv=V_LEAK_MV,
-                v_threshold_mv=V_THRESHOLD_MV,
+                v_leak_mv=point.v_leak_mv,
+                v_reset_mv=point.v_leak_mv,
+                v_threshold_mv=point.v_threshold_mv,
                 synapse_gain_mv_per_us=possible,
                 circuits_per_neuron=merged,
             )
@@ -144,8 +149,21 @@ def map_network(network: NetworkFile, spec: ChipSpec) -> tuple[Placement, list[N
         projections.append(Projection(source, f"layer{k}"))
         codes.append(_codes(matrix, scale, spec))
         source = f"layer{k}"
-    placed = place(Network(network.weights[0].shape[0], tuple(populations), tuple(projections)), spec)
+    placed = place(Network(network.weights[0].shape[0], tuple(populations), tuple(projections)), spec, boot)
     return placed, codes, changed
+
+
+def reachable(spec: ChipSpec, boot: BootSettings) -> tuple[Range, Range]:
+    """Synaptic gain (mV/us) and synaptic time constant (us) that every circuit has within the datasheet.
+
+    Calibrated codes differ from circuit to circuit, so some circuit reaches its largest code first.
+    """
+    largest = boot.neurons.capmem_code.max(axis=0).astype(float)
+    room = {cell: spec.capmem_code_max / max(largest[cell], 1.0) for cell in Cell}
+    gain, tau_us = spec.synapse_gain_mv_per_us, spec.tau_syn_us
+    highest = boot.target.synapse_gain_mv_per_us * min(room[Cell.i_gm_exc], room[Cell.i_gm_inh])
+    lowest = boot.target.tau_syn_us / min(room[Cell.i_tau_syn_exc], room[Cell.i_tau_syn_inh])
+    return (gain[0], min(gain[1], highest)), (max(tau_us[0], lowest), tau_us[1])
 
 
 def _merged(signed_inputs: int, spec: ChipSpec) -> int:

@@ -42,7 +42,7 @@ METRICS: Final = {
     "learning_rate": ("1", "learning rate"),
     "events_in": ("1", "input events"),
     "events_out": ("1", "spikes of all neurons"),
-    "events_lost": ("1", "spikes outside the recording window"),
+    "events_lost": ("1", "events lost on the way in or out, and spikes outside the recording window"),
     "chip_time_s": ("s", "time the chip ran"),
     "emulation_s": ("s", "wall time the chip (emulator) took"),
     "energy_j_estimate": ("J", "estimate: datasheet power times chip time"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from host.patience import Owner, Patience
-from host.replies import as_error, check_identity, unreachable
+from host.replies import as_error, check_identity, expect, unreachable
 from host.transport import Address, Opener, Transport, ZmqTransport
 from hxloop.errors import (
     HxloopError,
@@ -32,6 +32,7 @@ from hxloop.errors import (
 from hxloop.messages import (
     AnyReply,
     CancelRequest,
+    DescribeReply,
     DescribeRequest,
     ErrorReply,
     HelloReply,
@@ -41,12 +42,13 @@ from hxloop.messages import (
     StatusRequest,
 )
 from hxloop.version import __version__
-from hxloop.wire import Arrays, decode_reply, encode
+from hxloop.wire import Arrays, boot_from_arrays, decode_reply, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from host.transport import Frame
+    from hxloop.boot import BootSettings
     from hxloop.chip import ChipIdentity
 
 _SILENCES_BEFORE_FORCE = 3
@@ -168,13 +170,36 @@ class Session:
                 field="endpoint",
                 hint="connect with the daemon's connection file instead",
             )
-        reply = self._ask_once(self.address.control, request, timeout_s or self.patience.control_s)
-        if reply is None:
+        answer = self._ask_once(self.address.control, request, timeout_s or self.patience.control_s)
+        if answer is None:
             raise unreachable(self.address, self._identity, 1)
+        reply = answer[0]
         check_identity(reply, self._identity, self.address)
         if isinstance(reply, ErrorReply):
             raise as_error(reply)
         return reply
+
+    def boot_settings(self) -> BootSettings:
+        """Codes the chip boots with.
+
+        Raises
+        ------
+        UnreachableError
+            Nobody answers after all tries.
+        """
+        for _ in range(self.patience.tries):
+            timeout_s = self.patience.poll_s + self.patience.control_s
+            answer = self._ask_once(self.address.data, DescribeRequest(), timeout_s)
+            if answer is None:
+                self._count_silence()
+                continue
+            reply, arrays = answer
+            self._silences = 0
+            check_identity(reply, self._identity, self.address)
+            if isinstance(reply, ErrorReply):
+                raise as_error(reply)
+            return boot_from_arrays(expect(reply, DescribeReply).operating_point, arrays)
+        raise unreachable(self.address, self._identity, self.patience.tries)
 
     def _say_hello(self, tries: int) -> HelloReply:
         """Open a session on a fresh connection, so that no reply to an older request is in the way."""
@@ -272,15 +297,16 @@ class Session:
             raise UnknownSessionError(_STARTED_AGAIN)
         if self.address.control is None:
             # `describe` is answered by the daemon itself while its chip runs; it shows life, but no progress.
-            reply = self._ask_once(self.address.data, DescribeRequest(), self.patience.control_s)
+            answer = self._ask_once(self.address.data, DescribeRequest(), self.patience.control_s)
         else:
             status = StatusRequest(session=self.hello.session)
-            reply = self._ask_once(self.address.control, status, self.patience.control_s)
-        if reply is None:
+            answer = self._ask_once(self.address.control, status, self.patience.control_s)
+        if answer is None:
             if self._count_silence():
                 raise UnknownSessionError(_STARTED_AGAIN)
             return "silent"
         self._silences = 0
+        reply = answer[0]
         check_identity(reply, self._identity, self.address)
         if reply.boot_id != self.hello.boot_id:
             raise UnknownSessionError("the daemon was restarted")
@@ -291,7 +317,7 @@ class Session:
             return (reply.queue_position, reply.progress) if at_work else "idle"
         return "alive"
 
-    def _ask_once(self, endpoint: str, request: Message, timeout_s: float) -> AnyReply | None:
+    def _ask_once(self, endpoint: str, request: Message, timeout_s: float) -> tuple[AnyReply, Arrays] | None:
         """One question on a connection of its own, so that the answer cannot be one to an older question."""
         transport = self._open(endpoint)
         try:
@@ -299,7 +325,7 @@ class Session:
             frames = transport.poll(timeout_s)
         finally:
             transport.close()
-        return None if frames is None else decode_reply(frames)[0]
+        return None if frames is None else decode_reply(frames)
 
     def _abandon(self, sequence: int) -> None:
         """Tell the daemon that nobody waits for this request any more; without waiting long for its answer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -62,4 +63,9 @@ def runtime_directory() -> Path:
 
 def default_connection_file(chip: str, serial: int) -> Path:
     """Connection file of a daemon that was started with `hxloop serve` and no other place."""
-    return runtime_directory() / f"{chip}-{serial}.json"
+    return runtime_directory() / f"{file_safe(chip)}-{serial}.json"
+
+
+def file_safe(chip: str) -> str:
+    """Name of a chip as part of a file name: ``typical[a=0,b=1]`` becomes ``typical-a=0-b=1``."""
+    return re.sub(r"[^A-Za-z0-9._=+]+", "-", chip).strip("-")

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from host.cli.options import make_app
+from host.cli.options import CHIP_HELP, make_app
 from hxloop.errors import DaemonStartError
 
 _PROGRAM = "chip_emulator"
@@ -19,7 +19,7 @@ _PROGRAM = "chip_emulator"
 serve = make_app()
 chip = make_app()
 
-ChipName = Annotated[str, typer.Option("--chip", help="Named chip: ideal, typical, rough.", metavar="NAME")]
+ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME")]
 Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.")]
 
 

@@ -12,9 +12,14 @@ import typer
 
 ENTRY_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
+CHIP_HELP = (
+    "Named chip: ideal, typical, rough, uncalibrated, or one of them with other imperfections: "
+    "typical\\[jitter_trial_us=0]."
+)
+
 Chip = Annotated[
     str | None,
-    typer.Option("--chip", help="Named chip: ideal, typical, rough.", metavar="NAME"),
+    typer.Option("--chip", help=CHIP_HELP, metavar="NAME"),
 ]
 Serial = Annotated[
     int | None,
