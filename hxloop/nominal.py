@@ -24,8 +24,8 @@ CAPACITANCE_INTRINSIC_PF: Final = 0.1
 CAPACITANCE_PF_PER_CODE: Final = 2.2 / 63
 LEAK_NS_PER_CODE: Final = 1.5
 TAU_SYN_US_CODE: Final = 306.0
-GM_NS_PER_CODE: Final = 2.0
-DAC_MV_PER_CODE: Final = 1.15 * 2.3 / (500 * 2.0e-3 * 800)
+GM_NS_PER_CODE: Final = 4.0
+DAC_MV_PER_CODE: Final = 1.15 * 2.3 / (250 * 4.0e-3 * 800)
 SHIFT_MV_PER_CODE: Final = 0.1
 SHIFT_CODE_ZERO: Final = 511.0
 OFFSET_NA_PER_CODE: Final = 0.05
@@ -60,11 +60,11 @@ SOURCES: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "tau_mem": ("capacitance / leak conductance", "us", "circuit"),
     "tau_syn": ("306 / code", "us", "assumed: covers 0.3..30 us"),
-    "transconductance": ("2 code", "nS", "assumed"),
+    "transconductance": ("4 code", "nS", "assumed"),
     "synapse step": (
         "0.0033 weight_code x i_synapse_dac",
         "mV at the synaptic input",
-        "assumed: 1.15 mV/us per weight code at gm 500, DAC 800, 2.3 pF",
+        "assumed: 1.15 mV/us per weight code at gm 250, DAC 800, 2.3 pF",
     ),
     "synaptic reference": ("0.1 (code - 511)", "mV at the synaptic input", "assumed"),
     "offset current": ("0.05 code", "nA", "assumed"),

@@ -120,14 +120,18 @@ def codes_for(wanted: Wanted, boot: BootSettings, spec: ChipSpec) -> NeuronCodes
     """Codes for wanted values: those of the boot settings, moved along the nominal curves.
 
     What calibration corrected for each circuit stays corrected: potentials move by the same number of codes for all
-    circuits, currents by the same factor.
+    circuits, currents by the same factor. A circuit that deviates so much that its code would leave the range keeps the
+    code at the edge, as in calibration.
 
     Raises
     ------
     OutOfRangeError
-        A code would leave its range; the message names the wanted value.
+        Even a circuit without mismatch would need a code outside its range.
     """
+    if len(boot.neurons.circuit) > 1:
+        codes_for(wanted, nominal_boot(spec, boot.target), spec)
     base, target = boot.of(wanted.circuit, wanted.head), boot.target
+    strict = len(boot.neurons.circuit) == 1
     code = base.capmem_code.astype(np.float64)
     for cell in (Cell.v_leak, Cell.v_reset, Cell.v_threshold):
         shift_mv = getattr(wanted, f"{cell.name}_mv") - getattr(target, f"{cell.name}_mv")
@@ -145,11 +149,14 @@ def codes_for(wanted: Wanted, boot: BootSettings, spec: ChipSpec) -> NeuronCodes
     counter, clock = _refractory(wanted.t_refractory_us, boot.shared.clock_scale, spec)
     return replace(
         base,
-        capmem_code=_codes(code, spec, np.int16, spec.capmem_code_max, "capmem_code"),
+        capmem_code=_codes(
+            code if strict or spec.continuous_codes else np.clip(code, 0, spec.capmem_code_max),
+            spec, np.int16, spec.capmem_code_max, "capmem_code",
+        ),
         leak_range=leak_range,
         refractory_counter=_codes(counter, spec, np.uint8, 255, "refractory_counter"),
         refractory_clock=clock,
-    )
+    )  # fmt: skip
 
 
 def _leak_range(code: Floats, spec: ChipSpec) -> tuple[Floats, NDArray[np.uint8]]:

@@ -66,7 +66,7 @@ class ChipSpec(BaseModel):
     t_refractory_us: Range = _entry("us", "calix neuron.py (40 ns..32 us)", "refractory period")
     synapse_gain_mv_per_us: Range = _entry(
         "mV/us",
-        "assumed (hxloop.nominal: codes 1022 at 2.3 pF)",
+        "assumed (hxloop.nominal: transconductance code 1022, DAC code 800, 2.3 pF)",
         "slope of the membrane that one event at weight code 1 causes",
     )
     cadc_period_ticks: int = _entry("tick", "hxtorch (1.7 us)", "shortest time between two CADC samples of a circuit")
@@ -154,7 +154,7 @@ HICANN_X: Final = ChipSpec(
     tau_mem_us=(0.5, 60.0),
     tau_syn_us=(0.3, 30.0),
     t_refractory_us=(0.04, 32.0),
-    synapse_gain_mv_per_us=(0.0, 3.0),
+    synapse_gain_mv_per_us=(0.0, 4.7),
     cadc_period_ticks=213,
     cadc_max_reads=204_800,
     madc_period_us=0.034,

@@ -39,7 +39,7 @@ def bent(config, truth):
     for name, cell in (("v_leak_mv", 0), ("v_reset_mv", 1), ("v_threshold_mv", 2)):
         nominal = getattr(values, name)
         setattr(values, name, nominal * truth.voltage_gain[cell, circuit] + truth.voltage_offset_mv[cell, circuit])
-    gm_us = 2e-3 * config.neurons.capmem_code[:, [Cell.i_gm_exc, Cell.i_gm_inh]].T * truth.synaptic_input[:, circuit]
+    gm_us = 4e-3 * config.neurons.capmem_code[:, [Cell.i_gm_exc, Cell.i_gm_inh]].T * truth.synaptic_input[:, circuit]
     current_na = gm_us[0] * truth.synaptic_reference_mv[0, circuit] - gm_us[1] * truth.synaptic_reference_mv[1, circuit]
     values.v_leak_mv = values.v_leak_mv + 1e3 * current_na / leak_ns
     values.tau_mem_us = 1e3 * capacitance_pf / leak_ns

@@ -37,8 +37,8 @@ def decode(config: ChipConfig, spec: ChipSpec) -> SimpleNamespace:
     right = neurons.circuit % spec.n_columns >= spec.n_columns // 2
     dac = config.shared.quadrant_code[2 * hemisphere + right, 0]
     scale = config.shared.clock_scale[hemisphere, neurons.refractory_clock].astype(float)
-    # 1.15 mV/us at transconductance code 500, DAC code 800 and 2.3 pF
-    gain = 1.15 * (dac / 800) * 2.3 / capacitance_pf / 500
+    # 1.15 mV/us at transconductance code 250, DAC code 800 and 2.3 pF
+    gain = 1.15 * (dac / 800) * 2.3 / capacitance_pf / 250
     values = {
         "v_leak_mv": 18.75 + 1.875 * code["v_leak"],
         "v_reset_mv": 18.75 + 1.875 * code["v_reset"],
