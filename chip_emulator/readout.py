@@ -28,6 +28,8 @@ CADC_CODE_MAX: Final = 255
 COUNTER_MAX: Final = 255
 _SETTLED: Final = 8.0  # time constants of the MADC's input within the invalid samples: 1023 e^-8 is 0.3 LSB
 
+_BLOCK: Final = 2**16  # readings converted at once: bounds the memory, and keeps it in the cache
+
 
 class CadcChannels(NamedTuple):
     """What turns potentials into readings in the channels of some circuits.
@@ -128,8 +130,14 @@ def cadc_codes(
     -------
     uint8 [n_samples, n_reads, n_circuits]
     """
-    noise = read_noise_lsb(v_mv.shape, circuit, cadc_trial_lsb, key, STREAM_CADC, first_sample)
-    return convert(v_mv, cadc_channels(circuit, neurons, shared, mismatch, spec), noise)
+    channels = cadc_channels(circuit, neurons, shared, mismatch, spec)
+    codes = np.empty(v_mv.shape, np.uint8)
+    step = max(1, _BLOCK // max(1, v_mv[:1].size))
+    for k in range(0, len(v_mv), step):
+        part = v_mv[k : k + step]
+        noise = read_noise_lsb(part.shape, circuit, cadc_trial_lsb, key, STREAM_CADC, first_sample + k)
+        codes[k : k + step] = convert(part, channels, noise)
+    return codes
 
 
 def madc_codes(

@@ -150,6 +150,13 @@ def test_cadc_noise_depends_on_sample_read_and_circuit_only():
     assert not np.array_equal(whole, bench.cadc(v_mv, first_sample=6))
 
 
+def test_large_batches_are_read_like_single_samples():
+    bench = Bench(circuits=np.arange(512), cadc_trial_lsb=2.0, cadc_gain_fixed=0.03)
+    v_mv = 300.0 + 400.0 * generator(7, "v").random((9, 30, 512))
+    single = [bench.cadc(v_mv[k : k + 1], first_sample=20 + k) for k in range(9)]
+    assert np.array_equal(bench.cadc(v_mv, first_sample=20), np.concatenate(single))
+
+
 def test_madc_of_an_oscillation_is_right_within_quantisation():
     ticks = madc_ticks(HICANN_X, 40_000)
     v_mv = 600.0 + 500.0 * np.sin(2 * np.pi * ticks * 0.008 / 17.0)
