@@ -130,9 +130,7 @@ def test_another_serial_is_another_chip(population):
 @EACH
 def test_changing_one_mechanism_leaves_the_others(mechanism):
     strength = 0.5 * getattr(ALIVE, mechanism.knob)
-    before, after = (
-        Mismatch(HICANN_X, s, 3) for s in (ALIVE, ALIVE.model_copy(update={mechanism.knob: strength}))
-    )
+    before, after = (Mismatch(HICANN_X, s, 3) for s in (ALIVE, ALIVE.model_copy(update={mechanism.knob: strength})))
     for other in MECHANISMS:
         factor = 0.5 if other is mechanism else 1.0
         np.testing.assert_allclose(other.draws(after, 1.0), factor * other.draws(before, 1.0), rtol=1e-9, atol=1e-12)
@@ -154,7 +152,9 @@ def test_weight_dacs_may_be_not_monotonic():
 
 
 def test_rough_and_uncalibrated_are_the_same_silicon():
-    typical, rough, raw = (Mismatch(CHIPS[n].spec, CHIPS[n].imperfections, 5) for n in ("typical", "rough", "uncalibrated"))
+    typical, rough, raw = (
+        Mismatch(CHIPS[n].spec, CHIPS[n].imperfections, 5) for n in ("typical", "rough", "uncalibrated")
+    )
     np.testing.assert_allclose(rough.voltage_offset_mv, 2 * typical.voltage_offset_mv)
     np.testing.assert_allclose(rough.driver, typical.driver**2)
     assert raw.digest() == typical.digest()

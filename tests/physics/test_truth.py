@@ -1,5 +1,7 @@
 """A chip without temporal noise spikes as its hidden truth says; the truth is put together here from the document."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from support.comparison import compare
@@ -8,11 +10,13 @@ from support.reference import solve, wire
 from support.single import events, side_by_side
 
 from chip_emulator.chip import EmulatedChip
-from chip_emulator.mismatch import Mismatch
 from chip_emulator.presets import TYPICAL
 from hxloop.capmem import Cell
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
+
+if TYPE_CHECKING:
+    from chip_emulator.mismatch import Mismatch
 
 FROZEN = ",".join(f"{name}=0" for name in type(TYPICAL).model_fields if "_trial" in name)
 INPUTS = events([(100, 0), (400, 1), (1200, 0), (2900, 0)], [(5, 1), (500, 0), (501, 0)])
@@ -23,8 +27,8 @@ def random_config(rng, n=512):
         n,
         code_exc=rng.integers(30, 64, n),
         code_inh=rng.integers(0, 64, n),
-        gain_mv_per_us=rng.uniform(1.5, 2.5, n),
-        tau_mem_us=rng.uniform(3.0, 40.0, n),
+        gain_mv_per_us=rng.uniform(2.0, 3.5, n),
+        tau_mem_us=rng.uniform(3.0, 15.0, n),
         tau_inh_us=9.0,
         v_reset_mv=420.0,
     )
@@ -64,7 +68,9 @@ def true_weights(config, truth):
 @pytest.mark.parametrize("serial", [11, 12, 400])
 def test_the_chip_behaves_as_its_truth_says(serial):
     config = random_config(generator(serial, "behaves"))
-    chip = EmulatedChip(f"uncalibrated[{FROZEN},v_threshold_fixed_mv=20,tau_syn_fixed=0.1]", serial)
+    chip = EmulatedChip(
+        f"uncalibrated[{FROZEN},v_threshold_fixed_mv=20,tau_syn_fixed=0.1,synaptic_reference_fixed_mv=1]", serial
+    )
     truth: Mismatch = chip.mismatch
     chip.configure(config)
     found = chip.run(INPUTS, duration_ticks=6000).spikes
@@ -72,7 +78,7 @@ def test_the_chip_behaves_as_its_truth_says(serial):
     wiring = wire(true, HICANN_X, bent(config, truth))
     tally = compare(found, solve(true, HICANN_X, INPUTS, 6000, wiring=wiring))
     assert tally.exact, tally
-    assert tally.compared > 1000
+    assert tally.compared > 800
     assert not compare(found, solve(config, HICANN_X, INPUTS, 6000)).exact
 
 
@@ -84,14 +90,17 @@ def test_dead_circuits_never_spike():
     dead = np.flatnonzero(chip.mismatch.dead)
     assert len(dead) > 100
     assert not np.isin(spiked, dead).any()
-    assert len(spiked) > 200
+    assert len(spiked) > 150
 
 
 def test_writing_other_analog_parameters_rewrites_the_cells():
     chip = EmulatedChip("typical[all=0,rewrite_trial_codes=1]", 3)
     rng = generator(1, "rewrite")
     one, other = random_config(rng), random_config(rng)
-    held = [chip._held(c) - c.neurons.capmem_code for c in (one, one.with_weight_codes(one.synapses.weight_code // 2), other)]
+    held = [
+        chip._held(c) - c.neurons.capmem_code
+        for c in (one, one.with_weight_codes(one.synapses.weight_code // 2), other)
+    ]
     np.testing.assert_array_equal(held[0], held[1])  # weights are not in the analog memory
     n = held[0].size
     assert abs(held[0].std() - 1) < 4.5 / np.sqrt(2 * n)
