@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_chip(chip: str | Chip | None, serial: int | None, endpoint: str | None) -> Iterator[Chip]:
+def open_chip(
+    chip: str | Chip | None, serial: int | None, endpoint: str | None, threads: int | None = None
+) -> Iterator[Chip]:
     """Chip to work with; an emulator started here is ended at the end.
 
     Parameters
@@ -27,6 +29,8 @@ def open_chip(chip: str | Chip | None, serial: int | None, endpoint: str | None)
         Serial number of the named chip; None for whatever is at the endpoint.
     endpoint : str, optional
         Daemon that runs already.
+    threads : int, optional
+        Threads of an emulator started here, by default one for every core.
 
     Raises
     ------
@@ -40,7 +44,8 @@ def open_chip(chip: str | Chip | None, serial: int | None, endpoint: str | None)
         return
     from host import launch
 
-    with launch.open_chip(chip or "typical", 1 if serial is None else serial, endpoint=endpoint) as device:
+    number = 1 if serial is None else serial
+    with launch.open_chip(chip or "typical", number, endpoint=endpoint, threads=threads) as device:
         found = device.identity
         wanted = f"{chip or found.chip}/{found.serial if serial is None else serial}"
         if wanted != str(found):

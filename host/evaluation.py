@@ -84,6 +84,7 @@ def evaluate(
     chip: str | Chip | None = None,
     serial: int | None = None,
     endpoint: str | None = None,
+    trial: int = 0,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
 
@@ -97,6 +98,9 @@ def evaluate(
         Serial number, by default that of the run.
     endpoint : str, optional
         A daemon that runs already.
+    trial : int
+        Which repetition of the test: the temporal noise of a chip is another one in each. 0 is the test at the end of
+        the training, to the bit if it is on the same chip.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def evaluate(
     with open_chip(chip, serial, endpoint) as device:
         start = time.perf_counter()
         network = ChipNetwork(origin.settings, device, data.features.shape[1])
-        result = score(network, loaded.codes, data, loss, derive_seed(origin.seed, "test"))
+        result = score(network, loaded.codes, data, loss, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,
             device.identity,
@@ -128,3 +132,7 @@ def evaluate(
             network.use,
             time.perf_counter() - start,
         )
+
+
+def _trial_seed(seed: int, trial: int) -> int:
+    return derive_seed(seed, "test", trial) if trial else derive_seed(seed, "test")

@@ -49,6 +49,7 @@ def train(
     endpoint: str | None = None,
     out: Path | None = None,
     resume: bool = False,
+    threads: int | None = None,
     report: Reporter | None = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -75,6 +76,8 @@ def train(
     resume : bool
         Go on with the run in `out` (or the latest one of its kind) bit by bit as if it had never stopped. A finished
         run is returned as it is.
+    threads : int, optional
+        Threads of an emulator started here, by default one for every core; results do not depend on it.
     report : Reporter, optional
         Told of the progress; lines on stderr by default.
 
@@ -113,7 +116,7 @@ def train(
                 return run
         else:
             settings = settings.with_epochs(epochs)
-        with open_chip(chip, serial, endpoint) as device:
+        with open_chip(chip, serial, endpoint, threads) as device:
             origin = Origin(task, str(preset), settings, device.identity, seed, versions())
             _Experiment(found, origin, device, directory, reporter).run(stored)
     return load_run(directory.path)

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "serve": "host.cli.emulator:serve",
     "chip": "host.cli.emulator:chip",
     "runs": "host.cli.runs:runs",
+    "study": "host.cli.study:study",
 }
 """Command to the `typer.Typer` that holds it; names, not imports: this package does not depend on the host."""
 

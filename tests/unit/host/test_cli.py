@@ -66,7 +66,17 @@ def test_help_lists_all_commands():
 
 
 @pytest.mark.parametrize(
-    "command", [["train"], ["eval"], ["run"], ["serve"], ["chip", "describe"], ["runs", "list"], ["runs", "show"]]
+    "command",
+    [
+        ["train"],
+        ["eval"],
+        ["run"],
+        ["serve"],
+        ["chip", "describe"],
+        ["runs", "list"],
+        ["runs", "show"],
+        ["study", "transfer"],
+    ],
 )
 def test_every_help_has_an_example(command):
     done = hxloop(*command, "--help")

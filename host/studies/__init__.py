@@ -1,0 +1,1 @@
+"""Studies: many trainings and measurements that answer one question about chips."""

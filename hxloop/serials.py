@@ -1,0 +1,35 @@
+"""Serial numbers of chips as people write them: ``7``, ``1..20``, ``1..5,8``."""
+
+from __future__ import annotations
+
+import re
+
+from hxloop.errors import InvalidInputError
+
+_MOST = 100_000
+
+
+def parse_serials(text: str) -> tuple[int, ...]:
+    """Serial numbers in the order given; a range ``a..b`` holds both ends.
+
+    Raises
+    ------
+    InvalidInputError
+        Something else than numbers and ranges, a range that runs backwards, a number twice, or far too many.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:\.\.\s*(\d+)\s*)?", part, re.ASCII)
+        if match is None:
+            raise InvalidInputError(
+                f"{part.strip()!r} is no serial number or range", field="serials", hint="write 7, 1..20 or 1..5,8"
+            )
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= _MOST:
+            raise InvalidInputError(
+                f"{part.strip()} is no range of up to {_MOST} serial numbers", field="serials", hint="write 1..20"
+            )
+        found += range(first, last + 1)
+    if len(set(found)) != len(found):
+        raise InvalidInputError(f"{text!r} names a serial number twice", field="serials")
+    return tuple(found)
