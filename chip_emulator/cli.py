@@ -17,7 +17,13 @@ from hxloop.logs import LogFormat, set_up_logging
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="An emulated chip as a service of its own.")
 
-ChipName = Annotated[str, typer.Option("--chip", help="Named chip: ideal, typical, rough.")]
+ChipName = Annotated[
+    str,
+    typer.Option(
+        "--chip",
+        help="Named chip: ideal, typical, rough, uncalibrated; other imperfections as in typical\\[name=value].",
+    ),
+]
 Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: which silicon of that kind.")]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hxloop.connection import runtime_directory
+from hxloop.connection import file_safe, runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Endpoints:
 
 def default_endpoint(chip: str, serial: int) -> str:
     """Endpoint of a daemon that was given none; a short directory replaces one whose name is too long for a socket."""
-    directory = runtime_directory() / f"{chip}-{serial}"
+    directory = runtime_directory() / f"{file_safe(chip)}-{serial}"
     if len(os.fsencode(directory / "control.sock")) >= MAX_IPC_PATH_BYTES:
         short = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
         directory = Path(tempfile.gettempdir()) / f"hxloop-{os.getuid()}" / short

@@ -24,6 +24,9 @@ class LedgerBook:
     events_in: int = 0
     events_out: int = 0
     events_lost: int = 0
+    lost_in: int = 0
+    lost_out: int = 0
+    lost_late: int = 0
     chip_time_us: float = 0.0
     emulation_time_us: float = 0.0
     energy_j_estimate: float = 0.0
@@ -34,7 +37,10 @@ class LedgerBook:
         self.samples += max(0, reply.arrays[0].shape[0] - 1)
         self.events_in += reply.events_in
         self.events_out += reply.events_out
-        self.events_lost += reply.events_lost
+        self.events_lost += reply.lost_in + reply.lost_out + reply.lost_late
+        self.lost_in += reply.lost_in
+        self.lost_out += reply.lost_out
+        self.lost_late += reply.lost_late
         self.chip_time_us += reply.chip_time_us
         self.emulation_time_us += reply.emulation_time_us
         self.energy_j_estimate += reply.energy_j_estimate

@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
 from hxloop.logs import LogFormat
-from hxloop.messages import Count, Limits, Message, ShortText
+from hxloop.messages import ArrayHeader, Count, Limits, Message, ShortText
 from hxloop.spec import ChipSpec
 
 
@@ -46,11 +47,13 @@ class Stop(Message):
 
 
 class Ready(Message):
-    """From the worker: the chip is there and all kernels are compiled."""
+    """From the worker: the chip is there and all kernels are compiled; the arrays of its boot settings follow."""
 
     event: Literal["ready"] = "ready"
     identity: ChipIdentity
     spec: ChipSpec
+    operating_point: OperatingPoint
+    arrays: tuple[ArrayHeader, ...]
 
 
 class Refused(Message):

@@ -33,6 +33,7 @@ from chip_emulator.supervisor import CANCEL_GRACE_S, Supervisor, WorkerOptions
 from hxloop.connection import default_connection_file
 from hxloop.errors import EndpointInUseError, InvalidInputError, error_from_code
 from hxloop.messages import Limits
+from hxloop.wire import arrays_of, boot_from_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,7 +233,7 @@ class Server:
         if isinstance(event, Refused):
             raise error_from_code(event.code, event.message, field=event.field, hint=event.hint)
         if isinstance(event, Ready):
-            self._on_ready(event)
+            self._on_ready(event, reply)
             return
         assert self._service is not None
         with self._lock:
@@ -241,12 +242,13 @@ class Server:
             else:
                 self._service.finish(event.job, event.configured, reply)
 
-    def _on_ready(self, event: Ready) -> None:
+    def _on_ready(self, event: Ready, arrays: list[bytes]) -> None:
         self._supervisor.mark_ready()
         if self._service is None:
             self._service = Service(
                 event.identity,
                 event.spec,
+                boot_from_arrays(event.operating_point, arrays_of(event, arrays)),
                 self._boot_id,
                 time.monotonic,
                 self._limits,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from chip_emulator.ledger import LedgerBook
 from chip_emulator.link import Order, envelope
 from chip_emulator.replies import claimed_sender, error_reply
+from chip_emulator.run_limits import check_run_limits
 from chip_emulator.sessions import Frames, Job, SessionTable
 from hxloop.errors import (
     HxloopError,
-    LimitExceededError,
     RunCancelledError,
     ServiceError,
     SessionError,
@@ -47,11 +47,12 @@ from hxloop.messages import (
     StatusReply,
     StatusRequest,
 )
-from hxloop.wire import decode_reply, decode_request, encode, spikes_from_arrays
+from hxloop.wire import array_headers, boot_arrays, decode_reply, decode_request, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hxloop.boot import BootSettings
     from hxloop.chip import ChipIdentity
     from hxloop.messages import Request
     from hxloop.spec import ChipSpec
@@ -71,30 +72,6 @@ class Outgoing:
     frames: Frames
 
 
-def check_run_limits(request: RunRequest, arrays: Arrays, limits: Limits) -> None:
-    """Refuse runs that are larger than announced, by the sizes alone.
-
-    Raises
-    ------
-    LimitExceededError
-        Samples, events, sample length or run length.
-    MalformedMessageError
-        Not the arrays of a spike batch.
-    """
-    spikes = spikes_from_arrays(arrays)
-    n_samples = max(0, spikes.offsets.size - 1)
-    n_events = max(spikes.tick.size, spikes.source.size)
-    ticks = request.duration_ticks
-    for field, value, limit, unit in (
-        ("offsets", n_samples, limits.max_samples, "samples"),
-        ("tick", n_events, limits.max_input_events, "input events"),
-        ("duration_ticks", ticks, limits.max_sample_ticks, "ticks a sample"),
-        ("duration_ticks", n_samples * ticks, limits.max_run_ticks, "ticks in all samples together"),
-    ):
-        if value > limit:
-            raise LimitExceededError(f"{value} {unit}, at most {limit} are allowed", field=field, hint="split the run")
-
-
 class Service:
     """State of one daemon.
 
@@ -104,6 +81,8 @@ class Service:
         The chip.
     spec : ChipSpec
         Its datasheet.
+    boot : BootSettings
+        Codes it boots with.
     boot_id : str
         Name of this life of the daemon.
     clock : callable
@@ -131,6 +110,7 @@ class Service:
         self,
         identity: ChipIdentity,
         spec: ChipSpec,
+        boot: BootSettings,
         boot_id: str,
         clock: Callable[[], float],
         limits: Limits | None = None,
@@ -143,6 +123,7 @@ class Service:
         self.running: Job | None = None
         self._identity = identity
         self._spec = spec
+        self._boot = boot
         self._boot_id = boot_id
         self._clock = clock
         self._control_endpoint = control_endpoint
@@ -213,9 +194,7 @@ class Service:
             case HelloRequest():
                 return self._hello(request)
             case DescribeRequest():
-                return self._reply(
-                    DescribeReply, control_endpoint=self._control_endpoint, spec=self._spec, limits=self._limits
-                )
+                return self._describe()
             case CancelRequest():
                 return self._reply(CancelReply, state=self._cancel(request))
             case StatusRequest():
@@ -225,8 +204,8 @@ class Service:
                 return self._reply(ShutdownReply)
         raise AssertionError(request.verb)
 
-    def _reply(self, model: type[Reply], **content: Any) -> Frames:
-        return encode(model(boot_id=self._boot_id, identity=self._identity, **content))
+    def _reply(self, model: type[Reply], sent: Arrays | None = None, **content: Any) -> Frames:
+        return encode(model(boot_id=self._boot_id, identity=self._identity, **content), sent)
 
     def _hello(self, request: HelloRequest) -> Frames:
         self._refuse_if_draining()
@@ -238,6 +217,18 @@ class Service:
             control_endpoint=self._control_endpoint,
             limits=self._limits,
             spec=self._spec,
+        )
+
+    def _describe(self) -> Frames:
+        arrays = boot_arrays(self._boot)
+        return self._reply(
+            DescribeReply,
+            arrays,
+            control_endpoint=self._control_endpoint,
+            spec=self._spec,
+            limits=self._limits,
+            operating_point=self._boot.target,
+            arrays=array_headers(arrays),
         )
 
     def _refuse_if_draining(self) -> None:
@@ -277,7 +268,7 @@ class Service:
         self._refuse_if_draining()
         if isinstance(request, RunRequest):
             try:
-                check_run_limits(request, arrays, self._limits)
+                check_run_limits(request, arrays, self._limits, self._spec)
             except HxloopError as error:
                 reply = self._error(error, request.sequence)
                 session.use_up(request.sequence, digest)

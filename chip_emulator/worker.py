@@ -15,20 +15,32 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zmq
 
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Order, Progress, Ready, Refused, Stop, WorkerSettings, envelope, read_order
 from chip_emulator.replies import error_reply
+from chip_emulator.run_limits import check_counter_limit
 from hxloop.errors import HxloopError, LimitExceededError, MalformedMessageError, ServiceError
 from hxloop.logs import set_up_logging
 from hxloop.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
-from hxloop.wire import array_headers, config_from_arrays, decode_request, encode, spike_arrays, spikes_from_arrays
+from hxloop.wire import (
+    array_headers,
+    boot_arrays,
+    config_from_arrays,
+    decode_request,
+    encode,
+    result_arrays,
+    spikes_from_arrays,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hxloop.program import ChipConfig, RunResult
+    from hxloop.boot import BootSettings
+    from hxloop.program import ChipConfig
+    from hxloop.result import RunResult
     from hxloop.wire import Arrays
 
     Frames = list[bytes | memoryview]
@@ -96,11 +108,20 @@ class Worker:
         self._link = link
         self._identity = chip.identity
         self._configured: str | None = None
+        self._n_heads = 0
         self._crash_trial_seed = faults_from_environment().crash_trial_seed
 
     def serve(self) -> None:
         """Say ready, then do what comes, for ever."""
-        self._link.send(envelope(Ready(identity=self._identity, spec=self._chip.spec)))
+        boot: BootSettings = self._chip.boot
+        arrays = boot_arrays(boot)
+        ready = Ready(
+            identity=self._identity,
+            spec=self._chip.spec,
+            operating_point=boot.target,
+            arrays=array_headers(arrays),
+        )
+        self._link.send_multipart(encode(ready, arrays))
         while True:
             frames = self._link.recv_multipart()
             order = read_order(frames[0])
@@ -157,18 +178,22 @@ class Worker:
         except HxloopError:
             self._configured = before  # a chip that refuses keeps what it had
             raise
+        self._n_heads = len(np.unique(config.neurons.head))
 
     def _run(self, job: int, request: RunRequest, arrays: Arrays) -> Frames:
         if request.config_hash != self._configured:
             raise ServiceError(f"the chip is configured as {self._configured}, not as {request.config_hash}")
         if request.trial_seed == self._crash_trial_seed:
             os.kill(os.getpid(), signal.SIGKILL)
+        inputs = spikes_from_arrays(arrays)
+        check_counter_limit(request, max(0, inputs.offsets.size - 1), self._n_heads, self._settings.limits)
         result: RunResult = self._chip.run(
-            spikes_from_arrays(arrays),
+            inputs,
             duration_ticks=request.duration_ticks,
             trial_seed=request.trial_seed,
             first_sample=request.first_sample,
             record=request.record,
+            readout=request.readout,
             progress=lambda done, total: self._report(job, done, total),
         )
         if result.spikes.n_spikes > self._settings.limits.max_output_events:
@@ -178,14 +203,16 @@ class Worker:
                 field="max_output_events",
                 hint="split the batch or record first_spikes",
             )
-        arrays = spike_arrays(result.spikes)
+        arrays = result_arrays(result.spikes, result.observations)
         reply = RunReply(
             boot_id=self._settings.boot_id,
             identity=self._identity,
             sequence=request.sequence,
             events_in=int(result.events_in),
             events_out=int(result.events_out),
-            events_lost=int(result.events_lost),
+            lost_in=int(result.lost_in),
+            lost_out=int(result.lost_out),
+            lost_late=int(result.lost_late),
             chip_time_us=float(result.chip_time_us),
             emulation_time_us=float(result.emulation_time_us),
             energy_j_estimate=float(result.energy_j_estimate),

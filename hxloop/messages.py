@@ -44,7 +44,7 @@ class Limits(Message):
     max_samples: Count = Field(100_000, description="samples of one run")
     max_input_events: Count = Field(4_000_000, description="input events of one run")
     max_output_events: Count = Field(4_000_000, description="recorded spikes of one run")
-    max_readings: Count = Field(32_000_000, description="CADC and MADC readings of one run")
+    max_readings: Count = Field(32_000_000, description="readings of CADC, MADC or spike counters in one run")
     max_sample_ticks: Count = Field(125_000_000, description="length of one sample (1 s of chip time)")
     max_run_ticks: Count = Field(2_500_000_000, description="samples x length of one run (20 s of chip time)")
     max_sessions: Count = Field(64, description="open sessions")
@@ -193,6 +193,9 @@ class Ledger(Message):
     events_in: Count = 0
     events_out: Count = 0
     events_lost: Count = 0
+    lost_in: Count = 0
+    lost_out: Count = 0
+    lost_late: Count = 0
     chip_time_us: float = 0.0
     emulation_time_us: float = 0.0
     energy_j_estimate: float = 0.0

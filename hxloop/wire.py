@@ -88,7 +88,7 @@ def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tupl
             hint="install the same hxloop on both sides",
         )
     request: Request = _parse(REQUESTS[verb], frames[0])
-    return request, _arrays(request, frames[1:])
+    return request, arrays_of(request, frames[1:])
 
 
 def decode_reply(frames: Sequence[bytes | memoryview], limits: Limits | None = None) -> tuple[AnyReply, Arrays]:
@@ -104,7 +104,7 @@ def decode_reply(frames: Sequence[bytes | memoryview], limits: Limits | None = N
     if not isinstance(kind, str) or kind not in REPLIES:
         raise MalformedMessageError(f"unknown reply {_short(kind)}", field="reply")
     reply: AnyReply = _parse(REPLIES[kind], frames[0])
-    return reply, _arrays(reply, frames[1:])
+    return reply, arrays_of(reply, frames[1:])
 
 
 def _short(value: object) -> str:
@@ -151,7 +151,14 @@ def _parse(model: type[Any], frame: bytes | memoryview) -> Any:
         raise MalformedMessageError(f"{first['msg']}", field=where[:200]) from None
 
 
-def _arrays(message: object, frames: Sequence[bytes | memoryview]) -> Arrays:
+def arrays_of(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
+    """Arrays that a header lists, from the frames that follow it.
+
+    Raises
+    ------
+    MalformedMessageError
+        Frames and header do not agree.
+    """
     headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
     if len(headers) != len(frames):
         raise MalformedMessageError(

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from hxloop.messages import PROTOCOL_VERSION
+
 options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
 chip = options["--chip"]
 if chip == "crashing":
@@ -19,7 +21,7 @@ if chip == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 content = {
-    "protocol": 1,
+    "protocol": PROTOCOL_VERSION,
     "endpoint": options.get("--endpoint", "ipc:///nowhere/data.sock"),
     "control_endpoint": "ipc:///nowhere/control.sock",
     "pid": 1,

@@ -43,6 +43,13 @@ def test_unknown_chips_are_refused_in_one_line():
     assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1 and "typical" in ended.stderr
 
 
+def test_help_names_all_chips_and_the_form_with_changes():
+    ended = call("serve", "--help")
+    assert ended.returncode == 0
+    for word in ("ideal", "typical", "rough", "uncalibrated", "typical[name=value]"):
+        assert word in ended.stdout
+
+
 def test_help_is_quick_to_import():
     code = "import sys, chip_emulator.cli; print('numba' in sys.modules, 'zmq' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -24,6 +24,7 @@ from chip_emulator.endpoints import (
 from hxloop.chip import ChipIdentity
 from hxloop.connection import runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
+from hxloop.messages import PROTOCOL_VERSION
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
 
@@ -61,6 +62,7 @@ def test_endpoints_that_are_refused(asked):
 def test_the_default_endpoint_is_short_enough_for_a_socket(monkeypatch):
     monkeypatch.setenv("HXLOOP_RUNTIME_DIR", "/run/me")
     assert default_endpoint("typical", 3) == "ipc:///run/me/typical-3/data.sock"
+    assert default_endpoint("rough[a=0,b=.5]", 3) == "ipc:///run/me/rough-a=0-b=.5-3/data.sock"
     monkeypatch.setenv("HXLOOP_RUNTIME_DIR", "/run/" + "deep/" * 30)
     first, second = default_endpoint("typical", 3), default_endpoint("typical", 4)
     assert first != second and str(os.getuid()) in first
@@ -136,7 +138,7 @@ def test_connection_file(tmp_path):
     write_connection_file(path, places, "life", IDENTITY)
     content = json.loads(path.read_text())
     assert content == {
-        "protocol": 1, "endpoint": places.data, "control_endpoint": places.control, "pid": os.getpid(),
+        "protocol": PROTOCOL_VERSION, "endpoint": places.data, "control_endpoint": places.control, "pid": os.getpid(),
         "boot_id": "life", "identity": IDENTITY.model_dump(),
     }  # fmt: skip
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
-from support.fake_chip import small_config, small_inputs
+from support.fake_chip import FakeChip, small_config, small_inputs
 
 from chip_emulator.link import read_order
 from chip_emulator.service import MAX_TRIES, Service
@@ -25,12 +26,26 @@ from hxloop.messages import (
     ShutdownRequest,
     StatusRequest,
 )
+from hxloop.result import Observations, Readout
 from hxloop.spec import HICANN_X
-from hxloop.wire import array_headers, config_arrays, decode_reply, decode_request, encode, spike_arrays
+from hxloop.wire import (
+    array_headers,
+    boot_arrays,
+    boot_from_arrays,
+    config_arrays,
+    decode_reply,
+    decode_request,
+    encode,
+    result_arrays,
+    spike_arrays,
+)
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
+BOOT = FakeChip().boot
 CONFIG = small_config()
 INPUTS = small_inputs()
+CADC = {"readout": Readout(cadc_circuits=(3, 5), cadc_period_ticks=250)}
+MADC = {"readout": Readout(madc_circuit=3)}
 
 
 class Bench:
@@ -38,7 +53,7 @@ class Bench:
 
     def __init__(self, **limits):
         self.now_s = 0.0
-        self.service = Service(IDENTITY, HICANN_X, "boot", lambda: self.now_s, Limits(**limits))
+        self.service = Service(IDENTITY, HICANN_X, BOOT, "boot", lambda: self.now_s, Limits(**limits))
 
     def tell(self, frames, address=b"me"):
         """Replies on the data socket that a message causes at once."""
@@ -79,10 +94,11 @@ class Bench:
 
 
 def run_reply(request):
-    arrays = spike_arrays(INPUTS)
+    arrays = result_arrays(INPUTS, Observations.none())
     header = RunReply(
-        boot_id="boot", identity=IDENTITY, sequence=request.sequence, events_in=1, events_out=2, events_lost=3,
-        chip_time_us=4.0, emulation_time_us=5.0, energy_j_estimate=6.0, arrays=array_headers(arrays),
+        boot_id="boot", identity=IDENTITY, sequence=request.sequence, events_in=1, events_out=2, lost_in=3,
+        lost_out=4, lost_late=5, chip_time_us=4.0, emulation_time_us=5.0, energy_j_estimate=6.0,
+        arrays=array_headers(arrays),
     )  # fmt: skip
     return encode(header, arrays)
 
@@ -114,6 +130,18 @@ def test_hello_and_describe_are_answered_at_once(bench):
     assert described.spec == HICANN_X
 
 
+def test_boot_settings_are_told_on_both_sockets(bench):
+    bench.service.handle_data(encode(DescribeRequest()), b"a")
+    for frames in (bench.service.outbox.popleft().frames, bench.service.handle_control(encode(DescribeRequest()))):
+        described, arrays = decode_reply(frames)
+        boot = boot_from_arrays(described.operating_point, arrays)
+        assert boot.target == BOOT.target
+        expected = boot_arrays(BOOT)
+        for name, array in boot_arrays(boot).items():
+            assert array.dtype == expected[name].dtype
+            np.testing.assert_array_equal(array, expected[name])
+
+
 def test_configure_then_run(bench):
     session = bench.hello()
     assert bench.tell(configure(session, 1), b"a") == []
@@ -126,6 +154,7 @@ def test_configure_then_run(bench):
     assert reply.reply == "run" and reply.sequence == 2
     ledger = bench.control(StatusRequest()).ledger
     assert (ledger.runs_executed, ledger.samples, ledger.events_out, ledger.energy_j_estimate) == (1, 3, 2, 6.0)
+    assert (ledger.lost_in, ledger.lost_out, ledger.lost_late, ledger.events_lost) == (3, 4, 5, 12)
 
 
 def test_the_same_request_runs_once_however_often_it_is_sent(bench):
@@ -285,6 +314,12 @@ def test_status_shows_queue_and_progress(bench):
         ({}, {"max_input_events": 11}, "tick"),
         ({"duration_ticks": 1001}, {"max_sample_ticks": 1000}, "duration_ticks"),
         ({"duration_ticks": 1000}, {"max_run_ticks": 2999}, "duration_ticks"),
+        # 3 samples: 2 circuits at ticks 0, 250, 500, 750; MADC readings 4.25 ticks apart.
+        (CADC, {"max_readings": 3 * 2 * 4 - 1}, "readout"),
+        (CADC | {"duration_ticks": 1001}, {"max_readings": 3 * 2 * 5 - 1}, "readout"),
+        (MADC, {"max_readings": 3 * 236 - 1}, "readout"),
+        ({"readout": Readout(cadc_circuits=(1,), cadc_period_ticks=-(2**62))}, {"max_readings": 2999}, "readout"),
+        ({"readout": Readout(cadc_circuits=(1,), cadc_period_ticks=0)}, {"max_readings": 2999}, "readout"),
     ],
 )
 def test_runs_beyond_the_limits_never_reach_the_worker(changes, limits, field):
@@ -294,6 +329,15 @@ def test_runs_beyond_the_limits_never_reach_the_worker(changes, limits, field):
     assert (reply.code, reply.field, reply.sequence) == ("limit_exceeded", field, 1)
     assert bench.work() is None
     assert bench.tell(run(session, 1, **changes))[0][1] == reply
+
+
+@pytest.mark.parametrize(("changes", "max_readings"), [(CADC, 3 * 2 * 4), (MADC, 3 * 236), ({}, 0)])
+def test_runs_at_the_limit_of_readings_do(changes, max_readings):
+    bench = Bench(max_readings=max_readings)
+    session = bench.hello()
+    bench.tell(configure(session, 1))
+    assert bench.tell(run(session, 2, **changes)) == []
+    assert bench.work() is not None and bench.work().readout == changes.get("readout", Readout())
 
 
 def test_an_unreadable_message_uses_up_the_number_it_names(bench):

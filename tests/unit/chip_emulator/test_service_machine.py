@@ -12,7 +12,7 @@ from collections import Counter
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.fake_chip import small_config, small_inputs
+from support.fake_chip import FakeChip, small_config, small_inputs
 
 from chip_emulator.link import read_order
 from chip_emulator.service import MAX_TRIES, Service
@@ -26,8 +26,9 @@ from hxloop.messages import (
     RunReply,
     RunRequest,
 )
+from hxloop.result import Observations
 from hxloop.spec import HICANN_X
-from hxloop.wire import array_headers, config_arrays, decode_reply, decode_request, encode, spike_arrays
+from hxloop.wire import array_headers, config_arrays, decode_reply, decode_request, encode, result_arrays, spike_arrays
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
 CONFIGS = [small_config((code,)) for code in (1, 2, 3, 4)]
@@ -58,7 +59,7 @@ class Machine(RuleBasedStateMachine):
     @initialize()
     def start(self):
         self.now_s = 0.0
-        self.service = Service(IDENTITY, HICANN_X, "boot", lambda: self.now_s, LIMITS)
+        self.service = Service(IDENTITY, HICANN_X, FakeChip().boot, "boot", lambda: self.now_s, LIMITS)
         self.model = {}
         self.turns = []
         self.running = None  # session, sequence
@@ -229,10 +230,10 @@ class Machine(RuleBasedStateMachine):
             outcome = ("configure", HASHES[index])
         else:
             outcome = ("run", result_of(self.on_chip, seed))
-            arrays = spike_arrays(INPUTS)
+            arrays = result_arrays(INPUTS, Observations.none())
             header = RunReply(
                 boot_id="boot", identity=IDENTITY, sequence=sequence, events_in=0, events_out=outcome[1],
-                events_lost=0, chip_time_us=0.0, emulation_time_us=0.0, energy_j_estimate=0.0,
+                lost_in=0, lost_out=0, lost_late=0, chip_time_us=0.0, emulation_time_us=0.0, energy_j_estimate=0.0,
                 arrays=array_headers(arrays),
             )  # fmt: skip
             reply = encode(header, arrays)

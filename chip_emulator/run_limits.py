@@ -1,0 +1,61 @@
+"""Runs that are larger than a daemon announces: refused by their sizes alone, before anything is allocated."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from hxloop.errors import LimitExceededError
+from hxloop.wire import spikes_from_arrays
+
+if TYPE_CHECKING:
+    from hxloop.messages import Limits, RunRequest
+    from hxloop.result import Readout
+    from hxloop.spec import ChipSpec
+    from hxloop.wire import Arrays
+
+
+def check_run_limits(request: RunRequest, arrays: Arrays, limits: Limits, spec: ChipSpec) -> None:
+    """Refuse a run by what its message says.
+
+    Raises
+    ------
+    LimitExceededError
+        Samples, events, sample length, run length or readings of the converters.
+    MalformedMessageError
+        Not the arrays of a spike batch.
+    """
+    spikes = spikes_from_arrays(arrays)
+    n_samples = max(0, spikes.offsets.size - 1)
+    ticks = request.duration_ticks
+    for field, value, limit, unit in (
+        ("offsets", n_samples, limits.max_samples, "samples"),
+        ("tick", max(spikes.tick.size, spikes.source.size), limits.max_input_events, "input events"),
+        ("duration_ticks", ticks, limits.max_sample_ticks, "ticks a sample"),
+        ("duration_ticks", n_samples * ticks, limits.max_run_ticks, "ticks in all samples together"),
+        ("readout", n_samples * _readings(request.readout, ticks, spec), limits.max_readings, "readings"),
+    ):
+        _refuse_above(limit, value, field, unit)
+
+
+def check_counter_limit(request: RunRequest, n_samples: int, n_heads: int, limits: Limits) -> None:
+    """Refuse a run that reads more spike counters than the limits allow; only who knows the configuration can tell.
+
+    Raises
+    ------
+    LimitExceededError
+    """
+    if request.readout.counters:
+        _refuse_above(limits.max_readings, n_samples * n_heads, "readout.counters", "readings")
+
+
+def _refuse_above(limit: int, value: int, field: str, unit: str) -> None:
+    if value > limit:
+        raise LimitExceededError(f"{value} {unit}, at most {limit} are allowed", field=field, hint="split the run")
+
+
+def _readings(readout: Readout, ticks: int, spec: ChipSpec) -> int:
+    """CADC and MADC readings of one sample; whether the chip has such circuits and periods is for the chip to say."""
+    cadc = len(readout.cadc_circuits) * ceil(ticks / max(1, readout.cadc_period_ticks))
+    madc = 0 if readout.madc_circuit is None else ceil(ticks * spec.tick_us / spec.madc_period_us)
+    return cadc + madc
