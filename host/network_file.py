@@ -20,7 +20,7 @@ import numpy as np
 from hxloop.errors import ArrayError, InvalidInputError, MissingFileError, OutOfRangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -114,8 +114,10 @@ def read_network_file(path: str | Path) -> NetworkFile:
     )
 
 
-def write_spike_file(path: str | Path, layers: Sequence[LayerSpikes]) -> None:
-    """Write the spikes of all layers.
+def write_spike_file(
+    path: str | Path, layers: Sequence[LayerSpikes], recordings: Mapping[str, NDArray[Any]] | None = None
+) -> None:
+    """Write the spikes of all layers, and arrays of recorded membranes under their names.
 
     Raises
     ------
@@ -123,6 +125,7 @@ def write_spike_file(path: str | Path, layers: Sequence[LayerSpikes]) -> None:
         The file cannot be written.
     """
     arrays: dict[str, Any] = {"layer_delay_us": np.array([layer.delay_us for layer in layers], np.float64)}
+    arrays |= recordings or {}
     for k, layer in enumerate(layers, 1):
         arrays[f"spikes_{k}_sample"] = layer.sample.astype(np.int32)
         arrays[f"spikes_{k}_neuron"] = layer.neuron.astype(np.int32)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from host.allocation import allocate
 from host.mapping import Placement, place
 from host.network import INPUT, Network, Population, Projection
 from host.network_file import LayerSpikes, NetworkFile
-from hxloop.capmem import Cell
+from host.probes import Probes
 from hxloop.errors import OutOfRangeError
 from hxloop.spikes import SpikeBatch, ticks_from_times_us
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from hxloop.boot import BootSettings
     from hxloop.chip import Chip
     from hxloop.result import RunResult
-    from hxloop.spec import ChipSpec, Range
+    from hxloop.spec import ChipSpec
 
 _GRID_TOLERANCE = 1e-6
 
@@ -37,14 +38,19 @@ class NetworkRun:
         As the chip returned it.
     changed : list of str
         What the chip could not do exactly as the file says, one sentence each.
+    recordings : dict of str to array
+        What was recorded of membranes, by its names in the spike file.
     """
 
     layers: list[LayerSpikes]
     result: RunResult
     changed: list[str]
+    recordings: dict[str, NDArray[Any]]
 
 
-def run_network_file(network: NetworkFile, chip: Chip, *, trial_seed: int = 0) -> NetworkRun:
+def run_network_file(
+    network: NetworkFile, chip: Chip, *, trial_seed: int = 0, probes: Probes | None = None
+) -> NetworkRun:
     """Run all samples of a network file.
 
     Values that the chip's datasheet does not have are replaced by the nearest it has.
@@ -56,6 +62,8 @@ def run_network_file(network: NetworkFile, chip: Chip, *, trial_seed: int = 0) -
         Reconfigured by this.
     trial_seed : int
         Names the trial on a noisy chip.
+    probes : Probes, optional
+        Membranes to record.
 
     Raises
     ------
@@ -80,8 +88,10 @@ def run_network_file(network: NetworkFile, chip: Chip, *, trial_seed: int = 0) -
         changed.append(f"input times are rounded to the {tick_us * 1000:g} ns clock")
     ticks = np.minimum(ticks, last_tick)  # the rest of a tick at the end of a sample
     inputs = SpikeBatch.from_arrays(network.input_sample, ticks, network.input_neuron, network.n_samples)
+    probes = probes or Probes()
+    readout = probes.readout(placement)
     chip.configure(placement.configure(codes))
-    result = chip.run(inputs, duration_ticks=duration_ticks, trial_seed=trial_seed)
+    result = chip.run(inputs, duration_ticks=duration_ticks, trial_seed=trial_seed, readout=readout)
     layers = []
     for k, population in enumerate(placement.network.populations):
         sample, neuron, tick = placement.decode_spikes(result.spikes, population.name)
@@ -89,7 +99,7 @@ def run_network_file(network: NetworkFile, chip: Chip, *, trial_seed: int = 0) -
         delay_us = k * delay_ticks * tick_us
         own_time_us = np.asarray((tick[within] - k * delay_ticks) * tick_us, np.float64)
         layers.append(LayerSpikes(sample[within], neuron[within], _delayed(own_time_us, delay_us), delay_us))
-    return NetworkRun(layers, result, changed)
+    return NetworkRun(layers, result, changed, probes.recordings(placement, readout, result.observations))
 
 
 def _delayed(time_us: NDArray[np.float64], delay_us: float) -> NDArray[np.float64]:
@@ -120,18 +130,13 @@ def map_network(
     """
     changed: list[str] = []
     tau_mem_us = _nearest("tau_mem_us", network.tau_mem_us, spec.tau_mem_us, "us", changed)
-    gains, tau_syn_range_us = reachable(spec, boot)
-    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, tau_syn_range_us, "us", changed)
+    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, spec.tau_syn_us, "us", changed)
     t_ref_us = _nearest("t_ref_us", network.t_ref_us, spec.t_refractory_us, "us", changed)
     populations, projections, codes = [], [], []
     point = boot.target
     source = INPUT
     for k, (matrix, named_scale) in enumerate(zip(network.weights, network.weight_scales, strict=True), 1):
         scale = _scale(matrix, named_scale, spec, f"weights_{k}", changed)
-        merged = _merged(matrix.shape[0], spec)
-        gain = scale * (point.v_threshold_mv - point.v_leak_mv)
-        low, high = gains
-        possible = _nearest(f"synaptic gain of weights_{k}", gain, (low / merged, high / merged), "mV/us", changed)
         populations.append(
             Population(
                 name=f"layer{k}",
@@ -142,35 +147,27 @@ def map_network(
                 v_leak_mv=point.v_leak_mv,
                 v_reset_mv=point.v_leak_mv,
                 v_threshold_mv=point.v_threshold_mv,
-                synapse_gain_mv_per_us=possible,
-                circuits_per_neuron=merged,
+                synapse_gain_mv_per_us=scale * (point.v_threshold_mv - point.v_leak_mv),
             )
         )
         projections.append(Projection(source, f"layer{k}"))
         codes.append(_codes(matrix, scale, spec))
         source = f"layer{k}"
-    placed = place(Network(network.weights[0].shape[0], tuple(populations), tuple(projections)), spec, boot)
-    return placed, codes, changed
+    wanted = Network(network.weights[0].shape[0], tuple(populations), tuple(projections))
+    possible = replace(wanted, populations=_possible_gains(wanted, spec, changed))
+    return place(possible, spec, boot), codes, changed
 
 
-def reachable(spec: ChipSpec, boot: BootSettings) -> tuple[Range, Range]:
-    """Synaptic gain (mV/us) and synaptic time constant (us) that every circuit has within the datasheet.
-
-    Calibrated codes differ from circuit to circuit, so some circuit reaches its largest code first.
-    """
-    largest = boot.neurons.capmem_code.max(axis=0).astype(float)
-    room = {cell: spec.capmem_code_max / max(largest[cell], 1.0) for cell in Cell}
-    gain, tau_us = spec.synapse_gain_mv_per_us, spec.tau_syn_us
-    highest = boot.target.synapse_gain_mv_per_us * min(room[Cell.i_gm_exc], room[Cell.i_gm_inh])
-    lowest = boot.target.tau_syn_us / min(room[Cell.i_tau_syn_exc], room[Cell.i_tau_syn_inh])
-    return (gain[0], min(gain[1], highest)), (max(tau_us[0], lowest), tau_us[1])
-
-
-def _merged(signed_inputs: int, spec: ChipSpec) -> int:
-    merged = 1
-    while merged * spec.n_signed_inputs < signed_inputs:
-        merged *= 2
-    return merged
+def _possible_gains(network: Network, spec: ChipSpec, changed: list[str]) -> tuple[Population, ...]:
+    """Populations with synaptic gains that their circuits can have; merged circuits share the neuron's gain."""
+    found = []
+    low, high = spec.synapse_gain_mv_per_us
+    for k, allocation in enumerate(allocate(network, spec), 1):
+        merged = allocation.circuits.shape[1]
+        gain = allocation.population.synapse_gain_mv_per_us
+        nearest = _nearest(f"synaptic gain of weights_{k}", gain, (low / merged, high / merged), "mV/us", changed)
+        found.append(replace(allocation.population, synapse_gain_mv_per_us=nearest, circuits_per_neuron=merged))
+    return tuple(found)
 
 
 def _scale(matrix: NDArray[np.float64], named: float | None, spec: ChipSpec, name: str, changed: list[str]) -> float:

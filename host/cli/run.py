@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
-from hxloop.errors import ChipMismatchError
+from hxloop.errors import ChipMismatchError, InvalidInputError
 
 if TYPE_CHECKING:
     from host.network_run import NetworkRun
@@ -26,6 +27,13 @@ def _run(
     serial: Serial = None,
     endpoint: Endpoint = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Solver threads of the daemon that is started.")] = None,
+    cadc: Annotated[
+        list[int] | None,
+        typer.Option(help="Sample all membranes of this layer (1, 2, ...); may be repeated.", min=1),
+    ] = None,
+    madc: Annotated[
+        str | None, typer.Option(help="Sample the membrane of one neuron (from 0) fast.", metavar="LAYER:NEURON")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Names the trial: the noise of a noisy chip depends on it.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -41,18 +49,22 @@ def _run(
       hxloop run yin_yang.npz --out spikes.npz
 
       hxloop run yin_yang.npz --chip typical --serial 3 --out spikes.npz --json
+
+      hxloop run yin_yang.npz --chip typical --cadc 1 --madc 2:0 --out spikes_and_membranes.npz
     """
     from host.launch import open_chip
     from host.network_file import read_network_file, write_spike_file
     from host.network_run import run_network_file
+    from host.probes import Probes
 
     begin = time.monotonic()
     network = read_network_file(file)
+    probes = Probes(tuple(dict.fromkeys(cadc or ())), _pair(madc))
     with open_chip(chip or "ideal", 1 if serial is None else serial, endpoint=endpoint, threads=threads) as remote:
         identity = str(remote.identity)
         _refuse_other_chip(remote.identity, chip, serial)
-        done = run_network_file(network, remote, trial_seed=seed)
-    write_spike_file(out, done.layers)
+        done = run_network_file(network, remote, trial_seed=seed, probes=probes)
+    write_spike_file(out, done.layers, done.recordings)
     for change in done.changed:
         say(f"warning: {change}")
     summary = _summary(done, network.n_samples) | {"chip": identity, "out": out, "wall_s": time.monotonic() - begin}
@@ -64,6 +76,15 @@ def _run(
         f"{network.name}: {network.n_samples} samples on {identity} in {summary['emulation_s']:.3g} s "
         f"(chip time {summary['chip_time_s']:.3g} s), {spikes} spikes in {out}"
     )
+
+
+def _pair(madc: str | None) -> tuple[int, int] | None:
+    if madc is None:
+        return None
+    found = re.fullmatch(r"(\d+):(\d+)", madc)
+    if found is None:
+        raise InvalidInputError(f"{madc!r} is not LAYER:NEURON", field="madc", hint="for example --madc 2:0")
+    return int(found[1]), int(found[2])
 
 
 def _refuse_other_chip(there: ChipIdentity, chip: str | None, serial: int | None) -> None:
@@ -84,6 +105,9 @@ def _summary(done: NetworkRun, n_samples: int) -> dict[str, Any]:
         "events_in": result.events_in,
         "events_out": result.events_out,
         "events_lost": result.events_lost,
+        "lost_in": result.lost_in,
+        "lost_out": result.lost_out,
+        "lost_late": result.lost_late,
         "chip_time_s": result.chip_time_us * 1e-6,
         "emulation_s": result.emulation_time_us * 1e-6,
         "energy_j_estimate": result.energy_j_estimate,
