@@ -41,7 +41,7 @@ RUNS = Path("runs")
 def train(
     task: str = "yin-yang",
     *,
-    preset: str | Path = "quick",
+    preset: str | Path | None = None,
     chip: str | Chip | None = "typical",
     serial: int | None = 1,
     seed: int = 0,
@@ -57,9 +57,9 @@ def train(
     Parameters
     ----------
     task : str
-        ``yin-yang``.
-    preset : str or Path
-        ``quick``, ``paper``, ``small``, or a TOML file.
+        ``yin-yang`` or ``mnist16``.
+    preset : str or Path, optional
+        One of `host.settings.PRESETS` or a TOML file; by default the task's own (``quick``, ``mnist16``).
     chip : str or Chip
         Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
         whatever chip is there.
@@ -88,7 +88,8 @@ def train(
     Raises
     ------
     InvalidInputError
-        Unknown task, preset or key, settings other than those of the run to resume, or a network that does not fit.
+        Unknown task, preset or key, a preset of another task, settings other than those of the run to resume, or a
+        network that does not fit.
     ChipMismatchError
         Another chip than the run to resume was trained on, or than asked for at the `endpoint`.
     RecordError
@@ -100,7 +101,9 @@ def train(
     """
     found, reporter = find_task(task), report or PlainReporter()
     derive_seed(seed)
+    preset = found.presets[0] if preset is None else preset
     settings = load_settings(preset)
+    found.check(settings)
     directory = RunDirectory(
         choose_directory(RUNS, run_name(task, preset, chip, serial, seed), out, resume=resume),
         settings.training.keep_checkpoints,

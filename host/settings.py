@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hxloop.errors import InvalidInputError
 from hxloop.toml import load_toml
 
-PRESETS: Final = ("quick", "paper", "small")
+PRESETS: Final = ("quick", "paper", "small", "mnist16")
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -172,7 +172,7 @@ class Settings(Section):
 
 
 def load_settings(preset: str | Path) -> Settings:
-    """Settings of a preset (``quick``, ``paper``, ``small``) or of a TOML file.
+    """Settings of a preset (one of `PRESETS`) or of a TOML file.
 
     Raises
     ------

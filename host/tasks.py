@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from host.datasets import Dataset, Split, yin_yang
+from host.datasets import Dataset, Split, mnist16, yin_yang
 from hxloop.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,13 +28,35 @@ class Task:
     name : str
     load : callable
         Split to data set.
+    n_classes : int
+        Classes, so neurons of the label layer.
+    presets : tuple of str
+        Presets made for it, the default first.
     features_of_plane : callable, optional
         Features of points float64 [n, 2] in the unit square, where the samples lie in a plane.
     """
 
     name: str
     load: Callable[[Split], Dataset]
+    n_classes: int
+    presets: tuple[str, ...]
     features_of_plane: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+
+    def check(self, settings: Settings) -> None:
+        """Refuse settings of another task.
+
+        Raises
+        ------
+        InvalidInputError
+            The label layer has not one neuron for each class.
+        """
+        n_labels = settings.network.sizes[-1]
+        if n_labels != self.n_classes:
+            raise InvalidInputError(
+                f"the last layer has {n_labels} neurons, but {self.name} has {self.n_classes} classes",
+                field="network.sizes",
+                hint=f"presets for {self.name}: {', '.join(self.presets)}",
+            )
 
     def data(self, split: Split, settings: Settings) -> Dataset:
         """As many samples of a split as the settings ask for."""
@@ -47,7 +69,19 @@ class Task:
         return replace(data, features=data.features[:size], label=data.label[:size]) if size else data
 
 
-TASKS: Final = {"yin-yang": Task("yin-yang", yin_yang, lambda points: np.hstack([points, 1.0 - points]))}
+TASKS: Final = {
+    task.name: task
+    for task in (
+        Task(
+            "yin-yang",
+            yin_yang,
+            3,
+            ("quick", "paper", "small"),
+            features_of_plane=lambda points: np.hstack([points, 1.0 - points]),
+        ),
+        Task("mnist16", mnist16, 10, ("mnist16",)),
+    )
+}
 
 
 def find_task(name: str) -> Task:

@@ -94,7 +94,6 @@ class Trainer:
         self.metrics: list[EpochMetrics] = []
         self._train, self._validation = train, validation
         self._times = network.input_times(train.features)
-        self._times_on_grid = network.on_grid(self._times)
 
     @property
     def epochs_done(self) -> int:
@@ -148,11 +147,10 @@ class Trainer:
             clip_weights(weights, network.weight_limit)
 
     def _batch_times(self, epoch: int, batch: int, samples: NDArray[np.int64]) -> NDArray[np.float64]:
-        jitter = self.settings.coding.jitter
-        if jitter == 0:
-            return np.asarray(self._times_on_grid[samples])
-        noise = generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, (len(samples), self._times.shape[1]))
-        return self.network.on_grid(np.abs(self._times[samples] + noise))
+        times, jitter = self._times[samples], self.settings.coding.jitter
+        if jitter > 0:
+            times = np.abs(times + generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, times.shape))
+        return self.network.on_grid(times)
 
     def _validate(self, epoch: int) -> float:
         done, training = epoch + 1, self.settings.training

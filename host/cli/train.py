@@ -19,10 +19,17 @@ train = make_app()
 
 @train.command(name="train")
 def _train(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="What to learn: yin-yang.", show_default=False)],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="What to learn: yin-yang or mnist16.", show_default=False)
+    ],
     preset: Annotated[
-        str, typer.Option("--preset", help="quick, paper, small, or a TOML file with settings.", metavar="NAME|FILE")
-    ] = "quick",
+        str | None,
+        typer.Option(
+            "--preset",
+            help="quick (by default), paper or small for yin-yang, mnist16 for mnist16, or a TOML file with settings.",
+            metavar="NAME|FILE",
+        ),
+    ] = None,
     chip: Chip = None,
     serial: Serial = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
@@ -43,6 +50,8 @@ def _train(
       hxloop train yin-yang
 
       hxloop train yin-yang --preset paper --serial 2 --out runs/second
+
+      hxloop train mnist16
 
       hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
     """

@@ -19,7 +19,7 @@ class Dataset:
     Attributes
     ----------
     features : float64 [n_samples, n_features]
-        Values 0..1.
+        Values 0..1; NaN: no spike.
     label : int64 [n_samples]
         Class of each sample.
     class_names : tuple of str

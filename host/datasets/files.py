@@ -1,0 +1,98 @@
+"""Published files of data sets: found on disk or downloaded, and never used without the published hash."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+import pooch
+
+from hxloop.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DATA_DIR: Final = "HXLOOP_DATA_DIR"
+"""Environment variable: folder in which files are looked for before anything is downloaded."""
+
+TIMEOUT_S: Final = 30.0
+"""Longest wait for a server's next bytes."""
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """Files of one data set.
+
+    Attributes
+    ----------
+    name : str
+        Folder of the data set, in ``HXLOOP_DATA_DIR`` and in the cache.
+    md5 : mapping of str to str
+        File name to published hash.
+    mirrors : tuple of str
+        Addresses, ending in ``/``, to which a file name is appended; tried in this order.
+    """
+
+    name: str
+    md5: Mapping[str, str]
+    mirrors: tuple[str, ...]
+
+    def path(self, file: str) -> Path:
+        """Where a file lies, after a download if need be.
+
+        ``HXLOOP_DATA_DIR`` and its folder of the data set's name come first, then the user's cache
+        (``HXLOOP_CACHE_DIR`` moves it), then the mirrors.
+
+        Raises
+        ------
+        DataError
+            The file is there with another hash, or it is not there and cannot be downloaded.
+        """
+        local = self._local(file)
+        return self._downloaded(file) if local is None else local
+
+    def _local(self, file: str) -> Path | None:
+        root = os.environ.get(DATA_DIR)
+        for folder in (Path(root) / self.name, Path(root)) if root else ():
+            path = folder / file
+            if path.is_file():
+                self._check(path)
+                return path
+        return None
+
+    def _check(self, path: Path) -> None:
+        try:
+            found = pooch.file_hash(str(path), alg="md5")
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error}", field=DATA_DIR) from error
+        if found != self.md5[path.name]:
+            raise DataError(
+                f"{path} is damaged or another version: its md5 is {found}, published is {self.md5[path.name]}",
+                field=DATA_DIR,
+                hint="replace the file, or remove it to have it downloaded",
+            )
+
+    def _downloaded(self, file: str) -> Path:
+        cache = Path(os.environ.get("HXLOOP_CACHE_DIR") or platformdirs.user_cache_dir("hxloop")) / "data" / self.name
+        reasons = []
+        for mirror in self.mirrors:
+            known_hash = f"md5:{self.md5[file]}"
+            downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S)
+            try:
+                return Path(pooch.retrieve(mirror + file, known_hash, fname=file, path=cache, downloader=downloader))
+            except (OSError, ValueError) as error:  # no connection, refusals and full disks; wrong hashes
+                reasons.append(f"{mirror}: {_first_line(error)}")
+        raise DataError(
+            f"{self.name} needs the file {file}, which is not in {cache} and could not be downloaded ("
+            + "; ".join(reasons)
+            + ")",
+            field=self.name,
+            hint=f"let {DATA_DIR} name a folder with the file, or with {self.name}/{file}",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,128 @@
+"""Published files: where they are looked for, downloaded from (a server of the test) and what is said if not found."""
+
+import hashlib
+import http.server
+import socket
+import threading
+from functools import partial
+
+import pytest
+
+from host.datasets.files import DATA_DIR, PublishedFiles
+from hxloop.errors import DataError
+
+CONTENT = bytes(range(256)) * 40
+MD5 = hashlib.md5(CONTENT).hexdigest()
+FILE = "numbers.gz"
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path, monkeypatch):
+    """No data folder, a cache of the test's own, and no proxy between the test and its server."""
+    monkeypatch.delenv(DATA_DIR, raising=False)
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path):
+    folder = tmp_path / "server"
+    folder.mkdir()
+    (folder / FILE).write_bytes(CONTENT)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as running:
+        running.asked, running.folder = [], folder
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def address(server):
+    return f"http://127.0.0.1:{server.server_port}/"
+
+
+def nobody():
+    """Address at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/"
+
+
+def files(*mirrors):
+    return PublishedFiles("numbers", {FILE: MD5}, mirrors or (nobody(),))
+
+
+@pytest.mark.parametrize("folder", ["data", "data/numbers"])
+def test_the_data_folder_comes_first(folder, tmp_path, monkeypatch):
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / FILE).write_bytes(CONTENT)
+    monkeypatch.setenv(DATA_DIR, str(tmp_path / "data"))
+    assert files().path(FILE) == tmp_path / folder / FILE
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_damaged_file_in_the_data_folder_is_an_error_not_a_download(tmp_path, monkeypatch, server):
+    (tmp_path / FILE).write_bytes(CONTENT[:-1])
+    monkeypatch.setenv(DATA_DIR, str(tmp_path))
+    with pytest.raises(DataError, match=rf"{FILE} is damaged or another version: .* published is {MD5}") as caught:
+        files(address(server)).path(FILE)
+    assert caught.value.field == DATA_DIR
+    assert server.asked == []
+
+
+def test_download_once_into_the_cache(tmp_path, monkeypatch, server):
+    monkeypatch.setenv(DATA_DIR, str(tmp_path / "empty"))
+    path = files(address(server)).path(FILE)
+    assert path == tmp_path / "cache" / "data" / "numbers" / FILE
+    assert path.read_bytes() == CONTENT
+    assert files(nobody()).path(FILE) == path
+    assert server.asked == [f"/{FILE}"]
+
+
+def test_a_damaged_file_in_the_cache_is_downloaded_again(server):
+    path = files(address(server)).path(FILE)
+    path.write_bytes(CONTENT[1:])
+    assert files(address(server)).path(FILE).read_bytes() == CONTENT
+
+
+def test_the_next_mirror_is_tried(server):
+    (server.folder / "bad").mkdir()
+    (server.folder / "bad" / FILE).write_bytes(b"something else")
+    mirrors = (nobody(), address(server) + "nowhere/", address(server) + "bad/", address(server))
+    assert files(*mirrors).path(FILE).read_bytes() == CONTENT
+    assert server.asked == [f"/nowhere/{FILE}", f"/bad/{FILE}", f"/{FILE}"]
+
+
+def test_offline_says_what_where_and_what_to_do(tmp_path):
+    mirrors = (nobody(), nobody())
+    with pytest.raises(DataError) as caught:
+        files(*mirrors).path(FILE)
+    text = str(caught.value)
+    for part in (FILE, str(tmp_path / "cache" / "data" / "numbers"), *mirrors, DATA_DIR, f"numbers/{FILE}"):
+        assert part in text
+    assert "\n" not in text
+    assert not list((tmp_path / "cache").rglob(FILE))
+
+
+def test_a_wrong_download_is_not_kept(tmp_path, server):
+    (server.folder / FILE).write_bytes(b"something else")
+    with pytest.raises(DataError, match="hash"):
+        files(address(server)).path(FILE)
+    assert not list((tmp_path / "cache").rglob(FILE))
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, server):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    with pytest.raises(DataError, match="could not be downloaded"):
+        files(address(server)).path(FILE)
