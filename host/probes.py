@@ -51,9 +51,7 @@ class Probes:
             layer, neuron = self.madc
             found = _circuits(placement, layer, "madc")
             if not 0 <= neuron < len(found):
-                raise InvalidInputError(
-                    f"layer {layer} has the neurons 0..{len(found) - 1}, not {neuron}", field="madc"
-                )
+                raise InvalidInputError(f"layer {layer} has neurons 0..{len(found) - 1}, not {neuron}", field="madc")
             madc = int(found[neuron])
         return Readout(cadc_circuits=tuple(circuits), madc_circuit=madc)
 

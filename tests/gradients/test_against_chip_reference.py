@@ -7,6 +7,7 @@ from support.reference import solve
 from host.learning.first_spike import FirstSpikeLayer
 from host.mapping import place
 from host.network import Network, Population, Projection
+from hxloop.operating_point import nominal_boot
 from hxloop.spec import TEXTBOOK
 from hxloop.spikes import SpikeBatch
 
@@ -22,7 +23,7 @@ def first_spike(tau_ratio, ticks, weights):
         synapse_gain_mv_per_us=(675.0 - 360.0) / THRESHOLD / (CODES_PER_WEIGHT * TAU_SYN_US),
     )  # fmt: skip
     network = Network(N_INPUTS, (population,), (Projection("input", "neuron"),))
-    config = place(network, TEXTBOOK).configure([CODES_PER_WEIGHT * weights[:, None]])
+    config = place(network, TEXTBOOK, nominal_boot(TEXTBOOK)).configure([CODES_PER_WEIGHT * weights[:, None]])
     inputs = SpikeBatch.from_arrays(np.zeros(N_INPUTS, int), ticks, np.arange(N_INPUTS), 1)
     found = solve(config, TEXTBOOK, inputs, 20_000).time_us
     return found[0] / TAU_SYN_US if found.size else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,11 +33,24 @@ from hxloop.messages import (
     StatusReply,
     StatusRequest,
 )
-from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
+from hxloop.operating_point import nominal_boot
+from hxloop.program import ChipConfig, Routes, Synapses
+from hxloop.result import Observations, Readout
 from hxloop.seeds import derive_seed
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
-from hxloop.wire import array_headers, config_from_arrays, decode_request, encode, spike_arrays, spikes_from_arrays
+from hxloop.wire import (
+    array_headers,
+    boot_arrays,
+    config_from_arrays,
+    decode_request,
+    encode,
+    result_arrays,
+    spikes_from_arrays,
+)
+
+if TYPE_CHECKING:
+    from hxloop.boot import BootSettings
 
 ADDRESS = Address("ipc:///fake/data.sock", "ipc:///fake/control.sock")
 
@@ -44,14 +58,14 @@ ADDRESS = Address("ipc:///fake/data.sock", "ipc:///fake/control.sock")
 def small_config(weight_code: int = 7) -> ChipConfig:
     """One neuron, one synapse."""
     one = np.zeros(1, np.int16)
-    value = np.ones(1)
-    route = Routes(np.zeros(1, np.int32), one, one, np.zeros(1, np.uint8))
+    boot = nominal_boot(HICANN_X)
     return ChipConfig(
-        neurons=NeuronParameters(one, one, *[value] * 8),
+        neurons=boot.of(one, one),
+        shared=boot.shared,
         synapses=Synapses(one, one, np.zeros(1, np.uint8), np.array([weight_code], np.int8)),
         row_sign=np.ones((2, 256), np.int8),
-        input_routes=route,
-        neuron_routes=Routes(*(array[:0] for array in (route.source, one, one, route.label))),
+        input_routes=Routes(np.zeros(1, np.int32), one, np.zeros(1, np.uint8)),
+        neuron_routes=Routes.none(),
     )
 
 
@@ -60,6 +74,25 @@ def expected_spikes(config_hash: str, inputs: SpikeBatch, trial_seed: int, first
     delays = [derive_seed(trial_seed, config_hash, first_sample + k) % 50 for k in range(inputs.n_samples)]
     tick = inputs.tick + np.repeat(np.array(delays, np.int64), np.diff(inputs.offsets))
     return SpikeBatch(inputs.offsets, tick, inputs.source)
+
+
+def expected_observations(readout: Readout, spikes: SpikeBatch, duration_ticks: int) -> Observations:
+    """What the fake chip observes: readings that say which sample, read and circuit they belong to."""
+    n_samples, n_cadc = spikes.n_samples, len(readout.cadc_circuits)
+    reads = 1 + (duration_ticks - 1) // readout.cadc_period_ticks if n_cadc else 0
+    of_sample = np.array([int(tick.sum()) for tick in np.split(spikes.tick, spikes.offsets[1:-1])])
+    circuits = np.array(readout.cadc_circuits, np.int64)
+    cadc = (of_sample[:, None, None] + np.arange(reads)[:, None] + circuits) % 256
+    madc = (of_sample[:, None] + np.arange(9)) % 1024 if readout.madc_circuit is not None else np.empty((n_samples, 0))
+    count = np.diff(spikes.offsets)[:, None][:, : int(readout.counters)]
+    correlation = np.full((2, int(readout.correlation)), spikes.n_spikes)
+    return Observations(
+        cadc.astype(np.uint8),
+        madc.astype(np.int16),
+        count.astype(np.uint8),
+        (count > 255).astype(np.uint8),
+        correlation.astype(np.uint8),
+    )
 
 
 @dataclass
@@ -84,11 +117,13 @@ class FakeService:
     restart_before_run: int = 0
     forget_configurations: int = 0
     max_output_events: int = 10**9
+    boot: BootSettings = field(default_factory=lambda: nominal_boot(HICANN_X))
     control_endpoint: str = ADDRESS.control or ""
     boots: int = 1
     executed_runs: int = 0
     uploads: int = 0
     hellos: int = 0
+    describes: int = 0
     status_requests: int = 0
     cancelled: list[int] = field(default_factory=list)
 
@@ -138,11 +173,7 @@ class FakeService:
             if isinstance(request, HelloRequest):
                 return self._hello()
             if isinstance(request, DescribeRequest):
-                return encode(
-                    DescribeReply(
-                        **self._frame(), control_endpoint=self.control_endpoint, spec=HICANN_X, limits=self.limits
-                    )
-                )
+                return self._describe()
             if self.restart_before_run and not isinstance(request, ConfigureRequest):
                 self.restart_before_run -= 1
                 self.restart()
@@ -151,6 +182,19 @@ class FakeService:
             return encode(
                 ErrorReply(**self._frame(), sequence=request.sequence, code=error.code, message=error.message)
             )
+
+    def _describe(self) -> list[bytes]:
+        self.describes += 1
+        arrays = boot_arrays(self.boot)
+        reply = DescribeReply(
+            **self._frame(),
+            control_endpoint=self.control_endpoint,
+            spec=HICANN_X,
+            limits=self.limits,
+            operating_point=self.boot.target,
+            arrays=array_headers(arrays),
+        )
+        return encode(reply, arrays)
 
     def _hello(self) -> list[bytes]:
         self.hellos += 1
@@ -196,18 +240,22 @@ class FakeService:
             raise LimitExceededError("too much")
         self.executed_runs += 1
         spikes = expected_spikes(request.config_hash, inputs, request.trial_seed, request.first_sample)
+        observations = expected_observations(request.readout, spikes, request.duration_ticks)
+        answer = result_arrays(spikes, observations)
         reply = RunReply(
             **self._frame(),
             sequence=request.sequence,
             events_in=inputs.n_spikes,
             events_out=spikes.n_spikes,
-            events_lost=1,
+            lost_in=1,
+            lost_out=2,
+            lost_late=3,
             chip_time_us=inputs.n_samples * request.duration_ticks * 0.008,
             emulation_time_us=1.0,
             energy_j_estimate=1e-6,
-            arrays=array_headers(spike_arrays(spikes)),
+            arrays=array_headers(answer),
         )
-        return encode(reply, spike_arrays(spikes))
+        return encode(reply, answer)
 
     def _control(self, frames: list[bytes]) -> list[list[bytes]]:
         if self.dead:

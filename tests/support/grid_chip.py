@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from hxloop import nominal
+from hxloop.capmem import Cell, QuadrantCell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import SessionError
-from hxloop.program import RunResult
+from hxloop.operating_point import nominal_boot
+from hxloop.result import RunResult
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
 
 STEP_TICKS = 16
-NEURON = ("v_leak_mv", "v_reset_mv", "v_threshold_mv", "tau_mem_us", "tau_syn_exc_us", "t_refractory_us")
+
+
+def decode(neurons, shared):
+    """Physical values of circuits by the published curves; the synaptic gain is that of excitation."""
+    code = neurons.capmem_code.astype(float)
+    capacitance_pf = nominal.capacitance_pf(neurons.capacitance_code)
+    step_mv = nominal.synapse_step_mv(shared.quadrant_code[0, QuadrantCell.i_synapse_dac])
+    return {
+        "v_leak_mv": nominal.voltage_mv(code[:, Cell.v_leak]),
+        "v_reset_mv": nominal.voltage_mv(code[:, Cell.v_reset]),
+        "v_threshold_mv": nominal.voltage_mv(code[:, Cell.v_threshold]),
+        "tau_mem_us": 1e3 * capacitance_pf / nominal.leak_conductance_ns(code[:, Cell.i_leak], neurons.leak_range),
+        "tau_syn_exc_us": nominal.tau_syn_us(code[:, Cell.i_tau_syn_exc]),
+        "t_refractory_us": nominal.refractory_us(
+            neurons.refractory_counter, shared.clock_scale[0, neurons.refractory_clock]
+        ),
+        "synapse_gain_mv_per_us": nominal.transconductance_us(code[:, Cell.i_gm_exc]) * step_mv / capacitance_pf,
+    }
 
 
 class GridChip:
@@ -20,6 +40,7 @@ class GridChip:
 
     def __init__(self, serial=1, *, spread_mv=10.0, noise_mv=2.0, spec=HICANN_X):
         self.spec = spec
+        self.boot = nominal_boot(spec)
         self.identity = ChipIdentity(chip="grid", serial=serial, spec=spec.name, model="grid-1")
         self.runs = 0
         self._offset_mv = generator(serial, "threshold").normal(0.0, spread_mv, spec.n_circuits)
@@ -29,11 +50,12 @@ class GridChip:
     def configure(self, config):
         neurons, synapses = config.neurons, config.synapses
         self._config = config
+        values = decode(neurons, config.shared)
         self._heads = np.unique(neurons.head)
         column = np.full(self.spec.n_circuits, -1)
         column[neurons.circuit] = np.searchsorted(self._heads, neurons.head)
         share = np.zeros(self.spec.n_circuits)
-        share[neurons.circuit] = neurons.synapse_gain_mv_per_us / np.bincount(neurons.head)[neurons.head]
+        share[neurons.circuit] = values["synapse_gain_mv_per_us"] / np.bincount(neurons.head)[neurons.head]
         rows = self.spec.n_hemispheres * self.spec.n_rows * self.spec.n_labels
         by_place = np.zeros((rows, len(self._heads)))
         hemisphere = synapses.circuit // self.spec.n_columns
@@ -44,19 +66,24 @@ class GridChip:
         )
         ins, outs = config.input_routes, config.neuron_routes
         self._w_in = np.zeros((int(ins.source.max(initial=0)) + 1, len(self._heads)))
-        np.add.at(self._w_in, ins.source, by_place[self._place(ins.hemisphere, ins.row, ins.label)])
+        self._add_routes(self._w_in, ins.source, ins, by_place)
         self._w_chip = np.zeros((len(self._heads), len(self._heads)))
-        np.add.at(self._w_chip, column[outs.source], by_place[self._place(outs.hemisphere, outs.row, outs.label)])
+        self._add_routes(self._w_chip, column[outs.source], outs, by_place)
         order = np.argsort(neurons.circuit)
         where = order[np.searchsorted(neurons.circuit[order], self._heads)]
-        self._neurons = {name: getattr(neurons, name)[where] for name in NEURON}
+        self._neurons = {name: value[where] for name, value in values.items()}
         return config.sha256()
+
+    def _add_routes(self, weights, source, routes, by_place):
+        hemisphere, driver = np.divmod(routes.driver.astype(np.int64), self.spec.n_drivers)
+        for row in (2 * driver, 2 * driver + 1):
+            np.add.at(weights, source, by_place[self._place(hemisphere, row, routes.label)])
 
     def _place(self, hemisphere, row, label):
         place = hemisphere.astype(np.int64) * self.spec.n_rows + row
         return place * self.spec.n_labels + label
 
-    def run(self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes"):
+    def run(self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes", readout=None):
         if self._config is None:
             raise SessionError("not configured")
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
@@ -76,7 +103,7 @@ class GridChip:
         batch = SpikeBatch.from_arrays(sample, step * STEP_TICKS, self._heads[neuron], size)
         chip_time_us = size * duration_ticks * self.spec.tick_us
         energy = self.spec.power_w * chip_time_us * 1e-6
-        return RunResult(batch, inputs.n_spikes, len(spikes), 0, chip_time_us, 1.0, energy)
+        return RunResult(batch, inputs.n_spikes, len(spikes), 0, 0, 0, chip_time_us, 1.0, energy)
 
     def _integrate(self, arriving, threshold):
         """int [n, 3]: step, sample, neuron of every spike, sorted by step."""

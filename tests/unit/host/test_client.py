@@ -5,10 +5,11 @@ import time
 
 import numpy as np
 import pytest
-from support.fake_service import ADDRESS, FakeService, expected_spikes, small_config
+from support.fake_service import ADDRESS, FakeService, expected_observations, expected_spikes, small_config
 
-from host.client import RemoteChip, split
+from host.client import RemoteChip
 from host.patience import Patience
+from host.splitting import readings_per_sample, split
 from host.transport import Address
 from hxloop.chip import Chip, ChipIdentity
 from hxloop.errors import (
@@ -21,6 +22,8 @@ from hxloop.errors import (
     UnreachableError,
 )
 from hxloop.messages import Limits
+from hxloop.result import Readout
+from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
 
 QUICK = Patience(poll_s=0.002, control_s=0.002, tries=4, connect_tries=2, stall_s=0.2, resend_s=0.01)
@@ -253,8 +256,68 @@ def test_sums_of_split_runs():
     chip = connect(FakeService(limits=Limits(max_samples=2)))
     chip.configure(small_config())
     result = chip.run(batch(), duration_ticks=1000)
-    assert (result.events_in, result.events_lost) == (40, 3)
+    assert (result.events_in, result.lost_in, result.lost_out, result.lost_late) == (40, 3, 6, 9)
+    assert result.events_lost == 18
     assert result.chip_time_us == pytest.approx(6 * 8.0)
+
+
+READOUT = Readout(cadc_circuits=(3, 1), cadc_period_ticks=300, madc_circuit=0, counters=True)
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_samples": 2}, {"max_readings": 80}])
+def test_observations_come_back_whole(limits):
+    service = FakeService(limits=Limits(**limits))
+    chip, config = connect(service), small_config()
+    chip.configure(config)
+    inputs = batch()
+    found = chip.run(inputs, duration_ticks=1000, readout=READOUT).observations
+    expected = expected_observations(READOUT, expected_spikes(config.sha256(), inputs, 0, 0), 1000)
+    assert expected.cadc.shape == (6, 4, 2)
+    for name in ("cadc", "madc", "spike_count", "spike_overflow", "correlation"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+    assert (service.executed_runs > 1) == bool(limits)
+
+
+def test_correlation_is_not_added_up_over_requests():
+    service = FakeService(limits=Limits(max_samples=2))
+    chip = connect(service)
+    chip.configure(small_config())
+    readout = Readout(correlation=True)
+    assert chip.run(batch(2), duration_ticks=1000, readout=readout).observations.correlation.tolist() == [[40], [40]]
+    with pytest.raises(LimitExceededError, match=r"readout\.correlation.*6 samples need 3 requests"):
+        chip.run(batch(6), duration_ticks=1000, readout=readout)
+    service.max_output_events = 15
+    with pytest.raises(LimitExceededError, match="too much"):
+        chip.run(batch(2), duration_ticks=1000, readout=readout)
+    assert service.executed_runs == 1
+
+
+def test_boot_codes_are_asked_for_once():
+    service = FakeService()
+    chip = connect(service)
+    assert service.describes == 0
+    first = chip.boot
+    assert first.target == service.boot.target
+    np.testing.assert_array_equal(first.neurons.capmem_code, service.boot.neurons.capmem_code)
+    np.testing.assert_array_equal(first.shared.quadrant_code, service.boot.shared.quadrant_code)
+    service.restart()
+    assert chip.boot is first
+    assert service.describes == 1
+
+
+def test_boot_codes_survive_lost_messages_but_not_another_chip():
+    service = FakeService(drop_requests=0)
+    chip = connect(service)
+    service.drop_requests = 2
+    assert chip.boot.target == service.boot.target
+    other = connect(service)
+    service.identity = ChipIdentity(chip="fake", serial=2, spec="X", model="1")
+    with pytest.raises(ChipMismatchError):
+        _ = other.boot
+    service.dead = True
+    with pytest.raises(UnreachableError, match="4 tries"):
+        _ = other.boot
 
 
 def test_split_respects_every_limit():
@@ -270,6 +333,15 @@ def test_split_respects_every_limit():
             assert part.n_spikes <= 6
             assert 8 * part.n_samples + 12 * part.n_spikes <= 100
     assert split(SpikeBatch.empty(0), 1000, limits) == [(0, 0)]
+
+
+def test_split_counts_readings():
+    per_sample = readings_per_sample(READOUT, 1000, HICANN_X)
+    assert per_sample == 2 * 4 + 236  # CADC at ticks 0, 300, 600, 900; MADC every 34 ns of 8 us
+    limits = Limits(max_readings=3 * per_sample)
+    assert split(batch(8), 1000, limits, per_sample) == [(0, 3), (3, 6), (6, 8)]
+    assert len(split(batch(8), 1000, Limits(max_readings=1), per_sample)) == 8
+    assert split(batch(8), 1000, limits, readings_per_sample(Readout(), 1000, HICANN_X)) == [(0, 8)]
 
 
 def test_bad_arguments_are_refused_before_anything_is_sent():

@@ -6,10 +6,11 @@ import socket
 
 import pytest
 
+from host.chips import run_name
 from host.connection import locate
 from host.launch import connect
 from host.transport import Address
-from hxloop.connection import runtime_directory
+from hxloop.connection import default_connection_file, runtime_directory
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
 
 IDENTITY = {"chip": "typical", "serial": 4, "spec": "X", "model": "1"}
@@ -54,6 +55,18 @@ def test_connection_file_by_path_and_by_name(runtime):
         address, identity = locate(target)
         assert address == Address(f"ipc://{runtime}/data.sock", f"ipc://{runtime}/c.sock")
         assert (identity.chip, identity.serial) == ("typical", 4)
+
+
+def test_chips_with_other_imperfections_have_file_safe_names(runtime):
+    name = "typical[jitter_trial_us=0,driver_fixed=0.1]"
+    path = write(runtime / "typical-jitter_trial_us=0-driver_fixed=0.1-4.json", identity=IDENTITY | {"chip": name})
+    assert default_connection_file(name, 4) == path
+    _, identity = locate(f"{name}/4")
+    assert identity.chip == name
+    assert (
+        run_name("yin-yang", "small", name, 4, 0) == "yin-yang-small-typical-jitter_trial_us=0-driver_fixed=0.1-4-seed0"
+    )
+    assert not set(run_name("t", "p", "a[b=1]/../*?", 4, 0)) & set("[]/*? ")
 
 
 def test_missing_file(runtime):

@@ -1,13 +1,17 @@
 """Network files: what is read, what is refused and how, what is written, and how it is put on a chip."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from host.network_file import LayerSpikes, read_network_file, write_spike_file
 from host.network_run import map_network, run_network_file
+from host.probes import Probes
 from hxloop.chip import ChipIdentity
 from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, MissingFileError, OutOfRangeError
-from hxloop.program import RunResult
+from hxloop.operating_point import nominal_boot
+from hxloop.result import Observations, RunResult
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
 
@@ -112,13 +116,13 @@ def test_objects_are_never_unpickled(tmp_path):
 
 def test_ideal_takes_physical_values_as_they_are(tmp_path):
     network = read(tmp_path, tau_mem_us=0.1, t_ref_us=0.0)
-    placement, codes, changed = map_network(network, TEXTBOOK)
+    placement, codes, changed = map_network(network, TEXTBOOK, nominal_boot(TEXTBOOK))
     assert changed == []
     for k, population in enumerate(placement.network.populations):
         slope_mv_per_us = codes[k] * population.synapse_gain_mv_per_us
         np.testing.assert_allclose(slope_mv_per_us, network.weights[k] * 315.0, rtol=1e-12)
         assert population.v_threshold_mv - population.v_leak_mv == 315.0
-        assert (population.v_reset_mv, population.tau_mem_us, population.t_refractory_us) == (360.0, 0.1, 0.0)
+        assert (population.v_reset_mv, population.tau_mem_us, population.t_refractory_us) == (420.0, 0.1, 0.0)
         np.testing.assert_array_equal(codes[k], np.rint(codes[k]))
 
 
@@ -126,11 +130,11 @@ def test_ideal_takes_physical_values_as_they_are(tmp_path):
 def test_weights_off_the_grid(tmp_path, scale):
     matrix = np.random.default_rng(2).normal(0, 0.1, (4, 5))
     network = read(tmp_path, weights_1=matrix, weight_scale_1=scale, t_ref_us=1.0)
-    placement, codes, changed = map_network(network, TEXTBOOK)
+    placement, codes, changed = map_network(network, TEXTBOOK, nominal_boot(TEXTBOOK))
     gain = placement.network.populations[0].synapse_gain_mv_per_us
     np.testing.assert_allclose(codes[0] * gain, matrix * 315.0, rtol=1e-12)
     assert changed == []
-    placement, codes, changed = map_network(network, HICANN_X)
+    placement, codes, changed = map_network(network, HICANN_X, nominal_boot(HICANN_X))
     gain = placement.network.populations[0].synapse_gain_mv_per_us
     np.testing.assert_array_equal(codes[0], np.rint(codes[0]))
     assert np.abs(codes[0]).max() == 63
@@ -140,36 +144,41 @@ def test_weights_off_the_grid(tmp_path, scale):
 
 def test_nearest_setting_is_named(tmp_path):
     network = read(tmp_path, tau_mem_us=100.0, t_ref_us=0.0, weights_1=np.ones((4, 5)) * 63, weight_scale_1=1.0)
-    placement, _, changed = map_network(network, HICANN_X)
+    placement, _, changed = map_network(network, HICANN_X, nominal_boot(HICANN_X))
     population = placement.network.populations[0]
-    assert (population.tau_mem_us, population.t_refractory_us, population.synapse_gain_mv_per_us) == (60.0, 0.04, 5.0)
+    assert (population.tau_mem_us, population.t_refractory_us, population.synapse_gain_mv_per_us) == (60.0, 0.04, 4.7)
     assert [text.split(" is ")[0] for text in changed] == ["tau_mem_us", "t_ref_us", "synaptic gain of weights_1"]
 
 
 def test_too_large_for_the_chip(tmp_path):
     network = read(tmp_path, weights_1=np.ones((4, 600)), weights_2=None, weight_scale_2=None)
     with pytest.raises(DoesNotFitError):
-        map_network(network, HICANN_X)
+        map_network(network, HICANN_X, nominal_boot(HICANN_X))
 
 
 class Recorder:
     """A chip that notes what it is asked and spikes as it is told."""
 
     spec = TEXTBOOK
+    boot = nominal_boot(TEXTBOOK)
     identity = ChipIdentity(chip="fake", serial=1, spec="textbook", model="1")
 
     def __init__(self, network):
-        placement, _, _ = map_network(network, self.spec)
+        placement, _, _ = map_network(network, self.spec, self.boot)
         self.heads = [placement.circuits(p.name)[0] for p in placement.network.populations]
 
     def configure(self, config):
         return config.sha256()
 
-    def run(self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes"):
+    def run(self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes", readout=None):
+        self.readout = readout
         self.inputs, self.duration_ticks, self.trial_seed = inputs, duration_ticks, trial_seed
         ticks = np.array([100, 3750, 3751, 228, 3878, 3879])
         spikes = SpikeBatch.from_arrays([1] * 6, ticks, np.repeat(self.heads, 3), 3)
-        return RunResult(spikes, 3, 6, 0, 1.0, 1.0, 1.0)
+        n_cadc = len(readout.cadc_circuits)
+        cadc = np.arange(3 * 2 * n_cadc, dtype=np.uint8).reshape(3, 2, n_cadc)
+        observed = replace(Observations.none(), cadc=cadc, madc=np.arange(12, dtype=np.int16).reshape(3, 4))
+        return RunResult(spikes, 3, 6, 0, 0, 0, 1.0, 1.0, 1.0, observed)
 
 
 def test_times_contain_the_routing_delay_and_end_with_the_sample(tmp_path):
@@ -188,6 +197,66 @@ def test_times_contain_the_routing_delay_and_end_with_the_sample(tmp_path):
             np.testing.assert_array_equal(file[f"spikes_{k}_sample"], [1, 1])
             np.testing.assert_array_equal(file[f"spikes_{k}_neuron"], [0, 0])
             assert (file[f"spikes_{k}_time_us"] - file["layer_delay_us"][k - 1]).max() <= network.duration_us
+
+
+def test_membranes_are_recorded_by_layer(tmp_path):
+    network = read(tmp_path)
+    chip = Recorder(network)
+    probes = Probes(cadc=(2, 1), madc=(1, 4))
+    done = run_network_file(network, chip, probes=probes)
+    placement, _, _ = map_network(network, TEXTBOOK, nominal_boot(TEXTBOOK))
+    first, second = placement.circuits("layer1").tolist(), placement.circuits("layer2").tolist()
+    assert chip.readout.cadc_circuits == (*second, *first)
+    assert chip.readout.madc_circuit == first[4]
+    write_spike_file(tmp_path / "spikes.npz", done.layers, done.recordings)
+    with np.load(tmp_path / "spikes.npz") as file:
+        everything = np.arange(42).reshape(3, 2, 7)
+        np.testing.assert_array_equal(file["cadc_2_lsb"], everything[:, :, :2])
+        np.testing.assert_array_equal(file["cadc_1_lsb"], everything[:, :, 2:])
+        np.testing.assert_allclose(file["cadc_time_us"], [0.0, chip.readout.cadc_period_ticks * 0.008])
+        np.testing.assert_array_equal(file["madc_lsb"], np.arange(12).reshape(3, 4))
+        np.testing.assert_allclose(file["madc_time_us"], np.arange(4) * TEXTBOOK.madc_period_us)
+
+
+def test_nothing_is_recorded_unless_asked_for(tmp_path):
+    network = read(tmp_path)
+    chip = Recorder(network)
+    assert run_network_file(network, chip).recordings == {}
+    assert (chip.readout.cadc_circuits, chip.readout.madc_circuit) == ((), None)
+
+
+@pytest.mark.parametrize(
+    ("probes", "message"),
+    [
+        (Probes(cadc=(3,)), r"cadc: the layers are 1\.\.2, not 3"),
+        (Probes(madc=(0, 0)), r"madc: the layers are 1\.\.2, not 0"),
+        (Probes(madc=(2, 2)), r"madc: layer 2 has neurons 0\.\.1, not 2"),
+    ],
+)
+def test_membranes_that_are_not_there(tmp_path, probes, message):
+    network = read(tmp_path)
+    with pytest.raises(InvalidInputError, match=message):
+        run_network_file(network, Recorder(network), probes=probes)
+
+
+def test_more_membranes_than_a_run_may_sample(tmp_path):
+    network = read(tmp_path, weights_1=np.ones((4, 600)), weights_2=None, weight_scale_2=None)
+    with pytest.raises(InvalidInputError, match="600 neurons"):
+        run_network_file(network, Recorder(network), probes=Probes(cadc=(1,)))
+
+
+def test_wide_networks_get_the_circuits_that_the_crossbar_needs(tmp_path):
+    """250 + 60 x 2: the hidden layer lies in both hemispheres, its neurons' gain follows the circuits merged."""
+    network = read(
+        tmp_path, weights_1=np.ones((4, 250)) * 0.01, weight_scale_1=None, weights_2=np.ones((250, 60)) * 0.2,
+        weight_scale_2=None,
+    )  # fmt: skip
+    placement, _, changed = map_network(network, HICANN_X, nominal_boot(HICANN_X))
+    merged = placement.allocations["layer2"].circuits.shape[1]
+    assert placement.network.populations[1].circuits_per_neuron == merged
+    gain = placement.network.populations[1].synapse_gain_mv_per_us
+    assert gain == pytest.approx(min(0.2 * 315.0 / 63, 4.7 / merged))
+    assert changed == []
 
 
 def test_input_times_off_the_clock_are_named(tmp_path):
