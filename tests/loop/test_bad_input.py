@@ -13,7 +13,9 @@ import pytest
 import zmq
 from support.daemon import ROOT, Daemon
 from support.fake_chip import small_config, small_inputs
+from support.generators import background
 
+from hxloop.capmem import Cell
 from hxloop.messages import PROTOCOL_VERSION, DescribeRequest, HelloRequest, StatusRequest
 from hxloop.wire import array_headers, config_arrays, config_from_arrays, encode, spike_arrays
 
@@ -72,20 +74,20 @@ BAD_FRAMES = {
     "a bare NaN": ([b"NaN"], "malformed_message", "header"),
     "nested deeply": ([DEEP], "malformed_message", "header"),
     "nested deeply in a field": ([b'{"verb":' + DEEP + b"}"], "malformed_message", "header"),
-    "a key twice": ([b'{"verb":"describe","verb":"describe","protocol":1}'], "malformed_message", "header"),
+    "a key twice": ([b'{"verb":"describe","verb":"describe","protocol":2}'], "malformed_message", "header"),
     "a huge number": ([b'{"verb":"describe","protocol":' + b"9" * 5000 + b"}"], "malformed_message", "header"),
     "1000 frames": ([b"x"] * 1000, "limit_exceeded", "frames"),
     "a header of 65 kB": ([describe_with(x="y" * 65_536)], "limit_exceeded", "header"),
     "a message of 65 MB": ([describe_with(), b"x" * (65 * 2**20)], "limit_exceeded", "message"),
     "an unknown verb": ([describe_with(verb="explode")], "unknown_verb", "verb"),
-    "no verb": ([b'{"protocol":1}'], "unknown_verb", "verb"),
+    "no verb": ([b'{"protocol":2}'], "unknown_verb", "verb"),
     "a verb that is a list": ([describe_with(verb=["describe"])], "unknown_verb", "verb"),
     "an unknown field": ([describe_with(colour="red")], "malformed_message", "colour"),
-    "protocol 2": ([describe_with(protocol=2)], "protocol_version", "protocol"),
+    "protocol 1": ([describe_with(protocol=1)], "protocol_version", "protocol"),
     "protocol true": ([describe_with(protocol=True)], "protocol_version", "protocol"),
     "no protocol": ([b'{"verb":"describe"}'], "protocol_version", "protocol"),
-    "a number as a string": ([b'{"verb":"hello","protocol":1,"client":7}'], "malformed_message", "client"),
-    "a long name": ([b'{"verb":"hello","protocol":1,"client":"' + b"x" * 300 + b'"}'], "malformed_message", "client"),
+    "a number as a string": ([b'{"verb":"hello","protocol":2,"client":7}'], "malformed_message", "client"),
+    "a long name": ([b'{"verb":"hello","protocol":2,"client":"' + b"x" * 300 + b'"}'], "malformed_message", "client"),
 }  # fmt: skip
 
 
@@ -170,6 +172,22 @@ def test_array_headers_that_lie(client, change, field):
         ({"record": "membrane"}, "malformed_message", "record"),
         ({"config_hash": "0" * 64}, "unknown_configuration", "config_hash"),
         ({"config_hash": ["x"]}, "malformed_message", "config_hash"),
+        ({"readout": {"colour": 1}}, "malformed_message", "readout.colour"),
+        ({"readout": {"cadc_circuits": "all"}}, "malformed_message", "readout.cadc_circuits"),
+        ({"readout": {"cadc_circuits": [0] * 513}}, "malformed_message", "readout.cadc_circuits"),
+        ({"readout": {"cadc_circuits": [0, 1.5]}}, "malformed_message", "readout.cadc_circuits.1"),
+        ({"readout": {"counters": 1}}, "malformed_message", "readout.counters"),
+        ({"readout": {"cadc_circuits": [512]}}, "out_of_range", "readout.cadc_circuits[0]"),
+        ({"readout": {"cadc_circuits": [0, -1]}}, "out_of_range", "readout.cadc_circuits[1]"),
+        ({"readout": {"cadc_circuits": [0, 1]}}, "invalid_input", "readout.cadc_circuits[1]"),
+        ({"readout": {"cadc_circuits": [0, 0]}}, "invalid_input", "readout.cadc_circuits[1]"),
+        ({"readout": {"cadc_circuits": [0], "cadc_period_ticks": 212}}, "out_of_range", "readout.cadc_period_ticks"),
+        ({"readout": {"cadc_circuits": [0], "cadc_period_ticks": 0}}, "out_of_range", "readout.cadc_period_ticks"),
+        ({"readout": {"cadc_circuits": [0], "cadc_period_ticks": -1}}, "out_of_range", "readout.cadc_period_ticks"),
+        ({"readout": {"madc_circuit": 512}}, "out_of_range", "readout.madc_circuit"),
+        ({"readout": {"madc_circuit": 1}}, "invalid_input", "readout.madc_circuit"),
+        ({"readout": {"madc_circuit": 0}, "duration_ticks": 300_000}, "out_of_range", "readout.madc_circuit"),
+        ({"readout": {"madc_circuit": 0}, "duration_ticks": 100_000_000}, "limit_exceeded", "readout"),
         ({"session": "0" * 32}, "unknown_session", "session"),
     ],
 )
@@ -238,6 +256,18 @@ def configure_frames(client, changes, config_hash=None):
     return encode(header, arrays)
 
 
+def routes(name, source, driver, label):
+    return {
+        f"{name}.source": np.array([source], np.int32),
+        f"{name}.driver": np.array([driver], np.int16),
+        f"{name}.label": np.array([label], np.uint8),
+    }
+
+
+def generators(**settings):
+    return {f"background.{name}": array for name, array in vars(background(settings)).items()}
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "field"),
     [
@@ -248,11 +278,24 @@ def configure_frames(client, changes, config_hash=None):
         ({"synapses.circuit": (0, 512)}, "out_of_range", "synapses.circuit"),
         ({"neurons.circuit": (0, 512)}, "out_of_range", "neurons.circuit"),
         ({"neurons.circuit": (0, -1)}, "out_of_range", "neurons.circuit"),
-        ({"neurons.tau_mem_us": (0, np.nan)}, None, "neurons.tau_mem_us"),
-        ({"neurons.tau_mem_us": (0, np.inf)}, None, "neurons.tau_mem_us"),
-        ({"neurons.tau_syn_exc_us": (0, -0.0)}, None, "neurons.tau_syn_exc_us"),
-        ({"neurons.v_threshold_mv": (0, 1e300)}, None, "neurons.v_threshold_mv"),
-        ({"input_routes.row": (0, 256)}, "out_of_range", "input_routes.row"),
+        ({"neurons.capmem_code": ((0, Cell.v_leak), 1023)}, "out_of_range", "neurons.capmem_code[:, v_leak][0]"),
+        ({"neurons.capmem_code": ((0, Cell.i_leak), -1)}, "out_of_range", "neurons.capmem_code[:, i_leak][0]"),
+        ({"neurons.capmem_code": ((0, Cell.v_threshold), 0)}, "invalid_input", "neurons.capmem_code[0, v_threshold]"),
+        ({"neurons.capmem_code": np.full((1, len(Cell)), np.nan)}, "array", "neurons.capmem_code"),
+        ({"neurons.capmem_code": np.zeros((1, 5), np.int16)}, "array", "neurons.capmem_code"),
+        ({"neurons.capacitance_code": (0, 64)}, "out_of_range", "neurons.capacitance_code[0]"),
+        ({"neurons.leak_range": (0, 3)}, "out_of_range", "neurons.leak_range[0]"),
+        ({"shared.quadrant_code": ((3, 0), 1023)}, "out_of_range", "shared.quadrant_code[:, i_synapse_dac][3]"),
+        ({"shared.clock_scale": ((1, 1), 16)}, "out_of_range", "shared.clock_scale[3]"),
+        ({"input_routes.driver": (0, 256)}, "out_of_range", "input_routes.driver[0]"),
+        ({"input_routes.driver": (0, -1)}, "out_of_range", "input_routes.driver[0]"),
+        ({"input_routes.driver": np.array(0, np.int16)}, "array", "input_routes.driver"),
+        ({"input_routes.source": np.array(0, np.int32)}, "array", "input_routes.source"),
+        (routes("neuron_routes", 0, 32, 0), "invalid_input", "neuron_routes.driver[0]"),
+        (routes("neuron_routes", 1, 0, 0), "invalid_input", "neuron_routes.source[0]"),
+        (routes("background_routes", 64, 32, 0), "invalid_input", "background_routes.source[0]"),
+        (generators(period_ticks=0), "out_of_range", "background.period_ticks[0]"),
+        (generators(generator=8), "out_of_range", "background.generator[0]"),
         ({"input_routes.label": (0, 64)}, "out_of_range", "input_routes.label"),
         ({"input_routes.source": (0, -1)}, "out_of_range", "input_routes.source"),
         ({"row_sign": ((0, 0), 2)}, None, "row_sign"),

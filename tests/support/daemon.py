@@ -74,7 +74,7 @@ class Daemon:
     def log(self):
         return self.log_file.read_text()
 
-    def wait_ready(self, timeout_s=60.0):
+    def wait_ready(self, timeout_s=280.0):  # a busy machine compiles the kernels for long
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log}")
