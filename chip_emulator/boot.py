@@ -76,12 +76,12 @@ def nightly_boot(
     )
     # Potentials last: the resting potential depends on the currents that flow through the leak.
     found = true_circuits(neurons, boot.shared, mismatch, spec)
-    for cell, name, spread in (
-        (Cell.v_leak, "v_leak_mv", s.v_leak_residual_mv),
-        (Cell.v_reset, "v_reset_mv", s.v_reset_residual_mv),
-        (Cell.v_threshold, "v_threshold_mv", s.v_threshold_residual_mv),
+    for cell, name, mean_mv, spread_mv in (
+        (Cell.v_leak, "v_leak_mv", 0.0, s.v_leak_residual_mv),
+        (Cell.v_reset, "v_reset_mv", 0.0, s.v_reset_residual_mv),
+        (Cell.v_threshold, "v_threshold_mv", s.v_threshold_residual_mean_mv, s.v_threshold_residual_mv),
     ):
-        wanted_mv = getattr(target, name) + error(cell.name, spread, n)
+        wanted_mv = getattr(target, name) + mean_mv + error(cell.name, spread_mv, n)
         held = neurons.capmem_code[:, cell]
         alive = np.where(mismatch.dead, wanted_mv, getattr(found, name))
         code[:, cell] = held + (wanted_mv - alive) / (nominal.V_MV_PER_CODE * mismatch.voltage_gain[cell])

@@ -61,6 +61,7 @@ TYPICAL: Final = Imperfections(
     v_leak_residual_mv=3.0,
     v_reset_residual_mv=4.0,
     v_threshold_residual_mv=12.0,
+    v_threshold_residual_mean_mv=13.0,
     tau_mem_residual=0.05,
     tau_syn_residual=0.05,
     synaptic_input_residual=0.05,

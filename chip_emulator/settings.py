@@ -71,10 +71,15 @@ class Imperfections(BaseModel):
     v_leak_residual_mv: float = _spread("mV", "assumed (below one CADC LSB)", "leak potential after calibration")
     v_reset_residual_mv: float = _spread("mV", "assumed (one CADC LSB)", "reset potential after calibration")
     v_threshold_residual_mv: float = _spread(
-        "mV", "DelGrad hardware-aware settings: 5 % +- 3 % of 315 mV", "threshold after calibration"
+        "mV", "DelGrad hardware-aware settings: 3 % of 315 mV; fitted (docs/chip.md)", "threshold after calibration"
     )
-    tau_mem_residual: float = _spread("1", "fitted (docs/realism.md)", "membrane time constant after calibration")
-    tau_syn_residual: float = _spread("1", "fitted (docs/realism.md)", "synaptic time constants after calibration")
+    v_threshold_residual_mean_mv: float = _spread(
+        "mV",
+        "DelGrad hardware-aware settings: 5 % of 315 mV; fitted (docs/chip.md)",
+        "mean error of the threshold after calibration, the same for all circuits and chips: they spike late",
+    )
+    tau_mem_residual: float = _spread("1", "fitted (docs/chip.md)", "membrane time constant after calibration")
+    tau_syn_residual: float = _spread("1", "fitted (docs/chip.md)", "synaptic time constants after calibration")
     synaptic_input_residual: float = _spread("1", "assumed", "synaptic gain after calibration")
     synaptic_reference_residual_mv: float = _spread("mV", "assumed", "synaptic reference after calibration")
 
