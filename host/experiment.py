@@ -198,7 +198,7 @@ class _Experiment:
         correct = np.flatnonzero(predicted == self.test.label)
         quantities = {
             "test/t_out": Quantity(result.t_out, "tau_syn", "first spikes of the label layer, inf: none"),
-            **answers_to_test(self.test, predicted),
+            **answers_to_test(self.task, self.test, predicted),
             **decision_map(self.network, self.task, loss, seed),
             **raster(self.network, self.test, int(correct[0]) if len(correct) else 0, seed),
         }

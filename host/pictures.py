@@ -45,10 +45,11 @@ def decision_map(network: ChipNetwork, task: Task, loss: SpikeTimeLoss, seed: in
     return {"pictures/map": Quantity(answers, "1", "class by (y, x); -1: no spike, -2: outside the disc")}
 
 
-def answers_to_test(data: Dataset, predicted: NDArray[np.int64]) -> dict[str, Quantity]:
-    """Test samples with their classes and the chip's answers."""
+def answers_to_test(task: Task, data: Dataset, predicted: NDArray[np.int64]) -> dict[str, Quantity]:
+    """Classes of the test samples and the chip's answers; their features only where a decision map will show them."""
+    points = {"test/features": Quantity(data.features, "1", "features of the test samples")}
     return {
-        "test/features": Quantity(data.features, "1", "features of the test samples"),
+        **(points if task.features_of_plane else {}),
         "test/label": Quantity(data.label, "1", "class"),
         "test/predicted": Quantity(predicted, "1", "answer of the chip, -1: no output spiked"),
     }

@@ -160,6 +160,6 @@ def _raster(run: Run, figure: Figure) -> None:
         axes.vlines(time_us, index - length / 2, index + length / 2, color=color, lw=1.4)
         axes.set(ylim=(-0.9, size - 0.1), ylabel=f"{name}\n(neuron)" if name != INPUT_ROWS else "input\n(channel)")
         if size <= 10:
-            axes.set_yticks(range(size))
+            axes.set_yticks(range(0, size, 1 if size <= 4 else 3))
     panels[-1].set(xlabel="hardware time (us)", xlim=(0, run.origin.settings.coding.duration * neuron.tau_syn_us))
     panels[0].set_title(f"one test sample on chip {run.origin.identity}")
