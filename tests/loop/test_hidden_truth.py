@@ -7,13 +7,18 @@ import pytest
 from support.daemon import Daemon
 from support.fake_chip import small_config, small_inputs
 
+from chip_emulator.boot import nightly_boot
+from chip_emulator.circuits import true_circuits
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.presets import named_chip
 from host.client import RemoteChip
 from host.transport import Address, ZmqTransport
+from hxloop.capmem import Cell
+from hxloop.result import Readout
 
 pytestmark = pytest.mark.processes
 SERIAL = 3
+EVERYTHING = Readout(cadc_circuits=(0,), madc_circuit=0, counters=True, correlation=True)
 
 
 def numbers(value):
@@ -25,15 +30,25 @@ def numbers(value):
     return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
+def truth_of(serial):
+    """Deviations of a chip from its datasheet, and what its circuits truly are after booting."""
+    named = named_chip("typical")
+    mismatch = Mismatch(named.spec, named.imperfections, serial)
+    boot = nightly_boot(named.spec, mismatch, named.imperfections, serial)
+    circuits = true_circuits(boot.neurons, boot.shared, mismatch, named.spec)
+    everywhere = [index.ravel() for index in np.indices((2, 256, 256))]
+    per_synapse = (mismatch.synapse, mismatch.correlation_amplitude, mismatch.correlation_tau)
+    values = [*vars(mismatch).values(), *vars(circuits).values(), *(function(*everywhere) for function in per_synapse)]
+    numbers = [np.ravel(v) for v in values if isinstance(v, float) or getattr(v, "dtype", None) == np.float64]
+    found = np.unique(np.concatenate(numbers))
+    return found[np.isfinite(found)]
+
+
 def truth():
-    """Every number that the serial number decides, without those that say nothing (0 and 1)."""
-    mismatch = Mismatch(*named_chip("typical"), SERIAL)
-    arrays = [v for v in vars(mismatch).values() if isinstance(v, np.ndarray)]
-    grid = np.meshgrid(np.arange(2), np.arange(256), np.arange(256), indexing="ij")
-    arrays.append(mismatch.synapse(*(g.ravel() for g in grid)))
-    found = np.unique(np.concatenate([a.ravel() for a in arrays]))
-    assert found.size > 130_000
-    return found[(found != 0) & (found != 1)]
+    """Every number that the serial number decides; what other serials have too says nothing."""
+    found = np.setdiff1d(truth_of(SERIAL), truth_of(SERIAL + 1))
+    assert found.size > 5 * 131_072
+    return found
 
 
 def leaks(frames, secret):
@@ -74,10 +89,13 @@ def test_no_reply_holds_the_true_mismatch():
         daemon.wait_ready()
         address = Address(daemon.endpoint)
         with RemoteChip(address, open_transport=Eavesdropper) as chip:
+            codes = chip.boot.neurons.capmem_code
+            assert codes.shape == (512, len(Cell)) and np.unique(codes[:, Cell.v_threshold]).size > 50
             chip.configure(small_config())
-            chip.run(small_inputs(n_samples=10), duration_ticks=3000)
+            result = chip.run(small_inputs(n_samples=10), duration_ticks=3000, readout=EVERYTHING)
+            assert all(array.size for array in vars(result.observations).values())
             chip.status()
     replies = {json.loads(frames[0])["reply"] for frames in Eavesdropper.heard}
-    assert replies == {"hello", "configure", "run", "status"}
+    assert replies == {"hello", "describe", "configure", "run", "status"}
     for frames in Eavesdropper.heard:
         assert leaks(frames, secret).size == 0
