@@ -13,9 +13,9 @@ NEURON = {
     "tau_mem_us": 6.0,
     "tau_syn_us": 6.0,
     "t_refractory_us": 32.0,
-    "v_leak_mv": 360.0,
-    "v_reset_mv": 360.0,
-    "v_threshold_mv": 675.0,
+    "v_leak_mv": 420.0,
+    "v_reset_mv": 420.0,
+    "v_threshold_mv": 735.0,
     "synapse_gain_mv_per_us": 1.15,
 }
 

@@ -54,9 +54,9 @@ class NeuronSettings(Section):
     tau_mem_us: Positive = 6.0
     tau_syn_us: Positive = 6.0
     t_refractory_us: NotNegative = Field(32.0, description="as long as a sample: each neuron spikes at most once")
-    v_leak_mv: Finite = 360.0
-    v_reset_mv: Finite = 360.0
-    v_threshold_mv: Finite = 675.0
+    v_leak_mv: Finite = 420.0
+    v_reset_mv: Finite = 420.0
+    v_threshold_mv: Finite = 735.0
     model_threshold: Positive = Field(description="threshold in units of model weight, C = tau_syn = 1")
     scale_weights: Positive = Field(30.0, description="weight codes per unit of model weight")
 

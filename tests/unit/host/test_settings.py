@@ -38,7 +38,7 @@ def test_gain_puts_the_threshold_where_the_model_has_it():
     """An input of model weight w adds w x (threshold in mV / model threshold) / tau_syn to the membrane's slope."""
     neuron = load_settings("paper").neuron
     slope = neuron.synapse_gain_mv_per_us * neuron.scale_weights
-    assert slope * neuron.tau_syn_us * neuron.model_threshold == pytest.approx(675.0 - 360.0)
+    assert slope * neuron.tau_syn_us * neuron.model_threshold == pytest.approx(735.0 - 420.0)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_gain_puts_the_threshold_where_the_model_has_it():
         ),
         ("tau_mem_us = 6.0", "tau_mem_us = 9.0", InvalidInputError, "equal to, or twice, tau_syn_us"),
         ("t_late = 2.0", "t_late = 6.0", InvalidInputError, "duration must be longer"),
-        ("v_threshold_mv = 675.0", "v_threshold_mv = 300.0", InvalidInputError, "above v_leak_mv"),
+        ("v_threshold_mv = 735.0", "v_threshold_mv = 300.0", InvalidInputError, "above v_leak_mv"),
         ("delta = 0.3", "delta = nan", InvalidInputError, r"loss\.delta"),
         ("[network]", "[network", InvalidInputError, "cannot read"),
     ],
