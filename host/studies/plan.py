@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from host.settings import load_settings
+from hxloop.connection import file_safe
 from hxloop.errors import InvalidInputError, OutOfRangeError
 
 REFERENCE: Final = "ideal"
@@ -54,7 +55,7 @@ class Plan:
 
     def run_directory(self, chip: str, serial: int) -> Path:
         """Where the training on a chip is stored."""
-        return self.out / "runs" / f"{chip}-{serial}"
+        return self.out / "runs" / f"{file_safe(chip)}-{serial}"
 
     @property
     def reference_directory(self) -> Path:
@@ -63,7 +64,7 @@ class Plan:
 
     def measurement_file(self, serial: int) -> Path:
         """Where the measurements with the weights of a chip are stored."""
-        return self.out / "measurements" / f"{self.chip}-{serial}.h5"
+        return self.out / "measurements" / f"{file_safe(self.chip)}-{serial}.h5"
 
     def other(self, serial: int) -> int | None:
         """Serial number of the other chip that runs the weights of this one; None if there is no other."""
@@ -93,5 +94,5 @@ def make_plan(
     if trials < 2:
         raise OutOfRangeError(f"{trials} trials have no scatter, at least 2 are needed", field="trials")
     wanted = load_settings(preset).with_epochs(epochs).training.epochs
-    directory = out or Path("studies") / f"transfer-{task}-{Path(preset).stem}-{chip}-seed{seed}"
+    directory = out or Path("studies") / f"transfer-{task}-{Path(preset).stem}-{file_safe(chip)}-seed{seed}"
     return Plan(task, str(preset), chip, serials, seed, wanted, trials, directory)
