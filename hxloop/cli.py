@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "train": "host.cli.train:train",
     "eval": "host.cli.evaluate:evaluate",
     "run": "host.cli.run:run",
+    "map": "host.cli.map:map_",
     "serve": "host.cli.emulator:serve",
     "chip": "host.cli.emulator:chip",
     "runs": "host.cli.runs:runs",

@@ -41,7 +41,7 @@ print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["run", "--help"], ["serve", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in ("train", "run", "map", "serve"))])
 def test_help_imports_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-c", LIST_MODULES, *arguments], capture_output=True, text=True, check=True)
     loaded = set(eval(done.stderr.splitlines()[-1]))
@@ -71,6 +71,7 @@ def test_help_lists_all_commands():
         ["train"],
         ["eval"],
         ["run"],
+        ["map"],
         ["serve"],
         ["chip", "describe"],
         ["runs", "list"],
