@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from chip_emulator.boot import nightly_boot
 from chip_emulator.check import check_config
 from chip_emulator.check_readout import check_readout
 from chip_emulator.circuits import true_circuits
+from chip_emulator.correlation import build_sensors
 from chip_emulator.delivery import deliver
 from chip_emulator.links import admitted
 from chip_emulator.mismatch import Mismatch
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from chip_emulator.correlation import Sensors
     from hxloop.boot import BootSettings
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
@@ -62,6 +65,8 @@ class Configured:
     wiring : Wiring
     tables : float64
         Of `chip_emulator.solver.tables.kernel_tables`.
+    sensors : callable
+        Correlation sensors, made when they are first read.
     weights : float64 [2, n_sources, n_neurons]
     """
 
@@ -71,6 +76,7 @@ class Configured:
     neurons: Neurons
     wiring: Wiring
     tables: NDArray[np.float64]
+    sensors: Callable[[], Sensors]
     weights: NDArray[np.float64]
 
 
@@ -128,14 +134,15 @@ class EmulatedChip:
         check_config(config, self._spec)
         places = _hash(config.arrays(), without="synapses.weight_code")
         if known is not None and known.places == places:
-            neurons, wiring, tables = known.neurons, known.wiring, known.tables
+            neurons, wiring, tables, sensors = known.neurons, known.wiring, known.tables, known.sensors
         else:
             circuits = true_circuits(config.neurons, config.shared, self.mismatch, self._spec, self._held(config))
             neurons = build_neurons(config.neurons, circuits, self._imperfections, self._spec)
             wiring = wire_up(config, neurons, self.mismatch, self._spec)
             tables = kernel_tables(neurons.parameters)
+            sensors = cache(partial(build_sensors, config, wiring.reached, self.mismatch, self._spec))
         weights = wiring.current_steps(config.synapses.weight_code)
-        self._configured = Configured(config, sha256, places, neurons, wiring, tables, weights)
+        self._configured = Configured(config, sha256, places, neurons, wiring, tables, sensors, weights)
         return sha256
 
     def run(
@@ -181,7 +188,7 @@ class EmulatedChip:
         spikes = _unpack(packed, counts, configured.neurons)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
-            observing.Silicon(self._spec, self.mismatch, self._imperfections), place,
+            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), place,
         )  # fmt: skip
         if record == "first_spikes" and needs_all:
             spikes = spikes.first_of_each_source()

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from chip_emulator.correlation import build_sensors, correlation_codes, pair_sums, routed
+from chip_emulator.correlation import correlation_codes, pair_sums, routed
 from chip_emulator.readout import cadc_codes, madc_codes, madc_period_ticks, n_madc_reads, spike_counts
 from chip_emulator.solver import layout as at
 from hxloop.result import Observations
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from chip_emulator.correlation import Sensors
     from chip_emulator.mismatch import Mismatch
     from chip_emulator.neurons import Neurons
     from chip_emulator.settings import Imperfections
@@ -75,6 +78,7 @@ def observe(
     config: ChipConfig,
     neurons: Neurons,
     wiring: Wiring,
+    sensors: Callable[[], Sensors],
     silicon: Silicon,
     trial: Trial,
 ) -> Observations:
@@ -92,6 +96,8 @@ def observe(
     config : ChipConfig
     neurons : Neurons
     wiring : Wiring
+    sensors : callable
+        Gives the correlation sensors.
     silicon : Silicon
     trial : Trial
     """
@@ -99,10 +105,18 @@ def observe(
     spec, mismatch, s = silicon
     key = np.uint64(trial.key)
     if readout.cadc_circuits:
-        v_mv = watched.cadc + neurons.v_leak_mv[watched.neuron]
+        watched.cadc[...] += neurons.v_leak_mv[watched.neuron]
         circuits = np.array(readout.cadc_circuits, np.int64)
         found["cadc"] = cadc_codes(
-            v_mv, circuits, config.neurons, config.shared, mismatch, spec, s.cadc_trial_lsb, key, trial.first_sample
+            watched.cadc,
+            circuits,
+            config.neurons,
+            config.shared,
+            mismatch,
+            spec,
+            s.cadc_trial_lsb,
+            key,
+            trial.first_sample,
         )
     if watched.madc_neuron >= 0:
         v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
@@ -110,15 +124,15 @@ def observe(
     if readout.counters:
         found["spike_count"], found["spike_overflow"] = spike_counts(spikes, neurons.heads)
     if readout.correlation:
-        sensors = build_sensors(config, wiring.reached, mismatch, spec)
+        seen = sensors()
         source_of = np.full(spec.n_circuits, -1, np.int64)
         source_of[neurons.heads] = wiring.neuron_source
         events = [
             SpikeBatch(delivered.offsets, delivered.tick, delivered.source.astype(np.int32)),
             routed(spikes, source_of, spec.routing_delay_ticks, trial.duration_ticks),
         ]
-        sums = pair_sums(sensors, events, spikes)
+        sums = pair_sums(seen, events, spikes)
         found["correlation"] = correlation_codes(
-            sums, sensors, config, mismatch, spec, s.cadc_trial_lsb, key, trial.first_sample
+            sums, seen, config, mismatch, spec, s.cadc_trial_lsb, key, trial.first_sample
         )
     return Observations(**found)
