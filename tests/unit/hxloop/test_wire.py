@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support.single import events, side_by_side
 
+from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
 from hxloop.errors import (
     HxloopError,
@@ -21,19 +23,28 @@ from hxloop.messages import (
     REQUESTS,
     ArrayHeader,
     ConfigureRequest,
+    DescribeReply,
     ErrorReply,
     HelloRequest,
     Limits,
     RunReply,
     RunRequest,
 )
+from hxloop.operating_point import nominal_boot
+from hxloop.program import flatten
+from hxloop.result import Observations, Readout
+from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.wire import (
     array_headers,
+    boot_arrays,
+    boot_from_arrays,
     config_arrays,
     config_from_arrays,
     decode_reply,
     decode_request,
     encode,
+    result_arrays,
+    result_from_arrays,
     spike_arrays,
     spikes_from_arrays,
 )
@@ -88,7 +99,9 @@ def test_replies_survive_the_wire(arrays, time_us, events_out):
         sequence=1,
         events_in=0,
         events_out=events_out,
-        events_lost=0,
+        lost_in=1,
+        lost_out=2,
+        lost_late=3,
         chip_time_us=time_us,
         emulation_time_us=1.0,
         energy_j_estimate=0.0,
@@ -111,7 +124,67 @@ def test_configurations_and_spikes_survive_the_wire():
     np.testing.assert_array_equal(rebuilt.tick, spikes.tick)
 
 
-@pytest.mark.parametrize("taken", ["synapses.row", "row_sign"])
+def test_boot_settings_survive_the_wire():
+    nominal = nominal_boot(HICANN_X, OperatingPoint(tau_mem_us=9.0))
+    circuits = np.arange(512, dtype=np.int16)
+    each = replace(nominal, neurons=nominal.of(circuits, circuits))
+    for boot in (nominal, each, nominal_boot(TEXTBOOK)):
+        arrays = boot_arrays(boot)
+        reply = DescribeReply(
+            boot_id="b", identity=IDENTITY, control_endpoint="", spec=HICANN_X, limits=LIMITS,
+            operating_point=boot.target, arrays=array_headers(arrays),
+        )  # fmt: skip
+        header, found = decode_reply(as_bytes(encode(reply, arrays)))
+        rebuilt = boot_from_arrays(header.operating_point, found)
+        assert rebuilt.target == boot.target
+        for name, array in boot_arrays(rebuilt).items():
+            np.testing.assert_array_equal(array, arrays[name], err_msg=name)
+            assert array.dtype == arrays[name].dtype
+        with pytest.raises(MalformedMessageError, match="missing") as caught:
+            boot_from_arrays(boot.target, {n: a for n, a in found.items() if n != "shared.clock_scale"})
+        assert caught.value.field == "shared.clock_scale"
+
+
+def test_results_survive_the_wire():
+    rng = np.random.default_rng(1)
+    spikes = events([(1, 0), (3, 1)], [], [(2, 0)])
+    observed = Observations(
+        rng.integers(0, 256, (3, 5, 2), dtype=np.uint8),
+        rng.integers(0, 1024, (3, 7), dtype=np.int16),
+        rng.integers(0, 256, (3, 4), dtype=np.uint8),
+        rng.integers(0, 2, (3, 4), dtype=np.uint8),
+        rng.integers(0, 256, (2, 9), dtype=np.uint8),
+    )
+    for observations in (observed, Observations.none()):
+        arrays = result_arrays(spikes, observations)
+        reply = RunReply(
+            boot_id="b", identity=IDENTITY, sequence=1, events_in=0, events_out=0, lost_in=0, lost_out=0, lost_late=0,
+            chip_time_us=1.0, emulation_time_us=1.0, energy_j_estimate=0.0, arrays=array_headers(arrays),
+        )  # fmt: skip
+        _, received = decode_reply(as_bytes(encode(reply, arrays)))
+        batch, rebuilt = result_from_arrays(received)
+        np.testing.assert_array_equal(batch.tick, spikes.tick)
+        for name, array in flatten(observations).items():
+            np.testing.assert_array_equal(getattr(rebuilt, name), array, err_msg=name)
+            assert getattr(rebuilt, name).dtype == array.dtype
+    with pytest.raises(MalformedMessageError, match="unknown"):
+        result_from_arrays(received | {"observations.more": np.zeros(1)})
+
+
+def test_a_readout_travels_with_the_request():
+    readout = Readout(cadc_circuits=(3, 1), madc_circuit=7, counters=True, correlation=True)
+    spikes = spike_arrays(events([(1, 0)]))
+    request, _ = decode_request(as_bytes(encode(run_request(spikes, readout=readout), spikes)), LIMITS)
+    assert request.readout == readout
+    header = json.loads(encode(run_request(spikes))[0])
+    del header["readout"]
+    request, _ = decode_request(
+        [json.dumps(header).encode(), *as_bytes(encode(run_request(spikes), spikes))[1:]], LIMITS
+    )
+    assert request.readout == Readout()
+
+
+@pytest.mark.parametrize("taken", ["synapses.row", "row_sign", "shared.quadrant_code", "background.seed"])
 def test_configurations_need_every_array_and_no_other(taken):
     arrays = config_arrays(side_by_side(2))
     missing = {name: array for name, array in arrays.items() if name != taken}
@@ -180,6 +253,9 @@ FRAME = np.arange(3).tobytes()
         ([header_bytes(trial_seed=2**63), FRAME], MalformedMessageError, "trial_seed"),
         ([header_bytes(session=...), FRAME], MalformedMessageError, "session"),
         ([header_bytes(record="all"), FRAME], MalformedMessageError, "record"),
+        ([header_bytes(readout={"colour": 1}), FRAME], MalformedMessageError, "readout"),
+        ([header_bytes(readout={"counters": 1}), FRAME], MalformedMessageError, "readout"),
+        ([header_bytes(readout={"cadc_circuits": list(range(513))}), FRAME], MalformedMessageError, "readout"),
         ([header_bytes(), FRAME[:-1]], MalformedMessageError, "a"),
         ([header_bytes(), FRAME + b"x"], MalformedMessageError, "a"),
         ([header_bytes()], MalformedMessageError, "arrays"),

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from support.single import side_by_side
 
 from hxloop import errors
+from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
 from hxloop.messages import (
     CONTROL_VERBS,
@@ -19,15 +21,19 @@ from hxloop.messages import (
     Ledger,
     Limits,
 )
-from hxloop.program import ChipConfig, NeuronParameters, Routes, Synapses
-from hxloop.spec import ChipSpec
-from hxloop.spikes import DTYPES
+from hxloop.operating_point import nominal_boot
+from hxloop.program import ChipConfig
+from hxloop.result import Observations, Readout
+from hxloop.spec import HICANN_X, ChipSpec
+from hxloop.spikes import DTYPES, SpikeBatch
+from hxloop.wire import boot_arrays, result_arrays
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
+OBJECTS = (ArrayHeader, ChipIdentity, ChipSpec, Ledger, Limits, OperatingPoint, Readout)
 MODELS = (
     {f"Request `{verb}`": model for verb, model in REQUESTS.items()}
     | {f"Reply `{kind}`": model for kind, model in REPLIES.items()}
-    | {f"Object `{model.__name__}`": model for model in (ArrayHeader, ChipIdentity, ChipSpec, Ledger, Limits)}
+    | {f"Object `{model.__name__}`": model for model in OBJECTS}
 )
 
 
@@ -78,7 +84,8 @@ def test_what_a_request_must_say_and_what_else_is_taken(verb):
     expected = {}
     for name, info in REQUESTS[verb].model_fields.items():
         optional = not info.is_required() and name not in {"verb", "protocol"}  # the codec asks for these two
-        expected[name] = "required" if not optional else "null" if info.default is None else f"`{info.default}`"
+        default = "nothing" if info.default == Readout() else f"`{info.default}`"
+        expected[name] = "required" if not optional else "null" if info.default is None else default
     assert written == expected
 
 
@@ -123,13 +130,37 @@ def test_arrays_of_spikes():
     }
 
 
+def written_arrays(title):
+    return {row[0].strip("`"): row[1].strip("`") for row in table(title)}
+
+
+def dtypes(arrays):
+    return {name: array.dtype.newbyteorder("<").str for name, array in arrays.items()}
+
+
 def test_arrays_of_a_configuration():
-    written = [row[0].strip("`") for row in table("Arrays of a configuration")]
-    expected = []
-    for name in ChipConfig.__dataclass_fields__:
-        part = {"neurons": NeuronParameters, "synapses": Synapses, "row_sign": None}.get(name, Routes)
-        expected += [f"{name}.{leaf}" for leaf in part.__dataclass_fields__] if part else [name]
-    assert written == expected, "the order is that in which the hash is taken"
+    config = side_by_side(2)
+    written = written_arrays("Arrays of a configuration")
+    assert list(written) == list(config.arrays()), "the order is that in which the hash is taken"
+    assert written == dtypes(config.arrays())
+    parts = {name.partition(".")[0] for name in written}
+    assert parts == set(ChipConfig.__dataclass_fields__)
+
+
+def test_arrays_of_boot_settings():
+    assert written_arrays("Arrays of boot settings") == dtypes(boot_arrays(nominal_boot(HICANN_X)))
+
+
+def test_arrays_of_observations():
+    arrays = result_arrays(SpikeBatch.empty(0), Observations.none())
+    spikes = written_arrays("Arrays of spikes")
+    assert spikes | written_arrays("Arrays of observations") == dtypes(arrays)
+
+
+def test_defaults_of_the_readout():
+    rows = {row[0].strip("`"): row[2] for row in table("Object `Readout`")}
+    defaults = {n: {None: "null", (): "none"}.get(v, str(v).lower()) for n, v in dict(Readout()).items()}
+    assert rows == defaults
 
 
 @pytest.mark.parametrize("word", ["MAXMSGSIZE", "ROUTER", "DEALER", "connection file", "flock", "boot_id", "LRU"])
