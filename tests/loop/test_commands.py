@@ -149,7 +149,7 @@ def test_status_and_cancel_answer_while_a_run_goes_on():
 def _valid_config(chip):
     population = Population("layer", 300, 6.0, 6.0, 1.0, 360.0, 360.0, 675.0, 1.0)
     network = Network(4, (population,), (Projection(INPUT, "layer"),))
-    return place(network, chip.spec).configure([np.full((4, 300), 60.0)])
+    return place(network, chip.spec, chip.boot).configure([np.full((4, 300), 60.0)])
 
 
 def test_chip_that_refuses_keeps_its_configuration():
