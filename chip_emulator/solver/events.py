@@ -9,7 +9,7 @@ from chip_emulator.solver.random import STREAM_AMPLITUDE, normal
 _PATH = cache.CACHE_PATH
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def collect(base, pointer, stop, inputs, spikes, circuit, event, event_gain):
     """Fill `event` and `event_gain` for the step that starts at tick `base`.
 
@@ -47,7 +47,7 @@ def collect(base, pointer, stop, inputs, spikes, circuit, event, event_gain):
     return count, pointer
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _sort(event, count):
     """Insertion sort by tick, then source: the order does not depend on how the events came."""
     for k in range(1, count):
@@ -59,7 +59,7 @@ def _sort(event, count):
         event[0, j + 1], event[1, j + 1] = tick, source
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def draw_gains(event, event_gain, count, base, trial, sample, source_id):
     """Relative amplitude of each event: one draw per event and source, common to all its synapses."""
     sigma = trial.sigma[at.SIGMA_AMPLITUDE]

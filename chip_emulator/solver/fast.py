@@ -10,7 +10,7 @@ _TINY = 1e-30  # below: set to zero, because denormal numbers are slow
 _STEP = float(at.STEP_TICKS)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def advance(now, end, shift, tables):
     """Propagate V (relative to `shift`), I_exc and I_inh over one step without events."""
     v, ie, ii = now[0], now[1], now[2]
@@ -28,7 +28,7 @@ def advance(now, end, shift, tables):
         ii_end[n] = x if x > _TINY else 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def add_event(end, circuit, source, gain, ticks_left):
     """Let one event enter with its exact effect at the end of the step."""
     weights, tables = circuit.weights, circuit.tables
@@ -45,7 +45,7 @@ def add_event(end, circuit, source, gain, ticks_left):
         ii_end[n] += gain * wi[n] * ei[n]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def find_near(state, parameters):
     """Mark neurons that might reach threshold inside the step.
 
@@ -66,11 +66,15 @@ def find_near(state, parameters):
         near[n] = max(u, v_end[n]) + at.BULGE * _STEP * fall >= threshold[n] - shift[n]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def close_step(state):
     """Make the end of this step the start of the next."""
-    v, v_end, shift = state.now[0], state.end[0], state.shift
+    v, ie, ii = state.now[0], state.now[1], state.now[2]
+    v_end, ie_end, ii_end, shift = state.end[0], state.end[1], state.end[2], state.shift
     for n in range(v.size):
         x = v_end[n] + shift[n]
         v[n] = x if abs(x) > _TINY else 0.0
-    state.now[1:] = state.end[1:]
+    for n in range(v.size):
+        ie[n] = ie_end[n]
+    for n in range(v.size):
+        ii[n] = ii_end[n]

@@ -2,8 +2,9 @@
 
 Every step of 64 ticks first advances all neurons in closed form, each event entering with its tabulated kernel
 (`fast`). A neuron that is neither refractory nor within a strict bound of its threshold keeps that state, which is
-exact; the others are done again event by event (`slow`). Membrane noise is a current held constant over the step, so it
-only shifts the resting potential and the propagator stays exact.
+exact; the others are done again event by event (`slow`). Neurons with adaptation, exponential or conductance-based
+inputs have no closed form and are always done again (`substep`). Membrane noise is a current held constant over the
+step, so it only shifts the resting potential and the propagator stays exact.
 """
 
 import numpy as np
@@ -14,13 +15,17 @@ from chip_emulator.solver import layout as at
 from chip_emulator.solver.events import collect, draw_gains
 from chip_emulator.solver.fast import add_event, advance, close_step, find_near
 from chip_emulator.solver.random import STREAM_MEMBRANE, fill_normals
-from chip_emulator.solver.slow import draw_threshold, redo_step
+from chip_emulator.solver.slow import redo_step
+from chip_emulator.solver.spikes import draw_threshold
+from chip_emulator.solver.substep import substep
+from chip_emulator.solver.traces import read_membranes
 
 _PATH = cache.CACHE_PATH
+_ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
 
 
 @njit(nogil=True, cache=True)
-def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts):
+def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts, watch):
     """Run samples `first`..`last - 1` of a batch.
 
     Parameters
@@ -33,6 +38,8 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
         Receives the spikes, sample after sample, sorted by (stamp, neuron).
     counts : int64 [n_samples, N_COUNTS]
         Receives the counters of each sample.
+    watch
+        Membranes to read, see `chip_emulator.solver.layout.Watch`; spikes do not depend on it.
 
     Returns
     -------
@@ -40,12 +47,12 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
         Number of spikes written; `layout.OUT_FULL` or `layout.EVENTS_FULL` if an array is too small (nothing is
         valid then).
     """
-    state = _new_state(circuit.parameters.shape[1], event_capacity)
+    state = _new_state(circuit, event_capacity)
     seen = np.full(circuit.parameters.shape[1], -1, np.int64)
-    written = 0
+    written = _ZERO
     for k in range(first, last):
         begin = written
-        written, lost = _run_sample(inputs, k, circuit, trial, state, out, written)
+        written, lost = _run_sample(inputs, k, circuit, trial, state, out, written, watch)
         if written < 0:
             return written
         counts[k, at.COUNT_IN] = inputs.offsets[k + 1] - inputs.offsets[k]
@@ -57,7 +64,8 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
 
 
 @njit(nogil=True, cache=True)
-def _new_state(n_neurons, event_capacity):
+def _new_state(circuit, event_capacity):
+    n_neurons = circuit.parameters.shape[1]
     return at.State(
         np.zeros((3, n_neurons)),
         np.zeros((3, n_neurons)),
@@ -68,22 +76,28 @@ def _new_state(n_neurons, event_capacity):
         np.zeros(n_neurons, np.int64),
         np.zeros((2, event_capacity), np.int64),
         np.zeros(event_capacity),
+        (circuit.switches & at.MODEL_SWITCHES) != 0,
+        np.zeros(n_neurons),
+        np.zeros(n_neurons),
     )
 
 
 @njit(nogil=True, cache=True)
-def _run_sample(inputs, k, circuit, trial, state, out, written):
+def _run_sample(inputs, k, circuit, trial, state, out, written, watch):
     """Run sample `k` of the batch; returns (spikes written or an error code, spikes lost)."""
     sample = trial.first_sample + k
     state.now[:] = 0.0
     state.free[:] = -1.0
     state.n_spikes[:] = 0
+    state.w[:] = 0.0
+    stepped = np.flatnonzero(state.stepped)
+    reading = watch.period > 0 or watch.madc_neuron >= 0
     for n in range(state.threshold.size):
         state.threshold[n] = draw_threshold(n, 0, circuit, trial, sample)
     # A spike's event arrives at most this many steps after the step of the spike.
     reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS) - 1) // at.STEP_TICKS
     starts = np.full(reach, written)  # spikes written before each of the last steps
-    pointer, lost = inputs.offsets[k], 0
+    pointer, lost = inputs.offsets[k], _ZERO
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         base = step * at.STEP_TICKS
         oldest = starts[step % reach]
@@ -98,18 +112,24 @@ def _run_sample(inputs, k, circuit, trial, state, out, written):
         for e in range(n_events):
             add_event(state.end, circuit, state.event[1, e], state.event_gain[e], at.STEP_TICKS - state.event[0, e])
         find_near(state, circuit.parameters)
+        if reading:
+            read_membranes(base, k, sample, circuit, trial, state, n_events, watch)
         for n in range(state.near.size):
             if state.free[n] >= base + at.STEP_TICKS:  # refractory throughout
                 state.end[0, n] = circuit.parameters[at.RESET, n] - state.shift[n]
-            elif state.near[n] or state.free[n] > base:
+            elif (state.near[n] or state.free[n] > base) and not state.stepped[n]:
                 written, lost = redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost)
                 if written < 0:
                     return written, lost
+        for n in stepped:
+            written, lost = substep(n, base, sample, circuit, trial, state, n_events, out, written, lost)
+            if written < 0:
+                return written, lost
         close_step(state)
     return written, lost
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _draw_noise(base, sample, circuit, trial, state, n_events):
     """Amplitudes of the step's events and the step's resting potentials."""
     if trial.sigma[at.SIGMA_AMPLITUDE] > 0.0:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hxloop.capmem import Switch
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -22,13 +24,30 @@ BULGE = 0.2500001
 R_MEM, R_EXC, R_INH, THRESHOLD, RESET, REFRACTORY, MEMBRANE_SHIFT, GROWTH_EXC, GROWTH_INH = range(9)
 N_PARAMETERS = 9
 
+# uint8 switches [n_neurons]: bits that make a neuron more than leaky integrate-and-fire; other bits mean nothing here
+SWITCH_ADAPTATION, SWITCH_EXPONENTIAL = int(Switch.adaptation), int(Switch.exponential)
+SWITCH_COBA_EXC, SWITCH_COBA_INH = int(Switch.coba_exc), int(Switch.coba_inh)
+MODEL_SWITCHES = SWITCH_ADAPTATION | SWITCH_EXPONENTIAL | SWITCH_COBA_EXC | SWITCH_COBA_INH
+
+# float64 model [N_MODEL, n_neurons], for the equations of `chip_emulator.solver.substep`; potentials in mV above leak
+# adaptation: rate (1/tick), a (1/tick, signed), b (mV/tick, signed), rest (mV)
+# exponential: current (mV/tick) at the potential EXP_AT (mV), slope (mV)
+# conductance-based inputs: modulation (1/mV) and reversal potential (mV) of each
+(
+    ADAPT_RATE, ADAPT_A, ADAPT_B, ADAPT_REST,
+    EXP_CURRENT, EXP_AT, EXP_SLOPE,
+    COBA_EXC, REVERSAL_EXC, COBA_INH, REVERSAL_INH,
+) = range(11)  # fmt: skip
+N_MODEL = 11
+
 # float64 tables [N_TABLES, STEP_TICKS + 1, n_neurons]: effect after d ticks
 DECAY_MEM, DECAY_EXC, DECAY_INH, KERNEL_EXC, KERNEL_INH = range(5)
 N_TABLES = 5
 
-# float64 noise levels: threshold (mV), amplitude (relative), jitter (ticks), membrane (mV; 0: none)
-SIGMA_THRESHOLD, SIGMA_AMPLITUDE, SIGMA_JITTER, SIGMA_MEMBRANE = range(4)
-N_SIGMAS = 4
+# float64 noise levels, 0: none: threshold (mV), amplitude (relative), jitter (ticks), membrane (mV), drift of the
+# threshold (mV)
+SIGMA_THRESHOLD, SIGMA_AMPLITUDE, SIGMA_JITTER, SIGMA_MEMBRANE, SIGMA_DRIFT = range(5)
+N_SIGMAS = 5
 
 # int64 counters of a sample
 COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED = range(4)
@@ -74,6 +93,10 @@ class Circuit(NamedTuple):
     tables : float64 [N_TABLES, STEP_TICKS + 1, n_neurons]
     delay : int
         Routing delay in ticks.
+    switches : uint8 [n_neurons]
+        Neurons with one of `MODEL_SWITCHES` are sub-stepped, the others solved in closed form.
+    model : float64 [N_MODEL, n_neurons]
+        Only rows of a neuron's switches are read.
     """
 
     weights: NDArray[np.float64]
@@ -84,6 +107,8 @@ class Circuit(NamedTuple):
     parameters: NDArray[np.float64]
     tables: NDArray[np.float64]
     delay: int
+    switches: NDArray[np.uint8]
+    model: NDArray[np.float64]
 
 
 class Trial(NamedTuple):
@@ -101,6 +126,8 @@ class Trial(NamedTuple):
         Number of the batch's sample 0 within the trial.
     first_only : bool
         Keep only the first spike of each neuron and sample.
+    drift_samples : float
+        Samples between two points of the drift; above 0 if there is a drift.
     """
 
     duration: int
@@ -108,6 +135,37 @@ class Trial(NamedTuple):
     key: np.uint64
     first_sample: int
     first_only: bool
+    drift_samples: float
+
+
+class Watch(NamedTuple):
+    """Membranes to read, in mV above each neuron's own leak potential.
+
+    A read at a spike's very time sees the membrane before the reset; during the refractory period it sees the reset
+    potential. Reads at `Trial.duration` or later are not taken: their places in the arrays stay as they are.
+
+    Attributes
+    ----------
+    neuron : int64 [n_watch]
+        Neurons read at whole ticks.
+    period : int
+        Read `k` is taken at tick `k * period`; 0: none.
+    cadc : float64 [n_samples, n_reads, n_watch]
+        Receives those reads.
+    madc_neuron : int
+        Neuron read at any times, -1: none.
+    madc_period : float
+        Read `k` is taken `k * madc_period` ticks after the start.
+    madc : float64 [n_samples, n_madc]
+        Receives those reads.
+    """
+
+    neuron: NDArray[np.int64]
+    period: int
+    cadc: NDArray[np.float64]
+    madc_neuron: int
+    madc_period: float
+    madc: NDArray[np.float64]
 
 
 class State(NamedTuple):
@@ -130,6 +188,12 @@ class State(NamedTuple):
         Events of the step: tick in the step, source.
     event_gain : float64 [capacity]
         Their relative amplitudes.
+    stepped : bool [n_neurons]
+        Is sub-stepped.
+    w : float64 [n_neurons]
+        Adaptation current in mV per tick.
+    trace : float64 [n_neurons]
+        Membranes at the time of a read.
     """
 
     now: NDArray[np.float64]
@@ -141,3 +205,6 @@ class State(NamedTuple):
     n_spikes: NDArray[np.int64]
     event: NDArray[np.int64]
     event_gain: NDArray[np.float64]
+    stepped: NDArray[np.bool_]
+    w: NDArray[np.float64]
+    trace: NDArray[np.float64]

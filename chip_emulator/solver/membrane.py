@@ -23,7 +23,7 @@ _NEWTON_TICKS = 1e-6  # a Newton step this short leaves an error of its square
 _BRACKET_TICKS = 1e-11
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _kernel(decay_mem, decay_syn, d, s):
     """(exp(-r_mem s) - exp(-r_syn s)) / d, continuous at d = 0."""
     x = d * s
@@ -32,14 +32,20 @@ def _kernel(decay_mem, decay_syn, d, s):
     return (decay_mem - decay_syn) / d
 
 
-@njit(nogil=True, cache=True)
-def propagate(u, ie, ii, r_mem, r_exc, r_inh, s):
-    """(u, I_exc, I_inh) after `s` ticks without event or threshold."""
+@njit(nogil=True, cache=True, forceinline=True)
+def factors(r_mem, r_exc, r_inh, s):
+    """Decay of u, response to I_exc and to I_inh, decay of I_exc and of I_inh after `s` ticks."""
     decay = math.exp(-r_mem * s)
     exc = decay if r_exc == r_mem else math.exp(-r_exc * s)
     inh = exc if r_inh == r_exc else math.exp(-r_inh * s)
-    u = u * decay + ie * _kernel(decay, exc, r_exc - r_mem, s) - ii * _kernel(decay, inh, r_inh - r_mem, s)
-    return u, ie * exc, ii * inh
+    return decay, _kernel(decay, exc, r_exc - r_mem, s), _kernel(decay, inh, r_inh - r_mem, s), exc, inh
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def propagate(u, ie, ii, r_mem, r_exc, r_inh, s):
+    """(u, I_exc, I_inh) after `s` ticks without event or threshold."""
+    decay, kernel_exc, kernel_inh, exc, inh = factors(r_mem, r_exc, r_inh, s)
+    return u * decay + ie * kernel_exc - ii * kernel_inh, ie * exc, ii * inh
 
 
 @njit(nogil=True, cache=True)

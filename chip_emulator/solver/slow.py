@@ -2,56 +2,35 @@
 
 import math
 
+import numpy as np
 from numba import njit
 
 from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.membrane import first_crossing, propagate
-from chip_emulator.solver.random import STREAM_JITTER, STREAM_THRESHOLD, normal
+from chip_emulator.solver.spikes import note_spike
 
 _PATH = cache.CACHE_PATH
-_LEAST_GAP_MV = 0.1  # a noisy threshold stays this far above reset
 
 
-@njit(nogil=True, cache=True)
-def draw_threshold(n, spike, circuit, trial, sample):
-    """Threshold in mV above leak, redrawn for every sample and after every spike."""
-    threshold = circuit.parameters[at.THRESHOLD, n]
-    if trial.sigma[at.SIGMA_THRESHOLD] > 0.0:
-        deviate = normal(trial.key, STREAM_THRESHOLD, sample, spike, circuit.neuron_id[n])
-        threshold += trial.sigma[at.SIGMA_THRESHOLD] * deviate
-        threshold = max(threshold, circuit.parameters[at.RESET, n] + _LEAST_GAP_MV)
-    return threshold
-
-
-@njit(nogil=True, cache=True)
-def stamp_of(n, spike, exact_tick, base, circuit, trial, sample):
-    """Clock tick that reports a spike at `exact_tick` of the step at `base`: the first one not before it."""
-    jitter = 0.0
-    if trial.sigma[at.SIGMA_JITTER] > 0.0:
-        deviate = normal(trial.key, STREAM_JITTER, sample, spike, circuit.neuron_id[n])
-        jitter = min(max(trial.sigma[at.SIGMA_JITTER] * deviate, -at.MAX_JITTER_TICKS), at.MAX_JITTER_TICKS)
-    return max(0, base + math.ceil(exact_tick + jitter))
-
-
-@njit(nogil=True, cache=True)
-def next_spike(n, t, u, ie, ii, free, k, threshold, reset, circuit, state, n_events):
-    """Advance neuron `n` from tick `t` of the step to its next spike or the step's end.
+@njit(nogil=True, cache=True, forceinline=True)
+def next_spike(n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state, n_events):
+    """Advance neuron `n` from tick `t` of the step to its next spike or to tick `until`.
 
     u, threshold and reset are in mV above the resting potential of this step; `free` is the tick of the step at which
-    the refractory period ends; `k` is the next event to take.
+    the refractory period ends; `k` is the next event to take, of those before `until`.
 
     Returns
     -------
     (t, u, ie, ii, k, spiked)
-        State at the spike (before the reset) or at the end of the step.
+        State at the spike (before the reset) or at `until`.
     """
     parameters, weights, event = circuit.parameters, circuit.weights, state.event
     r_mem, r_exc, r_inh = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     while True:
         while k < n_events and weights[0, event[1, k], n] == 0.0 and weights[1, event[1, k], n] == 0.0:
             k += 1
-        stop = float(event[0, k]) if k < n_events else float(at.STEP_TICKS)
+        stop = float(event[0, k]) if k < n_events else until
         if t < free:
             hold = min(free, stop)
             _, ie, ii = propagate(0.0, ie, ii, r_mem, r_exc, r_inh, hold - t)
@@ -75,17 +54,17 @@ def next_spike(n, t, u, ie, ii, free, k, threshold, reset, circuit, state, n_eve
         k += 1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, tables):
     """Propagate; by the tables where start and span are whole ticks."""
-    if t != math.floor(t):
-        return propagate(u, ie, ii, r_mem, r_exc, r_inh, span)
     d = int(span)
+    if t != math.floor(t) or d != span:
+        return propagate(u, ie, ii, r_mem, r_exc, r_inh, span)
     u = tables[at.DECAY_MEM, d, n] * u + tables[at.KERNEL_EXC, d, n] * ie - tables[at.KERNEL_INH, d, n] * ii
     return u, tables[at.DECAY_EXC, d, n] * ie, tables[at.DECAY_INH, d, n] * ii
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost):
     """Run one neuron through the step and append its spikes to `out`.
 
@@ -95,29 +74,22 @@ def redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lo
         Advanced counters; `layout.OUT_FULL` in place of `written` if `out` is full.
     """
     shift = state.shift[n]
-    t, k, u, ie, ii = 0.0, 0, state.now[0, n] - shift, state.now[1, n], state.now[2, n]
+    t, k, u, ie, ii = 0.0, np.int64(0), state.now[0, n] - shift, state.now[1, n], state.now[2, n]
     reset = circuit.parameters[at.RESET, n] - shift
+    end = float(at.STEP_TICKS)
     while True:
         t, u, ie, ii, k, spiked = next_spike(
-            n, t, u, ie, ii, state.free[n] - base, k, state.threshold[n] - shift, reset, circuit, state, n_events
+            n, t, u, ie, ii, state.free[n] - base, k, state.threshold[n] - shift, reset, end, circuit, state, n_events
         )
         if not spiked:
             state.end[0, n] = u
             return written, lost
         if base + t >= trial.duration:  # the run is over; the rest of its last step does not count
             return written, lost
-        stamp = stamp_of(n, state.n_spikes[n], t, base, circuit, trial, sample)
         u = reset
-        state.free[n] = base + t + circuit.parameters[at.REFRACTORY, n]
-        state.n_spikes[n] += 1
-        state.threshold[n] = draw_threshold(n, state.n_spikes[n], circuit, trial, sample)
-        if stamp >= trial.duration:
-            lost += 1
-        elif written == out.size:
-            return at.OUT_FULL, lost
-        else:
-            out[written] = (stamp << at.NEURON_BITS) | n
-            written += 1
+        written, lost = note_spike(n, t, base, sample, circuit, trial, state, out, written, lost)
+        if written < 0:
+            return written, lost
         if state.free[n] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
             state.end[0, n] = reset
             return written, lost

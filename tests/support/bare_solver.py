@@ -1,0 +1,168 @@
+"""The solver by itself: circuits written down as arrays in ticks and millivolts above leak, without chip or codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chip_emulator.solver import layout as at
+from chip_emulator.solver.kernel import run_samples
+from chip_emulator.solver.tables import kernel_tables
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+NO_WATCH = at.Watch(np.empty(0, np.int64), 0, np.empty((0, 0, 0)), -1, 0.0, np.empty((0, 0)))
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Spikes of all samples in order of (sample, stamp, neuron), and the counters [n_samples, N_COUNTS]."""
+
+    sample: NDArray[np.int64]
+    stamp: NDArray[np.int64]
+    neuron: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    def of(self, sample: int, neuron: int) -> NDArray[np.int64]:
+        """Stamps of one neuron in one sample."""
+        return self.stamp[(self.sample == sample) & (self.neuron == neuron)]
+
+    def __eq__(self, other: object) -> bool:
+        names = ("sample", "stamp", "neuron", "counts")
+        return isinstance(other, Spikes) and all(np.array_equal(getattr(self, n), getattr(other, n)) for n in names)
+
+    __hash__ = None
+
+
+def make_circuit(
+    weights: ArrayLike,
+    *,
+    tau_mem: ArrayLike = 750.0,
+    tau_exc: ArrayLike = 750.0,
+    tau_inh: ArrayLike = 750.0,
+    threshold: ArrayLike = 300.0,
+    reset: ArrayLike = 0.0,
+    refractory: ArrayLike = 0.0,
+    sigma_membrane: float = 0.0,
+    neuron_source: ArrayLike = -1,
+    delay: int = 128,
+    switches: ArrayLike = 0,
+    model: dict[int, ArrayLike] | None = None,
+) -> at.Circuit:
+    """Circuit of plain neurons, or others where `switches` says so.
+
+    weights [2, n_sources, n_neurons]: excitatory and inhibitory current steps in mV per tick. sigma_membrane: of an
+    Ornstein-Uhlenbeck process. model: row of `layout` -> values of all neurons. Times in ticks.
+    """
+    weights = np.ascontiguousarray(weights, np.float64)
+    _, n_sources, n = weights.shape
+    p = np.empty((at.N_PARAMETERS, n))
+    p[at.R_MEM], p[at.R_EXC], p[at.R_INH] = (1.0 / np.asarray(tau) for tau in (tau_mem, tau_exc, tau_inh))
+    p[at.THRESHOLD], p[at.RESET], p[at.REFRACTORY] = threshold, reset, refractory
+    p[at.GROWTH_EXC], p[at.GROWTH_INH] = np.exp(at.STEP_TICKS * p[at.R_EXC]), np.exp(at.STEP_TICKS * p[at.R_INH])
+    a = np.exp(-at.STEP_TICKS * p[at.R_MEM])
+    p[at.MEMBRANE_SHIFT] = sigma_membrane * np.sqrt((1.0 + a) / (1.0 - a))
+    rows = np.zeros((at.N_MODEL, n))
+    for row, values in (model or {}).items():
+        rows[row] = values
+    return at.Circuit(
+        weights,
+        np.tile([0, n], (n_sources, 1)),
+        np.arange(n_sources, dtype=np.uint64),
+        np.arange(n, dtype=np.uint64),
+        np.broadcast_to(np.asarray(neuron_source, np.int64), n).copy(),
+        p,
+        kernel_tables(p),
+        delay,
+        np.broadcast_to(np.asarray(switches, np.uint8), n).copy(),
+        rows,
+    )
+
+
+def make_inputs(*trains: list[tuple[int, int]]) -> at.Inputs:
+    """Input events of each sample, lists of (tick, source)."""
+    flat = [event for train in trains for event in sorted(train)]
+    pairs = np.array(flat, np.int64).reshape(len(flat), 2)
+    offsets = np.cumsum([0, *map(len, trains)]).astype(np.int64)
+    return at.Inputs(offsets, pairs[:, 0].copy(), pairs[:, 1].copy())
+
+
+def make_trial(
+    duration: int,
+    sigma: dict[int, float] | None = None,
+    *,
+    key: int = 1,
+    first_sample: int = 0,
+    first_only: bool = False,
+    drift_samples: float = 1.0,
+) -> at.Trial:
+    """Trial with the given noise levels (row of `layout` -> value), 0 elsewhere."""
+    levels = np.zeros(at.N_SIGMAS)
+    for row, value in (sigma or {}).items():
+        levels[row] = value
+    return at.Trial(duration, levels, np.uint64(key), first_sample, first_only, drift_samples)
+
+
+def make_watch(
+    n_samples: int,
+    duration: int,
+    *,
+    neuron: ArrayLike = (),
+    period: int = 0,
+    madc_neuron: int = -1,
+    madc_period: float = 4.25,
+) -> at.Watch:
+    """Arrays for all reads within a run, filled with NaN."""
+    neuron = np.atleast_1d(np.asarray(neuron, np.int64))
+    n_reads = -(-duration // period) if period else 0
+    n_madc = int(np.ceil(duration / madc_period)) if madc_neuron >= 0 else 0
+    return at.Watch(
+        neuron,
+        period,
+        np.full((n_samples, n_reads, neuron.size), np.nan),
+        madc_neuron,
+        madc_period,
+        np.full((n_samples, n_madc), np.nan),
+    )
+
+
+def solve(
+    circuit: at.Circuit,
+    inputs: at.Inputs,
+    trial: at.Trial,
+    watch: at.Watch = NO_WATCH,
+    part: tuple[int, int] | None = None,
+) -> Spikes:
+    """Run all samples, or those of `part`, in one call."""
+    n_samples = len(inputs.offsets) - 1
+    first, last = part or (0, n_samples)
+    counts = np.zeros((n_samples, at.N_COUNTS), np.int64)
+    out = np.empty(1_000_000, np.int64)
+    written = run_samples(inputs, first, last, circuit, trial, 4096, out, counts, watch)
+    assert written >= 0
+    sample = np.repeat(np.arange(n_samples), counts[:, at.COUNT_RECORDED])
+    return Spikes(sample, out[:written] >> at.NEURON_BITS, out[:written] & at.NEURON_MASK, counts)
+
+
+def empty_state(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.State:
+    """State at rest whose events are all inputs of one sample, so that kernels of one neuron run a sample at a time."""
+    n = circuit.parameters.shape[1]
+    part = slice(inputs.offsets[sample], inputs.offsets[sample + 1])
+    event = np.ascontiguousarray([inputs.tick[part], inputs.source[part]])
+    return at.State(
+        np.zeros((3, n)),
+        np.zeros((3, n)),
+        np.zeros(n),
+        circuit.parameters[at.THRESHOLD].copy(),
+        np.zeros(n, np.bool_),
+        np.full(n, -1.0),
+        np.zeros(n, np.int64),
+        event,
+        np.ones(event.shape[1]),
+        (circuit.switches & at.MODEL_SWITCHES) != 0,
+        np.zeros(n),
+        np.zeros(n),
+    )
