@@ -68,11 +68,10 @@ def test_whole_codes_are_the_nearest(seed):
     below, above = decode(neurons, boot.shared, -0.5001), decode(neurons, boot.shared, 0.5001)
     for name, low in below.items():
         value, high = getattr(values, name), above[name]
-        if name not in {"v_leak_mv", "v_reset_mv", "v_threshold_mv", "t_refractory_us"}:
-            # Scaled from codes that were rounded themselves: half a code of those, relative, on top.
-            low, high = low * (1 + np.sign(low - high) * ROUNDING), high * (1 - np.sign(low - high) * ROUNDING)
-        assert (np.minimum(low, high) <= value).all(), name
-        assert (value <= np.maximum(low, high)).all(), name
+        # Currents are scaled from codes that were rounded themselves: half a code of those, relative, on top.
+        slack = 0.0 if name.startswith(("v_", "t_ref")) else ROUNDING
+        assert (np.minimum(low, high) * (1 - slack) <= value).all(), name
+        assert (value <= np.maximum(low, high) * (1 + slack)).all(), name
 
 
 ROUNDING = 0.5 / 51  # the smallest of the nominal codes: 306 / 6 us
