@@ -52,6 +52,7 @@ def check_config(config: ChipConfig, spec: ChipSpec) -> None:
 
 
 def _check_neurons(neurons: NeuronCodes, spec: ChipSpec) -> None:
+    check_array(neurons.circuit, ("<i2",), (-1,), "neurons.circuit")
     n = len(neurons.circuit)
     for name in ("circuit", "head"):
         check_array(getattr(neurons, name), ("<i2",), (n,), f"neurons.{name}")
@@ -125,6 +126,7 @@ def _check_rows(row_sign: NDArray[np.int8], spec: ChipSpec) -> None:
 
 def _check_synapses(config: ChipConfig, spec: ChipSpec) -> None:
     synapses: Synapses = config.synapses
+    check_array(synapses.circuit, ("<i2",), (-1,), "synapses.circuit")
     n = len(synapses.circuit)
     for name, highest in (("circuit", spec.n_circuits - 1), ("row", spec.n_rows - 1), ("label", spec.n_labels - 1)):
         check_array(getattr(synapses, name), (_DTYPES[name],), (n,), f"synapses.{name}")

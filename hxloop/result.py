@@ -89,11 +89,11 @@ class RunResult:
     spikes : SpikeBatch
         Recorded spikes; the source is the circuit that spiked (the head of a merged neuron).
     events_in : int
-        Input events delivered to synapse rows' sources.
+        Events sent by the host and the background generators.
     events_out : int
         Spikes of all neurons within the run, recorded or not.
     lost_in : int
-        Input events dropped because the link or a bus was overloaded.
+        Those of them that did not reach all their drivers, because the link or a bus was overloaded.
     lost_out : int
         Spikes dropped on their way to the host.
     lost_late : int
