@@ -122,7 +122,7 @@ class Mismatch:
         return self._sensor("correlation_tau", self._spreads.correlation_tau_fixed, hemisphere, row, column)
 
     def digest(self) -> str:
-        """SHA-256 over all deviations (of synapses: a corner), rounded to 2^-20 so that no library's last bit matters."""
+        """SHA-256 over all deviations (of synapses: a corner); rounded to 2^-20, so no library's last bit matters."""
         digest = hashlib.sha256()
         corner = tuple(a.ravel() for a in np.indices((self._spec.n_hemispheres, 16, 16)))
         per_synapse = (self.synapse, self.weight_bits, self.correlation_amplitude, self.correlation_tau)
