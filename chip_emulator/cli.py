@@ -103,6 +103,41 @@ def describe(
         Console().print(table)
 
 
+@app.command()
+def reveal(
+    out: Annotated[Path, typer.Option("--out", help="HDF5 file to write.", metavar="FILE")],
+    chip: ChipName = "typical",
+    serial: Serial = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Write the hidden truth of a chip to a file; needs no daemon. Not to be used in training."""
+    from chip_emulator.truth import write_truth
+
+    found = write_truth(chip, serial, out, force=force)
+    print(
+        json.dumps(found)
+        if as_json
+        else f"{chip}/{serial}, digest {found['digest']}: {found['arrays']} arrays in {out}"
+    )
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.", metavar="FILE")],
+    chip: ChipName = "typical",
+    serials: Annotated[str, typer.Option("--serials", help="Serial numbers: 7, 1..20 or 1..5,8.")] = "1..20",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The statistics as one JSON object on stdout.")] = False,
+) -> None:
+    """Write a page about a population of chips: parameters, transfer curves, traces, noise; needs no daemon."""
+    from chip_emulator.report import write_report
+    from hxloop.serials import parse_serials
+
+    rows = write_report(chip, parse_serials(serials), out, force=force, say=lambda line: print(line, file=sys.stderr))
+    print(json.dumps({"chip": chip, "serials": serials, "path": str(out), "parameters": rows}) if as_json else out)
+
+
 def _readable(value: object) -> str:
     if isinstance(value, tuple):
         return " .. ".join(f"{v:g}" for v in value)

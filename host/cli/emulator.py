@@ -21,6 +21,7 @@ chip = make_app()
 
 ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME")]
 Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 
 
 class LogFormat(StrEnum):
@@ -107,3 +108,44 @@ def _describe(
     """
     flags = [name for name, on in (("--sources", sources), ("--json", as_json)) if on]
     become_emulator(["describe", "--chip", chip, "--serial", str(serial), *flags])
+
+
+@chip.command(name="reveal")
+def _reveal(
+    out: Annotated[Path, typer.Option("--out", help="HDF5 file to write.", metavar="FILE")],
+    chip: ChipName = "typical",
+    serial: Serial = 1,
+    force: Force = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as one JSON object on stdout.")] = False,
+) -> None:
+    """Write the hidden truth of a chip to a file: its mismatch, boot codes and true parameters.
+
+    For reports and tests. It is computed here from name and serial number; no daemon gives it away.
+    [bold]Training, calibration and mapping must not use it[/bold]: of a real chip nobody knows it.
+
+    [dim]Examples:[/dim]
+
+      hxloop chip reveal --chip typical --serial 7 --out truth.h5
+    """
+    flags = [name for name, on in (("--force", force), ("--json", as_json)) if on]
+    become_emulator(["reveal", "--chip", chip, "--serial", str(serial), "--out", str(out), *flags])
+
+
+@chip.command(name="report")
+def _report(
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.", metavar="FILE")],
+    chip: ChipName = "typical",
+    serials: Annotated[
+        str, typer.Option("--serials", help="Serial numbers: 7, 1..20 or 1..5,8.", metavar="RANGE")
+    ] = "1..20",
+    force: Force = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the statistics as one JSON object on stdout.")] = False,
+) -> None:
+    """Write a page about a population of chips: every parameter, transfer curves, example traces, noise.
+
+    [dim]Examples:[/dim]
+
+      hxloop chip report --chip typical --serials 1..20 --out report.html
+    """
+    flags = [name for name, on in (("--force", force), ("--json", as_json)) if on]
+    become_emulator(["report", "--chip", chip, "--serials", serials, "--out", str(out), *flags])

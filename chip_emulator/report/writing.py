@@ -1,0 +1,84 @@
+"""Make the report and write it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chip_emulator.chip import MODEL_VERSION, EmulatedChip
+from chip_emulator.presets import named_chip
+from chip_emulator.report import sections
+from chip_emulator.report.bench import put_on_bench
+from chip_emulator.report.page import page
+from hxloop.errors import InvalidInputError
+from hxloop.records import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+_ENDINGS = (".html", ".htm")
+
+
+def write_report(
+    chip: str, serials: Sequence[int], out: Path, *, force: bool = False, say: Callable[[str], None] = lambda _: None
+) -> list[dict[str, Any]]:
+    """Write one self-contained HTML page about a population of chips.
+
+    Parameters
+    ----------
+    chip : str
+        Named chip.
+    serials : sequence of int
+        The first one is the chip of the traces, the noise spectrum and the trials.
+    out : Path
+    force : bool
+        Replace a file that is there already.
+    say : callable
+        Told what is being done.
+
+    Returns
+    -------
+    list of dict
+        The statistics of the page (`chip_emulator.report.summary.Summary`).
+
+    Raises
+    ------
+    InvalidInputError
+        No such chip, not an HTML file, or a file that is there already.
+    RecordError
+        The file cannot be written.
+    """
+    imperfections = named_chip(chip).imperfections
+    if out.suffix.lower() not in _ENDINGS:
+        raise InvalidInputError(f"{out} is no HTML file", field="out", hint="write a name that ends in .html")
+    if out.exists() and not force:
+        raise InvalidInputError(f"{out} is there already", field="out", hint="use --force to replace it")
+    chips = []
+    for k, serial in enumerate(serials):
+        say(f"silicon {chip}/{serial} ({k + 1} of {len(serials)})")
+        chips.append(put_on_bench(chip, serial))
+    say("statistics of parameters")
+    parameters, summaries = sections.parameters(chips)
+    deviations, more = sections.deviations(chips)
+    say("transfer curves")
+    parts = [sections.curves(chips), sections.converters(chips)]
+    say(f"traces, noise and trials of {chip}/{serials[0]}")
+    first, emulated = chips[0], EmulatedChip(chip, serials[0])
+    parts += [
+        sections.traces(emulated, first),
+        sections.noise(emulated, first, imperfections),
+        sections.trials(chip, first, imperfections),
+    ]
+    listed = _in_words(serials)
+    content = page(
+        f"Chips {chip}, serial {listed}",
+        [sections.identity(chip, chips, MODEL_VERSION), sections.datasheet(chip), parameters, deviations, *parts],
+    )
+    write_atomically(out, content.encode())
+    return [s.as_dict() for s in (*summaries, *more)]
+
+
+def _in_words(serials: Sequence[int]) -> str:
+    if len(serials) > 2 and list(serials) == list(range(serials[0], serials[-1] + 1)):
+        return f"numbers {serials[0]} to {serials[-1]}"
+    return ("numbers " if len(serials) > 1 else "number ") + ", ".join(map(str, serials))
