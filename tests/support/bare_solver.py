@@ -9,6 +9,7 @@ import numpy as np
 
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.kernel import run_samples
+from chip_emulator.solver.substep import next_model_spike, step_at_spike
 from chip_emulator.solver.tables import kernel_tables
 
 if TYPE_CHECKING:
@@ -166,3 +167,18 @@ def empty_state(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.State
         np.zeros(n),
         np.zeros(n),
     )
+
+
+def exact_spike_ticks(circuit: at.Circuit, inputs: at.Inputs, sample: int, neuron: int, duration: int) -> list[float]:
+    """Spike times of one sub-stepped neuron before they are rounded to stamps."""
+    state, p = empty_state(circuit, inputs, sample), circuit.parameters[:, neuron]
+    t, k, x, w, ie, ii, free, times = 0.0, 0, 0.0, 0.0, 0.0, 0.0, -1.0, []
+    while True:
+        t, x, w, ie, ii, k, spiked = next_model_spike(
+            neuron, t, x, w, ie, ii, free, k, p[at.THRESHOLD], p[at.RESET], 0.0, float(duration),
+            circuit, state, state.event.shape[1],
+        )  # fmt: skip
+        if not spiked:
+            return times
+        times.append(t)
+        x, w, free = p[at.RESET], w + step_at_spike(neuron, circuit), t + p[at.REFRACTORY]

@@ -77,7 +77,7 @@ def integrate(neuron: Neuron, events: list[tuple[float, float, float]], duration
     while t < duration:
         while pending[0][0] <= t:
             _, exc, inh = pending.pop(0)
-            y = y + [0.0, 0.0, exc, inh]
+            y = np.add(y, (0.0, 0.0, exc, inh))
         held = t < free
         stop = min(pending[0][0], duration, free if held else inf)
         run = solve_ivp(
