@@ -5,25 +5,121 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from chip_emulator.describe import describe_chip
+from chip_emulator.describe import Entry, describe_chip
+from chip_emulator.presets import CHIPS
 
 PAGE = Path(__file__).with_name("chip.md")
-CHIPS = {"datasheet": ("typical", "ideal"), "imperfections": ("typical", "rough")}
+
+EQUATIONS = {
+    "fixed_potentials": {
+        "v_leak_fixed_mv": "V = g V(code) + x",
+        "v_reset_fixed_mv": "V = g V(code) + x",
+        "v_threshold_fixed_mv": "V = g V(code) + x",
+        "v_other_fixed_mv": "V = g V(code) + x",
+        "voltage_gain_fixed": "g = exp(x)",
+        "dead_fixed": "v_threshold = inf with probability s",
+    },
+    "fixed_currents": {
+        "leak_conductance_fixed": "g_leak(code) exp(x)",
+        "capacitance_fixed_pf": "C(code) + x, at least 0.02 pF",
+        "tau_syn_fixed": "tau_syn(code) exp(x)",
+        "synaptic_input_fixed": "gm(code) exp(x)",
+        "synaptic_reference_fixed_mv": "V_leak + (gm_exc x_exc - gm_inh x_inh) / g_leak",
+        "adaptation_fixed": "tau_w exp(x1), a exp(x2), b exp(x3)",
+        "exponential_fixed": "c exp(x)",
+        "coba_fixed": "m exp(x)",
+    },
+    "fixed_synapses": {
+        "synapse_dac_fixed": "step exp(x)",
+        "driver_fixed": "step exp(x)",
+        "synapse_fixed": "step exp(x)",
+        "weight_dac_fixed": "bit b is worth 2^b + sqrt(2^b) x_b, at least 0",
+    },
+    "fixed_readout": {
+        "cadc_gain_fixed": "exp(x) CADC(V)",
+        "cadc_offset_fixed_lsb": "CADC(V) + x",
+        "madc_gain_fixed": "exp(x) MADC(V)",
+        "madc_offset_fixed_lsb": "MADC(V) + x",
+        "correlation_amplitude_fixed": "eta exp(x)",
+        "correlation_tau_fixed": "tau exp(x)",
+    },
+    "residual": {
+        "v_leak_residual_mv": "V_leak = target + x",
+        "v_reset_residual_mv": "V_reset = target + x",
+        "v_threshold_residual_mv": "V_threshold = target + mean + x",
+        "v_threshold_residual_mean_mv": "mean = s",
+        "tau_mem_residual": "tau_mem = target exp(x)",
+        "tau_syn_residual": "tau_syn = target exp(x)",
+        "synaptic_input_residual": "gain = target exp(x)",
+        "synaptic_reference_residual_mv": "reference + shift = x",
+    },
+    "temporal": {
+        "membrane_trial_mv": "dV = - V dt / tau_mem + s sqrt(2 / tau_mem) dW",
+        "threshold_trial_mv": "V_threshold + x",
+        "amplitude_trial": "step (1 + x)",
+        "jitter_trial_us": "stamp + x, -0.512 .. 0.512 us",
+        "rewrite_trial_codes": "cell = code + x",
+        "drift_trial_mv": "V_threshold + s d(t)",
+        "cadc_trial_lsb": "reading + x",
+        "madc_trial_lsb": "reading + x",
+    },
+}
+"""Where the strength s of every imperfection enters, by picture and table; x is normal with standard deviation s."""
 
 
-def table(part: str) -> str:
-    """One part of the description of two chips, as a markdown table."""
-    first, second = ({e["name"]: e for e in describe_chip(chip) if e["part"] == part} for chip in CHIPS[part])
-    rows = [
-        f"| entry | meaning | unit | `{CHIPS[part][0]}` | `{CHIPS[part][1]}` | source |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, entry in first.items():
-        values = [_text(entry["value"]), _text(second[name]["value"])]
-        rows.append(
-            f"| `{name}` | {entry['description']} | {entry['unit']} | {' | '.join(values)} | {entry['source']} |"
-        )
-    return "\n".join(rows)
+def tables() -> dict[str, str]:
+    """Every generated part of the page by its name."""
+    typical = {e["name"]: e for e in describe_chip("typical")}
+    ideal = {e["name"]: e for e in describe_chip("ideal")}
+    parts = {part: [e for e in typical.values() if e["part"] == part] for part in ("datasheet", "curves")}
+    found = {
+        "datasheet": _table(
+            ("entry", "meaning", "unit", "`typical`", "`ideal`", "source"),
+            [_entry(e, _text(e["value"]), _text(ideal[e["name"]]["value"])) for e in parts["datasheet"]],
+        ),
+        "curves": _table(
+            ("curve", "nominal value", "unit", "source"),
+            [(e["name"], f"`{e['value']}`", e["unit"], e["source"]) for e in parts["curves"]],
+        ),
+        "chips": _table(
+            ("name", "datasheet", "imperfections", "boots with"),
+            [_chip_row(name) for name in CHIPS],
+        ),
+    }
+    for group, equations in EQUATIONS.items():
+        rows = [
+            _entry(typical[name], f"`{equation}`", _text(typical[name]["value"]))
+            for name, equation in equations.items()
+        ]
+        found[group] = _table(("mechanism", "what varies", "unit of s", "equation", "s on `typical`", "source"), rows)
+    known = {e["name"] for e in typical.values() if e["part"] == "imperfections"}
+    shown = {name for equations in EQUATIONS.values() for name in equations}
+    if known != shown:
+        raise SystemExit(f"without equation, or unknown: {', '.join(sorted(known ^ shown))}")
+    return found
+
+
+def _chip_row(name: str) -> tuple[str, ...]:
+    chip, typical = CHIPS[name], CHIPS["typical"].imperfections
+    if not any(chip.imperfections.model_dump().values()):
+        strength = "none"
+    elif chip.imperfections == typical:
+        strength = "as in the tables below"
+    else:
+        factor = chip.imperfections.v_leak_fixed_mv / typical.v_leak_fixed_mv
+        if chip.imperfections != typical.scaled(factor):
+            raise SystemExit(f"{name} is not typical times a factor")
+        strength = f"{factor:g} times those of `typical`, the same silicon"
+    return f"`{name}`", chip.spec.name, strength, "nightly calibration" if chip.calibrated else "nominal codes"
+
+
+def _entry(entry: Entry, *columns: str) -> tuple[str, ...]:
+    return f"`{entry['name']}`", entry["description"], entry["unit"], *columns, entry["source"]
+
+
+def _table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
 
 def _text(value: object) -> str:
@@ -34,10 +130,10 @@ def _text(value: object) -> str:
 
 def page(text: str) -> str:
     """The page with fresh tables."""
-    for part in CHIPS:
+    for part, table in tables().items():
         begin, end = f"<!-- begin {part} -->\n", f"<!-- end {part} -->"
         before, rest = text.split(begin)
-        text = before + begin + table(part) + "\n" + end + rest.split(end)[1]
+        text = before + begin + table + "\n" + end + rest.split(end, 1)[1]
     return text
 
 

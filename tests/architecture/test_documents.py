@@ -16,6 +16,15 @@ def test_tables_of_the_chip_are_up_to_date():
     assert done.returncode == 0, "run: python docs/tables.py"
 
 
+def test_every_mechanism_has_an_equation_and_a_picture():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "pictures.py", "--check"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    sizes = [path.stat().st_size for path in (ROOT / "docs" / "images" / "mechanisms").iterdir()]
+    assert max(sizes) < 60_000 and sum(sizes) < 600_000
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_inside_the_project_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))

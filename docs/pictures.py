@@ -1,0 +1,151 @@
+"""Draw the pictures of docs/chip.md from emulated chips (half a minute).
+
+Names as arguments: only those. With --check, only say whether every mechanism has its picture.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import panels as p
+from PIL import Image
+from tables import EQUATIONS
+
+from chip_emulator.report.bench import put_on_bench
+from chip_emulator.report.curve_figures import curve_picture
+from chip_emulator.report.curves import circuit_curves
+from chip_emulator.report.population import circuit_parameters
+from chip_emulator.report.population_figures import histograms
+from chip_emulator.report.style import draw
+from chip_emulator.report.summary import BOUNDS, summarise
+from hxloop.capmem import Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+FOLDER = Path(__file__).parent / "images" / "mechanisms"
+SERIALS = range(1, 21)
+CALIBRATED = (*BOUNDS, "gain_exc", "gain_inh")
+
+Panel = tuple["Callable[..., None]", str, dict[str, Any]]
+PICTURES: dict[str, list[Panel]] = {
+    "neuron": [
+        (p.plain_neuron, "lif", {}),
+        (p.neuron_model, "adaptation", {}),
+        (p.neuron_model, "exponential", {}),
+        (p.neuron_model, "coba", {}),
+    ],
+    "fixed_potentials": [
+        (p.fixed_circuit, "v_leak_fixed_mv", {}),
+        (p.fixed_circuit, "v_reset_fixed_mv", {"burst": True}),
+        (p.fixed_circuit, "v_threshold_fixed_mv", {"burst": True}),
+        (p.fixed_circuit, "voltage_gain_fixed", {"burst": True}),
+        (p.fixed_upswing, "v_other_fixed_mv", {}),
+        (p.fixed_circuit, "dead_fixed", {"burst": True, "strength": 0.3}),
+    ],
+    "fixed_currents": [
+        (p.fixed_circuit, "leak_conductance_fixed", {}),
+        (p.fixed_circuit, "capacitance_fixed_pf", {"capacitance_code": 4, "code": 12}),
+        (p.fixed_circuit, "tau_syn_fixed", {}),
+        (p.fixed_circuit, "synaptic_input_fixed", {}),
+        (p.fixed_circuit, "synaptic_reference_fixed_mv", {}),
+        (p.fixed_adaptation, "adaptation_fixed", {}),
+        (p.fixed_upswing, "exponential_fixed", {}),
+        (p.fixed_circuit, "coba_fixed", {"switches": Switch.coba_exc | Switch.coba_inh}),
+    ],
+    "fixed_synapses": [
+        (p.fixed_quadrant, "synapse_dac_fixed", {}),
+        (p.fixed_row, "driver_fixed", {}),
+        (p.fixed_row, "synapse_fixed", {}),
+        (p.fixed_weight, "weight_dac_fixed", {}),
+    ],
+    "fixed_readout": [
+        (p.fixed_converter, "cadc_gain_fixed", {}),
+        (p.fixed_converter, "cadc_offset_fixed_lsb", {}),
+        (p.fixed_converter, "madc_gain_fixed", {}),
+        (p.fixed_converter, "madc_offset_fixed_lsb", {}),
+        (p.fixed_sensor, "correlation_amplitude_fixed", {}),
+        (p.fixed_sensor, "correlation_tau_fixed", {}),
+    ],
+    "temporal": [
+        (p.trial_membrane, "membrane_trial_mv", {}),
+        (p.trial_spikes, "threshold_trial_mv", {}),
+        (p.trial_spikes, "amplitude_trial", {}),
+        (p.trial_jitter, "jitter_trial_us", {}),
+        (p.trial_rewrite, "rewrite_trial_codes", {}),
+        (p.trial_drift, "drift_trial_mv", {}),
+        (p.trial_converter, "cadc_trial_lsb", {}),
+        (p.trial_converter, "madc_trial_lsb", {}),
+    ],
+    "links": [(p.link_loss, "links", {})],
+}
+"""Panels of every picture: what draws them, its mechanism, and options."""
+ALL = [*PICTURES, "curves", "calibration"]
+
+
+def multiples(panels: list[Panel]) -> bytes:
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+
+    def fill(figure: Figure) -> None:
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for place, (function, name, options) in zip(axes, panels, strict=False):
+            function(place, name, **options)
+        for place in axes[len(panels) :]:
+            place.set_axis_off()
+
+    return draw(2.75 * columns + 0.5, 2.1 * rows, fill, dpi=90)
+
+
+def calibration() -> bytes:
+    chips = [put_on_bench("typical", serial) for serial in SERIALS]
+    shown = [q for q in circuit_parameters(chips) if q.name in CALIBRATED]
+    (picture,) = histograms(shown, [summarise(q) for q in shown])
+    return picture
+
+
+def curves() -> bytes:
+    return curve_picture(circuit_curves([put_on_bench("typical", serial) for serial in SERIALS]))
+
+
+def small(picture: bytes) -> bytes:
+    """The picture with at most 32 colours."""
+    content = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(32).save(content, format="png", optimize=True)
+    return content.getvalue()
+
+
+def check() -> int:
+    """0 if every mechanism with an equation has a panel in the picture of its group, and all files are there."""
+    missing = [
+        f"{group}: {name}"
+        for group, equations in EQUATIONS.items()
+        if group != "residual"  # the picture of calibration
+        for name in equations.keys() ^ {name for _, name, _ in PICTURES[group]}
+    ]
+    missing += [f"{name}.png" for name in ALL if not (FOLDER / f"{name}.png").exists()]
+    for name in missing:
+        print(f"missing: {name}")
+    return int(bool(missing))
+
+
+def main() -> int:
+    if "--check" in sys.argv[1:]:
+        return check()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    wanted = sys.argv[1:] or ALL
+    for name in wanted:
+        special = {"curves": curves, "calibration": calibration}
+        picture = small(special[name]() if name in special else multiples(PICTURES[name]))
+        (FOLDER / f"{name}.png").write_bytes(picture)
+        print(f"{name}.png: {len(picture) / 1000:.0f} kB", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
