@@ -239,6 +239,18 @@ def test_train_eval_and_runs(tmp_path):
     assert "--resume" in refused.stderr
 
 
+def test_chip_reveal_and_report_reach_the_emulator(tmp_path):
+    out = tmp_path / "truth.h5"
+    done = run_hxloop("chip", "reveal", "--chip", "typical[all=0]", "--serial", 2, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["serial"] == 2
+    assert out.stat().st_size > 10_000
+    assert run_hxloop("chip", "reveal", "--out", out).returncode == 2
+    refused = run_hxloop("chip", "report", "--serials", "3..1", "--out", tmp_path / "r.html", "--force")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: serials: ")
+
+
 def test_chip_describe():
     described = json.loads(run_hxloop("chip", "describe", "--chip", "rough", "--sources", "--json").stdout)
     assert described["datasheet"]["n_rows"]["value"] == 256

@@ -74,6 +74,8 @@ def test_help_lists_all_commands():
         ["map"],
         ["serve"],
         ["chip", "describe"],
+        ["chip", "reveal"],
+        ["chip", "report"],
         ["runs", "list"],
         ["runs", "show"],
         ["study", "transfer"],
