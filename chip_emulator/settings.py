@@ -46,8 +46,10 @@ class Imperfections(BaseModel):
         "mV", "assumed", "reference of a synaptic input (a constant current), per circuit and sign"
     )
     synapse_dac_fixed: float = _spread("1", "assumed", "bias of the synapse DACs, log-normal, per quadrant")
-    driver_fixed: float = _spread("1", "assumed", "gain of a synapse row, log-normal, per hemisphere and row")
-    synapse_fixed: float = _spread("1", "assumed", "gain of a synapse, log-normal, per row and column")
+    driver_fixed: float = _spread(
+        "1", "fitted (docs/chip.md)", "gain of a synapse row, log-normal, per hemisphere and row"
+    )
+    synapse_fixed: float = _spread("1", "fitted (docs/chip.md)", "gain of a synapse, log-normal, per row and column")
     weight_dac_fixed: float = _spread(
         "1", "assumed (matching improves with area)", "error of bit b of a synapse's DAC times sqrt(2^b), per bit"
     )
@@ -75,7 +77,7 @@ class Imperfections(BaseModel):
     )
     v_threshold_residual_mean_mv: float = _spread(
         "mV",
-        "DelGrad hardware-aware settings: 5 % of 315 mV; fitted (docs/chip.md)",
+        "fitted (docs/chip.md); DelGrad hardware-aware settings: 5 % of 315 mV",
         "mean error of the threshold after calibration, the same for all circuits and chips: they spike late",
     )
     tau_mem_residual: float = _spread("1", "fitted (docs/chip.md)", "membrane time constant after calibration")
@@ -93,7 +95,9 @@ class Imperfections(BaseModel):
     )
     amplitude_trial: float = _spread("1", "assumed", "relative amplitude of a synaptic event, common to its source")
     jitter_trial_us: float = _spread(
-        "us", "DelGrad hardware-aware settings: 0.01 tau", "time stamp of a spike, cut at 0.512 us"
+        "us",
+        "fitted (docs/chip.md): 0.02 tau; DelGrad hardware-aware settings: 0.01 tau",
+        "time stamp of a spike, cut at 0.512 us",
     )
     rewrite_trial_codes: float = _spread("LSB", "assumed", "CapMem cells, whenever analog parameters are written")
     drift_trial_mv: float = _spread("mV", "assumed", "slow drift of the threshold over the run time of a trial")

@@ -16,7 +16,10 @@ from hxloop.spec import HICANN_X
 SERIALS = range(1, 21)
 ALIVE = TYPICAL.model_copy(update={"dead_fixed": 0.01})
 CORNER = tuple(a.ravel() for a in np.indices((2, 64, 64)))
-HASHES = {1: "", 7: ""}
+HASHES = {
+    1: "7c22aeecaff6b34c42d3ae4cd41603c740499fa96c9e0a89e8424fdf338d7a23",
+    7: "d88b86e5488e4b5167c34ba59b6bef1e988122f11416ca94e30706ffee0f288f",
+}
 
 
 @dataclass(frozen=True)
