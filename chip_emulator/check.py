@@ -48,6 +48,7 @@ def check_config(config: ChipConfig, spec: ChipSpec) -> None:
     _check_shared(config.shared, spec)
     _check_rows(config.row_sign, spec)
     _check_synapses(config, spec)
+    check_weights(config, spec)
     check_routing(config, spec)
 
 
@@ -131,9 +132,6 @@ def _check_synapses(config: ChipConfig, spec: ChipSpec) -> None:
     for name, highest in (("circuit", spec.n_circuits - 1), ("row", spec.n_rows - 1), ("label", spec.n_labels - 1)):
         check_array(getattr(synapses, name), (_DTYPES[name],), (n,), f"synapses.{name}")
         check_range(getattr(synapses, name), 0, highest, f"synapses.{name}")
-    dtypes = ("|i1", "<f8") if spec.continuous_weights else ("|i1",)
-    check_array(synapses.weight_code, dtypes, (n,), "synapses.weight_code")
-    check_range(synapses.weight_code, -spec.weight_code_max, spec.weight_code_max, "synapses.weight_code")
     circuit, row = synapses.circuit.astype(np.int64), synapses.row.astype(np.int64)
     check_unique(circuit * spec.n_rows + row, "synapses.row", "a synapse (row and circuit)")
     configured = np.zeros(spec.n_circuits, np.bool_)
@@ -141,14 +139,28 @@ def _check_synapses(config: ChipConfig, spec: ChipSpec) -> None:
     if not configured[circuit].all():
         k = int((~configured[circuit]).argmax())
         raise InvalidInputError(f"circuit {circuit[k]} is not among neurons.circuit", field=f"synapses.circuit[{k}]")
-    sign = config.row_sign[circuit // spec.n_columns, row]
+
+
+def check_weights(config: ChipConfig, spec: ChipSpec) -> None:
+    """Refuse weight codes that the datasheet does not allow in a configuration whose places are known to be right.
+
+    Raises
+    ------
+    ArrayError, OutOfRangeError, InvalidInputError
+        As in `check_config`.
+    """
+    synapses: Synapses = config.synapses
+    dtypes = ("|i1", "<f8") if spec.continuous_weights else ("|i1",)
+    check_array(synapses.weight_code, dtypes, (len(synapses.circuit),), "synapses.weight_code")
+    check_range(synapses.weight_code, -spec.weight_code_max, spec.weight_code_max, "synapses.weight_code")
+    sign = config.row_sign[synapses.circuit // spec.n_columns, synapses.row]
     against = synapses.weight_code * sign < 0
     if against.any():
         k = int(against.argmax())
         kind = "excitatory" if sign[k] > 0 else "inhibitory"
         raise InvalidInputError(
-            f"weight {synapses.weight_code[k]:g} cannot sit on row {row[k]} of hemisphere "
-            f"{circuit[k] // spec.n_columns}, which is {kind}",
+            f"weight {synapses.weight_code[k]:g} cannot sit on row {synapses.row[k]} of hemisphere "
+            f"{synapses.circuit[k] // spec.n_columns}, which is {kind}",
             field=f"synapses.weight_code[{k}]",
             hint="a row has one sign; a signed input takes two rows",
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from chip_emulator import observing
 from chip_emulator.boot import nightly_boot
-from chip_emulator.check import check_config
+from chip_emulator.check import check_config, check_weights
 from chip_emulator.check_readout import check_readout
 from chip_emulator.circuits import true_circuits
 from chip_emulator.correlation import build_sensors
@@ -131,11 +131,12 @@ class EmulatedChip:
         known = self._configured
         if known is not None and known.sha256 == sha256:
             return sha256
-        check_config(config, self._spec)
         places = _hash(config.arrays(), without="synapses.weight_code")
-        if known is not None and known.places == places:
+        if known is not None and known.places == places:  # only weights are new, as in every step of a training
+            check_weights(config, self._spec)
             neurons, wiring, tables, sensors = known.neurons, known.wiring, known.tables, known.sensors
         else:
+            check_config(config, self._spec)
             circuits = true_circuits(config.neurons, config.shared, self.mismatch, self._spec, self._held(config))
             neurons = build_neurons(config.neurons, circuits, self._imperfections, self._spec)
             wiring = wire_up(config, neurons, self.mismatch, self._spec)
@@ -274,7 +275,7 @@ def _hash(arrays: dict[str, NDArray[np.generic]], without: str = "") -> bytes:
     digest = hashlib.sha256()
     for name, array in arrays.items():
         if name != without:
-            digest.update(f"{name}:{array.shape};".encode() + np.ascontiguousarray(array).tobytes())
+            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode() + np.ascontiguousarray(array).tobytes())
     return digest.digest()
 
 
