@@ -219,7 +219,12 @@ def _codes(allocation: Allocation, spec: ChipSpec, boot: BootSettings) -> Neuron
         synapse_gain_mv_per_us=same(population.synapse_gain_mv_per_us * merged),
     )
     try:
-        return codes_for(wanted, boot, spec)
+        codes = codes_for(wanted, boot, spec)
+        if population.model is None:
+            return codes
+        return population.model.apply(
+            codes, spec, v_leak_mv=population.v_leak_mv, v_threshold_mv=population.v_threshold_mv, merged=merged
+        )
     except OutOfRangeError as error:
         raise OutOfRangeError(error.message, field=f"{population.name}.{error.field}", hint=error.hint) from None
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hxloop.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from host.neuron_model import NeuronModel
 
 INPUT: Final = "input"
 """Name of the external input as the source of a projection."""
@@ -31,6 +34,8 @@ class Population:
         neuron merged from k circuits k times as much, because its current then counts 1/k.
     circuits_per_neuron : int, optional
         Circuits merged into one neuron (1, 2, 4, 8, ...); by default as few as its signed inputs need.
+    model : NeuronModel, optional
+        Terms beyond leaky integrate-and-fire: adaptation, exponential term, conductance-based inputs.
     """
 
     name: str
@@ -43,6 +48,7 @@ class Population:
     v_threshold_mv: float
     synapse_gain_mv_per_us: float
     circuits_per_neuron: int | None = None
+    model: NeuronModel | None = None
 
     def __post_init__(self) -> None:
         if not self.name or self.name == INPUT:

@@ -98,10 +98,10 @@ def nominal_boot(spec: ChipSpec, target: OperatingPoint | None = None) -> BootSe
     neurons = NeuronCodes(
         circuit=np.zeros(1, np.int16),
         head=np.zeros(1, np.int16),
-        capmem_code=_codes(code, spec, np.int16, spec.capmem_code_max, "capmem_code"),
-        capacitance_code=_codes(np.full(1, float(CAPACITANCE_CODE)), spec, np.uint8, 63, "capacitance_code"),
+        capmem_code=to_codes(code, spec, np.int16, spec.capmem_code_max, "capmem_code"),
+        capacitance_code=to_codes(np.full(1, float(CAPACITANCE_CODE)), spec, np.uint8, 63, "capacitance_code"),
         leak_range=np.full(1, LeakRange.normal, np.uint8),
-        refractory_counter=_codes(
+        refractory_counter=to_codes(
             np.full(1, target.t_refractory_us / float(nominal.refractory_us(1, CLOCK_SCALES[1]))),
             spec, np.uint8, 255, "refractory_counter",
         ),
@@ -110,7 +110,7 @@ def nominal_boot(spec: ChipSpec, target: OperatingPoint | None = None) -> BootSe
         cadc_offset_code=np.zeros(1, np.int8),
     )  # fmt: skip
     shared = SharedCodes(
-        _codes(quadrant, spec, np.int16, spec.capmem_code_max, "quadrant_code"),
+        to_codes(quadrant, spec, np.int16, spec.capmem_code_max, "quadrant_code"),
         np.tile(np.array(CLOCK_SCALES, np.uint8), (spec.n_hemispheres, 1)),
     )
     return BootSettings(target, neurons, shared)
@@ -149,12 +149,12 @@ def codes_for(wanted: Wanted, boot: BootSettings, spec: ChipSpec) -> NeuronCodes
     counter, clock = _refractory(wanted.t_refractory_us, boot.shared.clock_scale, spec)
     return replace(
         base,
-        capmem_code=_codes(
+        capmem_code=to_codes(
             code if strict or spec.continuous_codes else np.clip(code, 0, spec.capmem_code_max),
             spec, np.int16, spec.capmem_code_max, "capmem_code",
         ),
         leak_range=leak_range,
-        refractory_counter=_codes(counter, spec, np.uint8, 255, "refractory_counter"),
+        refractory_counter=to_codes(counter, spec, np.uint8, 255, "refractory_counter"),
         refractory_clock=clock,
     )  # fmt: skip
 
@@ -179,7 +179,14 @@ def _refractory(t_us: Floats, clock_scale: NDArray[np.uint8], spec: ChipSpec) ->
     return t_us / np.where(clock == 0, fast, slow), clock
 
 
-def _codes(value: Floats, spec: ChipSpec, dtype: type, highest: int, field: str) -> Any:
+def to_codes(value: Floats, spec: ChipSpec, dtype: type, highest: int, field: str) -> Any:
+    """Codes that can be written: rounded, unless the datasheet allows real ones.
+
+    Raises
+    ------
+    OutOfRangeError
+        A code outside 0..`highest`.
+    """
     if spec.continuous_codes:
         return value
     code = np.rint(value)
