@@ -93,9 +93,11 @@ class Runner:
     def _in_chunks(
         self, work: Callable[[tuple[int, int]], NDArray[np.int64]], n_samples: int, progress: Progress | None
     ) -> list[NDArray[np.int64]]:
-        size = max(1, min(-(-n_samples // (2 * self._threads)), round(_CHUNK_S / self._sample_s)))
+        share = n_samples if self._threads == 1 else -(-n_samples // (2 * self._threads))
+        size = max(1, min(share, round(_CHUNK_S / self._sample_s)))
         bounds = [(k, min(k + size, n_samples)) for k in range(0, n_samples, size)]
-        if self._threads == 1 and progress is None:
+        quick = len(bounds) <= 1  # over before anybody could ask how far it is
+        if self._threads == 1 and (quick or progress is None):
             return [work(b) for b in bounds]
         futures = [self._pool.submit(work, b) for b in bounds]
         waiting = set(futures)
