@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from host.datasets.mnist import SIDE
 from host.layers import build_layers, build_network
 from host.mapping import place
 from host.network_file import read_network_file
@@ -18,10 +17,6 @@ from hxloop.operating_point import nominal_boot
 if TYPE_CHECKING:
     from host.mapping import Placement
     from hxloop.spec import ChipSpec
-
-N_FEATURES: Final = {"yin-yang": 4, "mnist16": SIDE**2}
-"""Input channels of each task's features."""
-
 
 def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> tuple[Placement, list[str]]:
     """Place what a user names.
@@ -53,12 +48,12 @@ def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> 
         return placement, changed
     settings = load_settings(source)
     if n_features is None:
-        tasks = [task.name for task in TASKS.values() if source in task.presets]
+        tasks = [task for task in TASKS.values() if source in task.presets]
         if not tasks:
             raise InvalidInputError(
                 f"{source} does not say how many inputs its task has", field="inputs", hint="add --inputs N"
             )
-        n_features = N_FEATURES[tasks[0]]
+        n_features = tasks[0].n_features
     return place(build_network(settings, build_layers(settings, n_features)), spec, boot), []
 
 

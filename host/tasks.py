@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from host.datasets import Dataset, Split, mnist16, yin_yang
+from host.datasets.mnist import SIDE
 from hxloop.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class Task:
     name : str
     load : callable
         Split to data set.
+    n_features : int
+        Features of a sample.
     n_classes : int
         Classes, so neurons of the label layer.
     presets : tuple of str
@@ -38,6 +41,7 @@ class Task:
 
     name: str
     load: Callable[[Split], Dataset]
+    n_features: int
     n_classes: int
     presets: tuple[str, ...]
     features_of_plane: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
@@ -75,11 +79,12 @@ TASKS: Final = {
         Task(
             "yin-yang",
             yin_yang,
+            4,
             3,
             ("quick", "paper", "small"),
             features_of_plane=lambda points: np.hstack([points, 1.0 - points]),
         ),
-        Task("mnist16", mnist16, 10, ("mnist16",)),
+        Task("mnist16", mnist16, SIDE**2, 10, ("mnist16",)),
     )
 }
 
