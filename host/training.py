@@ -136,13 +136,19 @@ class Trainer:
         forward = network.run(times, trial_seed, self.settings.training.batch_split)
         t_out = forward.t_out[-1]
         loss, grad_out = self.loss.value_and_gradient(t_out, label)
-        bumped = self.bumper.check(forward.t_out)
+        silent, bumped = forward.t_out, self.bumper.check(forward.t_out)
+        if bumped is None:
+            gradients = network.gradients(forward, codes, grad_out)
+            if grad_out.any() and not any(g.any() for g in gradients):
+                # The label layer spikes where the nominal model never does, in every sample: neither gradient nor
+                # silence would ever move a weight again. In the model its neurons are silent, so they are bumped.
+                bumped, silent = len(self.weights) - 1, [np.full_like(t, np.inf) for t in forward.t_out]
         tally.count(loss, self.loss.predict(t_out) == label, forward.t_out, bumped)
         if bumped is not None:
-            self.bumper.apply(self.weights, bumped, forward.t_out)
+            self.bumper.apply(self.weights, bumped, silent)
         else:
             # Straight-through: the gradient at the rounded weights moves the float weights.
-            self.optimizer.step(self.weights, network.gradients(forward, codes, grad_out))
+            self.optimizer.step(self.weights, gradients)
         for weights in self.weights:
             clip_weights(weights, network.weight_limit)
 

@@ -1,5 +1,7 @@
 """Training on a chip that is not the emulator: forward times, gradients, batches, learning."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.grid_chip import STEP_TICKS, GridChip
@@ -10,10 +12,12 @@ from host.learning.first_spike import FirstSpikeLayer
 from host.settings import load_settings
 from host.training import Trainer, build_loss, score
 from hxloop.errors import OutOfRangeError
+from hxloop.spikes import SpikeBatch
 
 
 def changed(preset="small", **sections):
     settings = load_settings(preset)
+    sections["training"] = {"evaluate_every": 1} | sections.get("training", {})
     return settings.model_copy(
         update={name: getattr(settings, name).model_copy(update=values) for name, values in sections.items()}
     )
@@ -63,6 +67,34 @@ def test_the_chip_does_what_the_closed_form_says():
         assert both.mean() > 0.5
         assert np.median(np.abs(expected - forward.t_out[k])[both]) < 3 * step
         assert (np.isfinite(expected) != np.isfinite(forward.t_out[k])).mean() < 0.05
+
+
+class EarlyChip(GridChip):
+    """Its label neurons all spike at one time, whatever their weights: with weak ones, earlier than any model would."""
+
+    def run(self, inputs, **options):
+        result = super().run(inputs, **options)
+        spikes = result.spikes
+        labels = np.arange(30, 33)
+        keep = ~np.isin(spikes.source, labels)
+        sample = np.concatenate([spikes.sample[keep], np.repeat(np.arange(inputs.n_samples), 3)])
+        tick = np.concatenate([spikes.tick[keep], np.full(3 * inputs.n_samples, 3000)])
+        source = np.concatenate([spikes.source[keep], np.tile(labels, inputs.n_samples)])
+        return replace(result, spikes=SpikeBatch.from_arrays(sample, tick, source, inputs.n_samples))
+
+
+def test_a_label_layer_that_the_model_thinks_silent_gets_out_of_it():
+    """Spikes that the model cannot explain have no gradient and are no silence: training must not stop there."""
+    settings = changed("small", silence={"limits": [1.0, 0.05]})
+    stuck = trainer(settings, EarlyChip())
+    assert stuck.network.placement.circuits("output").tolist() == [30, 31, 32]
+    stuck.weights[1][:] = 0.1
+    before = [w.copy() for w in stuck.weights]
+    metrics = stuck.epoch(lambda done: None)
+    assert metrics.bump_fraction[1] == 1.0
+    assert metrics.gradient_steps == 0
+    np.testing.assert_array_equal(stuck.weights[0], before[0])
+    assert (stuck.weights[1] > before[1]).all()
 
 
 def test_gradients_through_copies_biases_and_layers():
