@@ -86,7 +86,7 @@ def test_noise_moves_the_times_of_training_and_wakes_no_silent_pixel():
     settings = settings.model_copy(
         update={
             "coding": settings.coding.model_copy(update={"jitter": 0.3}),
-            "training": settings.training.model_copy(update={"batch_size": 400}),
+            "training": settings.training.model_copy(update={"batch_size": 400, "evaluate_every": 1}),
         }
     )
     n_samples, chip = 400, Listening()
