@@ -1,15 +1,11 @@
 """Events of a macro-step: input events and routed spikes, in the order in which they act."""
 
-from numba import njit
-
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import inlined
 from chip_emulator.solver.random import STREAM_AMPLITUDE, normal
 
-_PATH = cache.CACHE_PATH
 
-
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def collect(base, pointer, stop, inputs, spikes, circuit, event, event_gain):
     """Fill `event` and `event_gain` for the step that starts at tick `base`.
 
@@ -43,11 +39,12 @@ def collect(base, pointer, stop, inputs, spikes, circuit, event, event_gain):
             event[0, count], event[1, count] = arrival, source
             count += 1
     _sort(event, count)
-    event_gain[:count] = 1.0
+    for k in range(count):
+        event_gain[k] = 1.0
     return count, pointer
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def _sort(event, count):
     """Insertion sort by tick, then source: the order does not depend on how the events came."""
     for k in range(1, count):
@@ -59,7 +56,7 @@ def _sort(event, count):
         event[0, j + 1], event[1, j + 1] = tick, source
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def draw_gains(event, event_gain, count, base, trial, sample, source_id):
     """Relative amplitude of each event: one draw per event and source, common to all its synapses."""
     sigma = trial.sigma[at.SIGMA_AMPLITUDE]

@@ -1,16 +1,13 @@
 """All neurons over one macro-step in closed form, and which of them need a closer look."""
 
-from numba import njit
-
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import inlined
 
-_PATH = cache.CACHE_PATH
 _TINY = 1e-30  # below: set to zero, because denormal numbers are slow
 _STEP = float(at.STEP_TICKS)
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def advance(now, end, shift, tables):
     """Propagate V (relative to `shift`), I_exc and I_inh over one step without events."""
     v, ie, ii = now[0], now[1], now[2]
@@ -28,7 +25,7 @@ def advance(now, end, shift, tables):
         ii_end[n] = x if x > _TINY else 0.0
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def add_event(end, circuit, source, gain, ticks_left):
     """Let one event enter with its exact effect at the end of the step."""
     weights, tables = circuit.weights, circuit.tables
@@ -45,7 +42,7 @@ def add_event(end, circuit, source, gain, ticks_left):
         ii_end[n] += gain * wi[n] * ei[n]
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def find_near(state, parameters):
     """Mark neurons that might reach threshold inside the step.
 
@@ -66,7 +63,18 @@ def find_near(state, parameters):
         near[n] = max(u, v_end[n]) + at.BULGE * _STEP * fall >= threshold[n] - shift[n]
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
+def hold_refractory(state, parameters, base):
+    """Hold the neurons that stay refractory; those that wake up in the step need a closer look as well."""
+    v_end, near, free, shift, reset = state.end[0], state.near, state.free, state.shift, parameters[at.RESET]
+    stop = base + _STEP
+    for n in range(v_end.size):
+        held = free[n] >= stop
+        near[n] = (near[n] | (free[n] > base)) & (not held)
+        v_end[n] = reset[n] - shift[n] if held else v_end[n]
+
+
+@inlined
 def close_step(state):
     """Make the end of this step the start of the next."""
     v, ie, ii = state.now[0], state.now[1], state.now[2]

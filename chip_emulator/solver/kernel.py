@@ -8,23 +8,21 @@ step, so it only shifts the resting potential and the propagator stays exact.
 """
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import compiled, inlined, uncounted
 from chip_emulator.solver.events import collect, draw_gains
-from chip_emulator.solver.fast import add_event, advance, close_step, find_near
+from chip_emulator.solver.fast import add_event, advance, close_step, find_near, hold_refractory
 from chip_emulator.solver.random import STREAM_MEMBRANE, fill_normals
 from chip_emulator.solver.slow import redo_step
 from chip_emulator.solver.spikes import draw_threshold
 from chip_emulator.solver.substep import substep
 from chip_emulator.solver.traces import read_membranes
 
-_PATH = cache.CACHE_PATH
 _ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts, watch):
     """Run samples `first`..`last - 1` of a batch.
 
@@ -63,9 +61,12 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     return written
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _new_state(circuit, event_capacity):
     n_neurons = circuit.parameters.shape[1]
+    stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
+    # A spike's event arrives at most this many steps after the step of the spike.
+    reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS) - 1) // at.STEP_TICKS
     return at.State(
         np.zeros((3, n_neurons)),
         np.zeros((3, n_neurons)),
@@ -76,32 +77,37 @@ def _new_state(circuit, event_capacity):
         np.zeros(n_neurons, np.int64),
         np.zeros((2, event_capacity), np.int64),
         np.zeros(event_capacity),
-        (circuit.switches & at.MODEL_SWITCHES) != 0,
+        stepped,
+        np.flatnonzero(stepped),
         np.zeros(n_neurons),
         np.zeros(n_neurons),
+        np.zeros(reach, np.int64),
     )
 
 
-@njit(nogil=True, cache=True)
+@uncounted
+def _rest(state, circuit, trial, sample, written):
+    """Set all neurons to the state at the start of a sample."""
+    for n in range(state.threshold.size):
+        state.now[0, n] = state.now[1, n] = state.now[2, n] = state.w[n] = 0.0
+        state.free[n] = -1.0
+        state.n_spikes[n] = 0
+        state.threshold[n] = draw_threshold(n, 0, circuit, trial, sample)
+    for i in range(state.starts.size):
+        state.starts[i] = written
+
+
+@uncounted
 def _run_sample(inputs, k, circuit, trial, state, out, written, watch):
     """Run sample `k` of the batch; returns (spikes written or an error code, spikes lost)."""
     sample = trial.first_sample + k
-    state.now[:] = 0.0
-    state.free[:] = -1.0
-    state.n_spikes[:] = 0
-    state.w[:] = 0.0
-    stepped = np.flatnonzero(state.stepped)
     reading = watch.period > 0 or watch.madc_neuron >= 0
-    for n in range(state.threshold.size):
-        state.threshold[n] = draw_threshold(n, 0, circuit, trial, sample)
-    # A spike's event arrives at most this many steps after the step of the spike.
-    reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS) - 1) // at.STEP_TICKS
-    starts = np.full(reach, written)  # spikes written before each of the last steps
+    _rest(state, circuit, trial, sample, written)
     pointer, lost = inputs.offsets[k], _ZERO
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         base = step * at.STEP_TICKS
-        oldest = starts[step % reach]
-        starts[step % reach] = written
+        place = step % state.starts.size
+        oldest, state.starts[place] = state.starts[place], written
         n_events, pointer = collect(
             base, pointer, inputs.offsets[k + 1], inputs, out[oldest:written], circuit, state.event, state.event_gain
         )
@@ -112,16 +118,15 @@ def _run_sample(inputs, k, circuit, trial, state, out, written, watch):
         for e in range(n_events):
             add_event(state.end, circuit, state.event[1, e], state.event_gain[e], at.STEP_TICKS - state.event[0, e])
         find_near(state, circuit.parameters)
+        hold_refractory(state, circuit.parameters, base)
         if reading:
             read_membranes(base, k, sample, circuit, trial, state, n_events, watch)
         for n in range(state.near.size):
-            if state.free[n] >= base + at.STEP_TICKS:  # refractory throughout
-                state.end[0, n] = circuit.parameters[at.RESET, n] - state.shift[n]
-            elif (state.near[n] or state.free[n] > base) and not state.stepped[n]:
+            if state.near[n] and not state.stepped[n]:
                 written, lost = redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost)
                 if written < 0:
                     return written, lost
-        for n in stepped:
+        for n in state.model_neurons:
             written, lost = substep(n, base, sample, circuit, trial, state, n_events, out, written, lost)
             if written < 0:
                 return written, lost
@@ -129,7 +134,7 @@ def _run_sample(inputs, k, circuit, trial, state, out, written, watch):
     return written, lost
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def _draw_noise(base, sample, circuit, trial, state, n_events):
     """Amplitudes of the step's events and the step's resting potentials."""
     if trial.sigma[at.SIGMA_AMPLITUDE] > 0.0:
@@ -141,7 +146,7 @@ def _draw_noise(base, sample, circuit, trial, state, n_events):
             shift[n] *= scale[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sort_and_filter(spikes, seen, mark, first_only):
     """Order a sample's spikes by (stamp, neuron); keep each neuron's first one only if asked to."""
     spikes.sort()

@@ -190,10 +190,14 @@ class State(NamedTuple):
         Their relative amplitudes.
     stepped : bool [n_neurons]
         Is sub-stepped.
+    model_neurons : int64 [n_stepped]
+        Neurons that are.
     w : float64 [n_neurons]
         Adaptation current in mV per tick.
     trace : float64 [n_neurons]
         Membranes at the time of a read.
+    starts : int64 [reach]
+        Number of spikes written before each of the last steps, from which events may still arrive.
     """
 
     now: NDArray[np.float64]
@@ -206,5 +210,7 @@ class State(NamedTuple):
     event: NDArray[np.int64]
     event_gain: NDArray[np.float64]
     stepped: NDArray[np.bool_]
+    model_neurons: NDArray[np.int64]
     w: NDArray[np.float64]
     trace: NDArray[np.float64]
+    starts: NDArray[np.int64]

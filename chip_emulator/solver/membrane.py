@@ -13,17 +13,14 @@ next event. All times are in ticks, voltages in mV, currents in mV per tick.
 
 import math
 
-from numba import njit
+from chip_emulator.solver.compiled import inlined, uncounted
 
-from chip_emulator.solver import cache
-
-_PATH = cache.CACHE_PATH
 _MAX_ITERATIONS = 100
 _NEWTON_TICKS = 1e-6  # a Newton step this short leaves an error of its square
 _BRACKET_TICKS = 1e-11
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def _kernel(decay_mem, decay_syn, d, s):
     """(exp(-r_mem s) - exp(-r_syn s)) / d, continuous at d = 0."""
     x = d * s
@@ -32,7 +29,7 @@ def _kernel(decay_mem, decay_syn, d, s):
     return (decay_mem - decay_syn) / d
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def factors(r_mem, r_exc, r_inh, s):
     """Decay of u, response to I_exc and to I_inh, decay of I_exc and of I_inh after `s` ticks."""
     decay = math.exp(-r_mem * s)
@@ -41,21 +38,21 @@ def factors(r_mem, r_exc, r_inh, s):
     return decay, _kernel(decay, exc, r_exc - r_mem, s), _kernel(decay, inh, r_inh - r_mem, s), exc, inh
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def propagate(u, ie, ii, r_mem, r_exc, r_inh, s):
     """(u, I_exc, I_inh) after `s` ticks without event or threshold."""
     decay, kernel_exc, kernel_inh, exc, inh = factors(r_mem, r_exc, r_inh, s)
     return u * decay + ie * kernel_exc - ii * kernel_inh, ie * exc, ii * inh
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _at(u, ie, ii, r_mem, r_exc, r_inh, s):
     """Membrane and its slope after `s` ticks."""
     u_s, ie_s, ii_s = propagate(u, ie, ii, r_mem, r_exc, r_inh, s)
     return u_s, ie_s - ii_s - r_mem * u_s
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _extremum(u, ie, ii, r_mem, r_exc, r_inh, low, high, slope_low, slope_high):
     """Zero of the slope between `low` and `high`, where it changes sign once: Illinois steps, some bisections."""
     f_low, f_high, side, s = slope_low, slope_high, 0, low
@@ -77,7 +74,7 @@ def _extremum(u, ie, ii, r_mem, r_exc, r_inh, low, high, slope_low, slope_high):
     return s
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _rise(u, ie, ii, r_mem, r_exc, r_inh, theta, low, high, u_low, u_high):
     """Crossing of theta in [low, high], below at low, at or above at high, monotonic between: safeguarded Newton."""
     s = high if u_high <= u_low else low + (high - low) * (theta - u_low) / (u_high - u_low)
@@ -99,7 +96,7 @@ def _rise(u, ie, ii, r_mem, r_exc, r_inh, theta, low, high, u_low, u_high):
     return s
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def first_crossing(u, ie, ii, r_mem, r_exc, r_inh, theta, span, u_end, ie_end, ii_end):
     """Time in ticks after which u first reaches theta within `span`, or -1.0 if it does not.
 

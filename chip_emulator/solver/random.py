@@ -11,9 +11,7 @@ Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 20
 import numpy as np
 from numba import njit
 
-from chip_emulator.solver import cache
-
-_PATH = cache.CACHE_PATH  # imported for its effect: Numba must know its cache before the first kernel
+from chip_emulator.solver.compiled import uncounted
 
 STREAM_MEMBRANE = 1
 STREAM_THRESHOLD = 2
@@ -83,7 +81,7 @@ def _normal(c0, c1, c2, c3, k0, k1):
     return x * (_Z1 + x2 * (_Z3 + x2 * (_Z5 + x2 * _Z7)))
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def normal(key, stream, sample, index, member):
     """Standard normal deviate addressed by its counter.
 
@@ -100,7 +98,7 @@ def normal(key, stream, sample, index, member):
     )
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def fill_normals(out, members, key, stream, sample, index):
     """`normal` for many members (uint64 [n]) at once; vectorised."""
     sample = np.uint64(sample)

@@ -3,17 +3,14 @@
 import math
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import inlined
 from chip_emulator.solver.membrane import first_crossing, propagate
 from chip_emulator.solver.spikes import note_spike
 
-_PATH = cache.CACHE_PATH
 
-
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def next_spike(n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state, n_events):
     """Advance neuron `n` from tick `t` of the step to its next spike or to tick `until`.
 
@@ -54,7 +51,7 @@ def next_spike(n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state
         k += 1
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, tables):
     """Propagate; by the tables where start and span are whole ticks."""
     d = int(span)
@@ -64,7 +61,7 @@ def _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, tables):
     return u, tables[at.DECAY_EXC, d, n] * ie, tables[at.DECAY_INH, d, n] * ii
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost):
     """Run one neuron through the step and append its spikes to `out`.
 

@@ -2,17 +2,14 @@
 
 import math
 
-from numba import njit
-
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import inlined, uncounted
 from chip_emulator.solver.random import STREAM_DRIFT, STREAM_JITTER, STREAM_THRESHOLD, normal
 
-_PATH = cache.CACHE_PATH
 _LEAST_GAP_MV = 0.1  # a noisy threshold stays this far above reset
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def threshold_drift(n, circuit, trial, sample):
     """Slow change of the threshold in mV: the same for all spikes of a sample, similar in samples close by.
 
@@ -27,7 +24,7 @@ def threshold_drift(n, circuit, trial, sample):
     return trial.sigma[at.SIGMA_DRIFT] * ((1.0 - f) * before + f * after) / math.sqrt((1.0 - f) ** 2 + f**2)
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def draw_threshold(n, spike, circuit, trial, sample):
     """Threshold in mV above leak: drifts from sample to sample, redrawn for every sample and after every spike."""
     threshold = circuit.parameters[at.THRESHOLD, n]
@@ -41,7 +38,7 @@ def draw_threshold(n, spike, circuit, trial, sample):
     return threshold
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def stamp_of(n, spike, exact_tick, base, circuit, trial, sample):
     """Clock tick that reports a spike at `exact_tick` of the step at `base`: the first one not before it."""
     jitter = 0.0
@@ -51,7 +48,7 @@ def stamp_of(n, spike, exact_tick, base, circuit, trial, sample):
     return max(0, base + math.ceil(exact_tick + jitter))
 
 
-@njit(nogil=True, cache=True, forceinline=True)
+@inlined
 def note_spike(n, t, base, sample, circuit, trial, state, out, written, lost):
     """Append the spike of neuron `n` at tick `t` of the step to `out` and start its refractory period.
 

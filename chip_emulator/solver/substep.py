@@ -20,14 +20,12 @@ Brette, Gerstner, "Adaptive exponential integrate-and-fire model", J. Neurophysi
 import math
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import uncounted
 from chip_emulator.solver.membrane import factors, propagate
 from chip_emulator.solver.spikes import note_spike
 
-_PATH = cache.CACHE_PATH
 _PACE = 0.1  # longest sub-step in units of the fastest time constant
 _STEEPEST = 1e6  # mV/tick: the exponential stops to grow here, a thousandth of a tick before any threshold
 _LARGEST_EXPONENT = 100.0
@@ -35,7 +33,7 @@ _ROOT = 1e-13  # of a sub-step
 _MAX_ITERATIONS = 100
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _terms(n, circuit):
     """What neuron `n` adds to a plain one; terms without switch are zero."""
     switches, model = circuit.switches[n], circuit.model
@@ -55,7 +53,7 @@ def _terms(n, circuit):
     return rate, a, b, rest, current, potential, slope, excess_exc, slope_exc, excess_inh, slope_inh
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _added(u, w, ie, ii, terms):
     """What the model adds to the slope of the membrane, and the exponential's part of it."""
     _, _, _, _, current, potential, slope, excess_exc, slope_exc, excess_inh, slope_inh = terms
@@ -65,20 +63,20 @@ def _added(u, w, ie, ii, terms):
     return upswing - w + ie * (excess_exc - slope_exc * u) - ii * (excess_inh + slope_inh * u), upswing
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _adapting(u, w, terms):
     """Slope of the adaptation current."""
     return terms[0] * (terms[1] * (u - terms[3]) - w)
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _relax(u, w, s, terms):
     """Adaptation current after `s` ticks at constant membrane."""
     target = terms[1] * (u - terms[3])
     return target + (w - target) * math.exp(-terms[0] * s)
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _longest(slope_now, upswing, ie, ii, r_mem, terms):
     """Longest sub-step from here."""
     pace = r_mem + terms[0] + math.sqrt(terms[0] * abs(terms[1])) + abs(ie * terms[8]) + abs(ii * terms[10])
@@ -87,14 +85,14 @@ def _longest(slope_now, upswing, ie, ii, r_mem, terms):
     return _PACE / pace
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _slopes(c, w, x, ie, ii, r_mem, shift, terms):
     """Slopes of the correction `c` to the plain neuron's `x`, and of the adaptation current."""
     u = x + c + shift
     return _added(u, w, ie, ii, terms)[0] - r_mem * c, _adapting(u, w, terms)
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _runge_kutta(x, w, ie, ii, h, half, whole, r_mem, shift, added, terms):
     """State after `h` ticks: the plain neuron's (`half`, `whole`: its factors) and a correction that starts at 0."""
     x_half = half[0] * x + half[1] * ie - half[2] * ii
@@ -111,14 +109,14 @@ def _runge_kutta(x, w, ie, ii, h, half, whole, r_mem, shift, added, terms):
     return x_end, w + h / 6.0 * (q1 + 2.0 * (q2 + q3) + q4), ie_end, ii_end
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _cubic(x0, x1, d0, d1, s):
     """Cubic with values x0, x1 and slopes d0, d1 at 0 and 1."""
     rise = x1 - x0
     return x0 + s * (d0 + s * (3.0 * rise - 2.0 * d0 - d1 + s * (d0 + d1 - 2.0 * rise)))
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _crossing(x0, x1, d0, d1, theta):
     """Where in 0..1 the cubic, below theta at 0, first reaches it; -1.0 if it does not."""
     low, high = 0.0, 1.0
@@ -146,7 +144,7 @@ def _crossing(x0, x1, d0, d1, theta):
     return high
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _glide(t, x, w, ie, ii, stop, threshold, shift, rates, terms):
     """Advance from tick `t` to the next crossing or to `stop`, without event; x is above `shift`.
 
@@ -179,7 +177,7 @@ def _glide(t, x, w, ie, ii, stop, threshold, shift, rates, terms):
     return t, x, w, ie, ii, False
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def next_model_spike(n, t, x, w, ie, ii, free, k, threshold, reset, shift, until, circuit, state, n_events):
     """`slow.next_spike` for a neuron with an adaptation current w; x, threshold and reset are in mV above `shift`.
 
@@ -212,13 +210,13 @@ def next_model_spike(n, t, x, w, ie, ii, free, k, threshold, reset, shift, until
         k += 1
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def step_at_spike(n, circuit):
     """Step of the adaptation current at a spike."""
     return _terms(n, circuit)[2]
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def substep(n, base, sample, circuit, trial, state, n_events, out, written, lost):
     """`slow.redo_step` for a neuron with an adaptation current.
 

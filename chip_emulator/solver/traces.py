@@ -7,18 +7,15 @@ the step a second time, up to each read.
 import math
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import uncounted
 from chip_emulator.solver.slow import next_spike
 from chip_emulator.solver.spikes import draw_threshold
 from chip_emulator.solver.substep import next_model_spike, step_at_spike
 
-_PATH = cache.CACHE_PATH
 
-
-@njit(nogil=True, cache=True)
+@uncounted
 def read_membranes(base, k, sample, circuit, trial, state, n_events, watch):
     """Take all reads of sample `k` of the batch that fall into the step at `base`."""
     end = min(base + at.STEP_TICKS, trial.duration)
@@ -45,7 +42,7 @@ def read_membranes(base, k, sample, circuit, trial, state, n_events, watch):
             _read_near(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, n_events)
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _read_far(d, circuit, state, n_events):
     """Fill `state.trace` with the membranes `d` ticks into the step, as if no neuron spiked or was refractory."""
     v, ie, ii, shift, trace = state.now[0], state.now[1], state.now[2], state.shift, state.trace
@@ -62,7 +59,7 @@ def _read_far(d, circuit, state, n_events):
                 trace[n] += gain * (we[n] * ke[n] - wi[n] * ki[n])
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, n_events):
     """Next spike of a neuron of either kind."""
     if state.stepped[n]:
@@ -75,7 +72,7 @@ def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, 
     return t, u, w, ie, ii, k, spiked
 
 
-@njit(nogil=True, cache=True)
+@uncounted
 def _read_near(n, begin, period, values, base, sample, circuit, trial, state, n_events):
     """Fill `values` with the membrane of neuron `n`, `begin`, `begin + period`, .. ticks into the step.
 

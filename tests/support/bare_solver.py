@@ -152,6 +152,7 @@ def empty_state(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.State
     """State at rest whose events are all inputs of one sample, so that kernels of one neuron run a sample at a time."""
     n = circuit.parameters.shape[1]
     part = slice(inputs.offsets[sample], inputs.offsets[sample + 1])
+    stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
     event = np.ascontiguousarray([inputs.tick[part], inputs.source[part]])
     return at.State(
         np.zeros((3, n)),
@@ -163,9 +164,11 @@ def empty_state(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.State
         np.zeros(n, np.int64),
         event,
         np.ones(event.shape[1]),
-        (circuit.switches & at.MODEL_SWITCHES) != 0,
+        stepped,
+        np.flatnonzero(stepped),
         np.zeros(n),
         np.zeros(n),
+        np.zeros(1, np.int64),
     )
 
 
