@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from host.mapping import Placement
     from hxloop.spec import ChipSpec
 
+
 def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> tuple[Placement, list[str]]:
     """Place what a user names.
 

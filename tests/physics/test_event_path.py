@@ -167,8 +167,11 @@ def test_random_label_bits_spread_a_generator_over_synapses():
     config = replace(config, neurons=neuron_codes(range(2), v_threshold_mv=480.0))
     result = run(config, batch(*[([], [])] * 40), duration_ticks=800_001)
     assert result.events_in == 40 * 100
-    when = [set(zip(*(a[result.spikes.source == c].tolist() for a in (result.spikes.sample, result.spikes.tick // 8000)),
-                    strict=True)) for c in range(2)]  # fmt: skip
+    spikes, second = result.spikes, result.spikes.tick // 8000
+    when = [
+        set(zip(spikes.sample[mine].tolist(), second[mine].tolist(), strict=True))
+        for mine in (spikes.source == c for c in range(2))
+    ]
     assert not when[0] & when[1]
     for mine in when:
         assert abs(len(mine) - 1000) < 5 * np.sqrt(4000 * 0.25 * 0.75)

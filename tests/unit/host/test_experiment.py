@@ -25,7 +25,7 @@ from hxloop.errors import (
     UnreachableError,
 )
 
-SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
 KEYS = {
     "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "bump_fraction", "silent_fraction", "events_in",
     "events_out", "events_lost", "energy_j_estimate", "run_path", "chip",
