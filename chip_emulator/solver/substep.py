@@ -10,9 +10,11 @@ The currents decay exactly. On a sub-step the closed form of the plain neuron ca
 fourth order only what the model adds to it: without anything added the result is exact. Sub-steps end at events, at
 ticks and where the membrane would change too much on the scale of its own dynamics, so that the upswing of an
 exponential neuron is followed to the threshold. Crossings are the roots of the cubic with the values and slopes at both
-ends of a sub-step. A sample starts at the leak potential with w = 0. Spike times are exact within 0.002 ticks, membranes
-within 0.06 mV (0.0001 ticks, 0.003 mV without exponential), measured against an integration at 1e-12 with parameters from
-all of their ranges (tests/physics/test_neuron_models.py).
+ends of a sub-step. A sample starts at the leak potential with w = 0.
+
+Measured against an integration at 1e-12, parameters from all of their ranges (tests/physics/test_neuron_models.py):
+spike times are exact within 0.002 ticks and membranes within 0.06 mV; without the exponential within 0.0001 ticks and
+0.003 mV.
 
 References
 ----------
