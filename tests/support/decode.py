@@ -1,7 +1,7 @@
 """What the codes of a configuration mean without mismatch, written down once more from docs/chip.md.
 
 Independent of `hxloop.nominal` and of the emulator, so that the reference solver shares nothing with them. Values are
-rounded to 12 digits: a time constant of 6 us is then exactly 6, which the reference treats as a case of its own.
+rounded to 14 digits: a time constant of 6 us is then exactly 6, which the reference treats as a case of its own.
 """
 
 from __future__ import annotations
@@ -52,5 +52,5 @@ def decode(config: ChipConfig, spec: ChipSpec) -> SimpleNamespace:
     }
     assert not neurons.switches.any(), "the reference knows leaky integrate-and-fire only"
     assert (neurons.capmem_code[:, 12:14] == 511).all(), "the reference knows no constant currents"
-    rounded = {name: np.array([float(f"{v:.12g}") for v in value]) for name, value in values.items()}
+    rounded = {name: np.array([float(f"{v:.14g}") for v in value]) for name, value in values.items()}
     return SimpleNamespace(circuit=neurons.circuit, head=neurons.head, **rounded)
