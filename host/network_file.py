@@ -159,7 +159,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 def _get(data: dict[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDArray[Any]:
     if name not in data:
         raise ArrayError(
-            f"the array is missing; a network has {', '.join(_REQUIRED)}",
+            f"the array {name!r} is missing; a network has {', '.join(_REQUIRED)}",
             field=name,
             hint="arrays in the file: " + ", ".join(sorted(data)),
         )
