@@ -136,7 +136,7 @@ def _finished(directory: RunDirectory, epochs: int, reporter: Reporter) -> Run |
         return None
     if len(run.metrics) < epochs:
         return None
-    reporter.message(f"nothing to do: {run.path} has all {epochs} epochs")
+    reporter.message(f"nothing to do: {run.path} has all {epochs} epochs, on chip {run.origin.identity}")
     return run
 
 
