@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from functools import cache, partial
@@ -29,7 +28,7 @@ from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
 from hxloop.operating_point import nominal_boot
-from hxloop.program import ChipConfig, Routes, Synapses, flatten
+from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
@@ -59,7 +58,7 @@ class Configured:
     ----------
     config : ChipConfig
     sha256 : str
-    places : bytes
+    places : str
         Hash of all but the weights.
     neurons : Neurons
     wiring : Wiring
@@ -72,7 +71,7 @@ class Configured:
 
     config: ChipConfig
     sha256: str
-    places: bytes
+    places: str
     neurons: Neurons
     wiring: Wiring
     tables: NDArray[np.float64]
@@ -131,7 +130,7 @@ class EmulatedChip:
         known = self._configured
         if known is not None and known.sha256 == sha256:
             return sha256
-        places = _hash(config.arrays(), without="synapses.weight_code")
+        places = hash_arrays({k: v for k, v in config.arrays().items() if k != "synapses.weight_code"})
         if known is not None and known.places == places:  # only weights are new, as in every step of a training
             check_weights(config, self._spec)
             neurons, wiring, tables, sensors = known.neurons, known.wiring, known.tables, known.sensors
@@ -252,7 +251,7 @@ class EmulatedChip:
         spread = self._imperfections.rewrite_trial_codes
         if spread == 0.0:
             return codes
-        name = _hash({**flatten(config.neurons, "neurons"), **flatten(config.shared, "shared")}).hex()
+        name = hash_arrays({**flatten(config.neurons, "neurons"), **flatten(config.shared, "shared")})
         noise = generator(self._identity.serial, "rewrite", name).standard_normal((self._spec.n_circuits, len(Cell)))
         return np.asarray(codes + spread * noise[config.neurons.circuit])
 
@@ -269,14 +268,6 @@ class EmulatedChip:
 def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], neurons: Neurons) -> SpikeBatch:
     offsets = np.concatenate([[0], np.cumsum(counts[:, at.COUNT_RECORDED])]).astype(np.int64)
     return SpikeBatch(offsets, packed >> at.NEURON_BITS, neurons.heads[packed & at.NEURON_MASK].astype(np.int32))
-
-
-def _hash(arrays: dict[str, NDArray[np.generic]], without: str = "") -> bytes:
-    digest = hashlib.sha256()
-    for name, array in arrays.items():
-        if name != without:
-            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode() + np.ascontiguousarray(array).tobytes())
-    return digest.digest()
 
 
 def _warm_up(chip: EmulatedChip) -> None:

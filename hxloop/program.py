@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
@@ -193,11 +195,16 @@ class ChipConfig:
 
     def sha256(self) -> str:
         """Hash of the canonical bytes: names, dtypes, shapes and values; the configuration's name on the wire."""
-        digest = hashlib.sha256()
-        for name, array in self.arrays().items():
-            digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        return hash_arrays(self.arrays())
+
+
+def hash_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """SHA-256, in hex digits, of names, dtypes, shapes and values in the order given."""
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def flatten(value: object, prefix: str = "") -> dict[str, NDArray[np.generic]]:
