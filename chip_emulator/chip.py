@@ -171,24 +171,22 @@ class EmulatedChip:
         begun = time.perf_counter()
         configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
-        seed = derive_seed(trial_seed, "trial", self._identity.serial)
-        delivered = deliver(
-            inputs, configured.config.background, configured.wiring, self._spec, duration_ticks=duration_ticks,
-            first_sample=first_sample, trial_key=seed,
-        )  # fmt: skip
         needs_all = readout.counters or readout.correlation
         trial = at.Trial(
-            duration_ticks, self._sigmas(), np.uint64(seed), first_sample,
-            record == "first_spikes" and not needs_all,
-            DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
-        )  # fmt: skip
-        place = observing.Trial(seed, first_sample, duration_ticks)
-        watch = observing.watch(readout, configured.neurons.index, self._spec, place, inputs.n_samples)
+            duration=duration_ticks,
+            sigma=self._sigmas(),
+            key=np.uint64(derive_seed(trial_seed, "trial", self._identity.serial)),
+            first_sample=first_sample,
+            first_only=record == "first_spikes" and not needs_all,
+            drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
+        )
+        delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
+        watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
         packed, counts = self._runner.run(delivered.inputs, self._circuit(configured), trial, watch, progress)
         spikes = _unpack(packed, counts, configured.neurons)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
-            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), place,
+            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), trial,
         )  # fmt: skip
         if record == "first_spikes" and needs_all:
             spikes = spikes.first_of_each_source()

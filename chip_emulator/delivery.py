@@ -41,16 +41,7 @@ class Delivered:
     lost: int
 
 
-def deliver(
-    inputs: SpikeBatch,
-    background: Background,
-    wiring: Wiring,
-    spec: ChipSpec,
-    *,
-    duration_ticks: int,
-    first_sample: int,
-    trial_key: int,
-) -> Delivered:
+def deliver(inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, trial: at.Trial) -> Delivered:
     """Bring events to their buses.
 
     Parameters
@@ -60,9 +51,7 @@ def deliver(
     background : Background
     wiring : Wiring
     spec : ChipSpec
-    duration_ticks, first_sample : int
-    trial_key : int
-        For the random numbers of the generators.
+    trial : Trial
     """
     on_link = admitted(
         inputs.offsets, inputs.tick, np.zeros(inputs.n_spikes, np.int64), 1, spec.link_in_per_tick, spec.link_in_depth
@@ -74,7 +63,7 @@ def deliver(
     n_events = inputs.n_spikes
     if len(background.generator):
         made_offsets, made_tick, name = background_events(
-            background, duration_ticks, inputs.n_samples, first_sample, trial_key
+            background, trial.duration, inputs.n_samples, trial.first_sample, trial.key
         )
         made, made_source = wiring.backgrounds.expand(name)
         offsets, order = _merged(offsets, tick, np.searchsorted(made, made_offsets), made_tick[made])

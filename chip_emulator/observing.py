@@ -35,15 +35,7 @@ class Silicon(NamedTuple):
     imperfections: Imperfections
 
 
-class Trial(NamedTuple):
-    """Which run it is: key of its random numbers, number of its first sample, length of its samples."""
-
-    key: int
-    first_sample: int
-    duration_ticks: int
-
-
-def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, trial: Trial, n_samples: int) -> at.Watch:
+def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, duration_ticks: int, n_samples: int) -> at.Watch:
     """Membranes for the solver to watch, and room for their traces.
 
     Parameters
@@ -53,12 +45,11 @@ def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, trial: Tri
     index : int64 [n_circuits]
         Neuron of each circuit.
     spec : ChipSpec
-    trial : Trial
-    n_samples : int
+    duration_ticks, n_samples : int
     """
     circuits = np.array(readout.cadc_circuits, np.int64)
     period = readout.cadc_period_ticks if circuits.size else 0
-    n_reads = -(-trial.duration_ticks // period) if period else 0
+    n_reads = -(-duration_ticks // period) if period else 0
     madc = readout.madc_circuit is not None
     return at.Watch(
         neuron=index[circuits],
@@ -66,7 +57,7 @@ def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, trial: Tri
         cadc=np.zeros((n_samples, n_reads, len(circuits))),
         madc_neuron=int(index[readout.madc_circuit]) if madc else -1,
         madc_period=madc_period_ticks(spec),
-        madc=np.zeros((n_samples, n_madc_reads(spec, trial.duration_ticks) if madc else 0)),
+        madc=np.zeros((n_samples, n_madc_reads(spec, duration_ticks) if madc else 0)),
     )
 
 
@@ -80,7 +71,7 @@ def observe(
     wiring: Wiring,
     sensors: Callable[[], Sensors],
     silicon: Silicon,
-    trial: Trial,
+    trial: at.Trial,
 ) -> Observations:
     """Readings of a run that has been solved.
 
@@ -103,7 +94,6 @@ def observe(
     """
     found = dict(vars(Observations.none()))
     spec, mismatch, s = silicon
-    key = np.uint64(trial.key)
     if readout.cadc_circuits:
         watched.cadc[...] += neurons.v_leak_mv[watched.neuron]
         circuits = np.array(readout.cadc_circuits, np.int64)
@@ -115,12 +105,12 @@ def observe(
             mismatch,
             spec,
             s.cadc_trial_lsb,
-            key,
+            trial.key,
             trial.first_sample,
         )
     if watched.madc_neuron >= 0:
         v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
-        found["madc"] = madc_codes(v_mv, mismatch, spec, s.madc_trial_lsb, key, trial.first_sample)
+        found["madc"] = madc_codes(v_mv, mismatch, spec, s.madc_trial_lsb, trial.key, trial.first_sample)
     if readout.counters:
         found["spike_count"], found["spike_overflow"] = spike_counts(spikes, neurons.heads)
     if readout.correlation:
@@ -129,10 +119,10 @@ def observe(
         source_of[neurons.heads] = wiring.neuron_source
         events = [
             SpikeBatch(delivered.offsets, delivered.tick, delivered.source.astype(np.int32)),
-            routed(spikes, source_of, spec.routing_delay_ticks, trial.duration_ticks),
+            routed(spikes, source_of, spec.routing_delay_ticks, trial.duration),
         ]
         sums = pair_sums(seen, events, spikes)
         found["correlation"] = correlation_codes(
-            sums, seen, config, mismatch, spec, s.cadc_trial_lsb, key, trial.first_sample
+            sums, seen, config, mismatch, spec, s.cadc_trial_lsb, trial.key, trial.first_sample
         )
     return Observations(**found)
