@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chip_emulator.readout import n_madc_reads
 from hxloop.errors import InvalidInputError, OutOfRangeError
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def _check_circuit(circuit: int, used: set[int], spec: ChipSpec, field: str) -> 
 
 
 def _check_cadc_reads(readout: Readout, spec: ChipSpec, duration_ticks: int, n_samples: int) -> None:
-    reads = n_samples * -(-duration_ticks // readout.cadc_period_ticks)
+    reads = n_samples * readout.cadc_reads(duration_ticks)
     if reads > spec.cadc_max_reads:
         raise OutOfRangeError(
             f"{readout.cadc_period_ticks} ticks give {reads} reads in this run, outside 0..{spec.cadc_max_reads}",
@@ -75,7 +74,7 @@ def _check_cadc_reads(readout: Readout, spec: ChipSpec, duration_ticks: int, n_s
 
 
 def _check_madc_reads(spec: ChipSpec, duration_ticks: int) -> None:
-    reads = n_madc_reads(spec, duration_ticks)
+    reads = spec.madc_reads(duration_ticks)
     if reads > spec.madc_max_samples:
         longest_us = spec.madc_max_samples * spec.madc_period_us
         raise OutOfRangeError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from chip_emulator.correlation import correlation_codes, pair_sums, routed
-from chip_emulator.readout import cadc_codes, madc_codes, madc_period_ticks, n_madc_reads, spike_counts
+from chip_emulator.readout import cadc_codes, madc_codes, spike_counts
 from chip_emulator.solver import layout as at
 from hxloop.result import Observations
 from hxloop.spikes import SpikeBatch
@@ -48,16 +48,14 @@ def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, duration_t
     duration_ticks, n_samples : int
     """
     circuits = np.array(readout.cadc_circuits, np.int64)
-    period = readout.cadc_period_ticks if circuits.size else 0
-    n_reads = -(-duration_ticks // period) if period else 0
     madc = readout.madc_circuit is not None
     return at.Watch(
         neuron=index[circuits],
-        period=period,
-        cadc=np.zeros((n_samples, n_reads, len(circuits))),
+        period=readout.cadc_period_ticks if circuits.size else 0,
+        cadc=np.zeros((n_samples, readout.cadc_reads(duration_ticks), len(circuits))),
         madc_neuron=int(index[readout.madc_circuit]) if madc else -1,
-        madc_period=madc_period_ticks(spec),
-        madc=np.zeros((n_samples, n_madc_reads(spec, duration_ticks) if madc else 0)),
+        madc_period=spec.madc_period_ticks,
+        madc=np.zeros((n_samples, spec.madc_reads(duration_ticks) if madc else 0)),
     )
 
 

@@ -214,14 +214,4 @@ def cadc_ticks(readout: Readout, duration_ticks: int) -> Ints:
 
 def madc_ticks(spec: ChipSpec, duration_ticks: int) -> Floats:
     """float64 [n_reads]: times at which the MADC samples, in ticks."""
-    return np.asarray(madc_period_ticks(spec) * np.arange(n_madc_reads(spec, duration_ticks)), np.float64)
-
-
-def n_madc_reads(spec: ChipSpec, duration_ticks: int) -> int:
-    """MADC samples in one sample of the run."""
-    return int(np.ceil(duration_ticks / madc_period_ticks(spec)))
-
-
-def madc_period_ticks(spec: ChipSpec) -> float:
-    """Time between two MADC samples in ticks; rounded, because 34 ns / 8 ns is not 4.25 in binary."""
-    return round(spec.madc_period_us / spec.tick_us, 6)
+    return np.asarray(spec.madc_period_ticks * np.arange(spec.madc_reads(duration_ticks)), np.float64)

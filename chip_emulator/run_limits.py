@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import TYPE_CHECKING
 
 from hxloop.errors import LimitExceededError
@@ -10,7 +9,6 @@ from hxloop.wire import spikes_from_arrays
 
 if TYPE_CHECKING:
     from hxloop.messages import Limits, RunRequest
-    from hxloop.result import Readout
     from hxloop.spec import ChipSpec
     from hxloop.wire import Arrays
 
@@ -33,7 +31,7 @@ def check_run_limits(request: RunRequest, arrays: Arrays, limits: Limits, spec: 
         ("tick", max(spikes.tick.size, spikes.source.size), limits.max_input_events, "input events"),
         ("duration_ticks", ticks, limits.max_sample_ticks, "ticks a sample"),
         ("duration_ticks", n_samples * ticks, limits.max_run_ticks, "ticks in all samples together"),
-        ("readout", n_samples * _readings(request.readout, ticks, spec), limits.max_readings, "readings"),
+        ("readout", n_samples * request.readout.readings_per_sample(ticks, spec), limits.max_readings, "readings"),
     ):
         _refuse_above(limit, value, field, unit)
 
@@ -52,10 +50,3 @@ def check_counter_limit(request: RunRequest, n_samples: int, n_heads: int, limit
 def _refuse_above(limit: int, value: int, field: str, unit: str) -> None:
     if value > limit:
         raise LimitExceededError(f"{value} {unit}, at most {limit} are allowed", field=field, hint="split the run")
-
-
-def _readings(readout: Readout, ticks: int, spec: ChipSpec) -> int:
-    """CADC and MADC readings of one sample; whether the chip has such circuits and periods is for the chip to say."""
-    cadc = len(readout.cadc_circuits) * ceil(ticks / max(1, readout.cadc_period_ticks))
-    madc = 0 if readout.madc_circuit is None else ceil(ticks * spec.tick_us / spec.madc_period_us)
-    return cadc + madc

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from host.replies import expect
 from host.session import Session
-from host.splitting import COUNTED, join, readings_per_sample, split
+from host.splitting import COUNTED, join, split
 from host.transport import Address, Opener, ZmqTransport
 from hxloop.errors import (
     LimitExceededError,
@@ -204,7 +204,7 @@ class RemoteChip:
             middle = (first + last) // 2
             return run_part(first, middle) + run_part(middle, last)
 
-        parts = split(inputs, duration_ticks, self.limits, readings_per_sample(readout, duration_ticks, self.spec))
+        parts = split(inputs, duration_ticks, self.limits, readout.readings_per_sample(duration_ticks, self.spec))
         if readout.correlation and len(parts) > 1:
             raise LimitExceededError(
                 f"the sensors add up over the whole run, but {inputs.n_samples} samples need {len(parts)} requests",

@@ -11,8 +11,6 @@ from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
     from hxloop.messages import Limits
-    from hxloop.result import Readout
-    from hxloop.spec import ChipSpec
 
 COUNTED: Final = (
     "events_in", "events_out", "lost_in", "lost_out", "lost_late", "chip_time_us", "emulation_time_us",
@@ -24,12 +22,6 @@ _PER_SAMPLE = ("cadc", "madc", "spike_count", "spike_overflow")
 _BYTES_PER_EVENT = 12
 _BYTES_PER_SAMPLE = 8
 _HEADER_BYTES = 4096
-
-
-def readings_per_sample(readout: Readout, duration_ticks: int, spec: ChipSpec) -> int:
-    """CADC and MADC readings of a sample, at most."""
-    cadc = len(readout.cadc_circuits) * (duration_ticks // max(1, readout.cadc_period_ticks) + 1)
-    return cadc + (readout.madc_circuit is not None) * (int(duration_ticks * spec.tick_us / spec.madc_period_us) + 1)
 
 
 def split(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
 
 Recording = Literal["spikes", "first_spikes"]
@@ -41,6 +42,15 @@ class Readout(BaseModel):
     madc_circuit: int | None = None
     counters: bool = False
     correlation: bool = False
+
+    def cadc_reads(self, duration_ticks: int) -> int:
+        """Times that the CADC reads each of its circuits in a sample; a period that no chip has counts as 1 tick."""
+        return -(-duration_ticks // max(1, self.cadc_period_ticks)) if self.cadc_circuits else 0
+
+    def readings_per_sample(self, duration_ticks: int, spec: ChipSpec) -> int:
+        """Readings of CADC and MADC in a sample."""
+        madc = 0 if self.madc_circuit is None else spec.madc_reads(duration_ticks)
+        return len(self.cadc_circuits) * self.cadc_reads(duration_ticks) + madc
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ no silicon could hold can be compared with other simulators.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -92,6 +93,15 @@ class ChipSpec(BaseModel):
     def n_quadrants(self) -> int:
         """Quadrants, which share some analog parameters: two in a hemisphere."""
         return 2 * self.n_hemispheres
+
+    @property
+    def madc_period_ticks(self) -> float:
+        """Time between two MADC samples in ticks; rounded, because 34 ns / 8 ns is not 4.25 in binary."""
+        return round(self.madc_period_us / self.tick_us, 6)
+
+    def madc_reads(self, duration_ticks: int) -> int:
+        """MADC samples in a time."""
+        return ceil(duration_ticks / self.madc_period_ticks)
 
     @property
     def n_signed_inputs(self) -> int:

@@ -15,7 +15,6 @@ import numpy as np
 from scipy.signal import welch
 
 from chip_emulator.neurons import membrane_shift_mv
-from chip_emulator.readout import madc_period_ticks
 from chip_emulator.report.bench import one_input
 from chip_emulator.solver import layout as at
 from hxloop import nominal
@@ -82,7 +81,7 @@ def membrane_spectrum(chip: EmulatedChip, circuit: int, tau_mem_us: float, imper
     readout = Readout(madc_circuit=circuit)
     silence = SpikeBatch.from_arrays([], [], [], N_SAMPLES)
     madc = chip.run(silence, duration_ticks=round(DURATION_US / spec.tick_us), readout=readout).observations.madc
-    period_us = madc_period_ticks(spec) * spec.tick_us
+    period_us = spec.madc_period_ticks * spec.tick_us
     mv_per_lsb = nominal.MADC_RANGE_MV / nominal.MADC_CODE_MAX
     v_mv = mv_per_lsb / chip.mismatch.madc_gain * madc[:, round(SKIPPED_US / period_us) :]
     f_mhz, measured = welch(v_mv, 1.0 / period_us, nperseg=_SEGMENT, detrend="constant", axis=1)

@@ -9,7 +9,7 @@ from support.fake_service import ADDRESS, FakeService, expected_observations, ex
 
 from host.client import RemoteChip
 from host.patience import Patience
-from host.splitting import readings_per_sample, split
+from host.splitting import split
 from host.transport import Address
 from hxloop.chip import Chip, ChipIdentity
 from hxloop.errors import (
@@ -336,12 +336,12 @@ def test_split_respects_every_limit():
 
 
 def test_split_counts_readings():
-    per_sample = readings_per_sample(READOUT, 1000, HICANN_X)
+    per_sample = READOUT.readings_per_sample(1000, HICANN_X)
     assert per_sample == 2 * 4 + 236  # CADC at ticks 0, 300, 600, 900; MADC every 34 ns of 8 us
     limits = Limits(max_readings=3 * per_sample)
     assert split(batch(8), 1000, limits, per_sample) == [(0, 3), (3, 6), (6, 8)]
     assert len(split(batch(8), 1000, Limits(max_readings=1), per_sample)) == 8
-    assert split(batch(8), 1000, limits, readings_per_sample(Readout(), 1000, HICANN_X)) == [(0, 8)]
+    assert split(batch(8), 1000, limits, Readout().readings_per_sample(1000, HICANN_X)) == [(0, 8)]
 
 
 def test_bad_arguments_are_refused_before_anything_is_sent():
