@@ -1,4 +1,4 @@
-"""The words for numbers: hardware time, clock ticks, voltages.
+"""The words for numbers: hardware time and clock ticks.
 
 Times are hardware times: 1 us on the chip stands for 1 ms of biology (acceleration 1000).
 """
@@ -12,9 +12,6 @@ TICK_US: Final = 0.008
 
 ACCELERATION: Final = 1000.0
 """Biological time over hardware time (BrainScaleS-2 documentation)."""
-
-MV_PER_CADC_LSB: Final = 4.5
-"""Membrane voltage per CADC LSB: 0.15..1.05 V read as 20..220 LSB (calix, cadc_calib_target.h)."""
 
 
 def ticks_from_us(time_us: float) -> int:

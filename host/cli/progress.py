@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
+from host.cli.bars import TerminalBars
 from host.reporting import epoch_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from host.metrics import EpochMetrics
 
 
-class TerminalReporter:
+class TerminalReporter(TerminalBars):
     """A `host.reporting.Reporter` with a bar for epochs and one for the batches of the current epoch.
 
     Parameters
@@ -23,14 +25,7 @@ class TerminalReporter:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=console or Console(stderr=True),
-        )
+        super().__init__(TextColumn("{task.fields[figures]}"), console=console)
         self._epochs = self._progress.add_task("epochs", total=None, figures="")
         self._batches = self._progress.add_task("batches", total=None, figures="")
 
@@ -48,11 +43,3 @@ class TerminalReporter:
     def epoch(self, metrics: EpochMetrics) -> None:
         """Move the upper bar and show the figures of the epoch."""
         self._progress.update(self._epochs, completed=metrics.epoch, figures=epoch_line(metrics))
-
-    def message(self, text: str) -> None:
-        """Print a line above the bars."""
-        self._progress.console.print(text, highlight=False, markup=False)
-
-    def finished(self) -> None:
-        """Leave the bars as they are."""
-        self._progress.stop()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
+
+from host.cli.bars import TerminalBars
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-class StudyBar:
+class StudyBar(TerminalBars):
     """A `host.studies.progress.StudyReporter` with one bar for the present phase.
 
     Parameters
@@ -16,13 +20,7 @@ class StudyBar:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console or Console(stderr=True),
-        )
+        super().__init__(console=console)
         self._phase = self._progress.add_task("starting", total=None)
         self._what = ""
 
@@ -37,11 +35,3 @@ class StudyBar:
             self._what = what
             self._progress.reset(self._phase, description=what, total=total)
         self._progress.update(self._phase, completed=done, total=total)
-
-    def message(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._progress.console.print(text, highlight=False, markup=False)
-
-    def finished(self) -> None:
-        """Leave the bar as it is."""
-        self._progress.stop()
