@@ -22,12 +22,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from chip_emulator.mismatch import Mismatch
+    from chip_emulator.presets import NamedChip
     from chip_emulator.settings import Imperfections
     from hxloop.spec import ChipSpec
 
     Floats = NDArray[np.float64]
 
 _PAIRS = ((Cell.i_tau_syn_exc, Cell.i_gm_exc, Cell.i_shift_exc), (Cell.i_tau_syn_inh, Cell.i_gm_inh, Cell.i_shift_inh))
+
+
+def boot_settings(named: NamedChip, mismatch: Mismatch, serial: int) -> BootSettings:
+    """What a chip of this name and silicon boots with."""
+    if named.calibrated:
+        return nightly_boot(named.spec, mismatch, named.imperfections, serial)
+    return nominal_boot(named.spec)
 
 
 def nightly_boot(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chip_emulator import observing
-from chip_emulator.boot import nightly_boot
+from chip_emulator.boot import boot_settings
 from chip_emulator.check import check_config, check_weights
 from chip_emulator.check_readout import check_readout
 from chip_emulator.circuits import true_circuits
@@ -27,7 +27,6 @@ from chip_emulator.synapses import Wiring, wire_up
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
-from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed, generator
@@ -101,11 +100,7 @@ class EmulatedChip:
             raise InvalidInputError("continuous weights have no DAC", field="chip[weight_dac_fixed]")
         self._identity = ChipIdentity(chip=chip, serial=serial, spec=self._spec.name, model=MODEL_VERSION)
         self.mismatch = Mismatch(self._spec, self._imperfections, serial)
-        self._boot = (
-            nightly_boot(self._spec, self.mismatch, self._imperfections, serial)
-            if named.calibrated
-            else nominal_boot(self._spec)
-        )
+        self._boot = boot_settings(named, self.mismatch, serial)
         self._runner = Runner(threads)
         self._configured: Configured | None = None
 

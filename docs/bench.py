@@ -94,7 +94,7 @@ def membrane(
     result = chip.run(batch(chip, *trains), duration_ticks=duration, readout=Readout(madc_circuit=circuit), **options)
     valid = slice(chip.spec.madc_invalid_samples, None)
     time_us = madc_ticks(chip.spec, duration)[valid] * chip.spec.tick_us
-    return time_us, result.observations.madc[:, valid] * nominal.MADC_RANGE_MV / nominal.MADC_CODE_MAX
+    return time_us, nominal.madc_mv(result.observations.madc[:, valid])
 
 
 def first_spikes(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CIRCUITS = (3, 40, 77, 200, 300, 450)
 PSP: Events = [(6.0, EXCITE), (30.0, INHIBIT)]
 BURST: Events = [(t, EXCITE) for t in (6.0, 8.0, 10.0, 12.0, 14.0)]
-MADC_LSB_MV = nominal.MADC_RANGE_MV / nominal.MADC_CODE_MAX
+MADC_LSB_MV = float(nominal.madc_mv(1))
 DRIVEN = {Cell.i_leak: 51, Cell.i_offset: 700}
 """Membrane time constant 30 us and 35 nA: enough to spike without input."""
 

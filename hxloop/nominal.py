@@ -186,3 +186,8 @@ def cadc_mv(lsb: ArrayLike) -> Floats:
 def madc_lsb(v_mv: ArrayLike) -> Floats:
     """Reading of the MADC before rounding; the multiplexer before it passes no more than 1.2 V."""
     return MADC_CODE_MAX / MADC_RANGE_MV * np.clip(np.asarray(v_mv, np.float64), 0.0, MADC_RANGE_MV)
+
+
+def madc_mv(lsb: ArrayLike) -> Floats:
+    """Potential that reads `lsb`, or difference of potentials; inverse of `madc_lsb` below 1.2 V."""
+    return np.asarray(lsb, np.float64) * MADC_RANGE_MV / MADC_CODE_MAX

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chip_emulator.boot import nightly_boot
+from chip_emulator.boot import boot_settings
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.presets import named_chip
 from hxloop.operating_point import nominal_boot
@@ -54,9 +54,8 @@ def put_on_bench(chip: str, serial: int) -> Bench:
     """
     named = named_chip(chip)
     mismatch = Mismatch(named.spec, named.imperfections, serial)
-    plain = nominal_boot(named.spec)
-    boot = nightly_boot(named.spec, mismatch, named.imperfections, serial) if named.calibrated else plain
-    return Bench(serial, named.spec, mismatch, boot, plain)
+    boot = boot_settings(named, mismatch, serial)
+    return Bench(serial, named.spec, mismatch, boot, nominal_boot(named.spec))
 
 
 def with_changes(chip: str, **strengths: float) -> str:

@@ -78,7 +78,7 @@ def record_membranes(chip: EmulatedChip, v_leak_mv: Floats, v_threshold_mv: Floa
         circuit=alive,
         input_us=np.asarray(tick * spec.tick_us, np.float64),
         madc_us=madc_ticks(spec, duration)[valid] * spec.tick_us,
-        madc_mv=result.observations.madc[0, valid] * nominal.MADC_RANGE_MV / nominal.MADC_CODE_MAX,
+        madc_mv=nominal.madc_mv(result.observations.madc[0, valid]),
         cadc_us=np.asarray(cadc_ticks(readout, duration) * spec.tick_us, np.float64),
         cadc_mv=nominal.cadc_mv(result.observations.cadc[0]),
         spike_us=[result.spikes.tick[result.spikes.source == c] * spec.tick_us for c in alive],

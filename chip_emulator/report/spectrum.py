@@ -82,7 +82,7 @@ def membrane_spectrum(chip: EmulatedChip, circuit: int, tau_mem_us: float, imper
     silence = SpikeBatch.from_arrays([], [], [], N_SAMPLES)
     madc = chip.run(silence, duration_ticks=round(DURATION_US / spec.tick_us), readout=readout).observations.madc
     period_us = spec.madc_period_ticks * spec.tick_us
-    mv_per_lsb = nominal.MADC_RANGE_MV / nominal.MADC_CODE_MAX
+    mv_per_lsb = float(nominal.madc_mv(1))
     v_mv = mv_per_lsb / chip.mismatch.madc_gain * madc[:, round(SKIPPED_US / period_us) :]
     f_mhz, measured = welch(v_mv, 1.0 / period_us, nperseg=_SEGMENT, detrend="constant", axis=1)
     f_mhz, measured = f_mhz[1:], measured.mean(axis=0)[1:]
