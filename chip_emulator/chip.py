@@ -22,7 +22,7 @@ from chip_emulator.neurons import Neurons, build_neurons
 from chip_emulator.presets import named_chip
 from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.tables import kernel_tables
+from chip_emulator.solver.packing import blocks_of, pack_parameters, pack_weights, padded, signs_of
 from chip_emulator.synapses import Wiring, wire_up
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
@@ -61,11 +61,10 @@ class Configured:
         Hash of all but the weights.
     neurons : Neurons
     wiring : Wiring
-    tables : float64
-        Of `chip_emulator.solver.tables.kernel_tables`.
+    circuit : Circuit
+        For the solver; all neurons are recorded.
     sensors : callable
         Correlation sensors, made when they are first read.
-    weights : float64 [2, n_sources, n_neurons]
     """
 
     config: ChipConfig
@@ -73,9 +72,8 @@ class Configured:
     places: str
     neurons: Neurons
     wiring: Wiring
-    tables: NDArray[np.float64]
+    circuit: at.Circuit
     sensors: Callable[[], Sensors]
-    weights: NDArray[np.float64]
 
 
 class EmulatedChip:
@@ -128,16 +126,24 @@ class EmulatedChip:
         places = hash_arrays({k: v for k, v in config.arrays().items() if k != "synapses.weight_code"})
         if known is not None and known.places == places:  # only weights are new, as in every step of a training
             check_weights(config, self._spec)
-            neurons, wiring, tables, sensors = known.neurons, known.wiring, known.tables, known.sensors
+            neurons, wiring, circuit, sensors = known.neurons, known.wiring, known.circuit, known.sensors
         else:
             check_config(config, self._spec)
             circuits = true_circuits(config.neurons, config.shared, self.mismatch, self._spec, self._held(config))
             neurons = build_neurons(config.neurons, circuits, self._imperfections, self._spec)
             wiring = wire_up(config, neurons, self.mismatch, self._spec)
-            tables = kernel_tables(neurons.parameters)
+            circuit = _unweighted(neurons, wiring, self._spec.routing_delay_ticks)
             sensors = cache(partial(build_sensors, config, wiring.reached, self.mismatch, self._spec))
-        weights = wiring.current_steps(config.synapses.weight_code)
-        self._configured = Configured(config, sha256, places, neurons, wiring, tables, sensors, weights)
+        steps = wiring.current_steps(config.synapses.weight_code)
+        weights, partner, origin = pack_weights(*steps)
+        circuit = circuit._replace(
+            weights=weights,
+            partner=partner,
+            source_sign=signs_of(weights, len(partner)),
+            source_id=wiring.source_id[origin],
+            source_blocks=blocks_of(wiring.source_range)[origin],
+        )
+        self._configured = Configured(config, sha256, places, neurons, wiring, circuit, sensors)
         return sha256
 
     def run(
@@ -174,10 +180,11 @@ class EmulatedChip:
             first_sample=first_sample,
             first_only=record == "first_spikes" and not needs_all,
             drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
+            event_by_event=False,
         )
         delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
-        packed, counts = self._runner.run(delivered.inputs, self._circuit(configured), trial, watch, progress)
+        packed, counts = self._runner.run(delivered.inputs, configured.circuit, trial, watch, progress)
         spikes = _unpack(packed, counts, configured.neurons)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
@@ -223,21 +230,6 @@ class EmulatedChip:
             )
         return configured
 
-    def _circuit(self, configured: Configured) -> at.Circuit:
-        neurons, wiring = configured.neurons, configured.wiring
-        return at.Circuit(
-            weights=configured.weights,
-            source_range=wiring.source_range,
-            source_id=wiring.source_id,
-            neuron_id=neurons.heads.astype(np.uint64),
-            neuron_source=wiring.neuron_source,
-            parameters=neurons.parameters,
-            tables=configured.tables,
-            delay=self._spec.routing_delay_ticks,
-            switches=neurons.switches,
-            model=neurons.model,
-        )
-
     def _held(self, config: ChipConfig) -> NDArray[np.float64]:
         """What the cells hold: their codes and the noise of writing them, redrawn for every analog configuration."""
         codes = config.neurons.capmem_code.astype(np.float64)
@@ -256,6 +248,33 @@ class EmulatedChip:
         sigmas[at.SIGMA_MEMBRANE] = s.membrane_trial_mv
         sigmas[at.SIGMA_DRIFT] = s.drift_trial_mv
         return sigmas
+
+
+def _unweighted(neurons: Neurons, wiring: Wiring, delay: int) -> at.Circuit:
+    """Circuit without weights."""
+    parameters, tables, peaks = pack_parameters(neurons.parameters)
+    return at.Circuit(
+        weights=np.empty(0, np.float32),
+        source_blocks=np.empty((0, 2), np.int64),
+        source_sign=np.empty(0, np.int8),
+        partner=np.empty(0, np.int64),
+        source_id=wiring.source_id,
+        neuron_id=padded(neurons.heads.astype(np.uint64), 0),
+        neuron_source=padded(wiring.neuron_source, -1),
+        recorded=padded(np.ones(neurons.n_neurons, np.bool_), False),
+        parameters=parameters,
+        tables=tables.tables,
+        steps=tables.steps,
+        kernels=tables.kernels,
+        basis=tables.basis,
+        coefficients=tables.coefficients,
+        peaks=peaks,
+        dense_events=tables.dense_events,
+        longest=tables.longest,
+        delay=delay,
+        switches=padded(neurons.switches, 0),
+        model=padded(neurons.model, 0.0),
+    )
 
 
 def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], neurons: Neurons) -> SpikeBatch:

@@ -102,8 +102,6 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
     parameters[at.RESET] = v_reset - v_leak
     parameters[at.THRESHOLD] = np.maximum(v_threshold, v_reset + _gap(spec)) - v_leak
     parameters[at.REFRACTORY] = circuits.t_refractory_us[own] / spec.tick_us
-    parameters[at.GROWTH_EXC] = np.exp(at.STEP_TICKS * parameters[at.R_EXC])
-    parameters[at.GROWTH_INH] = np.exp(at.STEP_TICKS * parameters[at.R_INH])
     parameters[at.MEMBRANE_SHIFT] = membrane_shift_mv(r_mem, imperfections.membrane_trial_mv)
     return Neurons(
         heads,

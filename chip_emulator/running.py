@@ -53,7 +53,7 @@ class Runner:
         """
         begun = time.perf_counter()
         counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
-        self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.parameters.shape[1] + 64)
+        self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
 
         def work(bounds: tuple[int, int]) -> NDArray[np.int64]:
             return self._chunk(inputs, bounds, circuit, trial, counts, watch)

@@ -54,8 +54,8 @@ class Wiring:
     _bits: Floats | None
     _n_neurons: int
 
-    def current_steps(self, weight_code: NDArray[np.generic]) -> Floats:
-        """float64 [2, n_sources, n_neurons]: excitatory and inhibitory current steps in mV per tick."""
+    def current_steps(self, weight_code: NDArray[np.generic]) -> tuple[Floats, Floats]:
+        """Excitatory and inhibitory current steps in mV per tick, float64 [n_sources, n_neurons] each."""
         worth = weight_code.astype(np.float64)
         if self._bits is not None:
             used = np.flatnonzero(worth)
@@ -64,10 +64,11 @@ class Wiring:
             worth[used] = np.sign(worth[used]) * np.einsum("nb,nb->n", bits[:, :n_bits], self._bits[used])
         worth = (worth * self._gain)[self.reached[1]]
         shape = (len(self.source_id), self._n_neurons)
-        steps = np.empty((2, *shape))
-        for k, magnitude in enumerate((np.maximum(worth, 0.0), np.maximum(-worth, 0.0))):
-            steps[k] = np.bincount(self._place, magnitude, shape[0] * shape[1]).reshape(shape)
-        return steps
+        exc, inh = (
+            np.bincount(self._place, magnitude, shape[0] * shape[1]).reshape(shape)
+            for magnitude in (np.maximum(worth, 0.0), np.maximum(-worth, 0.0))
+        )
+        return exc, inh
 
 
 @dataclass(frozen=True, eq=False)

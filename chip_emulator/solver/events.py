@@ -1,65 +1,101 @@
 """Events of a macro-step: input events and routed spikes, in the order in which they act."""
 
+import numpy as np
+
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import inlined
 from chip_emulator.solver.random import STREAM_AMPLITUDE, normal
 
 
 @inlined
-def collect(base, pointer, stop, inputs, spikes, circuit, event, event_gain):
-    """Fill `event` and `event_gain` for the step that starts at tick `base`.
+def send(stamp, source, circuit, state):
+    """Put the event of a spike on its way; False if there is no more room for it."""
+    arrival = stamp + circuit.delay
+    slot = (arrival // at.STEP_TICKS) % state.n_pending.size
+    capacity = state.key.size
+    count = state.n_pending[slot]
+    if count == capacity:
+        return False
+    state.pending[slot * capacity + count] = ((arrival % at.STEP_TICKS) << at.SOURCE_BITS) | source
+    state.n_pending[slot] = count + 1
+    return True
+
+
+@inlined
+def collect(step, pointer, stop, inputs, circuit, state):
+    """Fill `state.event` and `state.event_gain` with the events of a step, by tick and then source.
 
     Parameters
     ----------
-    base : int
-        First tick of the step.
+    step : int
+        Number of the step.
     pointer, stop : int
         Input events of the sample that are still to come.
-    spikes : int64 [n]
-        Spikes of the last steps, whose events may arrive now.
 
     Returns
     -------
     (count, pointer)
         Number of events (`layout.EVENTS_FULL`: there are more than `event` holds) and the advanced pointer.
     """
-    count, end, capacity = 0, base + at.STEP_TICKS, event.shape[1]
+    base, capacity = step * at.STEP_TICKS, state.key.size
+    end, count = base + at.STEP_TICKS, 0
     while pointer < stop and inputs.tick[pointer] < end:
         if count == capacity:
             return at.EVENTS_FULL, pointer
-        event[0, count], event[1, count] = inputs.tick[pointer] - base, inputs.source[pointer]
+        _insert(state.key, count, ((inputs.tick[pointer] - base) << at.SOURCE_BITS) | inputs.source[pointer])
         count += 1
         pointer += 1
-    for spike in spikes:
-        arrival = (spike >> at.NEURON_BITS) + circuit.delay - base
-        source = circuit.neuron_source[spike & at.NEURON_MASK]
-        if 0 <= arrival < at.STEP_TICKS and source >= 0:
-            if count == capacity:
-                return at.EVENTS_FULL, pointer
-            event[0, count], event[1, count] = arrival, source
-            count += 1
-    _sort(event, count)
+    slot = step % state.n_pending.size
+    n_pending = state.n_pending[slot]
+    if count + n_pending > capacity:
+        return at.EVENTS_FULL, pointer
+    for k in range(n_pending):
+        _insert(state.key, count, state.pending[slot * capacity + k])
+        count += 1
+    state.n_pending[slot] = 0
+    return _spread(count, circuit, state), pointer
+
+
+@inlined
+def _insert(key, count, new):
+    """Insert into a sorted array: the order does not depend on how the events came."""
+    j = count - 1
+    while j >= 0 and key[j] > new:
+        key[j + 1] = key[j]
+        j -= 1
+    key[j + 1] = new
+
+
+@inlined
+def _spread(count, circuit, state):
+    """Unpack sorted keys; a source that both excites and inhibits a neuron acts by two rows."""
+    total = 0
     for k in range(count):
-        event_gain[k] = 1.0
-    return count, pointer
+        tick, source = state.key[k] >> at.SOURCE_BITS, state.key[k] & at.SOURCE_MASK
+        partner = circuit.partner[source]
+        if total + 1 + (partner >= 0) > state.event_gain.size:
+            return at.EVENTS_FULL
+        state.event[0, total], state.event[1, total], state.event_gain[total] = tick, source, 1.0
+        total += 1
+        if partner >= 0:
+            state.event[0, total], state.event[1, total], state.event_gain[total] = tick, partner, 1.0
+            total += 1
+    return total
 
 
 @inlined
-def _sort(event, count):
-    """Insertion sort by tick, then source: the order does not depend on how the events came."""
-    for k in range(1, count):
-        tick, source = event[0, k], event[1, k]
-        j = k - 1
-        while j >= 0 and (event[0, j] > tick or (event[0, j] == tick and event[1, j] > source)):
-            event[0, j + 1], event[1, j + 1] = event[0, j], event[1, j]
-            j -= 1
-        event[0, j + 1], event[1, j + 1] = tick, source
-
-
-@inlined
-def draw_gains(event, event_gain, count, base, trial, sample, source_id):
+def draw_gains(base, count, circuit, trial, sample, state):
     """Relative amplitude of each event: one draw per event and source, common to all its synapses."""
-    sigma = trial.sigma[at.SIGMA_AMPLITUDE]
+    sigma, gain = trial.sigma[at.SIGMA_AMPLITUDE], state.event_gain
     for k in range(count):
-        deviate = normal(trial.key, STREAM_AMPLITUDE, sample, base + event[0, k], source_id[event[1, k]])
-        event_gain[k] = max(0.0, 1.0 + sigma * deviate)
+        name = circuit.source_id[state.event[1, k]]
+        gain[k] = normal(trial.key, STREAM_AMPLITUDE, sample, base + state.event[0, k], name)
+    for k in range(count):
+        gain[k] = max(0.0, 1.0 + sigma * gain[k])
+
+
+@inlined
+def weight(source, n, circuit):
+    """Excitatory and inhibitory current step of a source in a neuron."""
+    signed = np.float64(circuit.weights[source * circuit.neuron_id.size + n])
+    return max(signed, 0.0), max(-signed, 0.0)

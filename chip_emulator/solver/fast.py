@@ -1,88 +1,115 @@
 """All neurons over one macro-step in closed form, and which of them need a closer look."""
 
+import numpy as np
+
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.compiled import inlined
+from chip_emulator.solver.compiled import fma, uncounted
+from chip_emulator.solver.inject import clear, inject_all, inject_each, sort_by_sign
+from chip_emulator.solver.random import STREAM_MEMBRANE, fill_fours
 
-_TINY = 1e-30  # below: set to zero, because denormal numbers are slow
-_STEP = float(at.STEP_TICKS)
+_TINY = np.float32(1e-30)  # below: set to zero, because denormal numbers are slow
+_WIDER = np.float32(2e-6)  # the bound must hold in spite of single precision
+_FALLING = np.float32(at.BULGE * at.STEP_TICKS)
+_NOTHING, _ONE = np.float32(0.0), np.float32(1.0)
+_NOISE_STEPS = 4  # steps served by one random block
 
-
-@inlined
-def advance(now, end, shift, tables):
-    """Propagate V (relative to `shift`), I_exc and I_inh over one step without events."""
-    v, ie, ii = now[0], now[1], now[2]
-    v_end, ie_end, ii_end = end[0], end[1], end[2]
-    last = at.STEP_TICKS
-    a, ke, ki = tables[at.DECAY_MEM, last], tables[at.KERNEL_EXC, last], tables[at.KERNEL_INH, last]
-    ee, ei = tables[at.DECAY_EXC, last], tables[at.DECAY_INH, last]
-    for n in range(v.size):
-        v_end[n] = a[n] * (v[n] - shift[n]) + ke[n] * ie[n] - ki[n] * ii[n]
-    for n in range(v.size):
-        x = ee[n] * ie[n]
-        ie_end[n] = x if x > _TINY else 0.0
-    for n in range(v.size):
-        x = ei[n] * ii[n]
-        ii_end[n] = x if x > _TINY else 0.0
+_LANES = np.uint64(at.LANES)
+_ROWS, _STEPS, _FOURS = np.uint64(at.N_ROWS) * _LANES, np.uint64(at.N_STEPS) * _LANES, np.uint64(4) * _LANES
+_V, _EXC, _INH, _NEAR = (np.uint64(row * at.LANES) for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH, at.ROW_NEAR))
+_SHIFT, _THRESHOLD, _FREE = (np.uint64(row * at.LANES) for row in (at.ROW_SHIFT, at.ROW_THRESHOLD, at.ROW_FREE))
+_LOSS, _RISE_EXC, _RISE_INH, _LOSS_EXC, _LOSS_INH, _BOUND_EXC, _BOUND_INH, _BOUND_BELOW, _RESET = (
+    np.uint64(row * at.LANES) for row in range(at.N_STEPS)
+)
 
 
-@inlined
-def add_event(end, circuit, source, gain, ticks_left):
-    """Let one event enter with its exact effect at the end of the step."""
-    weights, tables = circuit.weights, circuit.tables
-    low, high = circuit.source_range[source, 0], circuit.source_range[source, 1]
-    we, wi = weights[0, source], weights[1, source]
-    ke, ki = tables[at.KERNEL_EXC, ticks_left], tables[at.KERNEL_INH, ticks_left]
-    ee, ei = tables[at.DECAY_EXC, ticks_left], tables[at.DECAY_INH, ticks_left]
-    v_end, ie_end, ii_end = end[0], end[1], end[2]
-    for n in range(low, high):
-        v_end[n] += gain * (we[n] * ke[n] - wi[n] * ki[n])
-    for n in range(low, high):
-        ie_end[n] += gain * we[n] * ee[n]
-    for n in range(low, high):
-        ii_end[n] += gain * wi[n] * ei[n]
+@uncounted
+def advance(step, n_events, now, end, circuit, state):
+    """Propagate V, I_exc and I_inh over one step with all its events, and mark the neurons that need a closer look.
 
-
-@inlined
-def find_near(state, parameters):
-    """Mark neurons that might reach threshold inside the step.
-
-    A curve whose slope falls by at most F within the step exceeds its end points by at most 64 F / 4. The slope falls
-    by inhibitory events, and otherwise by at most 64 (slope / tau_mem + I_exc / tau_exc).
+    These are the ones that might reach threshold inside the step (the bound is derived in `tables`), and those whose
+    refractory period ends in it. Neurons that stay refractory are held at their reset potential.
     """
-    v, ii = state.now[0], state.now[2]
-    v_end, ie_end, ii_end = state.end[0], state.end[1], state.end[2]
-    near, shift, threshold = state.near, state.shift, state.threshold
-    r_mem, r_exc = parameters[at.R_MEM], parameters[at.R_EXC]
-    grow_exc, grow_inh = parameters[at.GROWTH_EXC], parameters[at.GROWTH_INH]
-    for n in range(v.size):
-        u = v[n] - shift[n]
-        most_exc = ie_end[n] * grow_exc[n]  # at least the old current and all events of the step
-        most_inh = ii_end[n] * grow_inh[n]
-        below = _STEP * most_inh - min(u, 0.0)
-        fall = most_inh - ii[n] + _STEP * (r_mem[n] * (most_exc + r_mem[n] * below) + r_exc[n] * most_exc)
-        near[n] = max(u, v_end[n]) + at.BULGE * _STEP * fall >= threshold[n] - shift[n]
+    width, event, gains, reached = np.uint64(circuit.neuron_id.size), state.event, state.event_gain, 0
+    for e in range(n_events):
+        reached += circuit.source_blocks[event[1, e], 1] - circuit.source_blocks[event[1, e], 0]
+    dense = reached * at.LANES >= circuit.dense_events * circuit.neuron_id.size
+    counts = (0, 0, 0)
+    if dense:
+        counts = sort_by_sign(circuit.source_sign, event, state.order, n_events)
+    for b in range(width // _LANES):
+        clear(state.change)
+        if dense:
+            inject_all(
+                b, state.change, state.sums, circuit.weights, circuit.basis, circuit.coefficients, event, gains,
+                state.order, counts, width,
+            )  # fmt: skip
+        else:
+            inject_each(
+                b, state.change, circuit.weights, circuit.kernels, event, gains, circuit.source_blocks, n_events, width
+            )  # fmt: skip
+        _advance_block(
+            b * _ROWS, b * _STEPS, np.float32(step), now, end, state.level, state.change, circuit.steps
+        )  # fmt: skip
+        _mark(b * _LANES, b * _ROWS + _NEAR, end, state.near)
 
 
-@inlined
-def hold_refractory(state, parameters, base):
-    """Hold the neurons that stay refractory; those that wake up in the step need a closer look as well."""
-    v_end, near, free, shift, reset = state.end[0], state.near, state.free, state.shift, parameters[at.RESET]
-    stop = base + _STEP
-    for n in range(v_end.size):
-        held = free[n] >= stop
-        near[n] = (near[n] | (free[n] > base)) & (not held)
-        v_end[n] = reset[n] - shift[n] if held else v_end[n]
+@uncounted
+def _advance_block(r, s, step, now, end, level, change, steps):
+    for lane in range(_LANES):
+        exc, inh, shift = now[r + _EXC + lane], now[r + _INH + lane], level[r + _SHIFT + lane]
+        u = now[r + _V + lane] - shift
+        exc_end = fma(-steps[s + _LOSS_EXC + lane], exc, exc) + change[_EXC + lane]
+        inh_end = fma(-steps[s + _LOSS_INH + lane], inh, inh) + change[_INH + lane]
+        rise = fma(steps[s + _RISE_EXC + lane], exc, change[_V + lane])
+        rise = fma(-steps[s + _RISE_INH + lane], inh, rise)
+        u_end = fma(-steps[s + _LOSS + lane], u, u + rise)
+        top = fma(steps[s + _BOUND_EXC + lane], exc_end, max(u, u_end))
+        top = fma(steps[s + _BOUND_INH + lane], inh_end, fma(-_FALLING, inh, top))
+        top = fma(-steps[s + _BOUND_BELOW + lane], min(u, _NOTHING), top)
+        top = fma(_WIDER, max(top, -top), top)
+        free = level[r + _FREE + lane]
+        held = free > step
+        near = ((top >= level[r + _THRESHOLD + lane] - shift) | (free == step)) & (not held)
+        # A flag of the same type in the same array: with one more array to write to, the loop is not vectorised.
+        end[r + _NEAR + lane] = _ONE if near else _NOTHING
+        v_end = steps[s + _RESET + lane] if held else u_end + shift
+        end[r + _V + lane] = v_end if max(v_end, -v_end) > _TINY else _NOTHING
+        end[r + _EXC + lane] = exc_end if exc_end > _TINY else _NOTHING
+        end[r + _INH + lane] = inh_end if inh_end > _TINY else _NOTHING
 
 
-@inlined
-def close_step(state):
-    """Make the end of this step the start of the next."""
-    v, ie, ii = state.now[0], state.now[1], state.now[2]
-    v_end, ie_end, ii_end, shift = state.end[0], state.end[1], state.end[2], state.shift
-    for n in range(v.size):
-        x = v_end[n] + shift[n]
-        v[n] = x if abs(x) > _TINY else 0.0
-    for n in range(v.size):
-        ie[n] = ie_end[n]
-    for n in range(v.size):
-        ii[n] = ii_end[n]
+@uncounted
+def _mark(m, r, end, near):
+    for lane in range(_LANES):
+        near[m + lane] = end[r + lane] != _NOTHING
+
+
+@uncounted
+def draw_shifts(step, sample, circuit, trial, state):
+    """Resting potentials of the step: the membrane noise, a current held constant over it.
+
+    A random block of a neuron gives the deviates of four steps in a row.
+    """
+    within = step % _NOISE_STEPS
+    if within == 0:
+        fill_fours(state.noise, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, step // _NOISE_STEPS)
+    _scale_noise(state.level, state.noise, circuit.parameters[at.MEMBRANE_SHIFT], np.uint64(within) * _LANES)
+
+
+@uncounted
+def _scale_noise(level, noise, scale, row):
+    for b in range(np.uint64(scale.size) // _LANES):
+        for lane in range(_LANES):
+            level[b * _ROWS + _SHIFT + lane] = np.float32(scale[b * _LANES + lane]) * noise[b * _FOURS + row + lane]
+
+
+@uncounted
+def list_near(state):
+    """Fill `state.near_neurons` with the marked neurons that have a closed form; returns their number."""
+    count = 0
+    for k in range(state.near_words.size):
+        if state.near_words[k] != np.uint64(0):
+            for n in range(8 * k, 8 * k + 8):  # without branches, which could not be predicted
+                state.near_neurons[count] = n
+                count += np.int64(state.near[n] & state.closed[n])
+    return count

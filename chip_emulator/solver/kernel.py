@@ -1,10 +1,10 @@
-"""The macro-step solver: all neurons together where they are far from threshold, one by one where they are near.
+"""The macro-step solver: all neurons together where they are far from threshold, a few at a time where they are near.
 
-Every step of 64 ticks first advances all neurons in closed form, each event entering with its tabulated kernel
-(`fast`). A neuron that is neither refractory nor within a strict bound of its threshold keeps that state, which is
-exact; the others are done again event by event (`slow`). Neurons with adaptation, exponential or conductance-based
-inputs have no closed form and are always done again (`substep`). Membrane noise is a current held constant over the
-step, so it only shifts the resting potential and the propagator stays exact.
+Every step of 64 ticks first advances all neurons in closed form, with all events of the step (`inject`, `fast`). A neuron
+that is neither refractory nor within a strict bound of its threshold keeps that state, which is exact; the others are
+done again from event to event (`walk`). Neurons with adaptation, exponential or conductance-based inputs have no closed
+form and are always done again (`substep`). Membrane noise is a current held constant over the step, so it only shifts
+the resting potential and the propagator stays exact.
 """
 
 import numpy as np
@@ -12,14 +12,15 @@ import numpy as np
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import compiled, inlined, uncounted
 from chip_emulator.solver.events import collect, draw_gains
-from chip_emulator.solver.fast import add_event, advance, close_step, find_near, hold_refractory
-from chip_emulator.solver.random import STREAM_MEMBRANE, fill_normals
+from chip_emulator.solver.fast import advance, draw_shifts, list_near
 from chip_emulator.solver.slow import redo_step
-from chip_emulator.solver.spikes import draw_threshold
+from chip_emulator.solver.spikes import fill_thresholds, in_order, keep_first, row_of
 from chip_emulator.solver.substep import substep
 from chip_emulator.solver.traces import read_membranes
+from chip_emulator.solver.walk import GROUP_ROWS, walk
 
 _ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
+_QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
 
 
 @compiled
@@ -33,7 +34,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     event_capacity : int
         Most events in one step.
     out : int64 [capacity]
-        Receives the spikes, sample after sample, sorted by (stamp, neuron).
+        Receives the recorded spikes, sample after sample, sorted by (stamp, neuron).
     counts : int64 [n_samples, N_COUNTS]
         Receives the counters of each sample.
     watch
@@ -45,118 +46,146 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
         Number of spikes written; `layout.OUT_FULL` or `layout.EVENTS_FULL` if an array is too small (nothing is
         valid then).
     """
+    width = circuit.neuron_id.size
     state = _new_state(circuit, event_capacity)
-    seen = np.full(circuit.parameters.shape[1], -1, np.int64)
+    now, end = np.zeros(at.N_ROWS * width, np.float32), np.zeros(at.N_ROWS * width, np.float32)
+    seen = np.full(width, -1, np.int64)
     written = _ZERO
     for k in range(first, last):
         begin = written
-        written, lost = _run_sample(inputs, k, circuit, trial, state, out, written, watch)
+        written = _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch)
         if written < 0:
             return written
         counts[k, at.COUNT_IN] = inputs.offsets[k + 1] - inputs.offsets[k]
-        counts[k, at.COUNT_OUT] = written - begin
-        counts[k, at.COUNT_LOST] = lost
-        written = begin + _sort_and_filter(out[begin:written], seen, k, trial.first_only)
+        counts[k, at.COUNT_OUT] = state.tally[at.TALLY_OUT]
+        counts[k, at.COUNT_LOST] = state.tally[at.TALLY_LOST]
+        in_order(out[begin:written])
+        if trial.first_only:
+            written = begin + keep_first(out[begin:written], seen, k)
         counts[k, at.COUNT_RECORDED] = written - begin
     return written
 
 
 @compiled
 def _new_state(circuit, event_capacity):
-    n_neurons = circuit.parameters.shape[1]
+    width = circuit.neuron_id.size
     stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
     # A spike's event arrives at most this many steps after the step of the spike.
-    reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS) - 1) // at.STEP_TICKS
+    reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS)) // at.STEP_TICKS + 1
+    near, group = np.zeros(width, np.uint8), np.zeros(GROUP_ROWS * at.GROUP, np.float32)
     return at.State(
-        np.zeros((3, n_neurons)),
-        np.zeros((3, n_neurons)),
-        np.zeros(n_neurons),
-        np.zeros(n_neurons),
-        np.zeros(n_neurons, np.bool_),
-        np.zeros(n_neurons),
-        np.zeros(n_neurons, np.int64),
+        np.zeros(at.N_ROWS * width, np.float32),
+        np.zeros(width),
+        np.zeros(at.N_ROWS * at.LANES, np.float32),
+        np.zeros(2 * at.RANK * at.LANES, np.float32),
+        np.zeros(4 * width, np.float32),
+        np.zeros((2, width)),
+        np.full(1, -1, np.int64),
+        near,
+        near.view(np.uint64),
+        np.zeros(width + at.GROUP, np.int64),
+        (~stepped).astype(np.uint8),
+        np.zeros((3, event_capacity), np.int64),
+        group,
+        group.view(np.uint32),
+        np.zeros(event_capacity * at.GROUP, np.float32),
+        np.zeros(width, np.int64),
+        np.zeros(at.N_TALLY, np.int64),
+        np.zeros(event_capacity, np.int64),
         np.zeros((2, event_capacity), np.int64),
         np.zeros(event_capacity),
+        np.zeros(reach * event_capacity, np.int64),
+        np.zeros(reach, np.int64),
         stepped,
         np.flatnonzero(stepped),
-        np.zeros(n_neurons),
-        np.zeros(n_neurons),
-        np.zeros(reach, np.int64),
+        np.zeros(width),
+        np.zeros(width),
     )
 
 
 @uncounted
-def _rest(state, circuit, trial, sample, written):
+def _rest(state, now, circuit, trial, sample):
     """Set all neurons to the state at the start of a sample."""
-    for n in range(state.threshold.size):
-        state.now[0, n] = state.now[1, n] = state.now[2, n] = state.w[n] = 0.0
-        state.free[n] = -1.0
+    for i in range(now.size):
+        now[i] = 0.0
+    for n in range(circuit.neuron_id.size):
+        state.level[row_of(n, at.ROW_SHIFT)] = 0.0
+        state.level[row_of(n, at.ROW_FREE)] = state.free[n] = -1.0
+        state.w[n] = 0.0
         state.n_spikes[n] = 0
-        state.threshold[n] = draw_threshold(n, 0, circuit, trial, sample)
-    for i in range(state.starts.size):
-        state.starts[i] = written
+    fill_thresholds(circuit, trial, sample, state)
+    for i in range(state.n_pending.size):
+        state.n_pending[i] = 0
+    state.tally[at.TALLY_OUT] = state.tally[at.TALLY_LOST] = state.tally[at.TALLY_LATEST] = 0
+    state.tally[at.TALLY_SILENT] = circuit.recorded.sum()
 
 
 @uncounted
-def _run_sample(inputs, k, circuit, trial, state, out, written, watch):
-    """Run sample `k` of the batch; returns (spikes written or an error code, spikes lost)."""
+def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch):
+    """Run sample `k` of the batch; returns the number of spikes written, or an error code."""
     sample = trial.first_sample + k
     reading = watch.period > 0 or watch.madc_neuron >= 0
-    _rest(state, circuit, trial, sample, written)
-    pointer, lost = inputs.offsets[k], _ZERO
+    _rest(state, now, circuit, trial, sample)
+    pointer, stop = inputs.offsets[k], inputs.offsets[k + 1]
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         base = step * at.STEP_TICKS
-        place = step % state.starts.size
-        oldest, state.starts[place] = state.starts[place], written
-        n_events, pointer = collect(
-            base, pointer, inputs.offsets[k + 1], inputs, out[oldest:written], circuit, state.event, state.event_gain
-        )
+        n_events, pointer = collect(step, pointer, stop, inputs, circuit, state)
         if n_events < 0:
-            return n_events, lost
-        _draw_noise(base, sample, circuit, trial, state, n_events)
-        advance(state.now, state.end, state.shift, circuit.tables)
-        for e in range(n_events):
-            add_event(state.end, circuit, state.event[1, e], state.event_gain[e], at.STEP_TICKS - state.event[0, e])
-        find_near(state, circuit.parameters)
-        hold_refractory(state, circuit.parameters, base)
+            return n_events
+        if n_events == 0 and not reading and not trial.event_by_event and _is_over(step, pointer, stop, circuit, trial, state, now):
+            return written
+        if trial.sigma[at.SIGMA_MEMBRANE] > 0.0:
+            draw_shifts(step, sample, circuit, trial, state)
+        if trial.sigma[at.SIGMA_AMPLITUDE] > 0.0:
+            draw_gains(base, n_events, circuit, trial, sample, state)
+        advance(step, n_events, now, end, circuit, state)
         if reading:
-            read_membranes(base, k, sample, circuit, trial, state, n_events, watch)
-        for n in range(state.near.size):
-            if state.near[n] and not state.stepped[n]:
-                written, lost = redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost)
-                if written < 0:
-                    return written, lost
-        for n in state.model_neurons:
-            written, lost = substep(n, base, sample, circuit, trial, state, n_events, out, written, lost)
-            if written < 0:
-                return written, lost
-        close_step(state)
-    return written, lost
+            read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch)
+        written = _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written)
+        if written < 0:
+            return written
+        now, end = end, now
+    return written
 
 
 @inlined
-def _draw_noise(base, sample, circuit, trial, state, n_events):
-    """Amplitudes of the step's events and the step's resting potentials."""
-    if trial.sigma[at.SIGMA_AMPLITUDE] > 0.0:
-        draw_gains(state.event, state.event_gain, n_events, base, trial, sample, circuit.source_id)
-    if trial.sigma[at.SIGMA_MEMBRANE] > 0.0:
-        shift, scale = state.shift, circuit.parameters[at.MEMBRANE_SHIFT]
-        fill_normals(shift, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, base // at.STEP_TICKS)
-        for n in range(shift.size):
-            shift[n] *= scale[n]
+def _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written):
+    """Neurons for which the state of `advance` may not hold."""
+    if trial.event_by_event:
+        for n in range(circuit.neuron_id.size):
+            if not state.stepped[n] and state.free[n] < base + at.STEP_TICKS:
+                written = redo_step(n, base, sample, circuit, trial, state, now, end, n_events, out, written)
+                if written < 0:
+                    return written
+    else:
+        count = list_near(state)
+        if count > 0:
+            written = walk(count, base, sample, circuit, trial, state, now, end, n_events, out, written)
+            if written < 0:
+                return written
+    for n in state.model_neurons:
+        written = substep(n, base, sample, circuit, trial, state, now, end, n_events, out, written)
+        if written < 0:
+            return written
+    return written
 
 
-@compiled
-def _sort_and_filter(spikes, seen, mark, first_only):
-    """Order a sample's spikes by (stamp, neuron); keep each neuron's first one only if asked to."""
-    spikes.sort()
-    if not first_only:
-        return spikes.size
-    kept = 0
-    for k in range(spikes.size):
-        n = spikes[k] & at.NEURON_MASK
-        if seen[n] != mark:
-            seen[n] = mark
-            spikes[kept] = spikes[k]
-            kept += 1
-    return kept
+@uncounted
+def _is_over(step, pointer, stop, circuit, trial, state, now):
+    """Whether nothing that is recorded can happen any more in this sample.
+
+    Either every recorded neuron has had its first spike, and later ones, jitter included, are stamped later; or no event
+    is on its way, and no neuron's currents and noise can lift it to its threshold.
+    """
+    latest = state.tally[at.TALLY_LATEST] + int(at.MAX_JITTER_TICKS)
+    if trial.first_only and state.tally[at.TALLY_SILENT] == 0 and step * at.STEP_TICKS > latest:
+        return True
+    if step % _QUIET_EVERY != 0 or pointer < stop or state.model_neurons.size > 0 or state.n_pending.sum() > 0:
+        return False
+    noisy = 1.0 if trial.sigma[at.SIGMA_MEMBRANE] > 0.0 else 0.0
+    for n in range(circuit.neuron_id.size):
+        v = max(now[row_of(n, at.ROW_V)], circuit.parameters[at.RESET, n], 0.0)
+        most = v + circuit.peaks[0, n] * now[row_of(n, at.ROW_EXC)] + noisy * circuit.peaks[1, n]
+        if most >= state.level[row_of(n, at.ROW_THRESHOLD)]:
+            return False
+    return True

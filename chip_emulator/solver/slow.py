@@ -1,13 +1,15 @@
-"""One neuron, one macro-step, event by event: for neurons that may spike or leave refractoriness in the step."""
+"""One neuron, one macro-step, event by event in closed form: for reading membranes between events, and the yardstick of the
+short cuts (`layout.Trial.event_by_event`)."""
 
 import math
 
 import numpy as np
 
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.compiled import inlined
+from chip_emulator.solver.compiled import inlined, uncounted
+from chip_emulator.solver.events import weight
 from chip_emulator.solver.membrane import first_crossing, propagate
-from chip_emulator.solver.spikes import note_spike
+from chip_emulator.solver.spikes import note_spike, row_of
 
 
 @inlined
@@ -22,10 +24,10 @@ def next_spike(n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state
     (t, u, ie, ii, k, spiked)
         State at the spike (before the reset) or at `until`.
     """
-    parameters, weights, event = circuit.parameters, circuit.weights, state.event
+    parameters, event = circuit.parameters, state.event
     r_mem, r_exc, r_inh = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     while True:
-        while k < n_events and weights[0, event[1, k], n] == 0.0 and weights[1, event[1, k], n] == 0.0:
+        while k < n_events and circuit.weights[event[1, k] * circuit.neuron_id.size + n] == 0.0:
             k += 1
         stop = float(event[0, k]) if k < n_events else until
         if t < free:
@@ -45,9 +47,9 @@ def next_spike(n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state
             t, u, ie, ii = stop, u_end, ie_end, ii_end
         if k >= n_events:
             return t, u, ie, ii, k, False
-        source = event[1, k]
-        ie += state.event_gain[k] * weights[0, source, n]
-        ii += state.event_gain[k] * weights[1, source, n]
+        exc, inh = weight(event[1, k], n, circuit)
+        ie += state.event_gain[k] * exc
+        ii += state.event_gain[k] * inh
         k += 1
 
 
@@ -61,32 +63,35 @@ def _advance(n, t, span, u, ie, ii, r_mem, r_exc, r_inh, tables):
     return u, tables[at.DECAY_EXC, d, n] * ie, tables[at.DECAY_INH, d, n] * ii
 
 
-@inlined
-def redo_step(n, base, sample, circuit, trial, state, n_events, out, written, lost):
+@uncounted
+def redo_step(n, base, sample, circuit, trial, state, now, end, n_events, out, written):
     """Run one neuron through the step and append its spikes to `out`.
 
     Returns
     -------
-    (written, lost)
-        Advanced counters; `layout.OUT_FULL` in place of `written` if `out` is full.
+    int
+        Advanced `written`, or an error code as of `spikes.note_spike`.
     """
-    shift = state.shift[n]
-    t, k, u, ie, ii = 0.0, np.int64(0), state.now[0, n] - shift, state.now[1, n], state.now[2, n]
+    v, threshold = row_of(n, at.ROW_V), row_of(n, at.ROW_THRESHOLD)
+    shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
+    t, k, u = 0.0, np.int64(0), now[v] - shift
+    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
     reset = circuit.parameters[at.RESET, n] - shift
-    end = float(at.STEP_TICKS)
+    stop = float(at.STEP_TICKS)
     while True:
         t, u, ie, ii, k, spiked = next_spike(
-            n, t, u, ie, ii, state.free[n] - base, k, state.threshold[n] - shift, reset, end, circuit, state, n_events
-        )
+            n, t, u, ie, ii, state.free[n] - base, k, state.level[threshold] - shift, reset, stop, circuit, state,
+            n_events,
+        )  # fmt: skip
         if not spiked:
-            state.end[0, n] = u
-            return written, lost
+            end[v] = u + shift
+            return written
         if base + t >= trial.duration:  # the run is over; the rest of its last step does not count
-            return written, lost
+            return written
         u = reset
-        written, lost = note_spike(n, t, base, sample, circuit, trial, state, out, written, lost)
+        written = note_spike(n, t, base, sample, circuit, trial, state, out, written)
         if written < 0:
-            return written, lost
+            return written
         if state.free[n] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
-            state.end[0, n] = reset
-            return written, lost
+            end[v] = reset + shift
+            return written

@@ -27,8 +27,9 @@ import numpy as np
 
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import uncounted
+from chip_emulator.solver.events import weight
 from chip_emulator.solver.membrane import factors, propagate
-from chip_emulator.solver.spikes import note_spike
+from chip_emulator.solver.spikes import note_spike, row_of
 
 _PACE = 0.1  # longest sub-step in units of the fastest time constant
 _STEEPEST = 1e6  # mV/tick: the exponential stops to grow here, a thousandth of a tick before any threshold
@@ -190,11 +191,11 @@ def next_model_spike(n, t, x, w, ie, ii, free, k, threshold, reset, shift, until
     (t, x, w, I_exc, I_inh, k, spiked)
         State at the spike (before reset and step of w) or at `until`.
     """
-    parameters, weights, event = circuit.parameters, circuit.weights, state.event
+    parameters, event = circuit.parameters, state.event
     rates = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     terms = _terms(n, circuit)
     while True:
-        while k < n_events and weights[0, event[1, k], n] == 0.0 and weights[1, event[1, k], n] == 0.0:
+        while k < n_events and circuit.weights[event[1, k] * circuit.neuron_id.size + n] == 0.0:
             k += 1
         stop = float(event[0, k]) if k < n_events else until
         if t < free:
@@ -208,9 +209,9 @@ def next_model_spike(n, t, x, w, ie, ii, free, k, threshold, reset, shift, until
                 return t, x, w, ie, ii, k, True
         if k >= n_events:
             return t, x, w, ie, ii, k, False
-        source = event[1, k]
-        ie += state.event_gain[k] * weights[0, source, n]
-        ii += state.event_gain[k] * weights[1, source, n]
+        exc, inh = weight(event[1, k], n, circuit)
+        ie += state.event_gain[k] * exc
+        ii += state.event_gain[k] * inh
         k += 1
 
 
@@ -221,31 +222,33 @@ def step_at_spike(n, circuit):
 
 
 @uncounted
-def substep(n, base, sample, circuit, trial, state, n_events, out, written, lost):
+def substep(n, base, sample, circuit, trial, state, now, end, n_events, out, written):
     """`slow.redo_step` for a neuron with an adaptation current.
 
     Returns
     -------
-    (written, lost)
-        Advanced counters; `layout.OUT_FULL` in place of `written` if `out` is full.
+    int
+        Advanced `written`, or an error code as of `spikes.note_spike`.
     """
-    shift, end = state.shift[n], float(at.STEP_TICKS)
-    t, k, x, w, ie, ii = 0.0, np.int64(0), state.now[0, n] - shift, state.w[n], state.now[1, n], state.now[2, n]
-    reset = circuit.parameters[at.RESET, n] - shift
+    v, threshold = row_of(n, at.ROW_V), row_of(n, at.ROW_THRESHOLD)
+    shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
+    t, k, x, w = 0.0, np.int64(0), now[v] - shift, state.w[n]
+    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
+    reset, stop = circuit.parameters[at.RESET, n] - shift, float(at.STEP_TICKS)
     while True:
         if state.free[n] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
-            state.end[0, n], state.w[n] = reset, _relax(reset + shift, w, end - t, _terms(n, circuit))
-            return written, lost
+            end[v], state.w[n] = reset + shift, _relax(reset + shift, w, stop - t, _terms(n, circuit))
+            return written
         t, x, w, ie, ii, k, spiked = next_model_spike(
-            n, t, x, w, ie, ii, state.free[n] - base, k, state.threshold[n] - shift, reset, shift, end,
+            n, t, x, w, ie, ii, state.free[n] - base, k, state.level[threshold] - shift, reset, shift, stop,
             circuit, state, n_events,
         )  # fmt: skip
         if not spiked:
-            state.end[0, n], state.w[n] = x, w
-            return written, lost
+            end[v], state.w[n] = x + shift, w
+            return written
         if base + t >= trial.duration:  # the run is over; the rest of its last step does not count
-            return written, lost
+            return written
         x, w = reset, w + step_at_spike(n, circuit)
-        written, lost = note_spike(n, t, base, sample, circuit, trial, state, out, written, lost)
+        written = note_spike(n, t, base, sample, circuit, trial, state, out, written)
         if written < 0:
-            return written, lost
+            return written

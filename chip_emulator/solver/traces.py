@@ -10,53 +10,56 @@ import numpy as np
 
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import uncounted
+from chip_emulator.solver.events import weight
 from chip_emulator.solver.slow import next_spike
-from chip_emulator.solver.spikes import draw_threshold
+from chip_emulator.solver.spikes import row_of, spike_noise
 from chip_emulator.solver.substep import next_model_spike, step_at_spike
 
 
 @uncounted
-def read_membranes(base, k, sample, circuit, trial, state, n_events, watch):
+def read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch):
     """Take all reads of sample `k` of the batch that fall into the step at `base`."""
     end = min(base + at.STEP_TICKS, trial.duration)
     if watch.period > 0:
         first = -(-base // watch.period)
         after = min(-(-end // watch.period), watch.cadc.shape[1])
         for r in range(first, after):
-            _read_far(r * watch.period - base, circuit, state, n_events)
+            _read_far(r * watch.period - base, circuit, state, now, n_events)
             for j in range(watch.neuron.size):
                 watch.cadc[k, r, j] = state.trace[watch.neuron[j]]
         if first < after:
             for j in range(watch.neuron.size):
                 n = watch.neuron[j]
-                if state.near[n] or state.stepped[n] or state.free[n] > base:
+                if state.near[n] != 0 or state.stepped[n] or state.free[n] > base:
                     begin = float(first * watch.period - base)
                     values = watch.cadc[k, first:after, j]
-                    _read_near(n, begin, float(watch.period), values, base, sample, circuit, trial, state, n_events)
+                    _read_near(n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events)
     if watch.madc_neuron >= 0:
         first = math.ceil(base / watch.madc_period)
         after = min(math.ceil(end / watch.madc_period), watch.madc.shape[1])
         if first < after:
             begin = max(0.0, first * watch.madc_period - base)
             n, values = watch.madc_neuron, watch.madc[k, first:after:1]  # a step: the same array type as above
-            _read_near(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, n_events)
+            _read_near(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, now, n_events)
 
 
 @uncounted
-def _read_far(d, circuit, state, n_events):
+def _read_far(d, circuit, state, now, n_events):
     """Fill `state.trace` with the membranes `d` ticks into the step, as if no neuron spiked or was refractory."""
-    v, ie, ii, shift, trace = state.now[0], state.now[1], state.now[2], state.shift, state.trace
-    tables, weights = circuit.tables, circuit.weights
+    trace, tables, width = state.trace, circuit.tables, circuit.neuron_id.size
     a, ke, ki = tables[at.DECAY_MEM, d], tables[at.KERNEL_EXC, d], tables[at.KERNEL_INH, d]
-    for n in range(v.size):
-        trace[n] = shift[n] + a[n] * (v[n] - shift[n]) + ke[n] * ie[n] - ki[n] * ii[n]
+    for n in range(width):
+        shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
+        u, ie, ii = now[row_of(n, at.ROW_V)] - shift, now[row_of(n, at.ROW_EXC)], now[row_of(n, at.ROW_INH)]
+        trace[n] = shift + a[n] * u + ke[n] * ie - ki[n] * ii
     for e in range(n_events):
         tick, source, gain = state.event[0, e], state.event[1, e], state.event_gain[e]
         if tick < d:
-            we, wi = weights[0, source], weights[1, source]
             ke, ki = tables[at.KERNEL_EXC, d - tick], tables[at.KERNEL_INH, d - tick]
-            for n in range(circuit.source_range[source, 0], circuit.source_range[source, 1]):
-                trace[n] += gain * (we[n] * ke[n] - wi[n] * ki[n])
+            low, high = circuit.source_blocks[source, 0] * at.LANES, circuit.source_blocks[source, 1] * at.LANES
+            for n in range(low, high):
+                exc, inh = weight(source, n, circuit)
+                trace[n] += gain * (exc * ke[n] - inh * ki[n])
 
 
 @uncounted
@@ -64,7 +67,8 @@ def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, 
     """Next spike of a neuron of either kind."""
     if state.stepped[n]:
         return next_model_spike(
-            n, t, u, w, ie, ii, free, k, threshold, reset, state.shift[n], until, circuit, state, n_events
+            n, t, u, w, ie, ii, free, k, threshold, reset, state.level[row_of(n, at.ROW_SHIFT)], until, circuit,
+            state, n_events,
         )
     t, u, ie, ii, k, spiked = next_spike(
         n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state, n_events
@@ -73,15 +77,16 @@ def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, 
 
 
 @uncounted
-def _read_near(n, begin, period, values, base, sample, circuit, trial, state, n_events):
+def _read_near(n, begin, period, values, base, sample, circuit, trial, state, now, n_events):
     """Fill `values` with the membrane of neuron `n`, `begin`, `begin + period`, .. ticks into the step.
 
     The spikes are found first, exactly as the step will find them; between them the neuron goes from read to read.
     """
-    shift, end = state.shift[n], float(at.STEP_TICKS)
-    t, k, u, w, ie, ii = 0.0, np.int64(0), state.now[0, n] - shift, state.w[n], state.now[1, n], state.now[2, n]
+    shift, end = np.float64(state.level[row_of(n, at.ROW_SHIFT)]), float(at.STEP_TICKS)
+    t, k, u, w = 0.0, np.int64(0), now[row_of(n, at.ROW_V)] - shift, state.w[n]
+    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
     reset, free = circuit.parameters[at.RESET, n] - shift, state.free[n] - base
-    threshold, spike, i = state.threshold[n], state.n_spikes[n], 0
+    threshold, spike, i = np.float64(state.level[row_of(n, at.ROW_THRESHOLD)]), state.n_spikes[n], 0
     while i < values.size:
         t_next, _, w_next, ie_next, ii_next, k_next, spiked = _next(
             n, t, u, w, ie, ii, free, k, threshold - shift, reset, end, circuit, state, n_events
@@ -94,7 +99,7 @@ def _read_near(n, begin, period, values, base, sample, circuit, trial, state, n_
             t, u, w, ie, ii, k, _ = _next(n, t, u, w, ie, ii, free, k, math.inf, reset, place, circuit, state, due)
             values[i] = u + shift
             i += 1
+        _, threshold = spike_noise(n, spike, circuit, trial, sample, state)
         spike += 1
         t, u, w, ie, ii, k = t_next, reset, w_next + step_at_spike(n, circuit), ie_next, ii_next, k_next
         free = t + circuit.parameters[at.REFRACTORY, n]
-        threshold = draw_threshold(n, spike, circuit, trial, sample)
