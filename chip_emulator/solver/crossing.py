@@ -8,7 +8,7 @@ _MAX_NEWTON = 8
 _NEWTON_TICKS = 1e-4  # a Newton step this short leaves an error of its square, times the curvature
 
 
-@uncounted
+@inlined
 def crossing(u, ie, ii, r_mem, r_exc, r_inh, theta, span, u_end, ie_end, ii_end, fall):
     """Time in ticks after which u first reaches theta within `span`, or -1.0 if it does not.
 

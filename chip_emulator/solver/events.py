@@ -3,8 +3,8 @@
 import numpy as np
 
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.compiled import inlined
-from chip_emulator.solver.random import STREAM_AMPLITUDE, normal
+from chip_emulator.solver.compiled import inlined, uncounted
+from chip_emulator.solver.random import STREAM_AMPLITUDE, fill_normals_at
 
 
 @inlined
@@ -86,10 +86,14 @@ def _spread(count, circuit, state):
 @inlined
 def draw_gains(base, count, circuit, trial, sample, state):
     """Relative amplitude of each event: one draw per event and source, common to all its synapses."""
-    sigma, gain = trial.sigma[at.SIGMA_AMPLITUDE], state.event_gain
     for k in range(count):
-        name = circuit.source_id[state.event[1, k]]
-        gain[k] = normal(trial.key, STREAM_AMPLITUDE, sample, base + state.event[0, k], name)
+        state.name[k] = circuit.source_id[state.event[1, k]]
+    fill_normals_at(state.event_gain, count, state.name, state.event[0], trial.key, STREAM_AMPLITUDE, sample, base)
+    _scale_gains(state.event_gain, count, trial.sigma[at.SIGMA_AMPLITUDE])
+
+
+@uncounted
+def _scale_gains(gain, count, sigma):
     for k in range(count):
         gain[k] = max(0.0, 1.0 + sigma * gain[k])
 

@@ -3,8 +3,8 @@
 import numpy as np
 
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.compiled import fma, uncounted
-from chip_emulator.solver.inject import clear, inject_all, inject_each, sort_by_sign
+from chip_emulator.solver.compiled import fma, inlined, uncounted
+from chip_emulator.solver.inject import inject_all, inject_each, sum_all
 from chip_emulator.solver.random import STREAM_MEMBRANE, fill_fours
 
 _TINY = np.float32(1e-30)  # below: set to zero, because denormal numbers are slow
@@ -22,7 +22,7 @@ _LOSS, _RISE_EXC, _RISE_INH, _LOSS_EXC, _LOSS_INH, _BOUND_EXC, _BOUND_INH, _BOUN
 )
 
 
-@uncounted
+@inlined
 def advance(step, n_events, now, end, circuit, state):
     """Propagate V, I_exc and I_inh over one step with all its events, and mark the neurons that need a closer look.
 
@@ -33,16 +33,13 @@ def advance(step, n_events, now, end, circuit, state):
     for e in range(n_events):
         reached += circuit.source_blocks[event[1, e], 1] - circuit.source_blocks[event[1, e], 0]
     dense = reached * at.LANES >= circuit.dense_events * circuit.neuron_id.size
-    counts = (0, 0, 0)
     if dense:
-        counts = sort_by_sign(circuit.source_sign, event, state.order, n_events)
+        sum_all(
+            state.sums, circuit.weights, circuit.source_sign, circuit.basis, event, gains, state.order, n_events, width
+        )  # fmt: skip
     for b in range(width // _LANES):
-        clear(state.change)
         if dense:
-            inject_all(
-                b, state.change, state.sums, circuit.weights, circuit.basis, circuit.coefficients, event, gains,
-                state.order, counts, width,
-            )  # fmt: skip
+            inject_all(b, state.change, state.sums, circuit.coefficients)
         else:
             inject_each(
                 b, state.change, circuit.weights, circuit.kernels, event, gains, circuit.source_blocks, n_events, width
@@ -84,7 +81,7 @@ def _mark(m, r, end, near):
         near[m + lane] = end[r + lane] != _NOTHING
 
 
-@uncounted
+@inlined
 def draw_shifts(step, sample, circuit, trial, state):
     """Resting potentials of the step: the membrane noise, a current held constant over it.
 
@@ -103,7 +100,7 @@ def _scale_noise(level, noise, scale, row):
             level[b * _ROWS + _SHIFT + lane] = np.float32(scale[b * _LANES + lane]) * noise[b * _FOURS + row + lane]
 
 
-@uncounted
+@inlined
 def list_near(state):
     """Fill `state.near_neurons` with the marked neurons that have a closed form; returns their number."""
     count = 0

@@ -13,6 +13,7 @@ _KERNELS = np.uint64(at.N_KERNELS * at.LANES)
 _TICKS = np.uint64(at.STEP_TICKS + 1)
 _STEP = np.uint64(at.STEP_TICKS)
 _COEFFICIENTS = np.uint64(at.RANK) * _KERNELS
+_SUMS = np.uint64(2 * at.RANK * at.LANES)
 _0, _1, _2, _3, _4, _5, _6, _7 = (np.uint64(k * at.LANES) for k in range(8))
 _NOTHING, _ONE = np.float32(0.0), np.float32(1.0)
 _EXC, _INH, _BOTH = 0, 1, 2
@@ -28,6 +29,7 @@ def clear(values):
 @inlined
 def inject_each(b, change, weights, kernels, event, gains, source_blocks, n_events, width):
     """Add the kernels of all events that reach block `b`, one after the other."""
+    clear(change)
     for e in range(n_events):
         source = event[1, e]
         if source_blocks[source, 0] <= np.int64(b) < source_blocks[source, 1]:
@@ -49,7 +51,7 @@ def _add_kernel(change, weights, kernels, w, k, gain):
 
 
 @inlined
-def sort_by_sign(source_sign, event, order, n_events):
+def _sort_by_sign(source_sign, event, order, n_events):
     """Fill `order` with the events whose sources only excite, only inhibit, or do both; returns their numbers."""
     n_exc, n_inh, n_both = 0, 0, 0
     for k in range(n_events):
@@ -67,74 +69,77 @@ def sort_by_sign(source_sign, event, order, n_events):
 
 
 @inlined
-def inject_all(b, change, sums, weights, basis, coefficients, event, gains, order, counts, width):
-    """Add up all events of block `b` for each function of the basis, then apply the coefficients of each neuron."""
+def sum_all(sums, weights, source_sign, basis, event, gains, order, n_events, width):
+    """Add up the events of a step for each neuron and function of the basis."""
     clear(sums)
-    begin = b * _LANES
-    for first in range(0, counts[_EXC], 4):
-        _add_four_pure(sums, weights, basis, event, gains, order[_EXC], first, counts[_EXC], _ONE, _0, begin, width)
-    for first in range(0, counts[_INH], 4):
-        _add_four_pure(sums, weights, basis, event, gains, order[_INH], first, counts[_INH], -_ONE, _4, begin, width)
-    for first in range(0, counts[_BOTH], 4):
-        _add_four_mixed(sums, weights, basis, event, gains, order[_BOTH], first, counts[_BOTH], begin, width)
-    _combine(change, sums, coefficients, b * _COEFFICIENTS)
+    n_exc, n_inh, n_both = _sort_by_sign(source_sign, event, order, n_events)
+    for first in range(0, n_exc, 4):
+        _add_four_pure(sums, weights, basis, event, gains, order[_EXC], first, n_exc, _ONE, _0, width)
+    for first in range(0, n_inh, 4):
+        _add_four_pure(sums, weights, basis, event, gains, order[_INH], first, n_inh, -_ONE, _4, width)
+    for first in range(0, n_both, 4):
+        _add_four_mixed(sums, weights, basis, event, gains, order[_BOTH], first, n_both, width)
 
 
 @inlined
-def _event(order, place, n, basis, event, gains, sign, begin, width):
+def _event(order, place, n, basis, event, gains, sign, width):
     """Where the weights of an event begin, and what it adds to each sum per weight; nothing behind the last event."""
     present = place < n
     k = order[place if present else 0]
     gain = sign * np.float32(gains[k]) if present else _NOTHING
     tick = at.STEP_TICKS - event[0, k]
-    start = np.uint64(event[1, k]) * width + begin
+    start = np.uint64(event[1, k]) * width
     return start, gain * basis[tick, 0], gain * basis[tick, 1], gain * basis[tick, 2], gain * basis[tick, 3]
 
 
 @uncounted
-def _add_four_pure(sums, weights, basis, event, gains, order, first, n, sign, row, begin, width):
+def _add_four_pure(sums, weights, basis, event, gains, order, first, n, sign, row, width):
     """Add four events whose sources have weights of one sign."""
-    (wa, a0, a1, a2, a3) = _event(order, first, n, basis, event, gains, sign, begin, width)
-    (wb, b0, b1, b2, b3) = _event(order, first + 1, n, basis, event, gains, sign, begin, width)
-    (wc, c0, c1, c2, c3) = _event(order, first + 2, n, basis, event, gains, sign, begin, width)
-    (wd, d0, d1, d2, d3) = _event(order, first + 3, n, basis, event, gains, sign, begin, width)
-    for lane in range(_LANES):
-        a, b, c, d = weights[wa + lane], weights[wb + lane], weights[wc + lane], weights[wd + lane]
-        sums[_0 + row + lane] = fma(a, a0, fma(b, b0, fma(c, c0, fma(d, d0, sums[_0 + row + lane]))))
-        sums[_1 + row + lane] = fma(a, a1, fma(b, b1, fma(c, c1, fma(d, d1, sums[_1 + row + lane]))))
-        sums[_2 + row + lane] = fma(a, a2, fma(b, b2, fma(c, c2, fma(d, d2, sums[_2 + row + lane]))))
-        sums[_3 + row + lane] = fma(a, a3, fma(b, b3, fma(c, c3, fma(d, d3, sums[_3 + row + lane]))))
+    (wa, a0, a1, a2, a3) = _event(order, first, n, basis, event, gains, sign, width)
+    (wb, b0, b1, b2, b3) = _event(order, first + 1, n, basis, event, gains, sign, width)
+    (wc, c0, c1, c2, c3) = _event(order, first + 2, n, basis, event, gains, sign, width)
+    (wd, d0, d1, d2, d3) = _event(order, first + 3, n, basis, event, gains, sign, width)
+    for block in range(width // _LANES):
+        w, s = block * _LANES, block * _SUMS + row
+        for lane in range(_LANES):
+            a, b, c, d = weights[wa + w + lane], weights[wb + w + lane], weights[wc + w + lane], weights[wd + w + lane]
+            sums[s + _0 + lane] = fma(a, a0, fma(b, b0, fma(c, c0, fma(d, d0, sums[s + _0 + lane]))))
+            sums[s + _1 + lane] = fma(a, a1, fma(b, b1, fma(c, c1, fma(d, d1, sums[s + _1 + lane]))))
+            sums[s + _2 + lane] = fma(a, a2, fma(b, b2, fma(c, c2, fma(d, d2, sums[s + _2 + lane]))))
+            sums[s + _3 + lane] = fma(a, a3, fma(b, b3, fma(c, c3, fma(d, d3, sums[s + _3 + lane]))))
 
 
 @uncounted
-def _add_four_mixed(sums, weights, basis, event, gains, order, first, n, begin, width):
+def _add_four_mixed(sums, weights, basis, event, gains, order, first, n, width):
     """Add four events whose sources have weights of both signs."""
-    (wa, a0, a1, a2, a3) = _event(order, first, n, basis, event, gains, _ONE, begin, width)
-    (wb, b0, b1, b2, b3) = _event(order, first + 1, n, basis, event, gains, _ONE, begin, width)
-    (wc, c0, c1, c2, c3) = _event(order, first + 2, n, basis, event, gains, _ONE, begin, width)
-    (wd, d0, d1, d2, d3) = _event(order, first + 3, n, basis, event, gains, _ONE, begin, width)
-    for lane in range(_LANES):
-        a, b, c, d = weights[wa + lane], weights[wb + lane], weights[wc + lane], weights[wd + lane]
-        ea, eb, ec, ed = max(a, _NOTHING), max(b, _NOTHING), max(c, _NOTHING), max(d, _NOTHING)
-        ia, ib, ic, id_ = ea - a, eb - b, ec - c, ed - d
-        sums[_0 + lane] = fma(ea, a0, fma(eb, b0, fma(ec, c0, fma(ed, d0, sums[_0 + lane]))))
-        sums[_1 + lane] = fma(ea, a1, fma(eb, b1, fma(ec, c1, fma(ed, d1, sums[_1 + lane]))))
-        sums[_2 + lane] = fma(ea, a2, fma(eb, b2, fma(ec, c2, fma(ed, d2, sums[_2 + lane]))))
-        sums[_3 + lane] = fma(ea, a3, fma(eb, b3, fma(ec, c3, fma(ed, d3, sums[_3 + lane]))))
-        sums[_4 + lane] = fma(ia, a0, fma(ib, b0, fma(ic, c0, fma(id_, d0, sums[_4 + lane]))))
-        sums[_5 + lane] = fma(ia, a1, fma(ib, b1, fma(ic, c1, fma(id_, d1, sums[_5 + lane]))))
-        sums[_6 + lane] = fma(ia, a2, fma(ib, b2, fma(ic, c2, fma(id_, d2, sums[_6 + lane]))))
-        sums[_7 + lane] = fma(ia, a3, fma(ib, b3, fma(ic, c3, fma(id_, d3, sums[_7 + lane]))))
+    (wa, a0, a1, a2, a3) = _event(order, first, n, basis, event, gains, _ONE, width)
+    (wb, b0, b1, b2, b3) = _event(order, first + 1, n, basis, event, gains, _ONE, width)
+    (wc, c0, c1, c2, c3) = _event(order, first + 2, n, basis, event, gains, _ONE, width)
+    (wd, d0, d1, d2, d3) = _event(order, first + 3, n, basis, event, gains, _ONE, width)
+    for block in range(width // _LANES):
+        w, s = block * _LANES, block * _SUMS
+        for lane in range(_LANES):
+            a, b, c, d = weights[wa + w + lane], weights[wb + w + lane], weights[wc + w + lane], weights[wd + w + lane]
+            ea, eb, ec, ed = max(a, _NOTHING), max(b, _NOTHING), max(c, _NOTHING), max(d, _NOTHING)
+            ia, ib, ic, id_ = ea - a, eb - b, ec - c, ed - d
+            sums[s + _0 + lane] = fma(ea, a0, fma(eb, b0, fma(ec, c0, fma(ed, d0, sums[s + _0 + lane]))))
+            sums[s + _1 + lane] = fma(ea, a1, fma(eb, b1, fma(ec, c1, fma(ed, d1, sums[s + _1 + lane]))))
+            sums[s + _2 + lane] = fma(ea, a2, fma(eb, b2, fma(ec, c2, fma(ed, d2, sums[s + _2 + lane]))))
+            sums[s + _3 + lane] = fma(ea, a3, fma(eb, b3, fma(ec, c3, fma(ed, d3, sums[s + _3 + lane]))))
+            sums[s + _4 + lane] = fma(ia, a0, fma(ib, b0, fma(ic, c0, fma(id_, d0, sums[s + _4 + lane]))))
+            sums[s + _5 + lane] = fma(ia, a1, fma(ib, b1, fma(ic, c1, fma(id_, d1, sums[s + _5 + lane]))))
+            sums[s + _6 + lane] = fma(ia, a2, fma(ib, b2, fma(ic, c2, fma(id_, d2, sums[s + _6 + lane]))))
+            sums[s + _7 + lane] = fma(ia, a3, fma(ib, b3, fma(ic, c3, fma(id_, d3, sums[s + _7 + lane]))))
 
 
 @uncounted
-def _combine(change, sums, coefficients, f):
-    """Membrane and currents of all neurons from their sums."""
+def inject_all(b, change, sums, coefficients):
+    """What the sums of block `b` do to membrane and currents."""
+    f, s = b * _COEFFICIENTS, b * _SUMS
     for lane in range(_LANES):
-        v = change[lane]
-        ie, ii = change[_1 + lane], change[_2 + lane]
+        v, ie, ii = _NOTHING, _NOTHING, _NOTHING
         for m in range(np.uint64(at.RANK)):
-            exc, inh, k = sums[m * _LANES + lane], sums[_4 + m * _LANES + lane], f + m * _KERNELS + lane
+            exc, inh, k = sums[s + m * _LANES + lane], sums[s + _4 + m * _LANES + lane], f + m * _KERNELS + lane
             v = fma(exc, coefficients[k], fma(-inh, coefficients[k + _1], v))
             ie = fma(exc, coefficients[k + _2], ie)
             ii = fma(inh, coefficients[k + _3], ii)

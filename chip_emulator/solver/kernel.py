@@ -32,7 +32,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     inputs, circuit, trial
         See `chip_emulator.solver.layout`.
     event_capacity : int
-        Most events in one step.
+        Most events in one step, a multiple of eight.
     out : int64 [capacity]
         Receives the recorded spikes, sample after sample, sorted by (stamp, neuron).
     counts : int64 [n_samples, N_COUNTS]
@@ -77,7 +77,7 @@ def _new_state(circuit, event_capacity):
         np.zeros(at.N_ROWS * width, np.float32),
         np.zeros(width),
         np.zeros(at.N_ROWS * at.LANES, np.float32),
-        np.zeros(2 * at.RANK * at.LANES, np.float32),
+        np.zeros(2 * at.RANK * width, np.float32),
         np.zeros(4 * width, np.float32),
         np.zeros((2, width)),
         np.full(1, -1, np.int64),
@@ -94,6 +94,7 @@ def _new_state(circuit, event_capacity):
         np.zeros(event_capacity, np.int64),
         np.zeros((2, event_capacity), np.int64),
         np.zeros(event_capacity),
+        np.zeros(event_capacity, np.uint64),
         np.zeros(reach * event_capacity, np.int64),
         np.zeros(reach, np.int64),
         stepped,
@@ -170,7 +171,7 @@ def _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out
     return written
 
 
-@uncounted
+@inlined
 def _is_over(step, pointer, stop, circuit, trial, state, now):
     """Whether nothing that is recorded can happen any more in this sample.
 

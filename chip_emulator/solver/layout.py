@@ -238,8 +238,8 @@ class State(NamedTuple):
         Tick at which the refractory period ends.
     change : float32 [N_ROWS x LANES]
         What the events of the step add to V, I_exc, I_inh of one block by its end.
-    sums : float32 [2 x RANK x LANES]
-        Of the excitatory and of the inhibitory events of one block, for each function of the basis.
+    sums : float32, flat [n_blocks, 2 x RANK, LANES]
+        Of the excitatory and of the inhibitory events of the step, for each function of the basis.
     noise : float32, flat [n_blocks, 4, LANES]
         Membrane noise of four steps.
     drift : float64 [2, width]
@@ -270,6 +270,8 @@ class State(NamedTuple):
         The same as tick in the step, source.
     event_gain : float64 [capacity]
         Their relative amplitudes.
+    name : uint64 [capacity]
+        Names of their sources for the random numbers.
     pending : int64, flat [reach, capacity]
         Events of spikes, on their way to later steps; as `key`.
     n_pending : int64 [reach]
@@ -303,6 +305,7 @@ class State(NamedTuple):
     key: NDArray[np.int64]
     event: NDArray[np.int64]
     event_gain: NDArray[np.float64]
+    name: NDArray[np.uint64]
     pending: NDArray[np.int64]
     n_pending: NDArray[np.int64]
     stepped: NDArray[np.bool_]

@@ -87,6 +87,25 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @njit(nogil=True, cache=True, inline="always")
+def philox_7(c0, c1, c2, c3, k0, k1):
+    """Philox 4x32-7: the fewest rounds that pass all statistical tests (Salmon et al. 2011, table 2)."""
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+    return c0, c1, c2, c3
+
+
+@njit(nogil=True, cache=True, inline="always")
 def _normal(c0, c1, c2, c3, k0, k1):
     r0, r1, r2, r3 = philox(c0, c1, c2, c3, k0, k1)
     total = (
@@ -157,7 +176,7 @@ def fill_fours(out, members, key, stream, sample, index):
     for first in range(np.uint64(0), np.uint64(members.size), _LANES):
         at_out = first * np.uint64(4)
         for lane in range(_LANES):
-            r0, r1, r2, r3 = philox(members[first + lane] & _LOW, c1, c2, c3, k0, k1)
+            r0, r1, r2, r3 = philox_7(members[first + lane] & _LOW, c1, c2, c3, k0, k1)
             x, y = r0 | r1 << _S32, r2 | r3 << _S32
             x = (x & _BYTES) + ((x >> _EIGHT) & _BYTES)
             y = (y & _BYTES) + ((y >> _EIGHT) & _BYTES)
@@ -166,6 +185,18 @@ def fill_fours(out, members, key, stream, sample, index):
             out[at_out + _LANES + lane] = _of_four_bytes(x >> _S32)
             out[at_out + _LANES + _LANES + lane] = _of_four_bytes(y & _LOW_SUM)
             out[at_out + _LANES + _LANES + _LANES + lane] = _of_four_bytes(y >> _S32)
+
+
+@uncounted
+def fill_normals_at(out, count, members, ticks, key, stream, sample, base):
+    """`normal` for `count` pairs of an index ``base + ticks[k]`` and a member, eight at a time; `out` has room for them."""
+    sample = np.uint64(sample)
+    c2, c3 = sample & _LOW, ((sample >> _S32) << np.uint64(8) | np.uint64(stream)) & _LOW
+    k0, k1 = key & _LOW, key >> _S32
+    for first in range(np.uint64(0), np.uint64(count), _EIGHT):
+        for j in range(_EIGHT):
+            index = np.uint64(base + ticks[first + j]) & _LOW
+            out[first + j] = _normal(members[first + j] & _LOW, index, c2, c3, k0, k1)
 
 
 @uncounted

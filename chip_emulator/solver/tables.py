@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 DENSE_EVENTS: Final = 6
 """Events in a step from which on sums over the basis cost less than one kernel after the other (measured)."""
-_RANK_ERROR: Final = 1e-7
+_RANK_ERROR: Final = 3e-7
 """Largest error of the basis, relative to what an event does to a neuron in a whole step, for it to be used."""
-_NEVER: Final = 2**62
+_NEVER: Final = 2**40
 _SERIES: Final = 0.25
 """Largest product of rate and time in the series of `chip_emulator.solver.walk`."""
 

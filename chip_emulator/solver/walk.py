@@ -85,7 +85,7 @@ def fall_of_slope(u, ie, ii, r_mem, r_exc, d):
     return d * (r_mem * (ie + r_mem * max(0.0, ii * d - min(u, 0.0))) + r_exc * ie)
 
 
-@uncounted
+@inlined
 def walk(count, base, sample, circuit, trial, state, now, end, n_events, out, written):
     """Take the first `count` neurons of `state.near_neurons` through the step at tick `base`.
 
@@ -95,15 +95,17 @@ def walk(count, base, sample, circuit, trial, state, now, end, n_events, out, wr
         Advanced `written`, or an error code as of `spikes.note_spike`.
     """
     group, level = state.group, state.level
-    for k in range(count, (count + at.GROUP - 1) // at.GROUP * at.GROUP):
-        state.near_neurons[k] = -1
     for first in range(0, count, at.GROUP):
-        members = state.near_neurons[first : first + at.GROUP]
+        members = state.near_neurons[first : min(first + at.GROUP, count)]
         _gather(members, group, level, state.free, now, circuit.parameters, float(base))
-        written = _follow(members, base, sample, circuit, trial, state, n_events, out, written)
+        n_relevant = _fetch_weights(
+            members, state.arriving, state.order[0], circuit.weights, state.event, state.event_gain, n_events,
+            circuit.neuron_id.size,
+        )  # fmt: skip
+        written = _follow(members, base, sample, circuit, trial, state, n_relevant, out, written)
         if written < 0:
             return written
-        for j in range(min(at.GROUP, count - first)):
+        for j in range(members.size):
             n = members[j]
             end[row_of(n, at.ROW_V)] = group[_U + np.uint64(j)] + level[row_of(n, at.ROW_SHIFT)]
     return written
@@ -112,13 +114,8 @@ def walk(count, base, sample, circuit, trial, state, now, end, n_events, out, wr
 @uncounted
 def _gather(members, group, level, free, now, parameters, base):
     """Copy neurons into the group; places without a neuron get one at rest that never spikes."""
-    for j in range(at.GROUP):
+    for j in range(members.size):
         n, k = members[j], np.uint64(j)
-        if n < 0:
-            group[_U + k] = group[_EXC + k] = group[_INH + k] = _NOTHING
-            group[_THETA + k], group[_FREE + k] = np.inf, -1.0
-            members[j] = 0
-            continue
         v = row_of(n, 0)
         shift = level[v + at.ROW_SHIFT * at.LANES]
         group[_U + k] = now[v] - shift
@@ -129,22 +126,42 @@ def _gather(members, group, level, free, now, parameters, base):
         group[_RESET + k] = parameters[at.RESET, n] - shift
         group[_R_MEM + k], group[_R_EXC + k] = parameters[at.R_MEM, n], parameters[at.R_EXC, n]
         group[_R_INH + k] = parameters[at.R_INH, n]
+    for j in range(members.size, at.GROUP):
+        k = np.uint64(j)
+        group[_U + k] = group[_EXC + k] = group[_INH + k] = _NOTHING
+        group[_THETA + k], group[_FREE + k] = np.inf, -1.0
+
+
+@uncounted
+def _fetch_weights(members, arriving, order, weights, event, gain, n_events, width):
+    """Fill `arriving` with what events of the step add to the currents of each member, and `order` with these events.
+
+    Events that no member listens to are left out, so that they do not cut the step into more pieces. Done long before
+    the first weight is needed: a vector that is read right after it was written in parts has to wait for them.
+    """
+    count = 0
+    for k in range(n_events):
+        row, heard = event[1, k] * width, False
+        for j in range(members.size):
+            signed = weights[row + members[j]]
+            arriving[count * at.GROUP + j] = np.float32(gain[k]) * signed
+            heard |= signed != _NOTHING
+        order[count] = k
+        count += heard
+    return count
 
 
 @inlined
 def _follow(members, base, sample, circuit, trial, state, n_events, out, written):
     """The whole step of one group, piece by piece."""
-    group, event = state.group, state.event
-    _fetch_weights(
-        members, state.arriving, circuit.weights, event, state.event_gain, n_events, circuit.neuron_id.size
-    )  # fmt: skip
+    group, event, order = state.group, state.event, state.order[0]
     t, k = np.int64(0), np.int64(0)
     while True:
-        stop = event[0, k] if k < n_events else np.int64(at.STEP_TICKS)
+        stop = event[0, order[k]] if k < n_events else np.int64(at.STEP_TICKS)
         while t < stop:
             d = min(stop - t, circuit.longest)
             if _piece(group, state.group_words, np.float32(t), np.float32(d)):
-                for j in range(at.GROUP):
+                for j in range(members.size):
                     if group[_LOOK + np.uint64(j)] != _NOTHING:
                         written = _alone(
                             members[j], np.uint64(j), t, d, base, sample, circuit, trial, state, out, written
@@ -156,16 +173,6 @@ def _follow(members, base, sample, circuit, trial, state, n_events, out, written
             return written
         _add_event(group, state.arriving, np.uint64(k) * _GROUP)
         k += 1
-
-
-@uncounted
-def _fetch_weights(members, arriving, weights, event, gain, n_events, width):
-    """What each event of the step adds to the currents of each member, long before it is needed: a vector that is read
-    right after it was written in pieces would have to wait for them."""
-    for k in range(n_events):
-        row = event[1, k] * width
-        for j in range(at.GROUP):
-            arriving[k * at.GROUP + j] = np.float32(gain[k]) * weights[row + members[j]]
 
 
 @inlined
@@ -206,7 +213,7 @@ def _piece(group, words, t, d):
     return found != np.uint32(0)
 
 
-@uncounted
+@inlined
 def _alone(n, j, t, d, base, sample, circuit, trial, state, out, written):
     """One neuron of the group through one piece: with all its spikes in it. Its currents at the end are known."""
     group, end = state.group, float(d)
