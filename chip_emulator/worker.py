@@ -11,13 +11,16 @@ import logging
 import os
 import select
 import signal
+import socket
 import sys
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zmq
 
+from chip_emulator.channel import Channel
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Order, Progress, Ready, Refused, Stop, WorkerSettings, envelope, read_order
 from chip_emulator.replies import error_reply
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("chip_emulator.worker")
 
 _PR_SET_PDEATHSIG = 1
+_PROGRESS_S = 0.03
 
 
 def _die_with_supervisor(settings: WorkerSettings) -> None:
@@ -98,17 +102,18 @@ class Worker:
         The chip; see `hxloop.chip.Chip`.
     settings : WorkerSettings
         Boot id and limits.
-    link : zmq.Socket
+    link : Channel
         To the supervisor.
     """
 
-    def __init__(self, chip: Any, settings: WorkerSettings, link: zmq.Socket[bytes]) -> None:
+    def __init__(self, chip: Any, settings: WorkerSettings, link: Channel) -> None:
         self._chip = chip
         self._settings = settings
         self._link = link
         self._identity = chip.identity
         self._configured: str | None = None
         self._n_heads = 0
+        self._told_s = 0.0
         self._crash_trial_seed = faults_from_environment().crash_trial_seed
 
     def serve(self) -> None:
@@ -121,16 +126,20 @@ class Worker:
             operating_point=boot.target,
             arrays=array_headers(arrays),
         )
-        self._link.send_multipart(encode(ready, arrays))
+        self._send(encode(ready, arrays))
         while True:
-            frames = self._link.recv_multipart()
+            frames = self._link.wait()
             order = read_order(frames[0])
             if isinstance(order, Order):  # a stop that comes after the end of its job means nothing
                 reply = self.work(order, frames[1:])
                 answer = Answer(job=order.job, configured=self._configured)
-                self._link.send_multipart([envelope(answer), *reply])
+                self._send([envelope(answer), *reply])
 
-    def work(self, order: Order, frames: Sequence[bytes]) -> Frames:
+    def _send(self, frames: Frames) -> None:
+        self._link.send(frames)
+        self._link.drain()
+
+    def work(self, order: Order, frames: Sequence[bytes | memoryview]) -> Frames:
         """Reply to one job; whatever goes wrong becomes an error reply."""
         split = order.configuration_frames
         sequence = None
@@ -165,7 +174,7 @@ class Worker:
         )
         return encode(reply)
 
-    def _restore(self, frames: Sequence[bytes]) -> None:
+    def _restore(self, frames: Sequence[bytes | memoryview]) -> None:
         stored, arrays = decode_request(frames, self._settings.limits)
         assert isinstance(stored, ConfigureRequest)
         if stored.config_hash != self._configured:
@@ -187,6 +196,7 @@ class Worker:
             os.kill(os.getpid(), signal.SIGKILL)
         inputs = spikes_from_arrays(arrays)
         check_counter_limit(request, max(0, inputs.offsets.size - 1), self._n_heads, self._settings.limits)
+        self._told_s = time.monotonic()
         result: RunResult = self._chip.run(
             inputs,
             duration_ticks=request.duration_ticks,
@@ -221,10 +231,13 @@ class Worker:
         return encode(reply, arrays)
 
     def _report(self, job: int, done: int, total: int) -> bool:
-        """Tell the supervisor how far a run is; True if it is to stop."""
-        self._link.send(envelope(Progress(job=job, done=int(done), total=int(total))))
-        while self._link.poll(0):
-            order = read_order(self._link.recv_multipart()[0])
+        """Tell the supervisor how far a run is, unless it was told just now; True if it is to stop."""
+        now_s = time.monotonic()
+        if now_s - self._told_s > _PROGRESS_S:
+            self._told_s = now_s
+            self._send([envelope(Progress(job=job, done=int(done), total=int(total)))])
+        while (frames := self._link.receive()) is not None:
+            order = read_order(frames[0])
             if isinstance(order, Stop) and order.job == job:
                 return True
         return False
@@ -235,17 +248,16 @@ def main(argument: str) -> int:
     settings = WorkerSettings.model_validate_json(argument)
     set_up_logging(settings.log_format)
     _die_with_supervisor(settings)
-    link: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
-    link.connect(settings.link)
+    link = Channel(socket.socket(fileno=settings.link_fd))
     try:
         chip = load_chip(settings.chip, settings.serial, settings.threads, faults_from_environment().chip)
     except HxloopError as error:
         refusal = Refused(code=error.code, message=error.message, field=error.field, hint=error.hint)
-        link.send(envelope(refusal))
-        link.close(linger=2000)
-        zmq.Context.instance().term()
+        link.send([envelope(refusal)])
+        link.drain()
         return error.exit_code
-    Worker(chip, settings, link).serve()
+    with suppress(EOFError):
+        Worker(chip, settings, link).serve()
     return 0
 
 
