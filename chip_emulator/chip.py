@@ -27,7 +27,7 @@ from chip_emulator.synapses import Wiring, wire_up
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
-from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
+from hxloop.program import WEIGHT_CODE, ChipConfig, Routes, Synapses, flatten, hash_arrays
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
@@ -57,8 +57,6 @@ class Configured:
     ----------
     config : ChipConfig
     sha256 : str
-    places : str
-        Hash of all but the weights.
     neurons : Neurons
     wiring : Wiring
     tables : float64
@@ -70,7 +68,6 @@ class Configured:
 
     config: ChipConfig
     sha256: str
-    places: str
     neurons: Neurons
     wiring: Wiring
     tables: NDArray[np.float64]
@@ -121,12 +118,10 @@ class EmulatedChip:
 
     def configure(self, config: ChipConfig) -> str:
         """Write a configuration; see `hxloop.chip.Chip.configure`."""
-        sha256 = config.sha256()
-        known = self._configured
+        sha256, known = config.sha256(), self._configured
         if known is not None and known.sha256 == sha256:
             return sha256
-        places = hash_arrays({k: v for k, v in config.arrays().items() if k != "synapses.weight_code"})
-        if known is not None and known.places == places:  # only weights are new, as in every step of a training
+        if known is not None and _same_but_weights(known.config, config):  # as in every step of a training
             check_weights(config, self._spec)
             neurons, wiring, tables, sensors = known.neurons, known.wiring, known.tables, known.sensors
         else:
@@ -137,7 +132,7 @@ class EmulatedChip:
             tables = kernel_tables(neurons.parameters)
             sensors = cache(partial(build_sensors, config, wiring.reached, self.mismatch, self._spec))
         weights = wiring.current_steps(config.synapses.weight_code)
-        self._configured = Configured(config, sha256, places, neurons, wiring, tables, sensors, weights)
+        self._configured = Configured(config, sha256, neurons, wiring, tables, sensors, weights)
         return sha256
 
     def run(
@@ -148,6 +143,7 @@ class EmulatedChip:
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
         progress: Callable[[int, int], bool] | None = None,
     ) -> RunResult:
@@ -165,6 +161,7 @@ class EmulatedChip:
         """
         begun = time.perf_counter()
         configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
+        chosen = None if neurons is None else _chosen(neurons, configured.neurons.heads, self._spec.n_circuits)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         needs_all = readout.counters or readout.correlation
         trial = at.Trial(
@@ -185,6 +182,8 @@ class EmulatedChip:
         )  # fmt: skip
         if record == "first_spikes" and needs_all:
             spikes = spikes.first_of_each_source()
+        if chosen is not None:
+            spikes = spikes.select(chosen[spikes.source])
         sent = admitted(
             spikes.offsets, spikes.tick, np.zeros(spikes.n_spikes, np.int64), 1, self._spec.link_out_per_tick,
             self._spec.link_out_depth,
@@ -256,6 +255,21 @@ class EmulatedChip:
         sigmas[at.SIGMA_MEMBRANE] = s.membrane_trial_mv
         sigmas[at.SIGMA_DRIFT] = s.drift_trial_mv
         return sigmas
+
+
+def _same_but_weights(one: ChipConfig, other: ChipConfig) -> bool:
+    return all(digest == one.digests[name] for name, digest in other.digests.items() if name != WEIGHT_CODE)
+
+
+def _chosen(neurons: tuple[int, ...], heads: NDArray[np.int64], n_circuits: int) -> NDArray[np.bool_]:
+    """bool [n_circuits]: the heads whose spikes are sent."""
+    known = set(heads.tolist())
+    for k, neuron in enumerate(neurons):
+        if neuron not in known:
+            raise InvalidInputError(f"circuit {neuron} is not a configured head", field=f"neurons[{k}]")
+    chosen = np.zeros(n_circuits, np.bool_)
+    chosen[list(neurons)] = True
+    return chosen
 
 
 def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], neurons: Neurons) -> SpikeBatch:

@@ -32,11 +32,11 @@ class WorkerSettings(Message):
 
 
 class Order(Message):
-    """To the worker: a client's request; before it, if needed, the configuration it runs under."""
+    """To the worker: a client's request; before it, if needed, the configuration it runs under or builds on."""
 
     order: Literal["work"] = "work"
     job: Count
-    configuration_frames: Count = Field(0, description="frames of a stored configure message that precede the request")
+    configuration_frames: Count = Field(0, description="frames of a full configure message that precede the request")
 
 
 class Stop(Message):

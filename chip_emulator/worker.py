@@ -31,6 +31,7 @@ from hxloop.messages import ConfigureReply, ConfigureRequest, RunReply, RunReque
 from hxloop.wire import (
     array_headers,
     boot_arrays,
+    changed_config,
     config_from_arrays,
     decode_request,
     encode,
@@ -112,6 +113,7 @@ class Worker:
         self._link = link
         self._identity = chip.identity
         self._configured: str | None = None
+        self._config: ChipConfig | None = None
         self._n_heads = 0
         self._told_s = 0.0
         self._crash_trial_seed = faults_from_environment().crash_trial_seed
@@ -147,10 +149,10 @@ class Worker:
             request, arrays = decode_request(frames[split:], self._settings.limits)
             assert isinstance(request, ConfigureRequest | RunRequest)
             sequence = request.sequence
-            if isinstance(request, ConfigureRequest):
-                return self._configure(request, arrays)
             if split:
                 self._restore(frames[:split])
+            if isinstance(request, ConfigureRequest):
+                return self._configure(request, arrays)
             return self._run(order.job, request, arrays)
         except HxloopError as error:
             return error_reply(error, self._settings.boot_id, self._identity, sequence)
@@ -160,7 +162,10 @@ class Worker:
             return error_reply(failure, self._settings.boot_id, self._identity, sequence)
 
     def _configure(self, request: ConfigureRequest, arrays: Arrays) -> Frames:
-        config = config_from_arrays(arrays)
+        if request.base is None:
+            config = config_from_arrays(arrays)
+        else:
+            config = changed_config(self._config_of(request.base), arrays)
         found = config.sha256()
         if found != request.config_hash:
             raise MalformedMessageError(
@@ -173,6 +178,11 @@ class Worker:
             boot_id=self._settings.boot_id, identity=self._identity, sequence=request.sequence, config_hash=found
         )
         return encode(reply)
+
+    def _config_of(self, config_hash: str) -> ChipConfig:
+        if self._config is None or config_hash != self._configured:
+            raise ServiceError(f"the chip is configured as {self._configured}, not as {config_hash}")
+        return self._config
 
     def _restore(self, frames: Sequence[bytes | memoryview]) -> None:
         stored, arrays = decode_request(frames, self._settings.limits)
@@ -187,11 +197,12 @@ class Worker:
         except HxloopError:
             self._configured = before  # a chip that refuses keeps what it had
             raise
-        self._n_heads = len(np.unique(config.neurons.head))
+        if self._config is None or config.neurons.head is not self._config.neurons.head:
+            self._n_heads = len(np.unique(config.neurons.head))
+        self._config = config
 
     def _run(self, job: int, request: RunRequest, arrays: Arrays) -> Frames:
-        if request.config_hash != self._configured:
-            raise ServiceError(f"the chip is configured as {self._configured}, not as {request.config_hash}")
+        self._config_of(request.config_hash)
         if request.trial_seed == self._crash_trial_seed:
             os.kill(os.getpid(), signal.SIGKILL)
         inputs = spikes_from_arrays(arrays)
@@ -203,6 +214,7 @@ class Worker:
             trial_seed=request.trial_seed,
             first_sample=request.first_sample,
             record=request.record,
+            neurons=request.neurons,
             readout=request.readout,
             progress=lambda done, total: self._report(job, done, total),
         )

@@ -127,7 +127,7 @@ class RemoteChip:
         return self._session.address
 
     def configure(self, config: ChipConfig) -> str:
-        """Write a configuration; it is sent only if the daemon does not hold it yet.
+        """Write a configuration; it is sent only if the daemon does not hold it yet, and then only what changed.
 
         Returns
         -------
@@ -155,6 +155,7 @@ class RemoteChip:
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
     ) -> RunResult:
         """Run samples as `hxloop.chip.Chip.run`; more than the daemon's limits allow is sent in parts.
@@ -191,6 +192,7 @@ class RemoteChip:
                     trial_seed=trial_seed,
                     first_sample=first_sample + first,
                     record=record,
+                    neurons=neurons,
                     readout=readout,
                     arrays=array_headers(spike_arrays(part)),
                 )
@@ -267,13 +269,17 @@ class RemoteChip:
         )
 
     def _upload(self, config: ChipConfig, config_hash: str) -> None:
+        """Send a configuration that the daemon does not hold: what differs from the last one, if it holds that."""
         if config_hash in self._uploaded:
             return
-        arrays = config_arrays(config)
+        arrays, base = config_arrays(config), None
+        if self._config is not None and self._config_hash in self._uploaded:
+            base, known = self._config_hash, self._config.digests
+            arrays = {name: array for name, array in arrays.items() if config.digests[name] != known[name]}
 
         def make(session: str, sequence: int) -> ConfigureRequest:
             return ConfigureRequest(
-                session=session, sequence=sequence, config_hash=config_hash, arrays=array_headers(arrays)
+                session=session, sequence=sequence, config_hash=config_hash, base=base, arrays=array_headers(arrays)
             )
 
         reply, _ = self._session.ask(make, arrays)

@@ -79,6 +79,7 @@ class Chip(Protocol):
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
     ) -> RunResult:
         """Run the samples one after the other, each from rest.
@@ -96,13 +97,16 @@ class Chip(Protocol):
             Number of the first sample within the trial.
         record : {"spikes", "first_spikes"}
             What to send back.
+        neurons : tuple of int, optional
+            Heads (circuit numbers) whose spikes are recorded and sent back, in any order; None: all. The spikes of
+            others never take the link to the host, so that they cannot overload it; they count as ``events_out``.
         readout : Readout, optional
             What to observe beside spikes.
 
         Raises
         ------
         InvalidInputError
-            Input events, duration or readout outside the datasheet.
+            Input events, duration or readout outside the datasheet, or a neuron that is no configured head.
         SessionError
             No configuration was written before.
         """

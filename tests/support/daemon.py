@@ -63,7 +63,7 @@ class Daemon:
         path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         environment = os.environ | {
             "HXLOOP_TEST_FAULTS": json.dumps(faults),
-            "PYTHONPATH": path + os.pathsep + os.environ.get("SVC_PATH", ""),
+            "PYTHONPATH": path,
             "HXLOOP_RUNTIME_DIR": str(self.directory),
         }
         with self.log_file.open("w") as log:
