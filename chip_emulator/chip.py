@@ -145,6 +145,7 @@ class EmulatedChip:
         record: Recording = "spikes",
         neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
+        config: ChipConfig | None = None,
         progress: Callable[[int, int], bool] | None = None,
     ) -> RunResult:
         """Run samples; see `hxloop.chip.Chip.run`.
@@ -159,6 +160,17 @@ class EmulatedChip:
         RunCancelledError
             `progress` asked for it.
         """
+        if config is not None:
+            before = self._configured
+            self.configure(config)
+            try:
+                return self.run(
+                    inputs, duration_ticks=duration_ticks, trial_seed=trial_seed, first_sample=first_sample,
+                    record=record, neurons=neurons, readout=readout, progress=progress,
+                )  # fmt: skip
+            except BaseException:
+                self._configured = before
+                raise
         begun = time.perf_counter()
         configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
         chosen = None if neurons is None else _chosen(neurons, configured.neurons.heads, self._spec.n_circuits)

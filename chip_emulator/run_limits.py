@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from hxloop.errors import LimitExceededError
-from hxloop.wire import check_spike_arrays
+from hxloop.wire import check_spike_arrays, is_of_configuration
 
 if TYPE_CHECKING:
     from hxloop.messages import Limits, RunRequest
@@ -23,7 +23,11 @@ def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> Non
     MalformedMessageError
         Not the arrays of a spike batch.
     """
-    size = {header.name: math.prod(header.shape) for header in request.arrays}
+    size = {
+        header.name: math.prod(header.shape)
+        for header in request.arrays
+        if request.base is None or not is_of_configuration(header.name)
+    }
     check_spike_arrays(size)
     n_samples = max(0, size["offsets"] - 1)
     ticks = request.duration_ticks

@@ -299,13 +299,14 @@ class Service:
             if job is None:
                 return None
             configuration: Frames = ()
-            wanted = job.request.config_hash if isinstance(job.request, RunRequest) else job.request.base
+            running = isinstance(job.request, RunRequest)
+            wanted = job.request.base or (job.request.config_hash if running else None)
             if wanted is not None:
                 job.base = job.session.configurations.get(wanted, touch=True)
                 if job.base is None:
                     error = UnknownConfigurationError(
                         f"this session has no configuration {wanted[:64]}",
-                        field="config_hash" if isinstance(job.request, RunRequest) else "base",
+                        field="base" if job.request.base else "config_hash",
                         hint="configure first",
                     )
                     self._answer(job, self._error(error, job.sequence))
@@ -336,7 +337,8 @@ class Service:
             self._book.add_run(header)
         elif isinstance(header, ErrorReply):
             self._book.errors += 1
-        elif isinstance(job.request, ConfigureRequest):
+        brings = isinstance(job.request, ConfigureRequest) or job.request.base is not None
+        if brings and not isinstance(header, ErrorReply):
             stored = StoredConfiguration.of(job.request, job.frames, job.base)
             job.session.configurations.put(job.request.config_hash, stored)
         self._answer(job, reply)

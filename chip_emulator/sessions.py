@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
 from hxloop.messages import ConfigureRequest
+from hxloop.wire import is_of_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +52,13 @@ class StoredConfiguration:
     arrays: dict[str, tuple[ArrayHeader, bytes | memoryview]]
 
     @classmethod
-    def of(cls, request: ConfigureRequest, frames: Frames, base: StoredConfiguration | None) -> Self:
+    def of(cls, request: ConfigureRequest | RunRequest, frames: Frames, base: StoredConfiguration | None) -> Self:
         """From a message; what it does not bring is that of its base."""
-        brought = {h.name: (h, frame) for h, frame in zip(request.arrays, frames[1:], strict=True)}
+        brought = {
+            h.name: (h, frame)
+            for h, frame in zip(request.arrays, frames[1:], strict=True)
+            if is_of_configuration(h.name)
+        }
         return cls(request.config_hash, (base.arrays | brought) if base else brought)
 
     @property

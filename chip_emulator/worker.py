@@ -35,6 +35,7 @@ from hxloop.wire import (
     config_from_arrays,
     decode_request,
     encode,
+    is_of_configuration,
     result_arrays,
     spikes_from_arrays,
 )
@@ -162,10 +163,20 @@ class Worker:
             return error_reply(failure, self._settings.boot_id, self._identity, sequence)
 
     def _configure(self, request: ConfigureRequest, arrays: Arrays) -> Frames:
-        if request.base is None:
-            config = config_from_arrays(arrays)
-        else:
-            config = changed_config(self._config_of(request.base), arrays)
+        base = None if request.base is None else self._config_of(request.base)
+        self._write(self._verified(request, arrays, base))
+        reply = ConfigureReply(
+            boot_id=self._settings.boot_id,
+            identity=self._identity,
+            sequence=request.sequence,
+            config_hash=request.config_hash,
+        )
+        return encode(reply)
+
+    def _verified(
+        self, request: ConfigureRequest | RunRequest, arrays: Arrays, base: ChipConfig | None
+    ) -> ChipConfig:
+        config = config_from_arrays(arrays) if base is None else changed_config(base, arrays)
         found = config.sha256()
         if found != request.config_hash:
             raise MalformedMessageError(
@@ -173,11 +184,7 @@ class Worker:
                 field="config_hash",
                 hint="use ChipConfig.sha256",
             )
-        self._write(config)
-        reply = ConfigureReply(
-            boot_id=self._settings.boot_id, identity=self._identity, sequence=request.sequence, config_hash=found
-        )
-        return encode(reply)
+        return config
 
     def _config_of(self, config_hash: str) -> ChipConfig:
         if self._config is None or config_hash != self._configured:
@@ -202,7 +209,11 @@ class Worker:
         self._config = config
 
     def _run(self, job: int, request: RunRequest, arrays: Arrays) -> Frames:
-        self._config_of(request.config_hash)
+        if request.base is None:
+            self._config_of(request.config_hash)
+        else:
+            changed = {name: arrays.pop(name) for name in list(arrays) if is_of_configuration(name)}
+            self._write(self._verified(request, changed, self._config_of(request.base)))
         if request.trial_seed == self._crash_trial_seed:
             os.kill(os.getpid(), signal.SIGKILL)
         inputs = spikes_from_arrays(arrays)

@@ -81,6 +81,7 @@ class Chip(Protocol):
         record: Recording = "spikes",
         neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
+        config: ChipConfig | None = None,
     ) -> RunResult:
         """Run the samples one after the other, each from rest.
 
@@ -102,11 +103,15 @@ class Chip(Protocol):
             others never take the link to the host, so that they cannot overload it; they count as ``events_out``.
         readout : Readout, optional
             What to observe beside spikes.
+        config : ChipConfig, optional
+            Configuration to write first, as `configure` does, in one go with the run. If configuration or run is refused,
+            the configuration before stays in force.
 
         Raises
         ------
         InvalidInputError
-            Input events, duration or readout outside the datasheet, or a neuron that is no configured head.
+            Input events, duration, readout or configuration outside the datasheet, or a neuron that is no configured
+            head.
         SessionError
             No configuration was written before.
         """

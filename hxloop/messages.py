@@ -82,13 +82,14 @@ class ConfigureRequest(Message):
 
 
 class RunRequest(Message):
-    """Run samples under an uploaded configuration; arrays: offsets, tick, source of the input events."""
+    """Run samples under a configuration; arrays: offsets, tick, source of the input events, and what differs from a base."""
 
     verb: Literal["run"] = "run"
     protocol: Count = PROTOCOL_VERSION
     session: ShortText
     sequence: Count
     config_hash: ShortText
+    base: ShortText | None = Field(None, description="hash of the session's configuration to change and store first")
     duration_ticks: Annotated[int, Field(ge=1, le=2**40)]
     trial_seed: Seed = 0
     first_sample: Count = 0

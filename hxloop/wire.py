@@ -336,6 +336,11 @@ def check_spike_arrays(names: Collection[str]) -> None:
     _check_names(names, DTYPES, "a spike batch")
 
 
+def is_of_configuration(name: str) -> bool:
+    """Whether an array that comes with a run belongs to its configuration."""
+    return name not in DTYPES
+
+
 def spikes_from_arrays(arrays: Arrays) -> SpikeBatch:
     """Rebuild a spike batch; its values are not checked here.
 

@@ -55,8 +55,11 @@ class FakeChip:
         record="spikes",
         neurons=None,
         readout=None,
+        config=None,
         progress=None,
     ):
+        if config is not None:
+            self.configure(config)
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
         if trial_seed == BROKEN_SEED:
             raise KeyError("a bug of the chip")

@@ -46,6 +46,7 @@ from hxloop.wire import (
     config_from_arrays,
     decode_request,
     encode,
+    is_of_configuration,
     result_arrays,
     spikes_from_arrays,
 )
@@ -241,8 +242,14 @@ class FakeService:
         if self.forget_configurations:
             self.forget_configurations -= 1
             session.configurations.clear()
-        if request.config_hash not in session.configurations:
+        if (request.base or request.config_hash) not in session.configurations:
             raise UnknownConfigurationError("upload it first")
+        if request.base is not None:
+            changed = {name: arrays.pop(name) for name in list(arrays) if is_of_configuration(name)}
+            self.uploaded_arrays.append(list(changed))
+            config = changed_config(session.configurations[request.base], changed)
+            assert config.sha256() == request.config_hash
+            session.configurations[request.config_hash] = config
         inputs = spikes_from_arrays(arrays)
         if inputs.n_samples > self.limits.max_samples or inputs.n_spikes > self.max_output_events:
             raise LimitExceededError("too much")

@@ -84,8 +84,19 @@ class GridChip:
         return place * self.spec.n_labels + label
 
     def run(
-        self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes", neurons=None, readout=None
+        self,
+        inputs,
+        *,
+        duration_ticks,
+        trial_seed=0,
+        first_sample=0,
+        record="spikes",
+        neurons=None,
+        readout=None,
+        config=None,
     ):
+        if config is not None:
+            self.configure(config)
         if self._config is None:
             raise SessionError("not configured")
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
