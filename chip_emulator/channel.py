@@ -1,7 +1,7 @@
-"""Messages between two processes over a stream socket: no thread in between, few system calls, no copies.
+"""Messages between two processes over a stream socket: no thread in between, few system calls, few copies.
 
-A message travels as the number of its frames, their sizes, and the frames. Frames that arrive are parts of one buffer,
-each at an address that suits any array.
+A message travels as its size, the number of its frames, their sizes, and the frames, each padded to whole words. What
+arrives lies in one buffer, so that every frame starts where any array may start.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import socket
 import struct
 from collections import deque
 from contextlib import suppress
-from itertools import accumulate, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES: Final = 4 * 2**20
 """Asked of the system for each direction; it may give less."""
+_READ_BYTES: Final = 65536
 _VECTOR: Final = 64
-_ALIGN_BYTES: Final = 64
-_COUNT: Final = struct.Struct("<I")
+_WORD: Final = struct.Struct("<Q")
+_PADDING: Final = tuple(bytes(k) for k in range(_WORD.size))
 
 
 class Channel:
@@ -40,8 +41,10 @@ class Channel:
         end.setblocking(False)
         with suppress(OSError):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
-        self._waiting: deque[memoryview] = deque()
-        self._begin()
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._ahead = b""  # read, but not yet of a message
+        self._body: memoryview | None = None  # of the message that is being read
+        self._have = 0
 
     @classmethod
     def pair(cls) -> tuple[Self, socket.socket]:
@@ -69,8 +72,15 @@ class Channel:
         The frames must stay as they are until nothing waits any more. What is sent to a process that is gone is lost.
         """
         sizes = [len(frame) for frame in frames]
-        head = struct.pack(f"<I{len(sizes)}Q", len(sizes), *sizes)
-        self._waiting.extend(memoryview(frame) for frame in (head, *frames) if len(frame))
+        table = struct.pack(f"<{1 + len(sizes)}Q", len(sizes), *sizes)
+        size = len(table)
+        parts: list[bytes | memoryview] = [table]
+        for frame in frames:
+            padding = _PADDING[-len(frame) % _WORD.size]
+            parts += [frame, padding] if padding else [frame]
+            size += len(frame) + len(padding)
+        parts[0] = _WORD.pack(size) + table
+        self._waiting.extend(part for part in parts if len(part))
         self.flush()
 
     def flush(self) -> None:
@@ -86,7 +96,7 @@ class Channel:
             while self._waiting and sent >= len(self._waiting[0]):
                 sent -= len(self._waiting.popleft())
             if sent:
-                self._waiting[0] = self._waiting[0][sent:]
+                self._waiting[0] = memoryview(self._waiting[0])[sent:]
 
     def drain(self) -> None:
         """Wait until all is sent."""
@@ -102,17 +112,22 @@ class Channel:
         EOFError
             The other end is closed.
         """
-        while self._fill():
-            if self._stage == "count":
-                (n_frames,) = _COUNT.unpack(self._body)
-                self._expect("sizes", [8] * n_frames, 8)
-            elif self._stage == "sizes":
-                self._expect("frames", struct.unpack(f"<{len(self._body) // 8}Q", self._body), _ALIGN_BYTES)
-            else:
-                message = self._frames
-                self._begin()
-                return message
-        return None
+        while (message := self._complete()) is None:
+            try:
+                if self._body is None:
+                    found = self._socket.recv(_READ_BYTES)
+                    self._ahead += found
+                    received = len(found)
+                else:
+                    received = self._socket.recv_into(self._body[self._have :])
+                    self._have += received
+            except BlockingIOError:
+                return None
+            except OSError:
+                received = 0
+            if not received:
+                raise EOFError
+        return message
 
     def wait(self) -> list[memoryview]:
         """Wait for the next message.
@@ -130,32 +145,22 @@ class Channel:
         """Close this end; closing twice is harmless."""
         self._socket.close()
 
-    def _begin(self) -> None:
-        self._expect("count", (_COUNT.size,), 1)
-
-    def _expect(self, stage: str, sizes: Sequence[int], align: int) -> None:
-        """Make room for what comes next."""
-        places = list(accumulate((-(-size // align) * align for size in sizes), initial=0))
-        room = np.empty(places[-1] + align, np.uint8)
-        skip = -room.__array_interface__["data"][0] % align
-        self._body = memoryview(room)[skip : skip + places[-1]]
-        self._frames = [self._body[place : place + size] for place, size in zip(places[:-1], sizes, strict=True)]
-        self._open = deque(frame for frame in self._frames if len(frame))
-        self._stage = stage
-
-    def _fill(self) -> bool:
-        """Whether everything that was expected is there."""
-        while self._open:
-            try:
-                received = self._socket.recvmsg_into(list(islice(self._open, _VECTOR)))[0]
-            except BlockingIOError:
-                return False
-            except OSError:
-                received = 0
-            if not received:
-                raise EOFError
-            while self._open and received >= len(self._open[0]):
-                received -= len(self._open.popleft())
-            if received:
-                self._open[0] = self._open[0][received:]
-        return True
+    def _complete(self) -> list[memoryview] | None:
+        """Message, if all of it is there."""
+        if self._body is None:
+            if len(self._ahead) < _WORD.size:
+                return None
+            (size,) = _WORD.unpack_from(self._ahead)
+            here = self._ahead[_WORD.size : _WORD.size + size]
+            self._ahead = self._ahead[_WORD.size + size :]
+            self._body, self._have = np.empty(size, np.uint8).data, len(here)
+            self._body[: self._have] = here
+        if self._have < len(self._body):
+            return None
+        body, self._body = self._body, None
+        (n_frames,) = _WORD.unpack_from(body)
+        place, frames = _WORD.size * (1 + n_frames), []
+        for size in struct.unpack_from(f"<{n_frames}Q", body, _WORD.size):
+            frames.append(body[place : place + size])
+            place += size + -size % _WORD.size
+        return frames

@@ -274,7 +274,7 @@ def _same_but_weights(one: ChipConfig, other: ChipConfig) -> bool:
 
 
 def _chosen(neurons: tuple[int, ...], heads: NDArray[np.int64], n_circuits: int) -> NDArray[np.bool_]:
-    """bool [n_circuits]: the heads whose spikes are sent."""
+    """Heads whose spikes are sent, bool [n_circuits]."""
     known = set(heads.tolist())
     for k, neuron in enumerate(neurons):
         if neuron not in known:

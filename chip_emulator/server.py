@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -208,11 +208,13 @@ class Server:
     def _turn(self) -> None:
         """Wait for something to happen, and do what is due."""
         worker = self._supervisor.worker
-        watched = [(worker.link.fileno(), zmq.POLLIN | (zmq.POLLOUT if worker.link.backlog else 0))]
+        watched: list[tuple[Any, int]] = [
+            (worker.link.fileno(), zmq.POLLIN | (zmq.POLLOUT if worker.link.backlog else 0))
+        ]
         watched += [(worker.beat_fd, zmq.POLLIN), (self._wake, zmq.POLLIN)]
         if self._service is not None:
             watched.append((self._data, zmq.POLLIN))
-        happened = dict(zmq.zmq_poll(watched, _POLL_MS))
+        happened: dict[Any, int] = dict(zmq.zmq_poll(watched, _POLL_MS))
         if self._wake in happened:
             self._wake.recv()
         worker.link.flush()

@@ -173,9 +173,7 @@ class Worker:
         )
         return encode(reply)
 
-    def _verified(
-        self, request: ConfigureRequest | RunRequest, arrays: Arrays, base: ChipConfig | None
-    ) -> ChipConfig:
+    def _verified(self, request: ConfigureRequest | RunRequest, arrays: Arrays, base: ChipConfig | None) -> ChipConfig:
         config = config_from_arrays(arrays) if base is None else changed_config(base, arrays)
         found = config.sha256()
         if found != request.config_hash:

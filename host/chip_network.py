@@ -100,7 +100,7 @@ class ChipNetwork:
         return [quantise(w, scale, largest) for w in weights]
 
     def configure(self, codes: list[NDArray[np.int8]]) -> None:
-        """Weights for the runs to come; they travel with each of them, for another network may use the chip in between."""
+        """Weights for the runs to come; they go with each of them, for another network may use the chip in between."""
         self._config = self.placement.configure(split_by_projection(self.layers, codes))
 
     def run(self, times: NDArray[np.float64], trial_seed: int, parts: int = 1) -> Forward:

@@ -104,8 +104,8 @@ class Chip(Protocol):
         readout : Readout, optional
             What to observe beside spikes.
         config : ChipConfig, optional
-            Configuration to write first, as `configure` does, in one go with the run. If configuration or run is refused,
-            the configuration before stays in force.
+            Configuration to write first, as `configure` does, in one go with the run. If configuration or run is
+            refused, the configuration before stays in force.
 
         Raises
         ------

@@ -211,7 +211,7 @@ class ChipConfig:
         for name, array in changed.items():
             part, _, inner = name.partition(".")
             parts.setdefault(part, {})[inner] = array
-        new = {
+        new: dict[str, Any] = {
             part: arrays[""] if "" in arrays else replace(getattr(self, part), **arrays)
             for part, arrays in parts.items()
         }
@@ -228,7 +228,7 @@ class ChipConfig:
 
     @cached_property
     def digests(self) -> dict[str, bytes]:
-        """SHA-256 of every array (`digest_array`) by name, in canonical order; the arrays are read-only from then on."""
+        """SHA-256 of every array (`digest_array`) by name, in canonical order; arrays are read-only from then on."""
         return {name: digest_array(name, array) for name, array in self.arrays().items()}
 
     def sha256(self) -> str:
