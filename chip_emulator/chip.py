@@ -11,7 +11,7 @@ import numpy as np
 
 from chip_emulator import observing
 from chip_emulator.boot import boot_settings
-from chip_emulator.check import check_config, check_weights
+from chip_emulator.check import check_config, check_weights, synapse_signs
 from chip_emulator.check_readout import check_readout
 from chip_emulator.circuits import true_circuits
 from chip_emulator.correlation import build_sensors
@@ -57,6 +57,8 @@ class Configured:
     ----------
     config : ChipConfig
     sha256 : str
+    sign : int8 [n_synapses]
+        Sign of the row of each synapse.
     neurons : Neurons
     wiring : Wiring
     tables : float64
@@ -68,6 +70,7 @@ class Configured:
 
     config: ChipConfig
     sha256: str
+    sign: NDArray[np.int8]
     neurons: Neurons
     wiring: Wiring
     tables: NDArray[np.float64]
@@ -122,17 +125,19 @@ class EmulatedChip:
         if known is not None and known.sha256 == sha256:
             return sha256
         if known is not None and _same_but_weights(known.config, config):  # as in every step of a training
-            check_weights(config, self._spec)
+            sign = known.sign
+            check_weights(config, sign, self._spec)
             neurons, wiring, tables, sensors = known.neurons, known.wiring, known.tables, known.sensors
         else:
             check_config(config, self._spec)
+            sign = synapse_signs(config, self._spec)
             circuits = true_circuits(config.neurons, config.shared, self.mismatch, self._spec, self._held(config))
             neurons = build_neurons(config.neurons, circuits, self._imperfections, self._spec)
             wiring = wire_up(config, neurons, self.mismatch, self._spec)
             tables = kernel_tables(neurons.parameters)
             sensors = cache(partial(build_sensors, config, wiring.reached, self.mismatch, self._spec))
         weights = wiring.current_steps(config.synapses.weight_code)
-        self._configured = Configured(config, sha256, neurons, wiring, tables, sensors, weights)
+        self._configured = Configured(config, sha256, sign, neurons, wiring, tables, sensors, weights)
         return sha256
 
     def run(

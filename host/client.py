@@ -263,11 +263,11 @@ class RemoteChip:
 
     def _difference(self, config: ChipConfig) -> tuple[str | None, Arrays]:
         """Arrays to send, and the hash of the configuration they change; None if they are all."""
-        arrays = config_arrays(config)
         if self._config is None or self._config_hash not in self._uploaded:
-            return None, arrays
+            return None, config_arrays(config)
         known = self._config.digests
-        return self._config_hash, {n: a for n, a in arrays.items() if config.digests[n] != known[n]}
+        changed = [name for name, digest in config.digests.items() if digest != known[name]]
+        return self._config_hash, {name: config.array(name) for name in changed}
 
     def _upload(self, config: ChipConfig, config_hash: str) -> None:
         """Send a configuration that the daemon does not hold."""

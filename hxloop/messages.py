@@ -82,7 +82,7 @@ class ConfigureRequest(Message):
 
 
 class RunRequest(Message):
-    """Run samples under a configuration; arrays: offsets, tick, source of input events, and what differs from a base."""
+    """Run samples under a configuration; arrays: offsets, tick, source of inputs, and what differs from a base."""
 
     verb: Literal["run"] = "run"
     protocol: Count = PROTOCOL_VERSION

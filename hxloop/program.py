@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -204,7 +205,7 @@ class ChipConfig:
         ArrayError
             A configuration has no array of that name.
         """
-        unknown = sorted(set(changed) - set(self.arrays()))
+        unknown = sorted(set(changed) - set(self.digests))
         if unknown:
             raise ArrayError("a configuration has no such array", field=unknown[0][:200])
         parts: dict[str, dict[str, NDArray[Any]]] = {}
@@ -221,6 +222,11 @@ class ChipConfig:
             digests[name] = digest_array(name, array)
         vars(config)["digests"] = digests
         return config
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Array of this dotted name."""
+        found: NDArray[Any] = attrgetter(name)(self)
+        return found
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All arrays by their dotted names, in canonical order."""

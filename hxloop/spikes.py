@@ -52,6 +52,8 @@ class SpikeBatch:
 
     def part(self, first: int, last: int) -> SpikeBatch:
         """Samples ``first <= k < last``, renumbered from 0 (views, not copies)."""
+        if first == 0 and last == self.n_samples:
+            return self
         begin, end = int(self.offsets[first]), int(self.offsets[last])
         return SpikeBatch(self.offsets[first : last + 1] - begin, self.tick[begin:end], self.source[begin:end])
 
