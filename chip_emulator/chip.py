@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Final
@@ -33,7 +34,7 @@ from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -166,16 +167,11 @@ class EmulatedChip:
             `progress` asked for it.
         """
         if config is not None:
-            before = self._configured
-            self.configure(config)
-            try:
+            with self._trying(config):
                 return self.run(
                     inputs, duration_ticks=duration_ticks, trial_seed=trial_seed, first_sample=first_sample,
                     record=record, neurons=neurons, readout=readout, progress=progress,
                 )  # fmt: skip
-            except BaseException:
-                self._configured = before
-                raise
         begun = time.perf_counter()
         configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
         chosen = None if neurons is None else _chosen(neurons, configured.neurons.heads, self._spec.n_circuits)
@@ -201,22 +197,37 @@ class EmulatedChip:
             spikes = spikes.first_of_each_source()
         if chosen is not None:
             spikes = spikes.select(chosen[spikes.source])
-        sent = admitted(
-            spikes.offsets, spikes.tick, np.zeros(spikes.n_spikes, np.int64), 1, self._spec.link_out_per_tick,
-            self._spec.link_out_depth,
-        )  # fmt: skip
+        sent = self._reaching_host(spikes)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
-            spikes=spikes.select(sent),
+            spikes=sent,
             events_in=delivered.events_in,
             events_out=int(counts[:, at.COUNT_OUT].sum()),
             lost_in=delivered.lost,
-            lost_out=int(spikes.n_spikes - sent.sum()),
+            lost_out=spikes.n_spikes - sent.n_spikes,
             lost_late=int(counts[:, at.COUNT_LOST].sum()),
             chip_time_us=chip_time_us,
             emulation_time_us=(time.perf_counter() - begun) * 1e6,
             energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,
             observations=observations,
+        )
+
+    @contextmanager
+    def _trying(self, config: ChipConfig) -> Iterator[None]:
+        """Write a configuration; whatever goes wrong, the one before is back in force."""
+        before = self._configured
+        self.configure(config)
+        try:
+            yield
+        except BaseException:
+            self._configured = before
+            raise
+
+    def _reaching_host(self, spikes: SpikeBatch) -> SpikeBatch:
+        """Those that the link to the host carries."""
+        spec, lane = self._spec, np.zeros(spikes.n_spikes, np.int64)
+        return spikes.select(
+            admitted(spikes.offsets, spikes.tick, lane, 1, spec.link_out_per_tick, spec.link_out_depth)
         )
 
     def warm_up(self) -> None:
