@@ -48,7 +48,7 @@ def check_config(config: ChipConfig, spec: ChipSpec) -> None:
     _check_shared(config.shared, spec)
     _check_rows(config.row_sign, spec)
     _check_synapses(config, spec)
-    check_weights(config, spec)
+    check_weights(config, synapse_signs(config, spec), spec)
     check_routing(config, spec)
 
 
@@ -141,8 +141,20 @@ def _check_synapses(config: ChipConfig, spec: ChipSpec) -> None:
         raise InvalidInputError(f"circuit {circuit[k]} is not among neurons.circuit", field=f"synapses.circuit[{k}]")
 
 
-def check_weights(config: ChipConfig, spec: ChipSpec) -> None:
+def synapse_signs(config: ChipConfig, spec: ChipSpec) -> NDArray[np.int8]:
+    """Sign of the row of each synapse, int8 [n_synapses]."""
+    return config.row_sign[config.synapses.circuit // spec.n_columns, config.synapses.row]
+
+
+def check_weights(config: ChipConfig, sign: NDArray[np.int8], spec: ChipSpec) -> None:
     """Refuse weight codes that the datasheet does not allow in a configuration whose places are known to be right.
+
+    Parameters
+    ----------
+    config : ChipConfig
+    sign : int8 [n_synapses]
+        Of `synapse_signs`; the same for all configurations that differ in weights only.
+    spec : ChipSpec
 
     Raises
     ------
@@ -153,8 +165,7 @@ def check_weights(config: ChipConfig, spec: ChipSpec) -> None:
     dtypes = ("|i1", "<f8") if spec.continuous_weights else ("|i1",)
     check_array(synapses.weight_code, dtypes, (len(synapses.circuit),), "synapses.weight_code")
     check_range(synapses.weight_code, -spec.weight_code_max, spec.weight_code_max, "synapses.weight_code")
-    sign = config.row_sign[synapses.circuit // spec.n_columns, synapses.row]
-    against = synapses.weight_code * sign < 0
+    against = synapses.weight_code * sign < 0  # 63 times -1 at most: fits int8
     if against.any():
         k = int(against.argmax())
         kind = "excitatory" if sign[k] > 0 else "inhibitory"

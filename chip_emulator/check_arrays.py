@@ -34,6 +34,8 @@ def check_range(array: NDArray[np.generic], lowest: float, highest: float, field
     OutOfRangeError
         Names the first such entry, its value and the range.
     """
+    if not array.size or (array.min() >= lowest and array.max() <= highest):  # false for NaN
+        return
     values = array.astype(np.float64)
     bad = ~((values >= lowest) & (values <= highest))  # true for NaN too
     if bad.any():

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from functools import cache, partial
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from chip_emulator import observing
 from chip_emulator.boot import boot_settings
-from chip_emulator.check import check_config, check_weights
+from chip_emulator.check import check_config
 from chip_emulator.check_readout import check_readout
-from chip_emulator.circuits import true_circuits
-from chip_emulator.correlation import build_sensors
+from chip_emulator.configured import Configured, make_configured
 from chip_emulator.delivery import deliver
 from chip_emulator.links import admitted
 from chip_emulator.mismatch import Mismatch
-from chip_emulator.neurons import Neurons, build_neurons
 from chip_emulator.presets import named_chip
 from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.packing import blocks_of, pack_parameters, pack_weights, padded, signs_of
-from chip_emulator.synapses import Wiring, wire_up
+from chip_emulator.solver.packing import padded
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
@@ -33,47 +29,19 @@ from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from chip_emulator.correlation import Sensors
     from hxloop.boot import BootSettings
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
 
-MODEL_VERSION: Final = "2"
+MODEL_VERSION: Final = "3"
 """Version of the physics; raise it when the same inputs give other spikes."""
 
 DRIFT_PERIOD_US: Final = 1e6
 """Chip time between independent values of the slow drift (assumed)."""
-
-
-@dataclass(frozen=True, eq=False)
-class Configured:
-    """A configuration, ready to run.
-
-    Attributes
-    ----------
-    config : ChipConfig
-    sha256 : str
-    places : str
-        Hash of all but the weights.
-    neurons : Neurons
-    wiring : Wiring
-    circuit : Circuit
-        For the solver; all neurons are recorded.
-    sensors : callable
-        Correlation sensors, made when they are first read.
-    """
-
-    config: ChipConfig
-    sha256: str
-    places: str
-    neurons: Neurons
-    wiring: Wiring
-    circuit: at.Circuit
-    sensors: Callable[[], Sensors]
 
 
 class EmulatedChip:
@@ -119,31 +87,16 @@ class EmulatedChip:
 
     def configure(self, config: ChipConfig) -> str:
         """Write a configuration; see `hxloop.chip.Chip.configure`."""
-        sha256 = config.sha256()
-        known = self._configured
+        sha256, known = config.sha256(), self._configured
         if known is not None and known.sha256 == sha256:
             return sha256
-        places = hash_arrays({k: v for k, v in config.arrays().items() if k != "synapses.weight_code"})
-        if known is not None and known.places == places:  # only weights are new, as in every step of a training
-            check_weights(config, self._spec)
-            neurons, wiring, circuit, sensors = known.neurons, known.wiring, known.circuit, known.sensors
-        else:
+        made = known and known.reweighted(config, sha256, self._spec)  # as in every step of a training
+        if made is None:
             check_config(config, self._spec)
-            circuits = true_circuits(config.neurons, config.shared, self.mismatch, self._spec, self._held(config))
-            neurons = build_neurons(config.neurons, circuits, self._imperfections, self._spec)
-            wiring = wire_up(config, neurons, self.mismatch, self._spec)
-            circuit = _unweighted(neurons, wiring, self._spec.routing_delay_ticks)
-            sensors = cache(partial(build_sensors, config, wiring.reached, self.mismatch, self._spec))
-        steps = wiring.current_steps(config.synapses.weight_code)
-        weights, partner, origin = pack_weights(*steps)
-        circuit = circuit._replace(
-            weights=weights,
-            partner=partner,
-            source_sign=signs_of(weights, len(partner)),
-            source_id=wiring.source_id[origin],
-            source_blocks=blocks_of(wiring.source_range)[origin],
-        )
-        self._configured = Configured(config, sha256, places, neurons, wiring, circuit, sensors)
+            made = make_configured(
+                config, sha256, self._held(config), self.mismatch, self._imperfections, self._spec
+            )  # fmt: skip
+        self._configured = made
         return sha256
 
     def run(
@@ -154,7 +107,9 @@ class EmulatedChip:
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
+        config: ChipConfig | None = None,
         progress: Callable[[int, int], bool] | None = None,
     ) -> RunResult:
         """Run samples; see `hxloop.chip.Chip.run`.
@@ -169,8 +124,15 @@ class EmulatedChip:
         RunCancelledError
             `progress` asked for it.
         """
+        if config is not None:
+            with self._trying(config):
+                return self.run(
+                    inputs, duration_ticks=duration_ticks, trial_seed=trial_seed, first_sample=first_sample,
+                    record=record, neurons=neurons, readout=readout, progress=progress,
+                )  # fmt: skip
         begun = time.perf_counter()
         configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
+        chosen = None if neurons is None else configured.recorded(neurons)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         needs_all = readout.counters or readout.correlation
         trial = at.Trial(
@@ -184,30 +146,50 @@ class EmulatedChip:
         )
         delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
-        packed, counts = self._runner.run(delivered.inputs, configured.circuit, trial, watch, progress)
-        spikes = _unpack(packed, counts, configured.neurons)
+        circuit = configured.circuit
+        if chosen is not None and not needs_all:
+            circuit = circuit._replace(recorded=padded(chosen, False))
+        packed, counts = self._runner.run(delivered.inputs, circuit, trial, watch, progress)
+        spikes = _unpack(packed, counts, configured.neurons.heads)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
             configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), trial,
         )  # fmt: skip
-        if record == "first_spikes" and needs_all:
+        if needs_all and record == "first_spikes":
             spikes = spikes.first_of_each_source()
-        sent = admitted(
-            spikes.offsets, spikes.tick, np.zeros(spikes.n_spikes, np.int64), 1, self._spec.link_out_per_tick,
-            self._spec.link_out_depth,
-        )  # fmt: skip
+        if needs_all and chosen is not None:
+            spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
+        sent = self._reaching_host(spikes)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
-            spikes=spikes.select(sent),
+            spikes=sent,
             events_in=delivered.events_in,
             events_out=int(counts[:, at.COUNT_OUT].sum()),
             lost_in=delivered.lost,
-            lost_out=int(spikes.n_spikes - sent.sum()),
+            lost_out=spikes.n_spikes - sent.n_spikes,
             lost_late=int(counts[:, at.COUNT_LOST].sum()),
             chip_time_us=chip_time_us,
             emulation_time_us=(time.perf_counter() - begun) * 1e6,
             energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,
             observations=observations,
+        )
+
+    @contextmanager
+    def _trying(self, config: ChipConfig) -> Iterator[None]:
+        """Write a configuration; whatever goes wrong, the one before is back in force."""
+        before = self._configured
+        self.configure(config)
+        try:
+            yield
+        except BaseException:
+            self._configured = before
+            raise
+
+    def _reaching_host(self, spikes: SpikeBatch) -> SpikeBatch:
+        """Those that the link to the host carries."""
+        spec, lane = self._spec, np.zeros(spikes.n_spikes, np.int64)
+        return spikes.select(
+            admitted(spikes.offsets, spikes.tick, lane, 1, spec.link_out_per_tick, spec.link_out_depth)
         )
 
     def warm_up(self) -> None:
@@ -250,36 +232,9 @@ class EmulatedChip:
         return sigmas
 
 
-def _unweighted(neurons: Neurons, wiring: Wiring, delay: int) -> at.Circuit:
-    """Circuit without weights."""
-    parameters, tables, peaks = pack_parameters(neurons.parameters)
-    return at.Circuit(
-        weights=np.empty(0, np.float32),
-        source_blocks=np.empty((0, 2), np.int64),
-        source_sign=np.empty(0, np.int8),
-        partner=np.empty(0, np.int64),
-        source_id=wiring.source_id,
-        neuron_id=padded(neurons.heads.astype(np.uint64), 0),
-        neuron_source=padded(wiring.neuron_source, -1),
-        recorded=padded(np.ones(neurons.n_neurons, np.bool_), False),
-        parameters=parameters,
-        tables=tables.tables,
-        steps=tables.steps,
-        kernels=tables.kernels,
-        basis=tables.basis,
-        coefficients=tables.coefficients,
-        peaks=peaks,
-        dense_events=tables.dense_events,
-        longest=tables.longest,
-        delay=delay,
-        switches=padded(neurons.switches, 0),
-        model=padded(neurons.model, 0.0),
-    )
-
-
-def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], neurons: Neurons) -> SpikeBatch:
+def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray[np.int64]) -> SpikeBatch:
     offsets = np.concatenate([[0], np.cumsum(counts[:, at.COUNT_RECORDED])]).astype(np.int64)
-    return SpikeBatch(offsets, packed >> at.NEURON_BITS, neurons.heads[packed & at.NEURON_MASK].astype(np.int32))
+    return SpikeBatch(offsets, packed >> at.NEURON_BITS, heads[packed & at.NEURON_MASK].astype(np.int32))
 
 
 def _warm_up(chip: EmulatedChip) -> None:

@@ -1,7 +1,7 @@
 """What supervisor and worker say to each other: a strict JSON envelope, then the client's message or the reply to it.
 
-The link is a pair of sockets in an owner-only directory. Everything else the worker needs is in the message: it keeps
-no state but the configuration that the chip has, so that a fresh worker is as good as an old one.
+The link is a `chip_emulator.channel.Channel`. Everything else the worker needs is in the message: it keeps no state but
+the configuration that the chip has, so that a fresh worker is as good as an old one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WorkerSettings(Message):
     serial: int
     threads: int
     boot_id: str
-    link: str
+    link_fd: int
     beat_fd: int
     beat_interval_s: float
     limits: Limits
@@ -32,11 +32,11 @@ class WorkerSettings(Message):
 
 
 class Order(Message):
-    """To the worker: a client's request; before it, if needed, the configuration it runs under."""
+    """To the worker: a client's request; before it, if needed, the configuration it runs under or builds on."""
 
     order: Literal["work"] = "work"
     job: Count
-    configuration_frames: Count = Field(0, description="frames of a stored configure message that precede the request")
+    configuration_frames: Count = Field(0, description="frames of a full configure message that precede the request")
 
 
 class Stop(Message):
@@ -95,11 +95,11 @@ def envelope(message: Message) -> bytes:
     return message.model_dump_json().encode()
 
 
-def read_order(frame: bytes) -> Order | Stop:
+def read_order(frame: bytes | memoryview) -> Order | Stop:
     """Envelope that came to the worker."""
-    return _ORDERS.validate_json(frame)
+    return _ORDERS.validate_json(bytes(frame))
 
 
-def read_event(frame: bytes) -> Event:
+def read_event(frame: bytes | memoryview) -> Event:
     """Envelope that came from the worker."""
-    return _EVENTS.validate_json(frame)
+    return _EVENTS.validate_json(bytes(frame))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from hxloop.errors import LimitExceededError
-from hxloop.wire import spikes_from_arrays
+from hxloop.wire import check_spike_arrays, is_of_configuration
 
 if TYPE_CHECKING:
     from hxloop.messages import Limits, RunRequest
     from hxloop.spec import ChipSpec
-    from hxloop.wire import Arrays
 
 
-def check_run_limits(request: RunRequest, arrays: Arrays, limits: Limits, spec: ChipSpec) -> None:
+def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> None:
     """Refuse a run by what its message says.
 
     Raises
@@ -23,12 +23,17 @@ def check_run_limits(request: RunRequest, arrays: Arrays, limits: Limits, spec: 
     MalformedMessageError
         Not the arrays of a spike batch.
     """
-    spikes = spikes_from_arrays(arrays)
-    n_samples = max(0, spikes.offsets.size - 1)
+    size = {
+        header.name: math.prod(header.shape)
+        for header in request.arrays
+        if request.base is None or not is_of_configuration(header.name)
+    }
+    check_spike_arrays(size)
+    n_samples = max(0, size["offsets"] - 1)
     ticks = request.duration_ticks
     for field, value, limit, unit in (
         ("offsets", n_samples, limits.max_samples, "samples"),
-        ("tick", max(spikes.tick.size, spikes.source.size), limits.max_input_events, "input events"),
+        ("tick", max(size["tick"], size["source"]), limits.max_input_events, "input events"),
         ("duration_ticks", ticks, limits.max_sample_ticks, "ticks a sample"),
         ("duration_ticks", n_samples * ticks, limits.max_run_ticks, "ticks in all samples together"),
         ("readout", n_samples * request.readout.readings_per_sample(ticks, spec), limits.max_readings, "readings"),

@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -28,7 +28,7 @@ from chip_emulator.endpoints import (
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Progress, Ready, Refused
 from chip_emulator.service import Service
-from chip_emulator.sockets import bind_router
+from chip_emulator.sockets import bind_router, receive
 from chip_emulator.supervisor import CANCEL_GRACE_S, Supervisor, WorkerOptions
 from hxloop.connection import default_connection_file
 from hxloop.errors import EndpointInUseError, InvalidInputError, error_from_code
@@ -167,7 +167,6 @@ class Server:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         self._supervisor = Supervisor(
-            self._context,
             WorkerOptions(
                 chip=options.chip,
                 serial=options.serial,
@@ -209,27 +208,28 @@ class Server:
     def _turn(self) -> None:
         """Wait for something to happen, and do what is due."""
         worker = self._supervisor.worker
-        poller = zmq.Poller()
-        poller.register(worker.link, zmq.POLLIN)
-        poller.register(worker.beat_fd, zmq.POLLIN)
-        poller.register(self._wake, zmq.POLLIN)
+        watched: list[tuple[Any, int]] = [
+            (worker.link.fileno(), zmq.POLLIN | (zmq.POLLOUT if worker.link.backlog else 0))
+        ]
+        watched += [(worker.beat_fd, zmq.POLLIN), (self._wake, zmq.POLLIN)]
         if self._service is not None:
-            poller.register(self._data, zmq.POLLIN)
-        happened = dict(poller.poll(_POLL_MS))
+            watched.append((self._data, zmq.POLLIN))
+        happened: dict[Any, int] = dict(zmq.zmq_poll(watched, _POLL_MS))
         if self._wake in happened:
             self._wake.recv()
+        worker.link.flush()
         while (message := worker.receive()) is not None:
             self._on_worker(*message)
         service = self._service
         if service is not None and self._data in happened:
-            address, *frames = self._data.recv_multipart()
+            address, *frames = receive(self._data)
             with self._lock:
-                service.handle_data(frames, address)
+                service.handle_data(frames, bytes(address))
         self._look_after_worker()
         if service is not None:
             self._advance(service)
 
-    def _on_worker(self, event: Ready | Refused | Progress | Answer, reply: list[bytes]) -> None:
+    def _on_worker(self, event: Ready | Refused | Progress | Answer, reply: list[memoryview]) -> None:
         if isinstance(event, Refused):
             raise error_from_code(event.code, event.message, field=event.field, hint=event.hint)
         if isinstance(event, Ready):
@@ -242,7 +242,7 @@ class Server:
             else:
                 self._service.finish(event.job, event.configured, reply)
 
-    def _on_ready(self, event: Ready, arrays: list[bytes]) -> None:
+    def _on_ready(self, event: Ready, arrays: list[memoryview]) -> None:
         self._supervisor.mark_ready()
         if self._service is None:
             self._service = Service(
@@ -305,7 +305,7 @@ class Server:
         copies -= self._replies_sent in self._faults.drop_replies
         for _ in range(copies):
             try:
-                self._data.send_multipart([outgoing.address, *outgoing.frames], zmq.NOBLOCK)
+                self._data.send_multipart([outgoing.address, *outgoing.frames], zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 log.warning("a client does not read its replies; one is kept for later")
             except zmq.ZMQError as error:

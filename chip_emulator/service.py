@@ -17,7 +17,7 @@ from chip_emulator.ledger import LedgerBook
 from chip_emulator.link import Order, envelope
 from chip_emulator.replies import claimed_sender, error_reply
 from chip_emulator.run_limits import check_run_limits
-from chip_emulator.sessions import Frames, Job, SessionTable
+from chip_emulator.sessions import Frames, Job, SessionTable, StoredConfiguration
 from hxloop.errors import (
     HxloopError,
     RunCancelledError,
@@ -47,7 +47,7 @@ from hxloop.messages import (
     StatusReply,
     StatusRequest,
 )
-from hxloop.wire import array_headers, boot_arrays, decode_reply, decode_request, encode
+from hxloop.wire import array_headers, boot_arrays, encode, read_reply, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,11 +152,11 @@ class Service:
         self.last_request_s = self._clock()
         try:
             try:
-                request, arrays = decode_request(frames, self._limits)
+                request = read_request(frames, self._limits)
             except HxloopError as error:
                 return self._undecodable(frames, error)
             if isinstance(request, ConfigureRequest | RunRequest) and address is not None:
-                return self._submit(request, arrays, frames, address)
+                return self._submit(request, frames, address)
             return self._at_once(request, on_control=address is None)
         except HxloopError as error:
             return self._error(error, claimed_sender(frames, self._limits.max_header_bytes)[1])
@@ -252,9 +252,7 @@ class Service:
             ledger=self._book.message(),
         )
 
-    def _submit(
-        self, request: ConfigureRequest | RunRequest, arrays: Arrays, frames: Frames, address: bytes
-    ) -> Frames | None:
+    def _submit(self, request: ConfigureRequest | RunRequest, frames: Frames, address: bytes) -> Frames | None:
         """Queue a new request, or answer one that came before."""
         session = self._table.get(request.session, self._clock())
         digest = _digest(frames)
@@ -268,7 +266,7 @@ class Service:
         self._refuse_if_draining()
         if isinstance(request, RunRequest):
             try:
-                check_run_limits(request, arrays, self._limits, self._spec)
+                check_run_limits(request, self._limits, self._spec)
             except HxloopError as error:
                 reply = self._error(error, request.sequence)
                 session.use_up(request.sequence, digest)
@@ -301,16 +299,19 @@ class Service:
             if job is None:
                 return None
             configuration: Frames = ()
-            if isinstance(job.request, RunRequest):
-                wanted = job.request.config_hash
-                stored = job.session.configurations.get(wanted, touch=True)
-                if stored is None:
+            running = isinstance(job.request, RunRequest)
+            wanted = job.request.base or (job.request.config_hash if running else None)
+            if wanted is not None:
+                job.base = job.session.configurations.get(wanted, touch=True)
+                if job.base is None:
                     error = UnknownConfigurationError(
-                        f"this session has no configuration {wanted}", field="config_hash", hint="configure first"
+                        f"this session has no configuration {wanted[:64]}",
+                        field="base" if job.request.base else "config_hash",
+                        hint="configure first",
                     )
                     self._answer(job, self._error(error, job.sequence))
                     continue
-                configuration = stored if wanted != self._configured else ()
+                configuration = job.base.message() if wanted != self._configured else ()
             job.tries += 1
             job.progress = 0.0
             self.running = job
@@ -331,13 +332,15 @@ class Service:
             return
         self.running = None
         self._configured = configured
-        header, _ = decode_reply(reply)
+        header = read_reply(reply[0])
         if isinstance(header, RunReply):
             self._book.add_run(header)
         elif isinstance(header, ErrorReply):
             self._book.errors += 1
-        elif isinstance(job.request, ConfigureRequest):
-            job.session.configurations.put(job.request.config_hash, job.frames)
+        brings = isinstance(job.request, ConfigureRequest) or job.request.base is not None
+        if brings and not isinstance(header, ErrorReply):
+            stored = StoredConfiguration.of(job.request, job.frames, job.base)
+            job.session.configurations.put(job.request.config_hash, stored)
         self._answer(job, reply)
 
     def worker_lost(self, why: str) -> None:

@@ -6,12 +6,16 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
 
 from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
+from hxloop.messages import ConfigureRequest
+from hxloop.wire import is_of_configuration
 
 if TYPE_CHECKING:
-    from hxloop.messages import ConfigureRequest, Limits, RunRequest
+    from collections.abc import Callable
+
+    from hxloop.messages import ArrayHeader, Limits, RunRequest
 
 Frames = Sequence[bytes | memoryview]
 """A message as it travels: the header, then its arrays."""
@@ -25,6 +29,7 @@ MAX_QUEUED_BYTES: Final = 512 * 2**20
 """Waiting requests of all sessions: bytes beyond which new ones are refused."""
 
 Key = TypeVar("Key")
+Entry = TypeVar("Entry")
 
 
 def size_of(frames: Frames) -> int:
@@ -32,19 +37,59 @@ def size_of(frames: Frames) -> int:
     return sum(len(frame) for frame in frames)
 
 
-class FrameStore(Generic[Key]):
-    """Frames by key, bounded in number and bytes; the newest entry always stays.
+@dataclass(frozen=True, eq=False)
+class StoredConfiguration:
+    """An accepted configuration, as it came.
+
+    Attributes
+    ----------
+    config_hash : str
+    arrays : dict
+        Header and frame of every array by name; configurations share the frames of what they have in common.
+    """
+
+    config_hash: str
+    arrays: dict[str, tuple[ArrayHeader, bytes | memoryview]]
+
+    @classmethod
+    def of(cls, request: ConfigureRequest | RunRequest, frames: Frames, base: StoredConfiguration | None) -> Self:
+        """From a message; what it does not bring is that of its base."""
+        brought = {
+            h.name: (h, frame)
+            for h, frame in zip(request.arrays, frames[1:], strict=True)
+            if is_of_configuration(h.name)
+        }
+        return cls(request.config_hash, (base.arrays | brought) if base else brought)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all arrays."""
+        return sum(len(frame) for _, frame in self.arrays.values())
+
+    def message(self) -> list[bytes | memoryview]:
+        """Frames of a message that uploads all of it; of no session."""
+        header = ConfigureRequest(
+            session="", sequence=0, config_hash=self.config_hash, arrays=tuple(h for h, _ in self.arrays.values())
+        )
+        return [header.model_dump_json().encode(), *(frame for _, frame in self.arrays.values())]
+
+
+class Store(Generic[Key, Entry]):
+    """Entries by key, bounded in number and bytes; the newest entry always stays.
 
     Parameters
     ----------
+    size : callable
+        Bytes of an entry.
     max_entries, max_bytes : int
         Beyond either, the entry that was put or touched longest ago is dropped.
     """
 
-    def __init__(self, max_entries: int, max_bytes: int = MAX_STORE_BYTES) -> None:
+    def __init__(self, size: Callable[[Entry], int], max_entries: int, max_bytes: int = MAX_STORE_BYTES) -> None:
+        self._size = size
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[Key, Frames] = OrderedDict()
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -53,16 +98,16 @@ class FrameStore(Generic[Key]):
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
-    def put(self, key: Key, frames: Frames) -> None:
+    def put(self, key: Key, entry: Entry) -> None:
         """Store or replace an entry."""
         replaced = self._entries.pop(key, None)
-        self._bytes += size_of(frames) - (size_of(replaced) if replaced is not None else 0)
-        self._entries[key] = frames
+        self._bytes += self._size(entry) - (self._size(replaced) if replaced is not None else 0)
+        self._entries[key] = entry
         while len(self._entries) > 1 and (len(self._entries) > self._max_entries or self._bytes > self._max_bytes):
             _, dropped = self._entries.popitem(last=False)
-            self._bytes -= size_of(dropped)
+            self._bytes -= self._size(dropped)
 
-    def get(self, key: Key, *, touch: bool = False) -> Frames | None:
+    def get(self, key: Key, *, touch: bool = False) -> Entry | None:
         """Entry or None; `touch` makes it the newest one."""
         if touch and key in self._entries:
             self._entries.move_to_end(key)
@@ -87,6 +132,8 @@ class Job:
         Where the reply goes: the routing id that asked last.
     digest : bytes
         Of the header; a resend has the same.
+    base : StoredConfiguration or None
+        What it runs under or builds on, looked up when its turn comes.
     tries : int
         Workers it was given to.
     cancelled_at_s : float or None
@@ -101,6 +148,7 @@ class Job:
     frames: Frames
     address: bytes
     digest: bytes
+    base: StoredConfiguration | None = None
     tries: int = 0
     cancelled_at_s: float | None = None
     progress: float = 0.0
@@ -123,10 +171,10 @@ class Session:
         What the client calls itself.
     last_seen_s : float
         Monotonic time of its last request.
-    replies : FrameStore
+    replies : Store
         Stored replies by sequence number.
-    configurations : FrameStore
-        Accepted configurations, as they came, by hash.
+    configurations : Store
+        Accepted configurations by hash.
     last_sequence : int
         Highest sequence number used up.
     pending : dict
@@ -138,8 +186,8 @@ class Session:
     name: str
     client: str
     last_seen_s: float
-    replies: FrameStore[int]
-    configurations: FrameStore[str]
+    replies: Store[int, Frames]
+    configurations: Store[str, StoredConfiguration]
     last_sequence: int = 0
     pending: dict[int, Job] = field(default_factory=dict)
     waiting: deque[Job] = field(default_factory=deque)
@@ -234,8 +282,8 @@ class SessionTable:
             name=secrets.token_hex(16),
             client=client,
             last_seen_s=now_s,
-            replies=FrameStore(self._limits.max_stored_replies),
-            configurations=FrameStore(self._limits.max_configurations),
+            replies=Store(size_of, self._limits.max_stored_replies),
+            configurations=Store(lambda entry: entry.n_bytes, self._limits.max_configurations),
         )
         self._sessions[session.name] = session
         return session

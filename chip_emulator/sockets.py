@@ -15,6 +15,13 @@ HIGH_WATER_MARK: Final = 8
 """Messages queued per client and direction: beyond, senders wait instead of the daemon's memory growing."""
 FRAME_BYTES_PER_LIMIT: Final = 2
 """Frames up to this many times the message limit are read and refused; larger ones end the connection."""
+_COPY_BELOW_BYTES: Final = 8192
+
+
+def receive(socket: zmq.Socket[bytes]) -> list[bytes | memoryview]:
+    """Message that has come; large frames are not copied."""
+    frames = socket.recv_multipart(copy=False)
+    return [frame.bytes if len(frame) < _COPY_BELOW_BYTES else frame.buffer for frame in frames]
 
 
 def bind_router(

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import zmq
-
+from chip_emulator.channel import Channel
 from chip_emulator.link import Stop, WorkerSettings, envelope, read_event
 from hxloop.errors import DaemonStartError
 
@@ -54,14 +49,12 @@ class WorkerProcess:
 
     Parameters
     ----------
-    context : zmq.Context
-        Of the daemon.
     options : WorkerOptions
         How to start it.
 
     Attributes
     ----------
-    link : zmq.Socket
+    link : Channel
         Envelopes and messages; see `chip_emulator.link`.
     beat_fd : int
         Readable whenever the worker has shown that it is alive, and at its death.
@@ -69,14 +62,10 @@ class WorkerProcess:
         It has reported that its chip is there.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], options: WorkerOptions) -> None:
+    def __init__(self, options: WorkerOptions) -> None:
         self.ready = False
         self._stall_timeout_s = options.stall_timeout_s
-        self._directory: str | None = tempfile.mkdtemp(prefix="hxloop-")  # mode 0700
-        path = Path(self._directory) / "worker.sock"
-        self.link: zmq.Socket[bytes] = context.socket(zmq.PAIR)
-        self.link.setsockopt(zmq.LINGER, 0)
-        self.link.bind(f"ipc://{path}")
+        self.link, link_end = Channel.pair()
         self.beat_fd, write_end = os.pipe()
         os.set_blocking(self.beat_fd, False)
         settings = WorkerSettings(
@@ -84,7 +73,7 @@ class WorkerProcess:
             serial=options.serial,
             threads=options.threads,
             boot_id=options.boot_id,
-            link=f"ipc://{path}",
+            link_fd=link_end.fileno(),
             beat_fd=write_end,
             beat_interval_s=min(1.0, options.stall_timeout_s / 5),
             limits=options.limits,
@@ -97,16 +86,16 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "chip_emulator.worker", settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,
-                pass_fds=(write_end,),
+                pass_fds=(write_end, link_end.fileno()),
             )
         except BaseException:
             os.close(self.beat_fd)
             self.link.close()
-            self._remove_directory()
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(write_end)
+            link_end.close()
         self._last_beat_s = self._started_s = time.monotonic()
 
     @property
@@ -114,24 +103,22 @@ class WorkerProcess:
         """Process id."""
         return self._process.pid
 
-    def receive(self) -> tuple[Event, list[bytes]] | None:
+    def receive(self) -> tuple[Event, list[memoryview]] | None:
         """Next message of the worker, or None when there is none now."""
         try:
-            frames = self.link.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
-        return read_event(frames[0]), frames[1:]
+            frames = self.link.receive()
+        except EOFError:
+            return None  # it is dead, or about to be
+        return None if frames is None else (read_event(frames[0]), frames[1:])
 
     def send(self, frames: Frames) -> None:
         """Hand a message over; one to a worker that has just died is lost, and its death will be noticed."""
-        with suppress(zmq.Again):
-            self.link.send_multipart(frames, zmq.NOBLOCK)
+        self.link.send(frames)
 
     def mark_ready(self) -> None:
-        """Note that it is ready; from now on it must show signs of life. The socket's name is not needed any more."""
+        """Note that it is ready; from now on it must show signs of life."""
         self.ready = True
         self._last_beat_s = time.monotonic()
-        self._remove_directory()
 
     def stop_job(self, number: int) -> None:
         """Ask it to stop a job."""
@@ -176,12 +163,6 @@ class WorkerProcess:
         self._process.stdin.close()
         self.link.close()
         os.close(self.beat_fd)
-        self._remove_directory()
-
-    def _remove_directory(self) -> None:
-        if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            self._directory = None
 
 
 class Supervisor:
@@ -189,17 +170,14 @@ class Supervisor:
 
     Parameters
     ----------
-    context : zmq.Context
-        Of the daemon.
     options : WorkerOptions
         How to start workers.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], options: WorkerOptions) -> None:
-        self._context = context
+    def __init__(self, options: WorkerOptions) -> None:
         self._options = options
         self._failed_starts = 0
-        self.worker = WorkerProcess(context, options)
+        self.worker = WorkerProcess(options)
 
     def mark_ready(self) -> None:
         """Note that the worker is ready."""
@@ -227,4 +205,4 @@ class Supervisor:
                 f"{self._failed_starts} workers in a row did not become ready; {why}",
                 hint="see the messages above",
             )
-        self.worker = WorkerProcess(self._context, self._options)
+        self.worker = WorkerProcess(self._options)

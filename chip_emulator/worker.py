@@ -11,13 +11,16 @@ import logging
 import os
 import select
 import signal
+import socket
 import sys
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zmq
 
+from chip_emulator.channel import Channel
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Order, Progress, Ready, Refused, Stop, WorkerSettings, envelope, read_order
 from chip_emulator.replies import error_reply
@@ -28,9 +31,11 @@ from hxloop.messages import ConfigureReply, ConfigureRequest, RunReply, RunReque
 from hxloop.wire import (
     array_headers,
     boot_arrays,
+    changed_config,
     config_from_arrays,
     decode_request,
     encode,
+    is_of_configuration,
     result_arrays,
     spikes_from_arrays,
 )
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("chip_emulator.worker")
 
 _PR_SET_PDEATHSIG = 1
+_PROGRESS_S = 0.03
 
 
 def _die_with_supervisor(settings: WorkerSettings) -> None:
@@ -98,17 +104,19 @@ class Worker:
         The chip; see `hxloop.chip.Chip`.
     settings : WorkerSettings
         Boot id and limits.
-    link : zmq.Socket
+    link : Channel
         To the supervisor.
     """
 
-    def __init__(self, chip: Any, settings: WorkerSettings, link: zmq.Socket[bytes]) -> None:
+    def __init__(self, chip: Any, settings: WorkerSettings, link: Channel) -> None:
         self._chip = chip
         self._settings = settings
         self._link = link
         self._identity = chip.identity
         self._configured: str | None = None
+        self._config: ChipConfig | None = None
         self._n_heads = 0
+        self._told_s = 0.0
         self._crash_trial_seed = faults_from_environment().crash_trial_seed
 
     def serve(self) -> None:
@@ -121,16 +129,20 @@ class Worker:
             operating_point=boot.target,
             arrays=array_headers(arrays),
         )
-        self._link.send_multipart(encode(ready, arrays))
+        self._send(encode(ready, arrays))
         while True:
-            frames = self._link.recv_multipart()
+            frames = self._link.wait()
             order = read_order(frames[0])
             if isinstance(order, Order):  # a stop that comes after the end of its job means nothing
                 reply = self.work(order, frames[1:])
                 answer = Answer(job=order.job, configured=self._configured)
-                self._link.send_multipart([envelope(answer), *reply])
+                self._send([envelope(answer), *reply])
 
-    def work(self, order: Order, frames: Sequence[bytes]) -> Frames:
+    def _send(self, frames: Frames) -> None:
+        self._link.send(frames)
+        self._link.drain()
+
+    def work(self, order: Order, frames: Sequence[bytes | memoryview]) -> Frames:
         """Reply to one job; whatever goes wrong becomes an error reply."""
         split = order.configuration_frames
         sequence = None
@@ -138,10 +150,10 @@ class Worker:
             request, arrays = decode_request(frames[split:], self._settings.limits)
             assert isinstance(request, ConfigureRequest | RunRequest)
             sequence = request.sequence
-            if isinstance(request, ConfigureRequest):
-                return self._configure(request, arrays)
             if split:
                 self._restore(frames[:split])
+            if isinstance(request, ConfigureRequest):
+                return self._configure(request, arrays)
             return self._run(order.job, request, arrays)
         except HxloopError as error:
             return error_reply(error, self._settings.boot_id, self._identity, sequence)
@@ -151,7 +163,18 @@ class Worker:
             return error_reply(failure, self._settings.boot_id, self._identity, sequence)
 
     def _configure(self, request: ConfigureRequest, arrays: Arrays) -> Frames:
-        config = config_from_arrays(arrays)
+        base = None if request.base is None else self._config_of(request.base)
+        self._write(self._verified(request, arrays, base))
+        reply = ConfigureReply(
+            boot_id=self._settings.boot_id,
+            identity=self._identity,
+            sequence=request.sequence,
+            config_hash=request.config_hash,
+        )
+        return encode(reply)
+
+    def _verified(self, request: ConfigureRequest | RunRequest, arrays: Arrays, base: ChipConfig | None) -> ChipConfig:
+        config = config_from_arrays(arrays) if base is None else changed_config(base, arrays)
         found = config.sha256()
         if found != request.config_hash:
             raise MalformedMessageError(
@@ -159,13 +182,14 @@ class Worker:
                 field="config_hash",
                 hint="use ChipConfig.sha256",
             )
-        self._write(config)
-        reply = ConfigureReply(
-            boot_id=self._settings.boot_id, identity=self._identity, sequence=request.sequence, config_hash=found
-        )
-        return encode(reply)
+        return config
 
-    def _restore(self, frames: Sequence[bytes]) -> None:
+    def _config_of(self, config_hash: str) -> ChipConfig:
+        if self._config is None or config_hash != self._configured:
+            raise ServiceError(f"the chip is configured as {self._configured}, not as {config_hash}")
+        return self._config
+
+    def _restore(self, frames: Sequence[bytes | memoryview]) -> None:
         stored, arrays = decode_request(frames, self._settings.limits)
         assert isinstance(stored, ConfigureRequest)
         if stored.config_hash != self._configured:
@@ -178,21 +202,28 @@ class Worker:
         except HxloopError:
             self._configured = before  # a chip that refuses keeps what it had
             raise
-        self._n_heads = len(np.unique(config.neurons.head))
+        if self._config is None or config.neurons.head is not self._config.neurons.head:
+            self._n_heads = len(np.unique(config.neurons.head))
+        self._config = config
 
     def _run(self, job: int, request: RunRequest, arrays: Arrays) -> Frames:
-        if request.config_hash != self._configured:
-            raise ServiceError(f"the chip is configured as {self._configured}, not as {request.config_hash}")
+        if request.base is None:
+            self._config_of(request.config_hash)
+        else:
+            changed = {name: arrays.pop(name) for name in list(arrays) if is_of_configuration(name)}
+            self._write(self._verified(request, changed, self._config_of(request.base)))
         if request.trial_seed == self._crash_trial_seed:
             os.kill(os.getpid(), signal.SIGKILL)
         inputs = spikes_from_arrays(arrays)
         check_counter_limit(request, max(0, inputs.offsets.size - 1), self._n_heads, self._settings.limits)
+        self._told_s = time.monotonic()
         result: RunResult = self._chip.run(
             inputs,
             duration_ticks=request.duration_ticks,
             trial_seed=request.trial_seed,
             first_sample=request.first_sample,
             record=request.record,
+            neurons=request.neurons,
             readout=request.readout,
             progress=lambda done, total: self._report(job, done, total),
         )
@@ -221,10 +252,13 @@ class Worker:
         return encode(reply, arrays)
 
     def _report(self, job: int, done: int, total: int) -> bool:
-        """Tell the supervisor how far a run is; True if it is to stop."""
-        self._link.send(envelope(Progress(job=job, done=int(done), total=int(total))))
-        while self._link.poll(0):
-            order = read_order(self._link.recv_multipart()[0])
+        """Tell the supervisor how far a run is, unless it was told just now; True if it is to stop."""
+        now_s = time.monotonic()
+        if now_s - self._told_s > _PROGRESS_S:
+            self._told_s = now_s
+            self._send([envelope(Progress(job=job, done=int(done), total=int(total)))])
+        while (frames := self._link.receive()) is not None:
+            order = read_order(frames[0])
             if isinstance(order, Stop) and order.job == job:
                 return True
         return False
@@ -235,17 +269,16 @@ def main(argument: str) -> int:
     settings = WorkerSettings.model_validate_json(argument)
     set_up_logging(settings.log_format)
     _die_with_supervisor(settings)
-    link: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PAIR)
-    link.connect(settings.link)
+    link = Channel(socket.socket(fileno=settings.link_fd))
     try:
         chip = load_chip(settings.chip, settings.serial, settings.threads, faults_from_environment().chip)
     except HxloopError as error:
         refusal = Refused(code=error.code, message=error.message, field=error.field, hint=error.hint)
-        link.send(envelope(refusal))
-        link.close(linger=2000)
-        zmq.Context.instance().term()
+        link.send([envelope(refusal)])
+        link.drain()
         return error.exit_code
-    Worker(chip, settings, link).serve()
+    with suppress(EOFError):
+        Worker(chip, settings, link).serve()
     return 0
 
 

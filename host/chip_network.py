@@ -74,6 +74,7 @@ class ChipNetwork:
         self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights
         self._rule = FirstSpikeLayer(settings.neuron.tau_ratio, settings.neuron.model_threshold)
         self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
+        self._config = self.placement.wiring
         self._tau_per_tick = chip.spec.tick_us / settings.neuron.tau_syn_us
         self.duration_ticks = round(settings.coding.duration / self._tau_per_tick)
         if self.duration_ticks > chip.spec.max_run_ticks:
@@ -99,8 +100,8 @@ class ChipNetwork:
         return [quantise(w, scale, largest) for w in weights]
 
     def configure(self, codes: list[NDArray[np.int8]]) -> None:
-        """Write the weights to the chip; another network may have used it in between."""
-        self.chip.configure(self.placement.configure(split_by_projection(self.layers, codes)))
+        """Weights for the runs to come; they go with each of them, for another network may use the chip in between."""
+        self._config = self.placement.configure(split_by_projection(self.layers, codes))
 
     def run(self, times: NDArray[np.float64], trial_seed: int, parts: int = 1) -> Forward:
         """Run samples and read the first spikes of all layers.
@@ -133,6 +134,7 @@ class ChipNetwork:
             trial_seed=trial_seed,
             first_sample=first_sample,
             record=record,
+            config=self._config,
         )
         self.use.add(result)
         return result.spikes

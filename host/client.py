@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from host.replies import expect
 from host.session import Session
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from host.patience import Owner, Patience
     from hxloop.boot import BootSettings
     from hxloop.chip import ChipIdentity
-    from hxloop.messages import AnyReply, Limits, Message
+    from hxloop.messages import AnyReply, Limits
     from hxloop.program import ChipConfig
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
@@ -127,7 +127,7 @@ class RemoteChip:
         return self._session.address
 
     def configure(self, config: ChipConfig) -> str:
-        """Write a configuration; it is sent only if the daemon does not hold it yet.
+        """Write a configuration; it is sent only if the daemon does not hold it yet, and then only what changed.
 
         Returns
         -------
@@ -143,7 +143,7 @@ class RemoteChip:
         """
         config_hash = config.sha256()
         if config_hash != self._config_hash:
-            self._repeat(lambda: self._upload(config, config_hash))
+            self._repeat(lambda: self._upload(config, config_hash), config_hash)
             self._config, self._config_hash = config, config_hash
         return config_hash
 
@@ -155,7 +155,9 @@ class RemoteChip:
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
+        config: ChipConfig | None = None,
     ) -> RunResult:
         """Run samples as `hxloop.chip.Chip.run`; more than the daemon's limits allow is sent in parts.
 
@@ -172,31 +174,20 @@ class RemoteChip:
         RunCancelledError
             `cancel` was called.
         """
-        if self._config is None:
+        config = config or self._config
+        if config is None:
             raise SessionError("the chip has no configuration yet", hint="call configure(...) first")
         # Refused here with the daemon's own words; the splitter relies on offsets that partition the events.
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
-
         readout = readout or Readout()
+        content = {
+            "duration_ticks": duration_ticks, "trial_seed": trial_seed, "record": record, "neurons": neurons,
+            "readout": readout,
+        }  # fmt: skip
 
         def run_part(first: int, last: int) -> list[RunResult]:
-            part = inputs.part(first, last)
-
-            def make(session: str, sequence: int) -> RunRequest:
-                return RunRequest(
-                    session=session,
-                    sequence=sequence,
-                    config_hash=self._config_hash,
-                    duration_ticks=duration_ticks,
-                    trial_seed=trial_seed,
-                    first_sample=first_sample + first,
-                    record=record,
-                    readout=readout,
-                    arrays=array_headers(spike_arrays(part)),
-                )
-
             try:
-                return [self._run_once(make, spike_arrays(part))]
+                return [self._run_once(config, inputs.part(first, last), first_sample + first, content)]
             except LimitExceededError:
                 if last - first <= 1 or readout.correlation:
                     raise
@@ -211,7 +202,9 @@ class RemoteChip:
                 field="readout.correlation",
                 hint="run fewer samples at a time",
             )
-        return join([result for first, last in parts for result in run_part(first, last)])
+        result = join([result for first, last in parts for result in run_part(first, last)])
+        self._config, self._config_hash = config, config.sha256()
+        return result
 
     def status(self) -> StatusReply:
         """Load, queue, progress and ledger of the daemon; answered while a batch runs, from any thread."""
@@ -250,8 +243,8 @@ class RemoteChip:
     def __repr__(self) -> str:
         return f"<RemoteChip {self.identity} at {self.address.data}>"
 
-    def _repeat(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask again in a new session when the daemon has lost the old one."""
+    def _repeat(self, ask: Callable[[], Answer], config_hash: str) -> Answer:
+        """Ask again in a new session when the daemon has lost the old one, or with all of a lost configuration."""
         for _ in range(_LIVES):
             try:
                 return ask()
@@ -259,21 +252,32 @@ class RemoteChip:
                 self._session.renew()
                 self._uploaded.clear()
             except UnknownConfigurationError:
-                if self._config_hash in self._uploaded:
-                    self._uploaded.remove(self._config_hash)
+                # The one named by the request: that of the run itself, or the base of what was sent along.
+                lost = config_hash if config_hash in self._uploaded else self._config_hash
+                if lost in self._uploaded:
+                    self._uploaded.remove(lost)
         raise ServiceError(
             f"the daemon at {self.address.data} lost the session {_LIVES} times during one request",
             hint="look into the daemon's log",
         )
 
+    def _difference(self, config: ChipConfig) -> tuple[str | None, Arrays]:
+        """Arrays to send, and the hash of the configuration they change; None if they are all."""
+        if self._config is None or self._config_hash not in self._uploaded:
+            return None, config_arrays(config)
+        known = self._config.digests
+        changed = [name for name, digest in config.digests.items() if digest != known[name]]
+        return self._config_hash, {name: config.array(name) for name in changed}
+
     def _upload(self, config: ChipConfig, config_hash: str) -> None:
+        """Send a configuration that the daemon does not hold."""
         if config_hash in self._uploaded:
             return
-        arrays = config_arrays(config)
+        base, arrays = self._difference(config)
 
         def make(session: str, sequence: int) -> ConfigureRequest:
             return ConfigureRequest(
-                session=session, sequence=sequence, config_hash=config_hash, arrays=array_headers(arrays)
+                session=session, sequence=sequence, config_hash=config_hash, base=base, arrays=array_headers(arrays)
             )
 
         reply, _ = self._session.ask(make, arrays)
@@ -282,15 +286,33 @@ class RemoteChip:
             raise MalformedMessageError(f"the daemon stored {stored}, sent was {config_hash}", field="config_hash")
         self._uploaded.append(config_hash)
 
-    def _run_once(self, make: Callable[[str, int], Message], arrays: Arrays) -> RunResult:
-        config = self._config
-        assert config is not None
+    def _run_once(
+        self, config: ChipConfig, inputs: SpikeBatch, first_sample: int, content: dict[str, Any]
+    ) -> RunResult:
+        """One request; a configuration that differs from one the daemon holds travels with it."""
+        config_hash = config.sha256()
 
         def ask() -> tuple[AnyReply, Arrays]:
-            self._upload(config, self._config_hash)
-            return self._session.ask(make, arrays)
+            base, arrays = None, spike_arrays(inputs)
+            if config_hash not in self._uploaded:
+                base, changed = self._difference(config)
+                if base is None:
+                    self._upload(config, config_hash)
+                else:
+                    arrays |= changed
 
-        reply, received = self._repeat(ask)
+            def make(session: str, sequence: int) -> RunRequest:
+                return RunRequest(
+                    session=session, sequence=sequence, config_hash=config_hash, base=base, first_sample=first_sample,
+                    arrays=array_headers(arrays), **content,
+                )  # fmt: skip
+
+            answer = self._session.ask(make, arrays)
+            if base is not None:
+                self._uploaded.append(config_hash)
+            return answer
+
+        reply, received = self._repeat(ask, config_hash)
         run = expect(reply, RunReply)
         spikes, observations = result_from_arrays(received)
         return RunResult(spikes=spikes, observations=observations, **{name: getattr(run, name) for name in COUNTED})

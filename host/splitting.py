@@ -48,6 +48,10 @@ def split(
     by_length = max(1, min(limits.max_samples, limits.max_run_ticks // max(1, duration_ticks)))
     if readings_per_sample:
         by_length = max(1, min(by_length, limits.max_readings // readings_per_sample))
+    n_samples, n_spikes = inputs.n_samples, inputs.n_spikes
+    n_bytes = _HEADER_BYTES + (n_samples + 1) * _BYTES_PER_SAMPLE + n_spikes * _BYTES_PER_EVENT
+    if n_samples <= by_length and n_spikes <= limits.max_input_events and n_bytes <= limits.max_message_bytes:
+        return [(0, n_samples)]
     size = np.arange(inputs.n_samples + 1) * _BYTES_PER_SAMPLE + inputs.offsets * _BYTES_PER_EVENT
     room = limits.max_message_bytes - _HEADER_BYTES
     parts: list[tuple[int, int]] = []

@@ -88,7 +88,7 @@ class ZmqTransport(Transport):
         """Queue a message."""
         assert self._socket is not None, "the transport is closed"
         try:
-            self._socket.send_multipart(frames, flags=zmq.NOBLOCK, copy=True)
+            self._socket.send_multipart(frames, flags=zmq.NOBLOCK, copy=False)
         except zmq.Again:
             raise UnreachableError("messages pile up: nobody takes them", field="endpoint") from None
 

@@ -79,7 +79,9 @@ class Chip(Protocol):
         trial_seed: int = 0,
         first_sample: int = 0,
         record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
         readout: Readout | None = None,
+        config: ChipConfig | None = None,
     ) -> RunResult:
         """Run the samples one after the other, each from rest.
 
@@ -96,13 +98,20 @@ class Chip(Protocol):
             Number of the first sample within the trial.
         record : {"spikes", "first_spikes"}
             What to send back.
+        neurons : tuple of int, optional
+            Heads (circuit numbers) whose spikes are recorded and sent back, in any order; None: all. The spikes of
+            others never take the link to the host, so that they cannot overload it; they count as ``events_out``.
         readout : Readout, optional
             What to observe beside spikes.
+        config : ChipConfig, optional
+            Configuration to write first, as `configure` does, in one go with the run. If configuration or run is
+            refused, the configuration before stays in force.
 
         Raises
         ------
         InvalidInputError
-            Input events, duration or readout outside the datasheet.
+            Input events, duration, readout or configuration outside the datasheet, or a neuron that is no configured
+            head.
         SessionError
             No configuration was written before.
         """

@@ -15,7 +15,7 @@ from hxloop.result import Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]
@@ -70,28 +70,31 @@ class DescribeRequest(Message):
 
 
 class ConfigureRequest(Message):
-    """Upload a configuration; arrays: those of `hxloop.program.ChipConfig`."""
+    """Upload a configuration; arrays: those of `hxloop.program.ChipConfig`, or those that differ from a base."""
 
     verb: Literal["configure"] = "configure"
     protocol: Count = PROTOCOL_VERSION
     session: ShortText
     sequence: Count
     config_hash: ShortText = Field(description="sha256 of the configuration, checked by the daemon")
+    base: ShortText | None = Field(None, description="hash of the session's configuration that has all other arrays")
     arrays: tuple[ArrayHeader, ...] = Field(max_length=64)
 
 
 class RunRequest(Message):
-    """Run samples under an uploaded configuration; arrays: offsets, tick, source of the input events."""
+    """Run samples under a configuration; arrays: offsets, tick, source of inputs, and what differs from a base."""
 
     verb: Literal["run"] = "run"
     protocol: Count = PROTOCOL_VERSION
     session: ShortText
     sequence: Count
     config_hash: ShortText
+    base: ShortText | None = Field(None, description="hash of the session's configuration to change and store first")
     duration_ticks: Annotated[int, Field(ge=1, le=2**40)]
     trial_seed: Seed = 0
     first_sample: Count = 0
     record: Recording = "spikes"
+    neurons: Annotated[tuple[int, ...], Field(max_length=512)] | None = None
     readout: Readout = Readout()
     arrays: tuple[ArrayHeader, ...] = Field(max_length=64)
 
@@ -159,7 +162,7 @@ class ConfigureReply(Reply):
 
 
 class RunReply(Reply):
-    """Spikes of a run; arrays: offsets, tick, source, and those of `hxloop.result.Observations`."""
+    """Spikes of a run; arrays: offsets, tick, source, and what was observed (`hxloop.result.Observations`)."""
 
     reply: Literal["run"] = "run"
     sequence: Count

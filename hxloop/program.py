@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+
+from hxloop.errors import ArrayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+
+
+WEIGHT_CODE: Final = "synapses.weight_code"
+"""Name of the array that a training changes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,25 +194,72 @@ class ChipConfig:
     background_routes: Routes = field(default_factory=Routes.none)
 
     def with_weight_codes(self, weight_code: NDArray[np.int8] | NDArray[np.float64]) -> ChipConfig:
-        """Return the same wiring with other weights."""
-        return replace(self, synapses=replace(self.synapses, weight_code=weight_code))
+        """Return the same wiring with other weights; what is known of the hash of the wiring goes with it."""
+        return self.with_arrays({WEIGHT_CODE: weight_code})
+
+    def with_arrays(self, changed: Mapping[str, NDArray[Any]]) -> ChipConfig:
+        """Return the same configuration with some arrays replaced, by their dotted names.
+
+        Raises
+        ------
+        ArrayError
+            A configuration has no array of that name.
+        """
+        unknown = sorted(set(changed) - set(self.digests))
+        if unknown:
+            raise ArrayError("a configuration has no such array", field=unknown[0][:200])
+        parts: dict[str, dict[str, NDArray[Any]]] = {}
+        for name, array in changed.items():
+            part, _, inner = name.partition(".")
+            parts.setdefault(part, {})[inner] = array
+        new: dict[str, Any] = {
+            part: arrays[""] if "" in arrays else replace(getattr(self, part), **arrays)
+            for part, arrays in parts.items()
+        }
+        config = replace(self, **new)
+        digests = dict(self.digests)
+        for name, array in changed.items():
+            digests[name] = digest_array(name, array)
+        vars(config)["digests"] = digests
+        return config
+
+    def array(self, name: str) -> NDArray[Any]:
+        """Array of this dotted name."""
+        found: NDArray[Any] = attrgetter(name)(self)
+        return found
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All arrays by their dotted names, in canonical order."""
         return flatten(self)
 
+    @cached_property
+    def digests(self) -> dict[str, bytes]:
+        """SHA-256 of every array (`digest_array`) by name, in canonical order; arrays are read-only from then on."""
+        return {name: digest_array(name, array) for name, array in self.arrays().items()}
+
     def sha256(self) -> str:
-        """Hash of the canonical bytes: names, dtypes, shapes and values; the configuration's name on the wire."""
-        return hash_arrays(self.arrays())
+        """Hash of the digests of all arrays; the configuration's name on the wire."""
+        return hashlib.sha256(b"".join(self.digests.values())).hexdigest()
+
+
+def digest_array(name: str, array: NDArray[np.generic]) -> bytes:
+    """SHA-256 of name, dtype, shape and values; makes the array read-only, so that it stays true."""
+    array.flags.writeable = False
+    return _updated(hashlib.sha256(), name, array).digest()
 
 
 def hash_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> str:
     """SHA-256, in hex digits, of names, dtypes, shapes and values in the order given."""
     digest = hashlib.sha256()
     for name, array in arrays.items():
-        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        _updated(digest, name, array)
     return digest.hexdigest()
+
+
+def _updated(digest: hashlib._Hash, name: str, array: NDArray[np.generic]) -> hashlib._Hash:
+    digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest
 
 
 def flatten(value: object, prefix: str = "") -> dict[str, NDArray[np.generic]]:

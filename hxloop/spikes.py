@@ -52,6 +52,8 @@ class SpikeBatch:
 
     def part(self, first: int, last: int) -> SpikeBatch:
         """Samples ``first <= k < last``, renumbered from 0 (views, not copies)."""
+        if first == 0 and last == self.n_samples:
+            return self
         begin, end = int(self.offsets[first]), int(self.offsets[last])
         return SpikeBatch(self.offsets[first : last + 1] - begin, self.tick[begin:end], self.source[begin:end])
 
@@ -139,32 +141,30 @@ class SpikeBatch:
             raise ArrayError(
                 f"has {len(self.source)} entries, but {field}.tick has {len(self.tick)}", field=f"{field}.source"
             )
-        steps = np.diff(self.offsets)
-        if not len(self.offsets) or self.offsets[0] != 0 or self.offsets[-1] != len(self.tick) or (steps < 0).any():
+        offsets, n = self.offsets, len(self.tick)
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != n or (offsets[1:] < offsets[:-1]).any():
             raise ArrayError(
-                f"must rise from 0 to the number of spikes ({len(self.tick)}) without falling", field=f"{field}.offsets"
+                f"must rise from 0 to the number of spikes ({n}) without falling", field=f"{field}.offsets"
             )
-        if self.n_spikes == 0:
+        if n == 0:
             return
-        self._check_values(field, duration_ticks, n_sources)
-
-    def _check_values(self, field: str, duration_ticks: int, n_sources: int) -> None:
-        bad_tick = (self.tick < 0) | (self.tick >= duration_ticks)
-        if bad_tick.any():
-            k = int(bad_tick.argmax())
+        if self.tick.min() < 0 or self.tick.max() >= duration_ticks:
+            k = int(((self.tick < 0) | (self.tick >= duration_ticks)).argmax())
             raise OutOfRangeError(
                 f"tick {self.tick[k]} is outside the run (0..{duration_ticks - 1} ticks of 8 ns)",
                 field=f"{field}.tick[{k}]",
             )
-        bad_source = (self.source < 0) | (self.source >= n_sources)
-        if bad_source.any():
-            k = int(bad_source.argmax())
+        if self.source.min() < 0 or self.source.max() >= n_sources:
+            k = int(((self.source < 0) | (self.source >= n_sources)).argmax())
             raise OutOfRangeError(
                 f"source {self.source[k]} is outside 0..{n_sources - 1}", field=f"{field}.source[{k}]"
             )
-        falls = np.diff(self.tick) < 0
-        first_of_sample = self.offsets[1:-1]
-        falls[first_of_sample[(first_of_sample > 0) & (first_of_sample < self.n_spikes)] - 1] = False
+        self._check_order(field)
+
+    def _check_order(self, field: str) -> None:
+        falls = self.tick[1:] < self.tick[:-1]
+        starts = self.offsets[1:-1]
+        falls[starts[(starts > 0) & (starts < len(self.tick))] - 1] = False
         if falls.any():
             k = int(falls.argmax()) + 1
             raise ArrayError(

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from hxloop.boot import BootSettings, OperatingPoint
-from hxloop.errors import LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
+from hxloop.errors import ArrayError, LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
 from hxloop.messages import PROTOCOL_VERSION, REPLIES, REQUESTS, AnyReply, ArrayHeader, Limits, Message, Request
 from hxloop.program import Background, ChipConfig, NeuronCodes, Routes, SharedCodes, Synapses, flatten
 from hxloop.result import Observations
-from hxloop.spikes import SpikeBatch
+from hxloop.spikes import DTYPES, SpikeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 Arrays = dict[str, "NDArray[Any]"]
-_ALIGN_BYTES = 64
+_NOTHING_SEEN = Observations.none()
+_OBSERVED = tuple(f"observations.{item.name}" for item in fields(Observations))
+_REPLIES: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="reply")])
 
 
 def array_headers(arrays: Mapping[str, NDArray[Any]]) -> tuple[ArrayHeader, ...]:
@@ -74,6 +76,18 @@ def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tupl
     ProtocolVersionError, UnknownVerbError
         As named.
     """
+    request = read_request(frames, limits)
+    return request, arrays_of(request, frames[1:])
+
+
+def read_request(frames: Sequence[bytes | memoryview], limits: Limits) -> Request:
+    """Request header of a message that may come from anyone, checked as by `decode_request`, sizes of arrays included.
+
+    Raises
+    ------
+    LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
+        As `decode_request`.
+    """
     raw = _header_object(frames, limits)
     verb = raw.get("verb")
     if not isinstance(verb, str) or verb not in REQUESTS:
@@ -88,7 +102,8 @@ def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tupl
             hint="install the same hxloop on both sides",
         )
     request: Request = _parse(REQUESTS[verb], frames[0])
-    return request, arrays_of(request, frames[1:])
+    _check_sizes(request, frames[1:])
+    return request
 
 
 def decode_reply(frames: Sequence[bytes | memoryview], limits: Limits | None = None) -> tuple[AnyReply, Arrays]:
@@ -151,6 +166,11 @@ def _parse(model: type[Any], frame: bytes | memoryview) -> Any:
         raise MalformedMessageError(f"{first['msg']}", field=where[:200]) from None
 
 
+def read_reply(frame: bytes | memoryview) -> AnyReply:
+    """Header of a reply that one's own process made; nothing but its fields is checked."""
+    return _REPLIES.validate_json(bytes(frame))
+
+
 def arrays_of(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
     """Arrays that a header lists, from the frames that follow it.
 
@@ -159,43 +179,52 @@ def arrays_of(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
     MalformedMessageError
         Frames and header do not agree.
     """
+    headers = _check_sizes(message, frames)
+    return {header.name: _aligned(frame, header) for header, frame in zip(headers, frames, strict=True)}
+
+
+def _check_sizes(message: Message, frames: Sequence[bytes | memoryview]) -> tuple[ArrayHeader, ...]:
     headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
     if len(headers) != len(frames):
         raise MalformedMessageError(
             f"the header lists {len(headers)} arrays, {len(frames)} array frames came", field="arrays"
         )
-    found: Arrays = {}
+    names = set()
     for header, frame in zip(headers, frames, strict=True):
-        expected = math.prod(header.shape) * np.dtype(header.dtype).itemsize
+        expected = math.prod(header.shape) * int(header.dtype[2])
         if expected != len(frame):
             raise MalformedMessageError(
                 f"the header claims {expected} bytes ({header.dtype}, shape {list(header.shape)}), "
                 f"the frame has {len(frame)}",
                 field=header.name,
             )
-        if header.name in found:
+        if header.name in names:
             raise MalformedMessageError("array listed twice", field=header.name)
-        found[header.name] = _aligned(frame, header)
-    return found
+        names.add(header.name)
+    return headers
 
 
 def _aligned(frame: bytes | memoryview, header: ArrayHeader) -> NDArray[Any]:
     array = np.frombuffer(frame, header.dtype)
     # Frames may start anywhere in a receive buffer; unaligned arrays crash or slow down compiled kernels.
-    if array.ctypes.data % _ALIGN_BYTES:
+    if not array.flags.aligned:
         array = array.copy()
     return array.reshape(header.shape)
 
 
-def _take(arrays: Arrays, names: Sequence[str], what: str) -> list[NDArray[Any]]:
-    if set(arrays) != set(names):
-        missing, extra = sorted(set(names) - set(arrays)), sorted(set(arrays) - set(names))
+def _check_names(found: Collection[str], names: Collection[str], what: str) -> None:
+    if set(found) != set(names):
+        missing, extra = sorted(set(names) - set(found)), sorted(set(found) - set(names))
         raise MalformedMessageError(
             f"{what} needs the arrays {', '.join(names)}"
             + (f"; missing: {', '.join(missing)}" if missing else "")
             + (f"; unknown: {', '.join(extra)}" if extra else ""),
             field=(missing or extra)[0][:200],
         )
+
+
+def _take(arrays: Arrays, names: Sequence[str], what: str) -> list[NDArray[Any]]:
+    _check_names(arrays, names, what)
     return [arrays[name] for name in names]
 
 
@@ -232,8 +261,22 @@ def config_from_arrays(arrays: Arrays) -> ChipConfig:
     MalformedMessageError
         An array is missing or unknown.
     """
-    _take(arrays, [*_names(_PARTS), "row_sign"], "a configuration")
+    _check_names(arrays, [*_names(_PARTS), "row_sign"], "a configuration")
     return ChipConfig(row_sign=arrays["row_sign"], **_groups(arrays, _PARTS))
+
+
+def changed_config(base: ChipConfig, arrays: Arrays) -> ChipConfig:
+    """Rebuild a configuration from another one and the arrays that differ; their values are not checked here.
+
+    Raises
+    ------
+    MalformedMessageError
+        An array is unknown.
+    """
+    try:
+        return base.with_arrays(arrays)
+    except ArrayError as error:
+        raise MalformedMessageError(error.message, field=error.field) from None
 
 
 def boot_arrays(boot: BootSettings) -> Arrays:
@@ -249,13 +292,18 @@ def boot_from_arrays(target: OperatingPoint, arrays: Arrays) -> BootSettings:
     MalformedMessageError
         An array is missing or unknown.
     """
-    _take(arrays, _names(_BOOT_PARTS), "boot settings")
+    _check_names(arrays, _names(_BOOT_PARTS), "boot settings")
     return BootSettings(target, **_groups(arrays, _BOOT_PARTS))
 
 
 def result_arrays(spikes: SpikeBatch, observations: Observations) -> Arrays:
-    """Arrays of a run's result, by their names on the wire."""
-    return {**spike_arrays(spikes), **flatten(observations, "observations")}
+    """Arrays of a run's result, by their names on the wire; without the observations that are as if not asked for."""
+    seen = {
+        f"observations.{name}": array
+        for name, array in vars(observations).items()
+        if array.shape != getattr(_NOTHING_SEEN, name).shape
+    }
+    return spike_arrays(spikes) | seen
 
 
 def result_from_arrays(arrays: Arrays) -> tuple[SpikeBatch, Observations]:
@@ -266,14 +314,31 @@ def result_from_arrays(arrays: Arrays) -> tuple[SpikeBatch, Observations]:
     MalformedMessageError
         An array is missing or unknown.
     """
-    observed = [item.name for item in fields(Observations)]
-    taken = _take(arrays, ["offsets", "tick", "source", *(f"observations.{name}" for name in observed)], "a result")
-    return SpikeBatch(*taken[:3]), Observations(*taken[3:])
+    seen = [name for name in _OBSERVED if name in arrays]
+    taken = _take(arrays, [*DTYPES, *seen], "a result")
+    found = {name.removeprefix("observations."): array for name, array in zip(seen, taken[3:], strict=True)}
+    return SpikeBatch(*taken[:3]), replace(_NOTHING_SEEN, **found)
 
 
 def spike_arrays(spikes: SpikeBatch) -> Arrays:
     """Arrays of a spike batch, by their names on the wire."""
     return {"offsets": spikes.offsets, "tick": spikes.tick, "source": spikes.source}
+
+
+def check_spike_arrays(names: Collection[str]) -> None:
+    """Refuse names that are not those of the arrays of a spike batch.
+
+    Raises
+    ------
+    MalformedMessageError
+        An array is missing or unknown.
+    """
+    _check_names(names, DTYPES, "a spike batch")
+
+
+def is_of_configuration(name: str) -> bool:
+    """Whether an array that comes with a run belongs to its configuration."""
+    return name not in DTYPES
 
 
 def spikes_from_arrays(arrays: Arrays) -> SpikeBatch:
@@ -284,4 +349,5 @@ def spikes_from_arrays(arrays: Arrays) -> SpikeBatch:
     MalformedMessageError
         An array is missing or unknown.
     """
-    return SpikeBatch(*_take(arrays, ("offsets", "tick", "source"), "a spike batch"))
+    check_spike_arrays(arrays)
+    return SpikeBatch(**arrays)

@@ -1,7 +1,7 @@
 """Where a membrane crosses its threshold within a short piece of time without events."""
 
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.compiled import fma, inlined, uncounted
+from chip_emulator.solver.compiled import fma, inlined
 from chip_emulator.solver.membrane import first_crossing
 
 _MAX_NEWTON = 8
@@ -12,9 +12,9 @@ _NEWTON_TICKS = 1e-4  # a Newton step this short leaves an error of its square, 
 def crossing(u, ie, ii, r_mem, r_exc, r_inh, theta, span, u_end, ie_end, ii_end, fall):
     """Time in ticks after which u first reaches theta within `span`, or -1.0 if it does not.
 
-    Arguments as for `membrane.first_crossing`; rates times `span` are at most 1/4; `fall` bounds how far the slope falls
-    within the span. Where the membrane can only rise and does cross, its Taylor series is solved; the other cases
-    (grazing peaks, turning points) are left to the closed form.
+    Arguments as for `membrane.first_crossing`; rates times `span` are at most 1/4; `fall` bounds how far the slope
+    falls within the span. Where the membrane can only rise and does cross, its Taylor series is solved; the other
+    cases (grazing peaks, turning points) are left to the closed form.
     """
     if u >= theta:
         return 0.0
@@ -31,8 +31,8 @@ def crossing(u, ie, ii, r_mem, r_exc, r_inh, theta, span, u_end, ie_end, ii_end,
 def _newton(u, ie, ii, r_mem, r_exc, r_inh, theta, span, u_end):
     """Root of the Taylor series of a rising membrane; -1.0 if it is not found in a few steps.
 
-    With c_k the k-th derivative of u, E_k and I_k those of the currents: c_(k+1) = E_k - I_k - r_mem c_k. In units of the
-    span, x = s / span.
+    With c_k the k-th derivative of u, E_k and I_k those of the currents: c_(k+1) = E_k - I_k - r_mem c_k. In units of
+    the span, x = s / span.
     """
     a, e, i = span * r_mem, span * r_exc, span * r_inh
     ie, ii = span * ie, span * ii

@@ -1,10 +1,14 @@
 """The macro-step solver: all neurons together where they are far from threshold, a few at a time where they are near.
 
-Every step of 64 ticks first advances all neurons in closed form, with all events of the step (`inject`, `fast`). A neuron
-that is neither refractory nor within a strict bound of its threshold keeps that state, which is exact; the others are
-done again from event to event (`walk`). Neurons with adaptation, exponential or conductance-based inputs have no closed
-form and are always done again (`substep`). Membrane noise is a current held constant over the step, so it only shifts
-the resting potential and the propagator stays exact.
+Every step of 64 ticks first advances all neurons in closed form, with all events of the step (`inject`, `fast`). A
+neuron that is neither refractory nor within a strict bound of its threshold keeps that state, which is exact; the
+others are done again from event to event (`walk`). Neurons with adaptation, exponential or conductance-based inputs
+have no closed form and are always done again (`substep`). Membrane noise is a current held constant over the step, so
+it only shifts the resting potential and the propagator stays exact.
+
+State and weights of all neurons are in single precision; crossings are solved in double precision from there. Against
+an event-driven solver in double precision (`benchmarks/exactness.py`) that moves a spike to the other tick in 2 of
+10 000 cases, and never by more.
 """
 
 import numpy as np
@@ -133,7 +137,12 @@ def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch)
         n_events, pointer = collect(step, pointer, stop, inputs, circuit, state)
         if n_events < 0:
             return n_events
-        if n_events == 0 and not reading and not trial.event_by_event and _is_over(step, pointer, stop, circuit, trial, state, now):
+        if (
+            n_events == 0
+            and not reading
+            and not trial.event_by_event
+            and _is_over(step, pointer, stop, circuit, trial, state, now)
+        ):
             return written
         if trial.sigma[at.SIGMA_MEMBRANE] > 0.0:
             draw_shifts(step, sample, circuit, trial, state)

@@ -53,6 +53,7 @@ _TWO_SUMS = np.uint64(0x000003FF000003FF)
 _EIGHT = np.uint64(8)
 _LOW_SUM = np.uint64(0x3FF)
 
+
 @njit(nogil=True, cache=True, inline="always")
 def _round(c0, c1, c2, c3, k0, k1):
     p0 = _M0 * c0

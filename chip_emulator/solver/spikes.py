@@ -12,7 +12,6 @@ from chip_emulator.solver.random import (
     STREAM_SPIKE,
     STREAM_THRESHOLD,
     fill_normals,
-    normal,
     two_normals,
 )
 

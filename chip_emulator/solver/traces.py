@@ -33,7 +33,9 @@ def read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch)
                 if state.near[n] != 0 or state.stepped[n] or state.free[n] > base:
                     begin = float(first * watch.period - base)
                     values = watch.cadc[k, first:after, j]
-                    _read_near(n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events)
+                    _read_near(
+                        n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events
+                    )
     if watch.madc_neuron >= 0:
         first = math.ceil(base / watch.madc_period)
         after = min(math.ceil(end / watch.madc_period), watch.madc.shape[1])
@@ -67,8 +69,21 @@ def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, 
     """Next spike of a neuron of either kind."""
     if state.stepped[n]:
         return next_model_spike(
-            n, t, u, w, ie, ii, free, k, threshold, reset, state.level[row_of(n, at.ROW_SHIFT)], until, circuit,
-            state, n_events,
+            n,
+            t,
+            u,
+            w,
+            ie,
+            ii,
+            free,
+            k,
+            threshold,
+            reset,
+            state.level[row_of(n, at.ROW_SHIFT)],
+            until,
+            circuit,
+            state,
+            n_events,
         )
     t, u, ie, ii, k, spiked = next_spike(
         n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state, n_events

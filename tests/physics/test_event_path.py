@@ -9,6 +9,7 @@ from support.generators import background
 from support.single import side_by_side
 
 from chip_emulator.chip import EmulatedChip
+from hxloop.errors import InvalidInputError
 from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
@@ -130,6 +131,41 @@ def test_first_spikes_may_be_recorded_where_all_would_not_pass():
     assert (result.spikes.n_spikes, result.lost_out) == (512, 0)
 
 
+@pytest.mark.parametrize("record", ["spikes", "first_spikes"])
+@pytest.mark.parametrize("neurons", [(), (4,), (9, 2, 4)])
+def test_chosen_neurons_are_recorded_as_if_all_were(record, neurons):
+    every_tick = np.linspace(0, 2000, 20).astype(np.int64), np.zeros(20, np.int64)
+    config, inputs = side_by_side(12), batch(every_tick, every_tick)
+    everything = run(config, inputs, "typical", record=record)
+    chosen = run(config, inputs, "typical", record=record, neurons=neurons)
+    expected = everything.spikes.select(np.isin(everything.spikes.source, neurons))
+    assert bool(expected.n_spikes) == bool(neurons)
+    for name, array in vars(expected).items():
+        np.testing.assert_array_equal(getattr(chosen.spikes, name), array)
+    assert chosen.events_out == everything.events_out
+
+
+def test_neurons_that_are_not_chosen_do_not_take_the_link():
+    every_tick = np.linspace(0, 2000, 200).astype(np.int64), np.zeros(200, np.int64)
+    everything = run(side_by_side(512), batch(every_tick))
+    one = run(side_by_side(512), batch(every_tick), neurons=(511,))
+    assert everything.lost_out > 0
+    assert one.lost_out == 0
+    assert one.spikes.n_spikes == run(side_by_side(1), batch(every_tick)).spikes.n_spikes
+    assert one.events_out == everything.events_out
+
+
+@pytest.mark.parametrize("neurons", [(3,), (0, -1), (1, 512), (0, 1, 2)])
+def test_a_neuron_that_is_no_head_is_refused_before_anything_runs(neurons):
+    """Circuit 2 is merged into neuron 0."""
+    config = side_by_side(3)
+    config = replace(config, neurons=replace(config.neurons, head=np.array([0, 1, 0], np.int16)))
+    ran = []
+    with pytest.raises(InvalidInputError, match="not a configured head") as caught:
+        run(config, batch(([1], [0])), neurons=neurons, progress=lambda *_: ran.append(1))
+    assert caught.value.field == f"neurons[{[n in (0, 1) for n in neurons].index(False)}]" and not ran
+
+
 @pytest.mark.parametrize("chip", [QUIET, "typical"])
 @pytest.mark.parametrize(("period", "code"), [(1, 3), (40, 13), (333, 63)])
 def test_a_regular_generator_is_an_input_that_the_chip_sends_itself(chip, period, code):
@@ -234,3 +270,17 @@ def test_sources_that_share_a_row_by_label_act_like_sources_on_rows_of_their_own
     )
     samples = [(np.sort(generator.integers(0, 2500, 300)), generator.integers(0, n_channels, 300)) for _ in range(4)]
     assert_same_spikes(run(shared, batch(*samples)).spikes, run(apart, batch(*samples)).spikes)
+
+
+def test_a_configuration_may_come_with_its_run():
+    inputs = batch(([1, 50, 300], [0, 0, 0]))
+    first = side_by_side(2)
+    second = first.with_weight_codes((first.synapses.weight_code * 0.9).astype(np.int8))
+    chip = EmulatedChip("typical", 1)
+    for config in (first, second, first):
+        found = chip.run(inputs, duration_ticks=3000, config=config)
+        assert_same_spikes(found.spikes, run(config, inputs, "typical").spikes)
+        assert_same_spikes(chip.run(inputs, duration_ticks=3000).spikes, found.spikes)
+    with pytest.raises(InvalidInputError):
+        chip.run(inputs, duration_ticks=3000, config=second, neurons=(7,))
+    assert_same_spikes(chip.run(inputs, duration_ticks=3000).spikes, found.spikes)

@@ -46,8 +46,20 @@ class FakeChip:
         return config.sha256()
 
     def run(
-        self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes", readout=None, progress=None
+        self,
+        inputs,
+        *,
+        duration_ticks,
+        trial_seed=0,
+        first_sample=0,
+        record="spikes",
+        neurons=None,
+        readout=None,
+        config=None,
+        progress=None,
     ):
+        if config is not None:
+            self.configure(config)
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
         if trial_seed == BROKEN_SEED:
             raise KeyError("a bug of the chip")
@@ -61,6 +73,10 @@ class FakeChip:
         tick = inputs.tick + delay
         source = np.full(inputs.n_spikes, self._config.neurons.head[0], np.int32)
         spikes = SpikeBatch(inputs.offsets.copy(), tick, source)
+        if neurons is not None:
+            if self._config.neurons.head[0] not in neurons and neurons:
+                raise InvalidInputError(f"circuit {neurons[0]} is not a configured head", field="neurons[0]")
+            spikes = spikes.select(np.isin(spikes.source, neurons))
         chip_time_us = inputs.n_samples * duration_ticks * self.spec.tick_us
         return RunResult(
             spikes,

@@ -42,9 +42,11 @@ from hxloop.spikes import SpikeBatch
 from hxloop.wire import (
     array_headers,
     boot_arrays,
+    changed_config,
     config_from_arrays,
     decode_request,
     encode,
+    is_of_configuration,
     result_arrays,
     spikes_from_arrays,
 )
@@ -122,6 +124,7 @@ class FakeService:
     boots: int = 1
     executed_runs: int = 0
     uploads: int = 0
+    uploaded_arrays: list[list[str]] = field(default_factory=list)
     hellos: int = 0
     describes: int = 0
     status_requests: int = 0
@@ -223,7 +226,13 @@ class FakeService:
         return reply
 
     def _configure(self, session, request, arrays) -> list[bytes]:
-        config = config_from_arrays(arrays)
+        if request.base is None:
+            config = config_from_arrays(arrays)
+        elif request.base in session.configurations:
+            config = changed_config(session.configurations[request.base], arrays)
+        else:
+            raise UnknownConfigurationError("upload all of it", field="base")
+        self.uploaded_arrays.append(list(arrays))
         assert config.sha256() == request.config_hash
         session.configurations[request.config_hash] = config
         self.uploads += 1
@@ -233,13 +242,21 @@ class FakeService:
         if self.forget_configurations:
             self.forget_configurations -= 1
             session.configurations.clear()
-        if request.config_hash not in session.configurations:
+        if (request.base or request.config_hash) not in session.configurations:
             raise UnknownConfigurationError("upload it first")
+        if request.base is not None:
+            changed = {name: arrays.pop(name) for name in list(arrays) if is_of_configuration(name)}
+            self.uploaded_arrays.append(list(changed))
+            config = changed_config(session.configurations[request.base], changed)
+            assert config.sha256() == request.config_hash
+            session.configurations[request.config_hash] = config
         inputs = spikes_from_arrays(arrays)
         if inputs.n_samples > self.limits.max_samples or inputs.n_spikes > self.max_output_events:
             raise LimitExceededError("too much")
         self.executed_runs += 1
         spikes = expected_spikes(request.config_hash, inputs, request.trial_seed, request.first_sample)
+        if request.neurons is not None:
+            spikes = spikes.select(np.isin(spikes.source, request.neurons))
         observations = expected_observations(request.readout, spikes, request.duration_ticks)
         answer = result_arrays(spikes, observations)
         reply = RunReply(

@@ -83,7 +83,20 @@ class GridChip:
         place = hemisphere.astype(np.int64) * self.spec.n_rows + row
         return place * self.spec.n_labels + label
 
-    def run(self, inputs, *, duration_ticks, trial_seed=0, first_sample=0, record="spikes", readout=None):
+    def run(
+        self,
+        inputs,
+        *,
+        duration_ticks,
+        trial_seed=0,
+        first_sample=0,
+        record="spikes",
+        neurons=None,
+        readout=None,
+        config=None,
+    ):
+        if config is not None:
+            self.configure(config)
         if self._config is None:
             raise SessionError("not configured")
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
@@ -101,6 +114,8 @@ class GridChip:
             spikes = spikes[first]
         step, sample, neuron = spikes.T
         batch = SpikeBatch.from_arrays(sample, step * STEP_TICKS, self._heads[neuron], size)
+        if neurons is not None:
+            batch = batch.select(np.isin(batch.source, neurons))
         chip_time_us = size * duration_ticks * self.spec.tick_us
         energy = self.spec.power_w * chip_time_us * 1e-6
         return RunResult(batch, inputs.n_spikes, len(spikes), 0, 0, 0, chip_time_us, 1.0, energy)

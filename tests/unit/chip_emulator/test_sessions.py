@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chip_emulator.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, FrameStore, Job, SessionTable
+from chip_emulator.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, Job, SessionTable, Store, size_of
 from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
 from hxloop.messages import Limits
 
@@ -23,14 +23,14 @@ def take_all(table):
 
 
 def test_frame_store_drops_the_oldest_beyond_its_number():
-    store = FrameStore(2)
+    store = Store(size_of, 2)
     for key in "abc":
         store.put(key, [key.encode()])
     assert store.get("a") is None and store.get("b") == [b"b"] and store.get("c") == [b"c"]
 
 
 def test_frame_store_touch_keeps_what_is_used():
-    store = FrameStore(2)
+    store = Store(size_of, 2)
     store.put("a", [b"a"])
     store.put("b", [b"b"])
     store.get("a", touch=True)
@@ -39,7 +39,7 @@ def test_frame_store_touch_keeps_what_is_used():
 
 
 def test_frame_store_is_bounded_in_bytes_but_keeps_the_newest():
-    store = FrameStore(10, max_bytes=100)
+    store = Store(size_of, 10, max_bytes=100)
     store.put("a", [b"x" * 60])
     store.put("a", [b"x" * 30])
     store.put("b", [b"x" * 60])

@@ -33,16 +33,19 @@ class Link:
     def __init__(self):
         self.sent = []
 
-    def send_multipart(self, frames):
+    def send(self, frames):
         self.sent.append([bytes(frame) for frame in frames])
 
-    def recv_multipart(self):
+    def drain(self):
+        pass
+
+    def wait(self):
         raise EOFError
 
 
 def worker_of(link=None, **limits):
     settings = WorkerSettings(
-        chip="typical", serial=1, threads=1, boot_id="boot", link="", beat_fd=0, beat_interval_s=1.0,
+        chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, beat_interval_s=1.0,
         limits=Limits(**limits), log_format="text",
     )  # fmt: skip
     return Worker(FakeChip(serial=4), settings, link)

@@ -1,0 +1,166 @@
+"""Messages between two processes over a stream socket: no thread in between, few system calls, few copies.
+
+A message travels as its size, the number of its frames, their sizes, and the frames, each padded to whole words. What
+arrives lies in one buffer, so that every frame starts where any array may start.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BUFFER_BYTES: Final = 4 * 2**20
+"""Asked of the system for each direction; it may give less."""
+_READ_BYTES: Final = 65536
+_VECTOR: Final = 64
+_WORD: Final = struct.Struct("<Q")
+_PADDING: Final = tuple(bytes(k) for k in range(_WORD.size))
+
+
+class Channel:
+    """One end; no method waits, unless it says so.
+
+    Parameters
+    ----------
+    end : socket.socket
+        Connected stream socket, owned by this object from now on.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        end.setblocking(False)
+        with suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._ahead = b""  # read, but not yet of a message
+        self._body: memoryview | None = None  # of the message that is being read
+        self._have = 0
+
+    @classmethod
+    def pair(cls) -> tuple[Self, socket.socket]:
+        """One end, and the socket for the other one, which a child process inherits."""
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        return cls(here), there
+
+    def fileno(self) -> int:
+        """File descriptor to poll; -1 when closed."""
+        return self._socket.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether this end is closed."""
+        return self._socket.fileno() < 0
+
+    @property
+    def backlog(self) -> bool:
+        """Whether bytes wait to be sent; `flush` when the socket can be written."""
+        return bool(self._waiting)
+
+    def send(self, frames: Sequence[bytes | memoryview]) -> None:
+        """Send a message, or as much of it as the other side takes now; the rest waits.
+
+        The frames must stay as they are until nothing waits any more. What is sent to a process that is gone is lost.
+        """
+        sizes = [len(frame) for frame in frames]
+        table = struct.pack(f"<{1 + len(sizes)}Q", len(sizes), *sizes)
+        size = len(table)
+        parts: list[bytes | memoryview] = [table]
+        for frame in frames:
+            padding = _PADDING[-len(frame) % _WORD.size]
+            parts += [frame, padding] if padding else [frame]
+            size += len(frame) + len(padding)
+        parts[0] = _WORD.pack(size) + table
+        self._waiting.extend(part for part in parts if len(part))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the other side takes it."""
+        while self._waiting:
+            try:
+                sent = self._socket.sendmsg(list(islice(self._waiting, _VECTOR)))
+            except BlockingIOError:
+                return
+            except OSError:
+                self._waiting.clear()
+                return
+            while self._waiting and sent >= len(self._waiting[0]):
+                sent -= len(self._waiting.popleft())
+            if sent:
+                self._waiting[0] = memoryview(self._waiting[0])[sent:]
+
+    def drain(self) -> None:
+        """Wait until all is sent."""
+        while self._waiting:
+            select.select([], [self._socket], [])
+            self.flush()
+
+    def receive(self) -> list[memoryview] | None:
+        """Next message, or None when there is none yet.
+
+        Raises
+        ------
+        EOFError
+            The other end is closed.
+        """
+        while (message := self._complete()) is None:
+            try:
+                if self._body is None:
+                    found = self._socket.recv(_READ_BYTES)
+                    self._ahead += found
+                    received = len(found)
+                else:
+                    received = self._socket.recv_into(self._body[self._have :])
+                    self._have += received
+            except BlockingIOError:
+                return None
+            except OSError:
+                received = 0
+            if not received:
+                raise EOFError
+        return message
+
+    def wait(self) -> list[memoryview]:
+        """Wait for the next message.
+
+        Raises
+        ------
+        EOFError
+            The other end is closed.
+        """
+        while (message := self.receive()) is None:
+            select.select([self._socket], [], [])
+        return message
+
+    def close(self) -> None:
+        """Close this end; closing twice is harmless."""
+        self._socket.close()
+
+    def _complete(self) -> list[memoryview] | None:
+        """Message, if all of it is there."""
+        if self._body is None:
+            if len(self._ahead) < _WORD.size:
+                return None
+            (size,) = _WORD.unpack_from(self._ahead)
+            here = self._ahead[_WORD.size : _WORD.size + size]
+            self._ahead = self._ahead[_WORD.size + size :]
+            self._body, self._have = np.empty(size, np.uint8).data, len(here)
+            self._body[: self._have] = here
+        if self._have < len(self._body):
+            return None
+        body, self._body = self._body, None
+        (n_frames,) = _WORD.unpack_from(body)
+        place, frames = _WORD.size * (1 + n_frames), []
+        for size in struct.unpack_from(f"<{n_frames}Q", body, _WORD.size):
+            frames.append(body[place : place + size])
+            place += size + -size % _WORD.size
+        return frames

@@ -1,0 +1,153 @@
+"""A configuration, ready to run: checked, wired up, with the true parameters of this silicon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chip_emulator.check import check_weights, synapse_signs
+from chip_emulator.circuits import true_circuits
+from chip_emulator.correlation import build_sensors
+from chip_emulator.neurons import Neurons, build_neurons
+from chip_emulator.solver import layout as at
+from chip_emulator.solver.packing import blocks_of, pack_parameters, pack_weights, padded, signs_of
+from chip_emulator.synapses import Wiring, wire_up
+from hxloop.errors import InvalidInputError
+from hxloop.program import WEIGHT_CODE, ChipConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from chip_emulator.correlation import Sensors
+    from chip_emulator.mismatch import Mismatch
+    from chip_emulator.settings import Imperfections
+    from hxloop.spec import ChipSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Configured:
+    """A configuration, ready to run.
+
+    Attributes
+    ----------
+    config : ChipConfig
+    sha256 : str
+    sign : int8 [n_synapses]
+        Sign of the row of each synapse.
+    neurons : Neurons
+    wiring : Wiring
+    circuit : Circuit
+        For the solver; all neurons are recorded.
+    sensors : callable
+        Correlation sensors, made when they are first read.
+    """
+
+    config: ChipConfig
+    sha256: str
+    sign: NDArray[np.int8]
+    neurons: Neurons
+    wiring: Wiring
+    circuit: at.Circuit
+    sensors: Callable[[], Sensors]
+
+    def reweighted(self, config: ChipConfig, sha256: str, spec: ChipSpec) -> Configured | None:
+        """The same with the weights of `config`; None if it differs in more than these.
+
+        Raises
+        ------
+        InvalidInputError
+            A weight the chip cannot have.
+        """
+        before = self.config.digests
+        if any(digest != before[name] for name, digest in config.digests.items() if name != WEIGHT_CODE):
+            return None
+        check_weights(config, self.sign, spec)
+        return replace(self, config=config, sha256=sha256, circuit=self._weighted(config))
+
+    def _weighted(self, config: ChipConfig) -> at.Circuit:
+        exc, inh = self.wiring.current_steps(config.synapses.weight_code)
+        weights, partner, origin = pack_weights(exc, inh)
+        return self.circuit._replace(
+            weights=weights,
+            partner=partner,
+            source_sign=signs_of(weights, len(partner)),
+            source_id=self.wiring.source_id[origin],
+            source_blocks=blocks_of(self.wiring.source_range)[origin],
+        )
+
+    def recorded(self, neurons: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Neurons among these heads, bool [n_neurons].
+
+        Raises
+        ------
+        InvalidInputError
+            A circuit is no head of this configuration.
+        """
+        heads = self.neurons.heads
+        asked = np.array(neurons, np.int64)
+        unknown = ~np.isin(asked, heads)
+        if unknown.any():
+            k = int(unknown.argmax())
+            raise InvalidInputError(f"circuit {neurons[k]} is not a configured head", field=f"neurons[{k}]")
+        return np.isin(heads, asked)
+
+
+def make_configured(
+    config: ChipConfig,
+    sha256: str,
+    held: NDArray[np.float64],
+    mismatch: Mismatch,
+    imperfections: Imperfections,
+    spec: ChipSpec,
+) -> Configured:
+    """Build a checked configuration anew.
+
+    Parameters
+    ----------
+    config : ChipConfig
+        Has passed `check_config`.
+    sha256 : str
+    held : float64 [n, len(Cell)]
+        What the analog cells of its circuits hold.
+    mismatch : Mismatch
+    imperfections : Imperfections
+    spec : ChipSpec
+    """
+    circuits = true_circuits(config.neurons, config.shared, mismatch, spec, held)
+    neurons = build_neurons(config.neurons, circuits, imperfections, spec)
+    wiring = wire_up(config, neurons, mismatch, spec)
+    sensors = cache(partial(build_sensors, config, wiring.reached, mismatch, spec))
+    circuit = _unweighted(neurons, wiring, spec.routing_delay_ticks)
+    made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, circuit, sensors)
+    return replace(made, circuit=made._weighted(config))
+
+
+def _unweighted(neurons: Neurons, wiring: Wiring, delay: int) -> at.Circuit:
+    parameters, tables, peaks = pack_parameters(neurons.parameters)
+    return at.Circuit(
+        weights=np.empty(0, np.float32),
+        source_blocks=np.empty((0, 2), np.int64),
+        source_sign=np.empty(0, np.int8),
+        partner=np.empty(0, np.int64),
+        source_id=wiring.source_id,
+        neuron_id=padded(neurons.heads.astype(np.uint64), 0),
+        neuron_source=padded(wiring.neuron_source, -1),
+        recorded=padded(np.ones(neurons.n_neurons, np.bool_), False),
+        parameters=parameters,
+        tables=tables.tables,
+        steps=tables.steps,
+        kernels=tables.kernels,
+        basis=tables.basis,
+        coefficients=tables.coefficients,
+        peaks=peaks,
+        dense_events=tables.dense_events,
+        longest=tables.longest,
+        delay=delay,
+        switches=padded(neurons.switches, 0),
+        model=padded(neurons.model, 0.0),
+    )
