@@ -164,9 +164,11 @@ class ChipNetwork:
         gradients: list[NDArray[np.float64]] = []
         for k in reversed(range(len(self.layers))):
             weights = dequantise(codes[k], neuron.scale_weights)
-            grad_w, grad_rows = self._rule.gradients(
-                forward.t_in[k], weights, forward.t_out[k], grad_out, limit or None
-            )
+            measured = forward.t_in[k], weights, forward.t_out[k], grad_out, limit or None
+            if k == 0:
+                gradients.append(self._rule.weight_gradient(*measured))
+                break
+            grad_w, grad_rows = self._rule.gradients(*measured)
             gradients.append(grad_w)
             # A spike that comes later arrives later by as much: the routing delay is constant.
             grad_out = self.layers[k].afferent_gradient(grad_rows)

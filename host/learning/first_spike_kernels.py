@@ -1,7 +1,7 @@
 """Compiled loops of `host.learning.first_spike`: spike times and gradients without [sample, input, output] arrays.
 
 All exponentials are taken relative to a nearby time, never of a time itself, so that late spikes neither overflow nor
-lose digits. Everything is computed in a fixed order by one thread: results do not depend on the machine's load.
+lose digits. Everything is computed in a fixed order, whatever the number of threads that share the blocks.
 """
 
 # Kernels stay un-annotated: numba infers the types.
@@ -14,10 +14,13 @@ import numpy as np
 from numba import njit
 
 _jit = njit(cache=True, nogil=True, error_model="numpy")
+# Sums along the inputs in vectors: their order is that of the machine's vectors, the same in every call.
+_sums = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
 _INV_E = 0.36787944117144233
 _INV_E_REST = -1.2428753672788363e-17  # 1/e - _INV_E
 _BAND = 500.0  # tau_syn; exp(2 * 500 / 2) and exp(-500) are far inside float64
+_SAMPLES = 4  # done together: 4 x 256 inputs x 3 arrays are 24 kB
 
 
 @_jit
@@ -116,17 +119,21 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
 
 @_jit
 def _coefficients_1(sum_a, sum_b, u, outer, threshold):
-    """Coefficients of `first_spike_gradients` for tau_mem = tau_syn; zeros where the model cannot spike."""
+    """P, Q, R, S of `add_block` and the largest weight gradient of any input, for tau_mem = tau_syn.
+
+    Zeros where the model cannot spike.
+    """
     shift = math.exp(-u)
     a = sum_a * shift
     if not a > 0.0:
-        return 0.0, 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0, 0.0
     b = sum_b * shift - u * a
     w = lambert_w0(-(threshold / a) * math.exp(b / a))
     if not w > -1.0:
-        return 0.0, 0.0, 0.0, 0.0
-    p = -outer * shift / (a * (1.0 + w))
-    return p * u, -p, p * (u - 1.0), -p
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    slope = outer / (a * (1.0 + w))
+    p = -slope * shift
+    return p * u, -p, p * (u - 1.0), -p, abs(slope) * _INV_E  # (u - t) exp(t - u) is 1/e at most
 
 
 @_jit
@@ -139,111 +146,127 @@ def _coefficients_2(sum_a, sum_b, u, outer, threshold):
     c = 0.5 * threshold
     discriminant = a2 * a2 - 4.0 * a1 * c
     if not (a1 > 0.0 and a2 > 0.0 and discriminant > 0.0):
-        return 0.0, 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0, 0.0
     x = math.sqrt(discriminant)
-    p = 2.0 * outer * (1.0 + c / x) / a1 * shift
-    q = -2.0 * outer / x * shift_mem
-    return p, q, p, 0.5 * q
+    p = 2.0 * outer * (1.0 + c / x) / a1
+    q = -2.0 * outer / x
+    # The two terms of a weight gradient have opposite signs and are largest right before the spike.
+    return p * shift, q * shift_mem, p * shift, 0.5 * q * shift_mem, max(abs(p), abs(q))
 
 
-@_jit
-def _coefficients(sum_a, sum_b, u, outer, tau_ratio, threshold):
-    if tau_ratio == 1:
-        return _coefficients_1(sum_a, sum_b, u, outer, threshold)
-    return _coefficients_2(sum_a, sum_b, u, outer, threshold)
-
-
-@_jit
-def _causal_sums(t_in, weights, origin, until, tau_ratio, f_a, f_b, sum_a, sum_b):
-    """Fill A and B of each input of one sample, and their weighted sums over the causes of each output's spike."""
-    sum_a[:] = 0.0
-    sum_b[:] = 0.0
+@_sums
+def _causal_sums(t_in, f_a, f_b, weights, until):
+    """Weighted sums of A and B over the causes of one spike: the inputs before `until`."""
+    sum_a = 0.0
+    sum_b = 0.0
     for i in range(t_in.size):
-        t = t_in[i]
-        if t < origin:
-            tau = t - origin
-            a = math.exp(tau)
-            b = tau * a if tau_ratio == 1 else math.exp(0.5 * tau)
-            f_a[i] = a
-            f_b[i] = b
-            for j in range(until.size):
-                w = weights[i, j] if t < until[j] else 0.0
-                sum_a[j] += w * a
-                sum_b[j] += w * b
+        w = weights[i] if t_in[i] < until else 0.0
+        sum_a += w * f_a[i]
+        sum_b += w * f_b[i]
+    return sum_a, sum_b
 
 
 @_jit
-def _drop_jumps(t_in, origin, until, f_a, f_b, p, q, largest, max_dw_norm):
-    """Set P = Q = 0 for outputs whose largest weight gradient exceeds the limit."""
-    largest[:] = 0.0
+def _exceeds(t_in, f_a, f_b, until, p, q, max_dw_norm):
+    """Whether the gradient of any weight does."""
+    largest = 0.0
     for i in range(t_in.size):
-        t = t_in[i]
-        if t < origin:
-            for j in range(until.size):
-                dw = abs(p[j] * f_a[i] + q[j] * f_b[i]) if t < until[j] else 0.0
-                largest[j] = max(largest[j], dw)
-    for j in range(until.size):
-        if largest[j] > max_dw_norm:
-            p[j] = q[j] = 0.0
+        if t_in[i] < until:
+            largest = max(largest, abs(p * f_a[i] + q * f_b[i]))
+    return largest > max_dw_norm
 
 
-@_jit
-def _accumulate(t_in, weights, origin, until, f_a, f_b, p, q, r, s, grad_w, grad_t_in):
-    """Add one sample's gradients."""
+@_sums
+def _add_to_weights(grad_w, t_in, f_a, f_b, until, p, q):
     for i in range(t_in.size):
-        t = t_in[i]
-        if t < origin:
-            a = f_a[i]
-            b = f_b[i]
-            total = 0.0
-            for j in range(until.size):
-                causal = t < until[j]
-                grad_w[i, j] += p[j] * a + q[j] * b if causal else 0.0
-                total += weights[i, j] * (r[j] * a + s[j] * b) if causal else 0.0
-            grad_t_in[i] += total
+        grad_w[i] += p * f_a[i] + q * f_b[i] if t_in[i] < until else 0.0
+
+
+@_sums
+def _add_to_times(grad_t_in, t_in, f_a, f_b, weights, until, r, s):
+    for i in range(t_in.size):
+        grad_t_in[i] += weights[i] * (r * f_a[i] + s * f_b[i]) if t_in[i] < until else 0.0
 
 
 @_jit
-def first_spike_gradients(t_in, weights, t_out, outer, tau_ratio, threshold, max_dw_norm):
-    """Weight gradient [n_in, n_out] (summed over samples) and input time gradient [n_samples, n_in].
+def next_band(t_out, outer, latest, origin):
+    """Move each sample on to its next band of spikes with a gradient, those before `latest`; whether there is any.
+
+    Sets `origin` [n_samples] to the last spike of the band (-inf: none is left) and `latest` to its beginning.
+    """
+    found = False
+    for sample in range(t_out.shape[0]):
+        last = -math.inf
+        for j in range(t_out.shape[1]):
+            if t_out[sample, j] < latest[sample] and outer[sample, j] != 0.0:
+                last = max(last, t_out[sample, j])
+        origin[sample] = last
+        latest[sample] = last - _BAND
+        found = found or last > -math.inf
+    return found
+
+
+@_jit
+def input_functions(t_in, origin, tau_ratio):
+    """A and B of `add_block`, float64 [2, n_samples, n_in]; zeros for inputs after the origin."""
+    values = np.zeros((2, *t_in.shape))
+    for sample in range(t_in.shape[0]):
+        for i in range(t_in.shape[1]):
+            t = t_in[sample, i] - origin[sample]
+            if t < 0.0:
+                a = math.exp(t)
+                values[0, sample, i] = a
+                values[1, sample, i] = t * a if tau_ratio == 1 else math.exp(0.5 * t)
+    return values
+
+
+@_jit
+def add_block(
+    first, last, t_in, functions, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in
+):
+    """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
     Both derivatives of a spike time T are combinations of two functions of the input time t alone,
-    ``dT/dw = P A(t) + Q B(t)`` and ``dT/dt = w (R A(t) + S B(t))``, with (relative to an origin)
+    ``dT/dw = P A(t) + Q B(t)`` and ``dT/dt = w (R A(t) + S B(t))``, with (relative to the origin)
     ``A = exp(t), B = t exp(t)`` for tau_mem = tau_syn and ``A = exp(t), B = exp(t / 2)`` for tau_mem = 2 tau_syn.
-    So exponentials are taken once per sample and input. Outputs of a sample whose times lie further apart than
-    `_BAND` are treated one band after the other, each with an origin of its own.
+    So exponentials are taken once per sample and input. Loops run along the inputs, for outputs that spiked only; a
+    few samples at a time, whose inputs stay in the first cache while all outputs are done.
+
+    Parameters
+    ----------
+    grad_w : float64 [n_in, n_out]
+        The columns of these outputs are added to.
+    grad_t_in : float64 [n_samples, n_in], or [0, n_in] if it is not wanted
+        Share of these outputs.
     """
     n_samples, n_in = t_in.shape
-    n_out = weights.shape[1]
-    grad_w = np.zeros((n_in, n_out))
-    grad_t_in = np.zeros((n_samples, n_in))
-    f_a, f_b = np.empty(n_in), np.empty(n_in)
-    until = np.empty(n_out)  # an input before this time is a cause of the output's spike
-    sum_a, sum_b, largest = np.empty(n_out), np.empty(n_out), np.empty(n_out)
-    p, q, r, s = np.empty(n_out), np.empty(n_out), np.empty(n_out), np.empty(n_out)
-    for sample in range(n_samples):
-        inputs = t_in[sample]
-        latest = math.inf
-        while True:
-            origin = -math.inf
-            for j in range(n_out):
-                if t_out[sample, j] < latest and outer[sample, j] != 0.0:
-                    origin = max(origin, t_out[sample, j])
-            if origin == -math.inf:
-                break
-            latest = origin - _BAND
-            for j in range(n_out):
-                inside = latest <= t_out[sample, j] <= origin and outer[sample, j] != 0.0
-                until[j] = t_out[sample, j] if inside else -math.inf
-            _causal_sums(inputs, weights, origin, until, tau_ratio, f_a, f_b, sum_a, sum_b)
-            for j in range(n_out):
-                p[j] = q[j] = r[j] = s[j] = 0.0
-                if until[j] > -math.inf:
-                    u = until[j] - origin
-                    p[j], q[j], r[j], s[j] = _coefficients(
-                        sum_a[j], sum_b[j], u, outer[sample, j], tau_ratio, threshold
-                    )
-            if max_dw_norm < math.inf:
-                _drop_jumps(inputs, origin, until, f_a, f_b, p, q, largest, max_dw_norm)
-            _accumulate(inputs, weights, origin, until, f_a, f_b, p, q, r, s, grad_w, grad_t_in[sample])
-    return grad_w, grad_t_in
+    columns = np.empty((last - first, n_in))
+    for i in range(n_in):
+        for j in range(last - first):
+            columns[j, i] = weights[i, first + j]
+    gradients = np.zeros((last - first, n_in))
+    wanted = grad_t_in.shape[0] > 0
+    for begin in range(0, n_samples, _SAMPLES):
+        for j in range(first, last):
+            column, gradient = columns[j - first], gradients[j - first]
+            for sample in range(begin, min(begin + _SAMPLES, n_samples)):
+                until, slope = t_out[sample, j], outer[sample, j]
+                if slope == 0.0 or not origin[sample] - _BAND <= until <= origin[sample]:
+                    continue
+                t, a, b = t_in[sample], functions[0, sample], functions[1, sample]
+                sum_a, sum_b = _causal_sums(t, a, b, column, until)
+                u = until - origin[sample]
+                if tau_ratio == 1:
+                    p, q, r, s, bound = _coefficients_1(sum_a, sum_b, u, slope, threshold)
+                else:
+                    p, q, r, s, bound = _coefficients_2(sum_a, sum_b, u, slope, threshold)
+                if bound == 0.0:
+                    continue
+                if wanted:
+                    _add_to_times(grad_t_in[sample], t, a, b, column, until, r, s)
+                # The bound is that of any input, found without looking at them; the factor covers its rounding.
+                if bound * 1.001 <= max_dw_norm or not _exceeds(t, a, b, until, p, q, max_dw_norm):
+                    _add_to_weights(gradient, t, a, b, until, p, q)
+    for i in range(n_in):
+        for j in range(last - first):
+            grad_w[i, first + j] += gradients[j, i]
