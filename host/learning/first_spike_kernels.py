@@ -49,7 +49,8 @@ def lambert_w0(z):
         f = w * e_w - z
         step = f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
         w -= step
-        if abs(step) <= 1e-15 * abs(w):
+        # Errors are cubed, times less than 1 / (1 + w)^2: the next step would be lost in the rounding.
+        if abs(step) * step * step <= 1e-16 * abs(w) * (1.0 + w) * (1.0 + w):
             break
     return w
 
@@ -155,37 +156,39 @@ def _coefficients_2(sum_a, sum_b, u, outer, threshold):
 
 
 @_sums
-def _causal_sums(t_in, f_a, f_b, weights, until):
+def _causal_sums(t_in, functions, sample, columns, j, until):
     """Weighted sums of A and B over the causes of one spike: the inputs before `until`."""
     sum_a = 0.0
     sum_b = 0.0
-    for i in range(t_in.size):
-        w = weights[i] if t_in[i] < until else 0.0
-        sum_a += w * f_a[i]
-        sum_b += w * f_b[i]
+    for i in range(t_in.shape[1]):
+        w = columns[j, i] if t_in[sample, i] < until else 0.0
+        sum_a += w * functions[0, sample, i]
+        sum_b += w * functions[1, sample, i]
     return sum_a, sum_b
 
 
 @_jit
-def _exceeds(t_in, f_a, f_b, until, p, q, max_dw_norm):
+def _exceeds(t_in, functions, sample, until, p, q, max_dw_norm):
     """Whether the gradient of any weight does."""
     largest = 0.0
-    for i in range(t_in.size):
-        if t_in[i] < until:
-            largest = max(largest, abs(p * f_a[i] + q * f_b[i]))
+    for i in range(t_in.shape[1]):
+        if t_in[sample, i] < until:
+            largest = max(largest, abs(p * functions[0, sample, i] + q * functions[1, sample, i]))
     return largest > max_dw_norm
 
 
 @_sums
-def _add_to_weights(grad_w, t_in, f_a, f_b, until, p, q):
-    for i in range(t_in.size):
-        grad_w[i] += p * f_a[i] + q * f_b[i] if t_in[i] < until else 0.0
+def _add_to_weights(gradients, j, t_in, functions, sample, until, p, q):
+    for i in range(t_in.shape[1]):
+        change = p * functions[0, sample, i] + q * functions[1, sample, i]
+        gradients[j, i] += change if t_in[sample, i] < until else 0.0
 
 
 @_sums
-def _add_to_times(grad_t_in, t_in, f_a, f_b, weights, until, r, s):
-    for i in range(t_in.size):
-        grad_t_in[i] += weights[i] * (r * f_a[i] + s * f_b[i]) if t_in[i] < until else 0.0
+def _add_to_times(grad_t_in, t_in, functions, sample, columns, j, until, r, s):
+    for i in range(t_in.shape[1]):
+        change = columns[j, i] * (r * functions[0, sample, i] + s * functions[1, sample, i])
+        grad_t_in[sample, i] += change if t_in[sample, i] < until else 0.0
 
 
 @_jit
@@ -247,14 +250,12 @@ def add_block(
     gradients = np.zeros((last - first, n_in))
     wanted = grad_t_in.shape[0] > 0
     for begin in range(0, n_samples, _SAMPLES):
-        for j in range(first, last):
-            column, gradient = columns[j - first], gradients[j - first]
+        for j in range(last - first):
             for sample in range(begin, min(begin + _SAMPLES, n_samples)):
-                until, slope = t_out[sample, j], outer[sample, j]
+                until, slope = t_out[sample, first + j], outer[sample, first + j]
                 if slope == 0.0 or not origin[sample] - _BAND <= until <= origin[sample]:
                     continue
-                t, a, b = t_in[sample], functions[0, sample], functions[1, sample]
-                sum_a, sum_b = _causal_sums(t, a, b, column, until)
+                sum_a, sum_b = _causal_sums(t_in, functions, sample, columns, j, until)
                 u = until - origin[sample]
                 if tau_ratio == 1:
                     p, q, r, s, bound = _coefficients_1(sum_a, sum_b, u, slope, threshold)
@@ -263,10 +264,10 @@ def add_block(
                 if bound == 0.0:
                     continue
                 if wanted:
-                    _add_to_times(grad_t_in[sample], t, a, b, column, until, r, s)
+                    _add_to_times(grad_t_in, t_in, functions, sample, columns, j, until, r, s)
                 # The bound is that of any input, found without looking at them; the factor covers its rounding.
-                if bound * 1.001 <= max_dw_norm or not _exceeds(t, a, b, until, p, q, max_dw_norm):
-                    _add_to_weights(gradient, t, a, b, until, p, q)
+                if bound * 1.001 <= max_dw_norm or not _exceeds(t_in, functions, sample, until, p, q, max_dw_norm):
+                    _add_to_weights(gradients, j, t_in, functions, sample, until, p, q)
     for i in range(n_in):
         for j in range(last - first):
             grad_w[i, first + j] += gradients[j, i]
