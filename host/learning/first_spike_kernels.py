@@ -49,8 +49,8 @@ def lambert_w0(z):
         f = w * e_w - z
         step = f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
         w -= step
-        # Errors are cubed, times less than 1 / (1 + w)^2: the next step would be lost in the rounding.
-        if abs(step) * step * step <= 1e-16 * abs(w) * (1.0 + w) * (1.0 + w):
+        # An error is cubed, times less than 1 / (1 + w)^2 or 1: the next step would be lost in the rounding.
+        if abs(step) * step * step <= 1e-16 * abs(w) * min(1.0 + w, 1.0) ** 2:
             break
     return w
 
