@@ -29,8 +29,8 @@ from hxloop.errors import ArrayError, OutOfRangeError
 
 Array = NDArray[np.float64]
 
-BLOCK: Final = 32
-"""Outputs whose gradients are computed together; their weights and gradients fit the second cache."""
+BLOCK: Final = 16
+"""Outputs whose gradients are computed together; few enough for copies that lie along the inputs to be cheap."""
 
 WORTH_THREADS: Final = 1_000_000
 """Samples x inputs x outputs from which on it pays to wake threads."""
