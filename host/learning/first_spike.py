@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from host.learning.base import SpikeTimeRule
-from host.learning.first_spike_kernels import add_block, first_spike_times, input_functions, next_band
+from host.learning.first_spike_kernels import add_block, first_spike_times, next_band, relative_inputs
 from hxloop.errors import ArrayError, OutOfRangeError
 
 Array = NDArray[np.float64]
@@ -112,26 +112,35 @@ class FirstSpikeLayer(SpikeTimeRule):
         limit = np.inf if max_dw_norm is None else float(max_dw_norm)
         blocks = range(-(-n_out // BLOCK))
         grad_w, shares = np.zeros((n_in, n_out)), np.zeros((len(blocks), n_samples if with_times else 0, n_in))
+        n_workers = n_cores() if inputs.size * n_out >= WORTH_THREADS else 1
         latest, origin = np.full(n_samples, np.inf), np.empty(n_samples)
         while next_band(times, slopes, latest, origin):
-            functions = input_functions(inputs, origin, self.tau_ratio)
+            relative = relative_inputs(inputs, origin, self.tau_ratio)
 
-            def add(block: int, functions: Array = functions) -> None:
-                add_block(
-                    block * BLOCK, min((block + 1) * BLOCK, n_out), inputs, functions, weights, times, slopes, origin,
-                    self.tau_ratio, self.threshold, limit, grad_w, shares[block],
-                )  # fmt: skip
+            def add(worker: int, relative: Array = relative) -> None:
+                for block in blocks[worker::n_workers]:
+                    add_block(
+                        block * BLOCK, min((block + 1) * BLOCK, n_out), relative, weights, times, slopes, origin,
+                        self.tau_ratio, self.threshold, limit, grad_w, shares[block],
+                    )  # fmt: skip
 
-            apply = _threads().map if inputs.size * n_out >= WORTH_THREADS else map
-            for _ in apply(add, blocks):
-                pass
+            others = [_threads().submit(add, worker) for worker in range(1, n_workers)]
+            add(0)
+            for other in others:
+                other.result()
         return grad_w, shares.sum(axis=0)
 
 
 @cache
+def n_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@cache
 def _threads() -> ThreadPoolExecutor:
-    """Threads for large layers: the cores that this process may use."""
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="gradients")
+    """Threads that help with large layers."""
+    return ThreadPoolExecutor(n_cores(), thread_name_prefix="gradients")
 
 
 def _prepare(t_in: Array, w: Array) -> tuple[Array, Array]:

@@ -20,7 +20,14 @@ _sums = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", 
 _INV_E = 0.36787944117144233
 _INV_E_REST = -1.2428753672788363e-17  # 1/e - _INV_E
 _BAND = 500.0  # tau_syn; exp(2 * 500 / 2) and exp(-500) are far inside float64
-_SAMPLES = 4  # done together: 4 x 256 inputs x 3 arrays are 24 kB
+_SAMPLES = 4  # done together: 4 x 256 inputs x 2 arrays are 16 kB
+
+
+@_jit
+def _halley_step(w, e_w, z):
+    """By how much `w`, whose exponential is `e_w`, is too large for ``w exp(w) = z``."""
+    f = w * e_w - z
+    return f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
 
 
 @_jit
@@ -40,17 +47,21 @@ def lambert_w0(z):
         w = -1.0 + p * (1.0 - p * (1 / 3 - p * (11 / 72 - p * (43 / 540 - p * (769 / 17280 - p * (221 / 8505))))))
         if p < 6e-3:  # the series is exact to rounding, and Halley's quotient would cancel
             return w
+        if p < 1.1:  # two steps are enough, and the second one's exponential follows from the first
+            e_w = math.exp(w)
+            step = _halley_step(w, e_w, z)
+            w -= step
+            tail = 1 / 6 - step * (1 / 24 - step * (1 / 120 - step * (1 / 720)))
+            e_w *= 1.0 - step * (1.0 - step * (1 / 2 - step * tail))
+            return w - _halley_step(w, e_w, z)
     elif z < 3.0:
         w = z / (1.0 + z) if z < 1.0 else 0.5 * math.log1p(z) + 0.25
     else:
         w = math.log(z) - math.log(math.log(z))
     for _ in range(20):
-        e_w = math.exp(w)
-        f = w * e_w - z
-        step = f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
+        step = _halley_step(w, math.exp(w), z)
         w -= step
-        # An error is cubed, times less than 1 / (1 + w)^2 or 1: the next step would be lost in the rounding.
-        if abs(step) * step * step <= 1e-16 * abs(w) * min(1.0 + w, 1.0) ** 2:
+        if abs(step) <= 1e-15 * abs(w):
             break
     return w
 
@@ -119,16 +130,16 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
 
 
 @_jit
-def _coefficients_1(sum_a, sum_b, u, outer, threshold):
-    """P, Q, R, S of `add_block` and the largest weight gradient of any input, for tau_mem = tau_syn.
+def _coefficients_1(sum_0, sum_1, u, outer, threshold):
+    """P, Q, R, S of `add_block` and a bound of all weight gradients, for tau_mem = tau_syn.
 
     Zeros where the model cannot spike.
     """
     shift = math.exp(-u)
-    a = sum_a * shift
+    a = sum_0 * shift
     if not a > 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0
-    b = sum_b * shift - u * a
+    b = sum_1 * shift - u * a
     w = lambert_w0(-(threshold / a) * math.exp(b / a))
     if not w > -1.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0
@@ -138,57 +149,64 @@ def _coefficients_1(sum_a, sum_b, u, outer, threshold):
 
 
 @_jit
-def _coefficients_2(sum_a, sum_b, u, outer, threshold):
+def _coefficients_2(sum_0, sum_1, u, outer, threshold):
     """The same for tau_mem = 2 tau_syn."""
     shift_mem = math.exp(-0.5 * u)
     shift = shift_mem * shift_mem
-    a1 = sum_a * shift
-    a2 = sum_b * shift_mem
+    a1 = sum_1 * shift
+    a2 = sum_0 * shift_mem
     c = 0.5 * threshold
     discriminant = a2 * a2 - 4.0 * a1 * c
     if not (a1 > 0.0 and a2 > 0.0 and discriminant > 0.0):
         return 0.0, 0.0, 0.0, 0.0, 0.0
     x = math.sqrt(discriminant)
-    p = 2.0 * outer * (1.0 + c / x) / a1
-    q = -2.0 * outer / x
+    p = -2.0 * outer / x
+    q = 2.0 * outer * (1.0 + c / x) / a1
     # The two terms of a weight gradient have opposite signs and are largest right before the spike.
-    return p * shift, q * shift_mem, p * shift, 0.5 * q * shift_mem, max(abs(p), abs(q))
+    return p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift, max(abs(p), abs(q))
+
+
+# In the loops below, `inputs` [2, n_samples, n_in] comes from `relative_inputs`: time before the origin, and E.
 
 
 @_sums
-def _causal_sums(t_in, functions, sample, columns, j, until):
-    """Weighted sums of A and B over the causes of one spike: the inputs before `until`."""
-    sum_a = 0.0
-    sum_b = 0.0
-    for i in range(t_in.shape[1]):
-        w = columns[j, i] if t_in[sample, i] < until else 0.0
-        sum_a += w * functions[0, sample, i]
-        sum_b += w * functions[1, sample, i]
-    return sum_a, sum_b
+def _causal_sums(inputs, sample, columns, j, until, tau_ratio):
+    """Sums of w E and w E F over the causes of one spike: the inputs before `until`."""
+    sum_0 = 0.0
+    sum_1 = 0.0
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        term = columns[j, i] * e if t < until else 0.0
+        sum_0 += term
+        sum_1 += term * (t if tau_ratio == 1 else e)
+    return sum_0, sum_1
 
 
 @_jit
-def _exceeds(t_in, functions, sample, until, p, q, max_dw_norm):
+def _exceeds(inputs, sample, until, p, q, max_dw_norm, tau_ratio):
     """Whether the gradient of any weight does."""
     largest = 0.0
-    for i in range(t_in.shape[1]):
-        if t_in[sample, i] < until:
-            largest = max(largest, abs(p * functions[0, sample, i] + q * functions[1, sample, i]))
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        if t < until:
+            largest = max(largest, abs(e * (p + q * (t if tau_ratio == 1 else e))))
     return largest > max_dw_norm
 
 
 @_sums
-def _add_to_weights(gradients, j, t_in, functions, sample, until, p, q):
-    for i in range(t_in.shape[1]):
-        change = p * functions[0, sample, i] + q * functions[1, sample, i]
-        gradients[j, i] += change if t_in[sample, i] < until else 0.0
+def _add_to_weights(gradients, j, inputs, sample, until, p, q, tau_ratio):
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        change = e * (p + q * (t if tau_ratio == 1 else e))
+        gradients[j, i] += change if t < until else 0.0
 
 
 @_sums
-def _add_to_times(grad_t_in, t_in, functions, sample, columns, j, until, r, s):
-    for i in range(t_in.shape[1]):
-        change = columns[j, i] * (r * functions[0, sample, i] + s * functions[1, sample, i])
-        grad_t_in[sample, i] += change if t_in[sample, i] < until else 0.0
+def _add_to_times(grad_t_in, inputs, sample, columns, j, until, r, s, tau_ratio):
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        change = columns[j, i] * e * (r + s * (t if tau_ratio == 1 else e))
+        grad_t_in[sample, i] += change if t < until else 0.0
 
 
 @_jit
@@ -210,30 +228,29 @@ def next_band(t_out, outer, latest, origin):
 
 
 @_jit
-def input_functions(t_in, origin, tau_ratio):
-    """A and B of `add_block`, float64 [2, n_samples, n_in]; zeros for inputs after the origin."""
-    values = np.zeros((2, *t_in.shape))
+def relative_inputs(t_in, origin, tau_ratio):
+    """Times relative to the origin of their sample and E of `add_block`, float64 [2, n_samples, n_in].
+
+    An input that is not before the origin, or is none at all, causes nothing: it is put after it.
+    """
+    values = np.empty((2, *t_in.shape))
     for sample in range(t_in.shape[0]):
         for i in range(t_in.shape[1]):
             t = t_in[sample, i] - origin[sample]
-            if t < 0.0:
-                a = math.exp(t)
-                values[0, sample, i] = a
-                values[1, sample, i] = t * a if tau_ratio == 1 else math.exp(0.5 * t)
+            values[0, sample, i] = t if t < 0.0 else 1.0
+            values[1, sample, i] = math.exp(t if tau_ratio == 1 else 0.5 * t) if t < 0.0 else 0.0
     return values
 
 
 @_jit
-def add_block(
-    first, last, t_in, functions, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in
-):
+def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in):
     """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
     Both derivatives of a spike time T are combinations of two functions of the input time t alone,
-    ``dT/dw = P A(t) + Q B(t)`` and ``dT/dt = w (R A(t) + S B(t))``, with (relative to the origin)
-    ``A = exp(t), B = t exp(t)`` for tau_mem = tau_syn and ``A = exp(t), B = exp(t / 2)`` for tau_mem = 2 tau_syn.
-    So exponentials are taken once per sample and input. Loops run along the inputs, for outputs that spiked only; a
-    few samples at a time, whose inputs stay in the first cache while all outputs are done.
+    ``dT/dw = E (P + Q F)`` and ``dT/dt = w E (R + S F)``, with (relative to the origin) ``E = exp(t), F = t`` for
+    tau_mem = tau_syn and ``E = F = exp(t / 2)`` for tau_mem = 2 tau_syn. So exponentials are taken once per sample and
+    input. Loops run along the inputs, for outputs that spiked only; a few samples at a time, whose inputs stay in the
+    first cache while all outputs are done.
 
     Parameters
     ----------
@@ -242,7 +259,7 @@ def add_block(
     grad_t_in : float64 [n_samples, n_in], or [0, n_in] if it is not wanted
         Share of these outputs.
     """
-    n_samples, n_in = t_in.shape
+    n_samples, n_in = inputs.shape[1:]
     columns = np.empty((last - first, n_in))
     for i in range(n_in):
         for j in range(last - first):
@@ -252,22 +269,22 @@ def add_block(
     for begin in range(0, n_samples, _SAMPLES):
         for j in range(last - first):
             for sample in range(begin, min(begin + _SAMPLES, n_samples)):
-                until, slope = t_out[sample, first + j], outer[sample, first + j]
-                if slope == 0.0 or not origin[sample] - _BAND <= until <= origin[sample]:
+                spike, slope = t_out[sample, first + j], outer[sample, first + j]
+                if slope == 0.0 or not origin[sample] - _BAND <= spike <= origin[sample]:
                     continue
-                sum_a, sum_b = _causal_sums(t_in, functions, sample, columns, j, until)
-                u = until - origin[sample]
+                until = spike - origin[sample]
+                sum_0, sum_1 = _causal_sums(inputs, sample, columns, j, until, tau_ratio)
                 if tau_ratio == 1:
-                    p, q, r, s, bound = _coefficients_1(sum_a, sum_b, u, slope, threshold)
+                    p, q, r, s, bound = _coefficients_1(sum_0, sum_1, until, slope, threshold)
                 else:
-                    p, q, r, s, bound = _coefficients_2(sum_a, sum_b, u, slope, threshold)
+                    p, q, r, s, bound = _coefficients_2(sum_0, sum_1, until, slope, threshold)
                 if bound == 0.0:
                     continue
                 if wanted:
-                    _add_to_times(grad_t_in, t_in, functions, sample, columns, j, until, r, s)
+                    _add_to_times(grad_t_in, inputs, sample, columns, j, until, r, s, tau_ratio)
                 # The bound is that of any input, found without looking at them; the factor covers its rounding.
-                if bound * 1.001 <= max_dw_norm or not _exceeds(t_in, functions, sample, until, p, q, max_dw_norm):
-                    _add_to_weights(gradients, j, t_in, functions, sample, until, p, q)
+                if bound * 1.001 <= max_dw_norm or not _exceeds(inputs, sample, until, p, q, max_dw_norm, tau_ratio):
+                    _add_to_weights(gradients, j, inputs, sample, until, p, q, tau_ratio)
     for i in range(n_in):
         for j in range(last - first):
             grad_w[i, first + j] += gradients[j, i]
