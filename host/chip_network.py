@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,14 +116,22 @@ class ChipNetwork:
         parts : int
             Send the samples in so many parts; the result is the same.
         """
-        bounds = np.linspace(0, len(times), min(parts, max(1, len(times))) + 1).astype(int)
-        firsts: list[list[NDArray[np.float64]]] = [[] for _ in self.layers]
-        for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        return self._forward(times, self._first_spikes(times, trial_seed, parts, [layer.name for layer in self.layers]))
+
+    def answers(self, times: NDArray[np.float64], trial_seed: int, parts: int = 1) -> NDArray[np.float64]:
+        """First spikes of the label layer alone, float64 [n_samples, n_classes] in tau_syn; arguments as for `run`."""
+        return self._first_spikes(times, trial_seed, parts, [self.layers[-1].name])[0] * self._tau_per_tick
+
+    def _first_spikes(
+        self, times: NDArray[np.float64], trial_seed: int, parts: int, layers: list[str]
+    ) -> list[NDArray[np.float64]]:
+        """Ticks of the first spikes of each of these layers, inf where none."""
+        bounds = np.linspace(0, len(times), min(parts, max(1, len(times))) + 1).astype(int).tolist()
+        found = []
+        for first, last in pairwise(bounds):
             spikes = self.spikes(times[first:last], trial_seed, first_sample=first, record="first_spikes")
-            for k, layer in enumerate(self.layers):
-                firsts[k].append(self.placement.decode_first_spikes(spikes, layer.name))
-        ticks = [f[0] if len(f) == 1 else np.concatenate(f) for f in firsts]
-        return self._forward(times, ticks)
+            found.append(self.placement.first_spikes(spikes, layers))
+        return found[0] if len(found) == 1 else [np.concatenate(part) for part in zip(*found, strict=True)]
 
     def spikes(
         self, times: NDArray[np.float64], trial_seed: int, *, first_sample: int = 0, record: Recording = "spikes"
@@ -166,9 +175,11 @@ class ChipNetwork:
         gradients: list[NDArray[np.float64]] = []
         for k in reversed(range(len(self.layers))):
             weights = dequantise(codes[k], neuron.scale_weights)
-            grad_w, grad_rows = self._rule.gradients(
-                forward.t_in[k], weights, forward.t_out[k], grad_out, limit or None
-            )
+            measured = forward.t_in[k], weights, forward.t_out[k], grad_out, limit or None
+            if k == 0:
+                gradients.append(self._rule.weight_gradient(*measured))
+                break
+            grad_w, grad_rows = self._rule.gradients(*measured)
             gradients.append(grad_w)
             # A spike that comes later arrives later by as much: the routing delay is constant.
             grad_out = self.layers[k].afferent_gradient(grad_rows)

@@ -108,13 +108,20 @@ class TimeCoding:
             A negative time.
         """
         ticks = _ticks(times, tau_syn_us, tick_us)
-        sample, source = np.nonzero(np.isfinite(ticks))
-        return SpikeBatch.from_arrays(sample, ticks[sample, source].astype(np.int64), source, len(ticks))
+        n_inputs = max(1, ticks.shape[1])
+        # Time and source as one number, exact in float64 (times of hours), sort a sample's spikes in one go.
+        keys = ticks * n_inputs + np.arange(ticks.shape[1])
+        keys.sort(axis=1)
+        spiked = np.isfinite(keys)
+        tick, source = np.divmod(keys[spiked].astype(np.int64), n_inputs)
+        offsets = np.concatenate([[0], np.cumsum(spiked.sum(axis=1))]).astype(np.int64)
+        return SpikeBatch(offsets, tick, source.astype(np.int32))
 
 
 def _ticks(times: NDArray[np.float64], tau_syn_us: float, tick_us: float) -> NDArray[np.float64]:
     """Nearest whole ticks as floats, ``inf`` where no spike."""
     given = np.where(np.isfinite(times), times, np.inf)
-    if (given < 0).any():
+    if given.min(initial=0.0) < 0:
         raise OutOfRangeError(f"must not be negative, got {given.min()} tau_syn", field="times")
-    return np.asarray(np.rint(given * (tau_syn_us / tick_us)))
+    given *= tau_syn_us / tick_us
+    return np.asarray(np.rint(given, out=given))

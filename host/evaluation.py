@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from host.chip_network import ChipNetwork
 from host.chips import open_chip
+from host.metrics import speedup_over_biology
 from host.run import Run, load_run, mean_silence
 from host.tasks import find_task
 from host.training import build_loss, score
@@ -45,7 +46,7 @@ class Evaluation:
     use : ChipUse
         What the test took.
     wall_s : float
-        Wall time in s.
+        Wall time in s, without the start of a daemon.
     """
 
     run: Run
@@ -69,6 +70,7 @@ class Evaluation:
             "epochs": len(self.run.metrics),
             "chip_time_s": self.use.chip_time_s,
             "wall_s": self.wall_s,
+            "speedup_over_biology": speedup_over_biology(self.use.chip_time_s, self.wall_s),
             "silent_fraction": self.silent_fraction,
             "events_in": self.use.events_in,
             "events_out": self.use.events_out,

@@ -65,7 +65,7 @@ class Layer:
         -------
         float64 [n_samples, n_rows]
         """
-        rows = np.repeat(afferent, self.copies, axis=1)
+        rows = afferent if self.copies == 1 else np.repeat(afferent, self.copies, axis=1)
         if not self.bias_copies:
             return rows
         return np.hstack([rows, np.repeat(inputs[:, [self.bias_channel]], self.bias_copies, axis=1)])

@@ -6,8 +6,28 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from hxloop.units import ACCELERATION
+
 if TYPE_CHECKING:
     from hxloop.result import RunResult
+
+
+def speedup_over_biology(chip_time_s: float, wall_s: float) -> float:
+    """How much faster than the biology it stands for something ran: 1 is biological real time, 1000 is silicon.
+
+    Parameters
+    ----------
+    chip_time_s : float
+        Time the chip ran, in s of hardware time.
+    wall_s : float
+        Wall time of all of it, in s.
+
+    Returns
+    -------
+    float
+        ``1000 chip_time_s / wall_s``; NaN where nothing ran.
+    """
+    return ACCELERATION * chip_time_s / wall_s if wall_s > 0 else math.nan
 
 
 @dataclass
@@ -86,7 +106,12 @@ class EpochMetrics:
     energy_j_estimate: float
     wall_s: float
 
+    @property
+    def speedup_over_biology(self) -> float:
+        """Of the epoch with its evaluation and the host's share; see `speedup_over_biology`."""
+        return speedup_over_biology(self.chip_time_s, self.wall_s)
+
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; NaN becomes None."""
-        values = asdict(self)
+        """Plain values for JSON with the speed-up; NaN becomes None."""
+        values = asdict(self) | {"speedup_over_biology": self.speedup_over_biology}
         return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in values.items()}

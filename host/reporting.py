@@ -103,5 +103,6 @@ def epoch_line(metrics: EpochMetrics) -> str:
     val = "" if math.isnan(metrics.val_accuracy) else f"  val {100 * metrics.val_accuracy:5.1f} %"
     return (
         f"loss {metrics.loss:.4f}  train {100 * metrics.train_accuracy:5.1f} %{val}  bumped {100 * bumps:3.0f} %  "
-        f"silent outputs {100 * silent:4.1f} %  chip {metrics.chip_time_s:.2f} s  wall {metrics.wall_s:.2f} s"
+        f"silent outputs {100 * silent:4.1f} %  chip {metrics.chip_time_s:.2f} s  wall {metrics.wall_s:.2f} s  "
+        f"{metrics.speedup_over_biology:.0f} x biology"
     )

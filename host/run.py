@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from host.checkpoint import RUN_FILE, RunDirectory
-from host.metrics import ChipUse
+from host.metrics import ChipUse, speedup_over_biology
 from host.run_file import KIND, last_validation, read_metrics, read_origin
 from hxloop.errors import MissingFileError
 from hxloop.records import read_record
@@ -96,6 +96,7 @@ class Run:
             "epochs": len(self.metrics),
             "chip_time_s": total["chip_time_s"],
             "wall_s": total["wall_s"],
+            "speedup_over_biology": speedup_over_biology(total["chip_time_s"], total["wall_s"]),
             "bump_fraction": float(np.mean(bumped)) if bumped else math.nan,
             "silent_fraction": silent,
             "events_in": total["events_in"],

@@ -94,6 +94,9 @@ class Trainer:
         self.metrics: list[EpochMetrics] = []
         self._train, self._validation = train, validation
         self._times = network.input_times(train.features)
+        if not settings.coding.jitter:
+            self._times = network.on_grid(self._times)
+        self._validation_times = network.on_grid(network.input_times(validation.features))
 
     @property
     def epochs_done(self) -> int:
@@ -154,18 +157,19 @@ class Trainer:
 
     def _batch_times(self, epoch: int, batch: int, samples: NDArray[np.int64]) -> NDArray[np.float64]:
         times, jitter = self._times[samples], self.settings.coding.jitter
-        if jitter > 0:
-            times = np.abs(times + generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, times.shape))
-        return self.network.on_grid(times)
+        if not jitter:
+            return times
+        times += generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, times.shape)
+        return self.network.on_grid(np.abs(times, out=times))
 
     def _validate(self, epoch: int) -> float:
         done, training = epoch + 1, self.settings.training
         if done % training.evaluate_every and done != training.epochs:
             return math.nan
-        trial_seed = derive_seed(self.seed, "validation", epoch)
-        accuracy = score(
-            self.network, self.network.codes(self.weights), self._validation, self.loss, trial_seed
-        ).accuracy
+        trial_seed, times = derive_seed(self.seed, "validation", epoch), self._validation_times
+        self.network.configure(self.network.codes(self.weights))
+        answers = self.loss.predict(self.network.answers(times, trial_seed, _parts(times)))
+        accuracy = float(np.mean(answers == self._validation.label))
         if not accuracy <= self.best_accuracy:  # also true for NaN
             self.best_accuracy = accuracy
             self.best_weights = [w.copy() for w in self.weights]
@@ -221,7 +225,7 @@ def score(
     """Run a data set with given weight codes; nothing is learned."""
     network.configure(codes)
     times = network.on_grid(network.input_times(data.features))
-    forward = network.run(times, trial_seed, parts=-(-len(times) // EVALUATION_SAMPLES))
+    forward = network.run(times, trial_seed, _parts(times))
     t_out = forward.t_out[-1]
     return Score(
         accuracy=float(np.mean(loss.predict(t_out) == data.label)),
@@ -229,6 +233,11 @@ def score(
         silent_fraction=tuple(float(np.mean(~np.isfinite(t))) for t in forward.t_out),
         t_out=t_out,
     )
+
+
+def _parts(times: NDArray[np.float64]) -> int:
+    """Runs into which an evaluation is divided."""
+    return -(-len(times) // EVALUATION_SAMPLES)
 
 
 def build_loss(settings: LossSettings) -> SpikeTimeLoss:

@@ -31,4 +31,6 @@ def _eval(
     if as_json:
         print_json(result.summary())
         return
-    say(f"test accuracy {100 * result.test_accuracy:.2f} % on {result.summary()['chip']}")
+    summary = result.summary()
+    speed = f"{summary['speedup_over_biology']:.0f} x biology"
+    say(f"test accuracy {100 * result.test_accuracy:.2f} % on {summary['chip']}, {speed}")

@@ -63,18 +63,22 @@ def _run(
     with open_chip(chip or "ideal", 1 if serial is None else serial, endpoint=endpoint, threads=threads) as remote:
         identity = str(remote.identity)
         _refuse_other_chip(remote.identity, chip, serial)
+        run_begin = time.monotonic()
         done = run_network_file(network, remote, trial_seed=seed, probes=probes)
+        run_s = time.monotonic() - run_begin
     write_spike_file(out, done.layers, done.recordings)
     for change in done.changed:
         say(f"warning: {change}")
-    summary = _summary(done, network.n_samples) | {"chip": identity, "out": out, "wall_s": time.monotonic() - begin}
+    summary = _summary(done, network.n_samples, run_s)
+    summary |= {"chip": identity, "out": out, "wall_s": time.monotonic() - begin}
     if as_json:
         print_json(summary)
         return
     spikes = " + ".join(str(n) for n in summary["spikes"])
     say(
         f"{network.name}: {network.n_samples} samples on {identity} in {summary['emulation_s']:.3g} s "
-        f"(chip time {summary['chip_time_s']:.3g} s), {spikes} spikes in {out}"
+        f"(chip time {summary['chip_time_s']:.3g} s, {summary['speedup_over_biology']:.0f} x biology there and back), "
+        f"{spikes} spikes in {out}"
     )
 
 
@@ -97,7 +101,10 @@ def _refuse_other_chip(there: ChipIdentity, chip: str | None, serial: int | None
         )
 
 
-def _summary(done: NetworkRun, n_samples: int) -> dict[str, Any]:
+def _summary(done: NetworkRun, n_samples: int, run_s: float) -> dict[str, Any]:
+    """Figures; `run_s` is the wall time of placing, configuring, running and reading back."""
+    from host.metrics import speedup_over_biology
+
     result = done.result
     return {
         "samples": n_samples,
@@ -110,6 +117,8 @@ def _summary(done: NetworkRun, n_samples: int) -> dict[str, Any]:
         "lost_late": result.lost_late,
         "chip_time_s": result.chip_time_us * 1e-6,
         "emulation_s": result.emulation_time_us * 1e-6,
+        "run_s": run_s,
+        "speedup_over_biology": speedup_over_biology(result.chip_time_us * 1e-6, run_s),
         "energy_j_estimate": result.energy_j_estimate,
         "changed": done.changed,
     }

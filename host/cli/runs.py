@@ -25,6 +25,7 @@ _COLUMNS = {
     "val_accuracy": "val",
     "test_accuracy": "test",
     "wall_s": "wall s",
+    "speedup_over_biology": "x biology",
 }
 
 

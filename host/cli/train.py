@@ -90,10 +90,11 @@ def _reporter() -> Reporter:
 
 
 def _show(result: Run, *, plots: bool, as_json: bool) -> None:
-    say(f"test accuracy {100 * result.test_accuracy:.2f} %")
+    summary = result.summary()
+    say(f"test accuracy {100 * result.test_accuracy:.2f} %, {summary['speedup_over_biology']:.0f} x biology")
     for picture in result.plot() if plots else ():
         say(f"picture: {picture}")
     if as_json:
-        print_json(result.summary())
+        print_json(summary)
         return
     print(result.path)

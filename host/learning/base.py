@@ -74,3 +74,20 @@ class SpikeTimeRule(ABC):
         ArrayError
             Shapes that do not belong together.
         """
+
+    @abstractmethod
+    def weight_gradient(
+        self,
+        t_in: NDArray[np.float64],
+        w: NDArray[np.float64],
+        t_out_measured: NDArray[np.float64],
+        grad_t_out: NDArray[np.float64],
+        max_dw_norm: float | None = None,
+    ) -> NDArray[np.float64]:
+        """First of the two `gradients` without the work for the second, which nobody asks of a first layer.
+
+        Returns
+        -------
+        grad_w : float64 [n_in, n_out]
+            The same bits as from `gradients`.
+        """

@@ -15,16 +15,25 @@ spike times and derivatives (Methods), gradients at measured times.
 
 from __future__ import annotations
 
-from typing import final
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from host.learning.base import SpikeTimeRule
-from host.learning.first_spike_kernels import first_spike_gradients, first_spike_times
+from host.learning.first_spike_kernels import add_block, first_spike_times, next_band, relative_inputs
 from hxloop.errors import ArrayError, OutOfRangeError
 
 Array = NDArray[np.float64]
+
+BLOCK: Final = 16
+"""Outputs whose gradients are computed together; few enough for copies that lie along the inputs to be cheap."""
+
+WORTH_THREADS: Final = 1_000_000
+"""Samples x inputs x outputs from which on it pays to wake threads."""
 
 
 @final
@@ -80,15 +89,58 @@ class FirstSpikeLayer(SpikeTimeRule):
         guards the weights against the divergence of the derivative where the membrane just reaches the threshold;
         the gradient of the input times is not limited (the next layer has a guard of its own).
         """
+        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=True)
+
+    def weight_gradient(
+        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
+    ) -> Array:
+        """First of the two `gradients`; see `SpikeTimeRule.weight_gradient`."""
+        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=False)[0]
+
+    def _run(
+        self, t_in: Array, w: Array, measured: Array, outer: Array, max_dw_norm: float | None, *, with_times: bool
+    ) -> tuple[Array, Array]:
+        """Gradients; those of the input times [0, n_in] if not wanted.
+
+        The outputs are done in blocks of a fixed size, whose shares are added in their order: results do not depend
+        on the threads that work on them.
+        """
         inputs, weights = _prepare(t_in, w)
-        shape = (inputs.shape[0], weights.shape[1])
-        measured = _checked(t_out_measured, shape, "t_out_measured")
-        outer = _checked(grad_t_out, shape, "grad_t_out")
+        (n_samples, n_in), n_out = inputs.shape, weights.shape[1]
+        times = _checked(measured, (n_samples, n_out), "t_out_measured")
+        slopes = _checked(outer, (n_samples, n_out), "grad_t_out")
         limit = np.inf if max_dw_norm is None else float(max_dw_norm)
-        grad_w, grad_t_in = first_spike_gradients(
-            inputs, weights, measured, outer, self.tau_ratio, self.threshold, limit
-        )
-        return grad_w, grad_t_in
+        blocks = range(-(-n_out // BLOCK))
+        grad_w, shares = np.zeros((n_in, n_out)), np.zeros((len(blocks), n_samples if with_times else 0, n_in))
+        n_workers = n_cores() if inputs.size * n_out >= WORTH_THREADS else 1
+        latest, origin = np.full(n_samples, np.inf), np.empty(n_samples)
+        while next_band(times, slopes, latest, origin):
+            relative = relative_inputs(inputs, origin, self.tau_ratio)
+
+            def add(worker: int, relative: Array = relative) -> None:
+                for block in blocks[worker::n_workers]:
+                    add_block(
+                        block * BLOCK, min((block + 1) * BLOCK, n_out), relative, weights, times, slopes, origin,
+                        self.tau_ratio, self.threshold, limit, grad_w, shares[block],
+                    )  # fmt: skip
+
+            others = [_threads().submit(add, worker) for worker in range(1, n_workers)]
+            add(0)
+            for other in others:
+                other.result()
+        return grad_w, shares.sum(axis=0)
+
+
+@cache
+def n_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that help with large layers."""
+    return ThreadPoolExecutor(n_cores(), thread_name_prefix="gradients")
 
 
 def _prepare(t_in: Array, w: Array) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """Compiled loops of `host.learning.first_spike`: spike times and gradients without [sample, input, output] arrays.
 
 All exponentials are taken relative to a nearby time, never of a time itself, so that late spikes neither overflow nor
-lose digits. Everything is computed in a fixed order by one thread: results do not depend on the machine's load.
+lose digits. Everything is computed in a fixed order, whatever the number of threads that share the blocks.
 """
 
 # Kernels stay un-annotated: numba infers the types.
@@ -14,10 +14,20 @@ import numpy as np
 from numba import njit
 
 _jit = njit(cache=True, nogil=True, error_model="numpy")
+# Sums along the inputs in vectors: their order is that of the machine's vectors, the same in every call.
+_sums = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
 _INV_E = 0.36787944117144233
 _INV_E_REST = -1.2428753672788363e-17  # 1/e - _INV_E
 _BAND = 500.0  # tau_syn; exp(2 * 500 / 2) and exp(-500) are far inside float64
+_SAMPLES = 4  # done together: 4 x 256 inputs x 2 arrays are 16 kB
+
+
+@_jit
+def _halley_step(w, e_w, z):
+    """By how much `w`, whose exponential is `e_w`, is too large for ``w exp(w) = z``."""
+    f = w * e_w - z
+    return f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
 
 
 @_jit
@@ -37,14 +47,19 @@ def lambert_w0(z):
         w = -1.0 + p * (1.0 - p * (1 / 3 - p * (11 / 72 - p * (43 / 540 - p * (769 / 17280 - p * (221 / 8505))))))
         if p < 6e-3:  # the series is exact to rounding, and Halley's quotient would cancel
             return w
+        if p < 1.1:  # two steps are enough, and the second one's exponential follows from the first
+            e_w = math.exp(w)
+            step = _halley_step(w, e_w, z)
+            w -= step
+            tail = 1 / 6 - step * (1 / 24 - step * (1 / 120 - step * (1 / 720)))
+            e_w *= 1.0 - step * (1.0 - step * (1 / 2 - step * tail))
+            return w - _halley_step(w, e_w, z)
     elif z < 3.0:
         w = z / (1.0 + z) if z < 1.0 else 0.5 * math.log1p(z) + 0.25
     else:
         w = math.log(z) - math.log(math.log(z))
     for _ in range(20):
-        e_w = math.exp(w)
-        f = w * e_w - z
-        step = f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
+        step = _halley_step(w, math.exp(w), z)
         w -= step
         if abs(step) <= 1e-15 * abs(w):
             break
@@ -115,135 +130,161 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
 
 
 @_jit
-def _coefficients_1(sum_a, sum_b, u, outer, threshold):
-    """Coefficients of `first_spike_gradients` for tau_mem = tau_syn; zeros where the model cannot spike."""
+def _coefficients_1(sum_0, sum_1, u, outer, threshold):
+    """P, Q, R, S of `add_block` and a bound of all weight gradients, for tau_mem = tau_syn.
+
+    Zeros where the model cannot spike.
+    """
     shift = math.exp(-u)
-    a = sum_a * shift
+    a = sum_0 * shift
     if not a > 0.0:
-        return 0.0, 0.0, 0.0, 0.0
-    b = sum_b * shift - u * a
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    b = sum_1 * shift - u * a
     w = lambert_w0(-(threshold / a) * math.exp(b / a))
     if not w > -1.0:
-        return 0.0, 0.0, 0.0, 0.0
-    p = -outer * shift / (a * (1.0 + w))
-    return p * u, -p, p * (u - 1.0), -p
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    slope = outer / (a * (1.0 + w))
+    p = -slope * shift
+    return p * u, -p, p * (u - 1.0), -p, abs(slope) * _INV_E  # (u - t) exp(t - u) is 1/e at most
 
 
 @_jit
-def _coefficients_2(sum_a, sum_b, u, outer, threshold):
+def _coefficients_2(sum_0, sum_1, u, outer, threshold):
     """The same for tau_mem = 2 tau_syn."""
     shift_mem = math.exp(-0.5 * u)
     shift = shift_mem * shift_mem
-    a1 = sum_a * shift
-    a2 = sum_b * shift_mem
+    a1 = sum_1 * shift
+    a2 = sum_0 * shift_mem
     c = 0.5 * threshold
     discriminant = a2 * a2 - 4.0 * a1 * c
     if not (a1 > 0.0 and a2 > 0.0 and discriminant > 0.0):
-        return 0.0, 0.0, 0.0, 0.0
+        return 0.0, 0.0, 0.0, 0.0, 0.0
     x = math.sqrt(discriminant)
-    p = 2.0 * outer * (1.0 + c / x) / a1 * shift
-    q = -2.0 * outer / x * shift_mem
-    return p, q, p, 0.5 * q
+    p = -2.0 * outer / x
+    q = 2.0 * outer * (1.0 + c / x) / a1
+    # The two terms of a weight gradient have opposite signs and are largest right before the spike.
+    return p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift, max(abs(p), abs(q))
+
+
+# In the loops below, `inputs` [2, n_samples, n_in] comes from `relative_inputs`: time before the origin, and E.
+
+
+@_sums
+def _causal_sums(inputs, sample, columns, j, until, tau_ratio):
+    """Sums of w E and w E F over the causes of one spike: the inputs before `until`."""
+    sum_0 = 0.0
+    sum_1 = 0.0
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        term = columns[j, i] * e if t < until else 0.0
+        sum_0 += term
+        sum_1 += term * (t if tau_ratio == 1 else e)
+    return sum_0, sum_1
 
 
 @_jit
-def _coefficients(sum_a, sum_b, u, outer, tau_ratio, threshold):
-    if tau_ratio == 1:
-        return _coefficients_1(sum_a, sum_b, u, outer, threshold)
-    return _coefficients_2(sum_a, sum_b, u, outer, threshold)
+def _exceeds(inputs, sample, until, p, q, max_dw_norm, tau_ratio):
+    """Whether the gradient of any weight does."""
+    largest = 0.0
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        if t < until:
+            largest = max(largest, abs(e * (p + q * (t if tau_ratio == 1 else e))))
+    return largest > max_dw_norm
+
+
+@_sums
+def _add_to_weights(gradients, j, inputs, sample, until, p, q, tau_ratio):
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        change = e * (p + q * (t if tau_ratio == 1 else e))
+        gradients[j, i] += change if t < until else 0.0
+
+
+@_sums
+def _add_to_times(grad_t_in, inputs, sample, columns, j, until, r, s, tau_ratio):
+    for i in range(inputs.shape[2]):
+        t, e = inputs[0, sample, i], inputs[1, sample, i]
+        change = columns[j, i] * e * (r + s * (t if tau_ratio == 1 else e))
+        grad_t_in[sample, i] += change if t < until else 0.0
 
 
 @_jit
-def _causal_sums(t_in, weights, origin, until, tau_ratio, f_a, f_b, sum_a, sum_b):
-    """Fill A and B of each input of one sample, and their weighted sums over the causes of each output's spike."""
-    sum_a[:] = 0.0
-    sum_b[:] = 0.0
-    for i in range(t_in.size):
-        t = t_in[i]
-        if t < origin:
-            tau = t - origin
-            a = math.exp(tau)
-            b = tau * a if tau_ratio == 1 else math.exp(0.5 * tau)
-            f_a[i] = a
-            f_b[i] = b
-            for j in range(until.size):
-                w = weights[i, j] if t < until[j] else 0.0
-                sum_a[j] += w * a
-                sum_b[j] += w * b
+def next_band(t_out, outer, latest, origin):
+    """Move each sample on to its next band of spikes with a gradient, those before `latest`; whether there is any.
+
+    Sets `origin` [n_samples] to the last spike of the band (-inf: none is left) and `latest` to its beginning.
+    """
+    found = False
+    for sample in range(t_out.shape[0]):
+        last = -math.inf
+        for j in range(t_out.shape[1]):
+            if t_out[sample, j] < latest[sample] and outer[sample, j] != 0.0:
+                last = max(last, t_out[sample, j])
+        origin[sample] = last
+        latest[sample] = last - _BAND
+        found = found or last > -math.inf
+    return found
 
 
 @_jit
-def _drop_jumps(t_in, origin, until, f_a, f_b, p, q, largest, max_dw_norm):
-    """Set P = Q = 0 for outputs whose largest weight gradient exceeds the limit."""
-    largest[:] = 0.0
-    for i in range(t_in.size):
-        t = t_in[i]
-        if t < origin:
-            for j in range(until.size):
-                dw = abs(p[j] * f_a[i] + q[j] * f_b[i]) if t < until[j] else 0.0
-                largest[j] = max(largest[j], dw)
-    for j in range(until.size):
-        if largest[j] > max_dw_norm:
-            p[j] = q[j] = 0.0
+def relative_inputs(t_in, origin, tau_ratio):
+    """Times relative to the origin of their sample and E of `add_block`, float64 [2, n_samples, n_in].
+
+    An input that is not before the origin, or is none at all, causes nothing: it is put after it.
+    """
+    values = np.empty((2, *t_in.shape))
+    for sample in range(t_in.shape[0]):
+        for i in range(t_in.shape[1]):
+            t = t_in[sample, i] - origin[sample]
+            values[0, sample, i] = t if t < 0.0 else 1.0
+            values[1, sample, i] = math.exp(t if tau_ratio == 1 else 0.5 * t) if t < 0.0 else 0.0
+    return values
 
 
 @_jit
-def _accumulate(t_in, weights, origin, until, f_a, f_b, p, q, r, s, grad_w, grad_t_in):
-    """Add one sample's gradients."""
-    for i in range(t_in.size):
-        t = t_in[i]
-        if t < origin:
-            a = f_a[i]
-            b = f_b[i]
-            total = 0.0
-            for j in range(until.size):
-                causal = t < until[j]
-                grad_w[i, j] += p[j] * a + q[j] * b if causal else 0.0
-                total += weights[i, j] * (r[j] * a + s[j] * b) if causal else 0.0
-            grad_t_in[i] += total
-
-
-@_jit
-def first_spike_gradients(t_in, weights, t_out, outer, tau_ratio, threshold, max_dw_norm):
-    """Weight gradient [n_in, n_out] (summed over samples) and input time gradient [n_samples, n_in].
+def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in):
+    """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
     Both derivatives of a spike time T are combinations of two functions of the input time t alone,
-    ``dT/dw = P A(t) + Q B(t)`` and ``dT/dt = w (R A(t) + S B(t))``, with (relative to an origin)
-    ``A = exp(t), B = t exp(t)`` for tau_mem = tau_syn and ``A = exp(t), B = exp(t / 2)`` for tau_mem = 2 tau_syn.
-    So exponentials are taken once per sample and input. Outputs of a sample whose times lie further apart than
-    `_BAND` are treated one band after the other, each with an origin of its own.
+    ``dT/dw = E (P + Q F)`` and ``dT/dt = w E (R + S F)``, with (relative to the origin) ``E = exp(t), F = t`` for
+    tau_mem = tau_syn and ``E = F = exp(t / 2)`` for tau_mem = 2 tau_syn. So exponentials are taken once per sample and
+    input. Loops run along the inputs, for outputs that spiked only; a few samples at a time, whose inputs stay in the
+    first cache while all outputs are done.
+
+    Parameters
+    ----------
+    grad_w : float64 [n_in, n_out]
+        The columns of these outputs are added to.
+    grad_t_in : float64 [n_samples, n_in], or [0, n_in] if it is not wanted
+        Share of these outputs.
     """
-    n_samples, n_in = t_in.shape
-    n_out = weights.shape[1]
-    grad_w = np.zeros((n_in, n_out))
-    grad_t_in = np.zeros((n_samples, n_in))
-    f_a, f_b = np.empty(n_in), np.empty(n_in)
-    until = np.empty(n_out)  # an input before this time is a cause of the output's spike
-    sum_a, sum_b, largest = np.empty(n_out), np.empty(n_out), np.empty(n_out)
-    p, q, r, s = np.empty(n_out), np.empty(n_out), np.empty(n_out), np.empty(n_out)
-    for sample in range(n_samples):
-        inputs = t_in[sample]
-        latest = math.inf
-        while True:
-            origin = -math.inf
-            for j in range(n_out):
-                if t_out[sample, j] < latest and outer[sample, j] != 0.0:
-                    origin = max(origin, t_out[sample, j])
-            if origin == -math.inf:
-                break
-            latest = origin - _BAND
-            for j in range(n_out):
-                inside = latest <= t_out[sample, j] <= origin and outer[sample, j] != 0.0
-                until[j] = t_out[sample, j] if inside else -math.inf
-            _causal_sums(inputs, weights, origin, until, tau_ratio, f_a, f_b, sum_a, sum_b)
-            for j in range(n_out):
-                p[j] = q[j] = r[j] = s[j] = 0.0
-                if until[j] > -math.inf:
-                    u = until[j] - origin
-                    p[j], q[j], r[j], s[j] = _coefficients(
-                        sum_a[j], sum_b[j], u, outer[sample, j], tau_ratio, threshold
-                    )
-            if max_dw_norm < math.inf:
-                _drop_jumps(inputs, origin, until, f_a, f_b, p, q, largest, max_dw_norm)
-            _accumulate(inputs, weights, origin, until, f_a, f_b, p, q, r, s, grad_w, grad_t_in[sample])
-    return grad_w, grad_t_in
+    n_samples, n_in = inputs.shape[1:]
+    columns = np.empty((last - first, n_in))
+    for i in range(n_in):
+        for j in range(last - first):
+            columns[j, i] = weights[i, first + j]
+    gradients = np.zeros((last - first, n_in))
+    wanted = grad_t_in.shape[0] > 0
+    for begin in range(0, n_samples, _SAMPLES):
+        for j in range(last - first):
+            for sample in range(begin, min(begin + _SAMPLES, n_samples)):
+                spike, slope = t_out[sample, first + j], outer[sample, first + j]
+                if slope == 0.0 or not origin[sample] - _BAND <= spike <= origin[sample]:
+                    continue
+                until = spike - origin[sample]
+                sum_0, sum_1 = _causal_sums(inputs, sample, columns, j, until, tau_ratio)
+                if tau_ratio == 1:
+                    p, q, r, s, bound = _coefficients_1(sum_0, sum_1, until, slope, threshold)
+                else:
+                    p, q, r, s, bound = _coefficients_2(sum_0, sum_1, until, slope, threshold)
+                if bound == 0.0:
+                    continue
+                if wanted:
+                    _add_to_times(grad_t_in, inputs, sample, columns, j, until, r, s, tau_ratio)
+                # The bound is that of any input, found without looking at them; the factor covers its rounding.
+                if bound * 1.001 <= max_dw_norm or not _exceeds(inputs, sample, until, p, q, max_dw_norm, tau_ratio):
+                    _add_to_weights(gradients, j, inputs, sample, until, p, q, tau_ratio)
+    for i in range(n_in):
+        for j in range(last - first):
+            grad_w[i, first + j] += gradients[j, i]

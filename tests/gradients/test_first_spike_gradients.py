@@ -7,7 +7,8 @@ import pytest
 from scipy.special import lambertw
 from support.membrane import central_difference, first_spike, layer_times, times_of
 
-from host.learning.first_spike import FirstSpikeLayer
+from host.learning import first_spike as module
+from host.learning.first_spike import BLOCK, FirstSpikeLayer
 from host.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 from hxloop.seeds import generator
 
@@ -106,14 +107,16 @@ def published_form(tau_ratio, threshold, t_in, w, time):
     c = threshold / tau_ratio
     a1, a2 = w_c @ np.exp(t_c), w_c @ np.exp(t_c / 2)
     dw, dt = np.zeros(len(w)), np.zeros(len(w))
+    if a1 <= 0:
+        return silent
     if tau_ratio == 1:
         factor = lambertw(-c / a1 * np.exp(w_c @ (t_c * np.exp(t_c)) / a1))
-        if a1 <= 0 or factor.imag != 0:
+        if factor.imag != 0:
             return silent
         dw[causal] = -np.exp(t_c) * (time - t_c) / a1 / (1 + factor.real)
         dt[causal] = -w_c * np.exp(t_c) * (time - t_c - 1) / a1 / (1 + factor.real)
     else:
-        if a1 <= 0 or a2 <= 0 or a2**2 < 4 * a1 * c:
+        if a2 <= 0 or a2**2 < 4 * a1 * c:
             return silent
         x = np.sqrt(a2**2 - 4 * a1 * c)
         f = (1 + c / x * np.exp(time / 2)) / a1
@@ -135,6 +138,55 @@ def test_measured_times_enter_as_published(tau_ratio, shift):
         np.testing.assert_allclose(dw, expected[0], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(dt, expected[1], rtol=1e-9, atol=1e-12)
     assert explained > 10
+
+
+def batch(tau_ratio):
+    """More outputs than a block, times on a clock so that many coincide, silence everywhere, some slopes of zero."""
+    g = generator(17, "batch", tau_ratio)
+    n_samples, n_in, n_out = 11, 30, 2 * BLOCK + 5
+    t_in = np.round(g.uniform(0, 2, (n_samples, n_in)), 1)
+    t_in[g.random(t_in.shape) < 0.3] = np.inf
+    t_in[4] = np.inf
+    w, outer = g.normal(0.3, 0.5, (n_in, n_out)), g.normal(0, 1, (n_samples, n_out))
+    t_out = np.round(g.uniform(0, 3, outer.shape), 1)
+    t_out[g.random(t_out.shape) < 0.3] = np.inf
+    t_out[5], t_out[6, 3], outer[7], outer[:, 9] = np.inf, np.nan, 0.0, 0.0
+    return t_in, w, t_out, outer
+
+
+@RATIOS
+@pytest.mark.parametrize("limit", [None, 0.5])
+def test_batches_equal_the_published_form_spike_by_spike(tau_ratio, limit):
+    t_in, w, t_out, outer = batch(tau_ratio)
+    expected_w, expected_t, dropped, spikes = np.zeros(w.shape), np.zeros(t_in.shape), 0, 0
+    for sample, j in np.argwhere(np.isfinite(t_out)):
+        dw, dt = published_form(tau_ratio, 1.2, t_in[sample], w[:, j], t_out[sample, j])
+        dw, dt = outer[sample, j] * dw, outer[sample, j] * dt
+        expected_t[sample] += dt
+        spikes += bool(dw.any())
+        if limit is not None and np.abs(dw).max() > limit:
+            dropped += 1
+            continue
+        expected_w[:, j] += dw
+    assert spikes > 100
+    assert (limit is None) or 10 < dropped < spikes - 10
+    rule = FirstSpikeLayer(tau_ratio, 1.2)
+    grad_w, grad_t = rule.gradients(t_in, w, t_out, outer, limit)
+    np.testing.assert_allclose(grad_w, expected_w, rtol=1e-8, atol=1e-12 * np.abs(expected_w).max())
+    np.testing.assert_allclose(grad_t, expected_t, rtol=1e-8, atol=1e-12 * np.abs(expected_t).max())
+    np.testing.assert_array_equal(rule.weight_gradient(t_in, w, t_out, outer, limit), grad_w)
+
+
+@RATIOS
+def test_same_bits_for_any_number_of_threads(tau_ratio, monkeypatch):
+    rule, found = FirstSpikeLayer(tau_ratio, 1.2), []
+    monkeypatch.setattr(module, "WORTH_THREADS", 0)
+    for workers in (1, 2, 3, 9):
+        monkeypatch.setattr(module, "n_cores", lambda workers=workers: workers)
+        found.append(rule.gradients(*batch(tau_ratio), 0.5))
+    for other in found[1:]:
+        for mine, theirs in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
 
 
 @RATIOS

@@ -218,12 +218,15 @@ def test_train_eval_and_runs(tmp_path):
     assert done.returncode == 0, done.stderr
     trained = json.loads(done.stdout)
     keys = {
-        "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "bump_fraction", "silent_fraction",
-        "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip",
+        "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
+        "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip",
     }  # fmt: skip
     assert keys <= trained.keys()
-    assert sum("epoch " in line for line in done.stderr.splitlines()) == 2
+    assert sum("epoch " in line and " x biology" in line for line in done.stderr.splitlines()) == 2
     again = json.loads(run_hxloop("eval", path, "--json").stdout)
+    for summary in (trained, again):
+        biology_s = summary["speedup_over_biology"] * summary["wall_s"]
+        assert biology_s == pytest.approx(1000 * summary["chip_time_s"])
     assert again["test_accuracy"] == trained["test_accuracy"]
     other = json.loads(run_hxloop("eval", path, "--chip", "typical", "--serial", 2, "--json").stdout)
     assert (other["chip"], other["trained_on"]) == ("typical/2", "ideal/1")

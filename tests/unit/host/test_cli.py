@@ -159,7 +159,7 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
         test_accuracy, path = 0.5, tmp_path / "run.h5"
 
         def summary(self):
-            return {"test_accuracy": self.test_accuracy, "val_accuracy": None}
+            return {"test_accuracy": self.test_accuracy, "val_accuracy": None, "speedup_over_biology": 321.4}
 
         def plot(self):
             return [tmp_path / "curves.png"]
@@ -170,7 +170,8 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
 
     monkeypatch.setattr(host.experiment, "train", train)
     done = hxloop("train", "yin-yang", "--preset", "small", "--serial", 3, "--seed", 5, "--epochs", 2, "--json")
-    assert json.loads(done.stdout) == {"test_accuracy": 0.5, "val_accuracy": None}
+    assert json.loads(done.stdout) == Result().summary()
+    assert "test accuracy 50.00 %, 321 x biology" in done.stderr
     assert done.stdout.count("\n") == 1
     report = seen.pop("report")
     assert hasattr(report, "epoch")
@@ -205,6 +206,8 @@ def test_run_refuses_another_chip_than_asked_for(monkeypatch, tmp_path):
     result = json.loads(done.stdout)
     assert result["chip"] == "fake/1"
     assert result["samples"] == 1
+    assert result["speedup_over_biology"] * result["run_s"] == pytest.approx(1000 * result["chip_time_s"])
+    assert 0 < result["run_s"] <= result["wall_s"]
     assert out.exists()
 
 
@@ -241,3 +244,4 @@ def test_progress_bars():
     assert "5/5" in text
     assert "1/3" in text
     assert "val  75.0 %" in text
+    assert "500 x biology" in text

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from host.coding import TimeCoding
 from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.spikes import DTYPES, SpikeBatch
 from hxloop.units import TICK_US
 
 TAU_US = 6.0
@@ -42,6 +43,19 @@ def test_times_on_grid_are_what_the_chip_gets(seed, tau_us):
     finite = np.isfinite(times)
     assert np.abs(on_grid[finite] - times[finite]).max() <= 0.5 * TICK_US / tau_us * (1 + 1e-9)
     np.testing.assert_allclose(TimeCoding.on_grid(on_grid, tau_us, TICK_US), on_grid, rtol=1e-14)
+
+
+def test_spikes_are_sorted_by_time_then_source():
+    g = np.random.default_rng(5)
+    ticks = g.integers(0, 9, (20, 30)).astype(float)
+    ticks[g.random(ticks.shape) < 0.3] = np.nan
+    ticks[[0, 7, 19]] = np.inf
+    sample, source = np.nonzero(np.isfinite(ticks))
+    expected = SpikeBatch.from_arrays(sample, ticks[sample, source], source, 20)
+    batch = TimeCoding.spikes(ticks * TICK_US / TAU_US, TAU_US, TICK_US)
+    for name, dtype in DTYPES.items():
+        assert getattr(batch, name).dtype == dtype
+        np.testing.assert_array_equal(getattr(batch, name), getattr(expected, name))
 
 
 def test_silence_is_allowed():

@@ -27,8 +27,8 @@ from hxloop.errors import (
 
 SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
 KEYS = {
-    "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "bump_fraction", "silent_fraction", "events_in",
-    "events_out", "events_lost", "energy_j_estimate", "run_path", "chip",
+    "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
+    "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip",
 }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def test_a_run_describes_itself(preset, tmp_path):
     journal = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in journal] == [1, 2, 3, 4]
     assert journal[-1]["loss"] == again.metrics[-1].loss
+    for line in journal:  # 80 samples of 30 us an epoch, each 30 ms of biology
+        assert line["speedup_over_biology"] * line["wall_s"] == pytest.approx(80 * 30e-3)
 
 
 def test_same_seed_same_run_other_seed_other_run(preset, tmp_path):

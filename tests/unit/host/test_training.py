@@ -53,6 +53,15 @@ def test_one_clock_for_all_layers():
     assert np.isfinite(forward.t_out[2]).any()
 
 
+def test_answers_are_the_first_spikes_of_the_label_layer():
+    network = trainer(BIASED).network
+    network.configure(network.codes(trainer(BIASED).weights))
+    times = network.on_grid(network.input_times(generate_yin_yang(10, 1).features))
+    answers = network.answers(times, 1, parts=3)
+    assert np.isfinite(answers).any()
+    np.testing.assert_array_equal(answers, network.run(times, 1).t_out[-1])
+
+
 def test_the_chip_does_what_the_closed_form_says():
     """An independent chip without spread, given the mapped weights, spikes when the model does (to its grid)."""
     network = trainer(BIASED, GridChip(spread_mv=0.0, noise_mv=0.0)).network
