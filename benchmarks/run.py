@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
 
 def chosen(suites: Sequence[Suite], patterns: Sequence[str]) -> list[tuple[Suite, set[str]]]:
-    """Suites to run, and the names of their figures that were asked for."""
+    """Suites to run, and the names of their figures that were asked for: by a suite's name, or by a part of theirs."""
+    by_suite = {suite.name for suite in suites} & set(patterns)
+    parts = set(patterns) - by_suite
     found = []
     for suite in suites:
-        names = {
-            claim.name
-            for claim in suite.claims
-            if not patterns or any(p == suite.name or p in claim.name for p in patterns)
-        }
+        all_of_it = not patterns or suite.name in by_suite
+        names = {claim.name for claim in suite.claims if all_of_it or any(part in claim.name for part in parts)}
         if names:
             found.append((suite, names))
     return found

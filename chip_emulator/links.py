@@ -52,9 +52,7 @@ def admitted(
     rate = ceil(rate_per_tick * _RATE_STEPS) / _RATE_STEPS
     return np.asarray(
         pass_buckets(
-            np.ascontiguousarray(offsets, np.int64),
-            np.ascontiguousarray(tick, np.int64),
-            np.ascontiguousarray(lane, np.int64),
+            *(np.require(array, np.int64, ["C", "W"]) for array in (offsets, tick, lane)),  # received ones are read-only
             n_lanes,
             rate,
             float(depth),
