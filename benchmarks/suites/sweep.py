@@ -67,23 +67,23 @@ def noisy(chip: str, kind: str) -> str:
 
 def measure(options: Options) -> Iterator[Figure]:
     base = replace(MODERATE, n_samples=options.size(N_SAMPLES, 8))
-    chip = EmulatedChip(options.chip, options.serial, 1)
     for axis, changes in SHAPES.items():
-        shapes = [replace(base, **change) for change in changes]
-        names = [_key(axis, change) for change in changes]
-        yield from _timed({name: (chip, shape, 1) for name, shape in zip(names, shapes, strict=True)}, options)
-    by_threads = {k: EmulatedChip(options.chip, options.serial, k) for k in THREADS}
-    yield from _timed({f"sweep.threads.{k}.us_per_sample": (c, base, k) for k, c in by_threads.items()}, options)
-    by_noise = {kind: EmulatedChip(noisy(options.chip, kind), options.serial, 1) for kind in NOISE}
-    yield from _timed({f"sweep.noise.{kind}.us_per_sample": (c, base, 1) for kind, c in by_noise.items()}, options)
+        yield from _timed({_key(axis, c): (options.chip, replace(base, **c), 1) for c in changes}, options)
+    yield from _timed({f"sweep.threads.{k}.us_per_sample": (options.chip, base, k) for k in THREADS}, options)
+    yield from _timed(
+        {f"sweep.noise.{kind}.us_per_sample": (noisy(options.chip, kind), base, 1) for kind in NOISE}, options
+    )
 
 
-def _timed(cases: dict[str, tuple[EmulatedChip, Feedforward, int]], options: Options) -> Iterator[Figure]:
+def _timed(cases: dict[str, tuple[str, Feedforward, int]], options: Options) -> Iterator[Figure]:
     """Figures of cases, by name: chip, load and threads of the chip."""
-    runs = {name: partial(feedforward(chip, shape).run, chip) for name, (chip, shape, _) in cases.items()}
+    runs = {}
+    for name, (chip, shape, threads) in cases.items():
+        own = EmulatedChip(chip, options.serial, threads)  # or the configuration would be written anew every time
+        runs[name] = partial(feedforward(own, shape).run, own)
     seconds = interleaved(runs, options.repeats)
-    for name, (_, shape, threads) in cases.items():
-        about = replace(options, threads=threads).about(
+    for name, (chip, shape, threads) in cases.items():
+        about = replace(options, chip=chip, threads=threads).about(
             batch=shape.n_samples, **activity(runs[name](), shape.n_samples, shape.n_neurons)
         )
         yield Figure(name, [1e6 * s / shape.n_samples for s in seconds[name]], about)

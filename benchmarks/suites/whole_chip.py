@@ -17,6 +17,8 @@ from chip_emulator.chip import EmulatedChip
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hxloop.chip import Chip
+
 _WHAT = "512 circuits x 256 inputs of 100 kHz, every synapse in use, 1000 samples of 100 us in one run"
 FEEDFORWARD = (
     Claim("whole_chip.chip_time_per_wall_time", "1", f"{_WHAT}, neurons at some 28 kHz, bare emulator", 1.0),
@@ -32,12 +34,12 @@ RECURRENT = (
 
 
 def measure_feedforward(options: Options) -> Iterator[Figure]:
-    local = EmulatedChip(options.chip, options.serial, options.threads)
     n = options.size(1000, 40)
-    loads = [feedforward(local, replace(shape, n_samples=n)) for shape in (MODERATE, DENSE)]
+    shapes = [replace(shape, n_samples=n) for shape in (MODERATE, DENSE, MODERATE)]
     with Daemons() as daemons:
-        chips = [local, local, daemons.start(options)[0]]
-        runs = [partial(load.run, chip) for load, chip in zip((*loads, loads[0]), chips, strict=True)]
+        chips: list[Chip] = [EmulatedChip(options.chip, options.serial, options.threads) for _ in range(2)]
+        chips.append(daemons.start(options)[0])
+        runs = [partial(feedforward(chip, shape).run, chip) for chip, shape in zip(chips, shapes, strict=True)]
         seconds = interleaved({c.name: run for c, run in zip(FEEDFORWARD, runs, strict=True)}, options.repeats)
         for claim, run in zip(FEEDFORWARD, runs, strict=True):
             result = run()
