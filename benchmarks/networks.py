@@ -73,6 +73,10 @@ class Load:
     inputs: SpikeBatch
     duration_ticks: int
 
+    def chip_time_s(self, chip: Chip) -> float:
+        """Time the chip runs, in s of hardware time."""
+        return self.inputs.n_samples * self.duration_ticks * chip.spec.tick_us * 1e-6
+
     def run(self, chip: Chip, **how: Any) -> RunResult:
         """Configure the chip and run all samples; `how` is passed on to `Chip.run`."""
         chip.configure(self.config)

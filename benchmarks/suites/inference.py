@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from benchmarks.activity import activity
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
-from benchmarks.suites.base import Daemons, Options, Suite, activity
+from benchmarks.suites.base import Daemons, Options, Suite, speedup
 from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
@@ -42,16 +41,11 @@ def measure(options: Options) -> Iterator[Figure]:
         seconds = interleaved(cases, options.repeats)
         for claim, loop, chip in zip(CLAIMS, (mnist, mnist, yin_yang), (chips[0], chips[0], chips[1]), strict=True):
             n, times = loop.load.inputs.n_samples, seconds[claim.name]
-            result = loop.load.run(chip, record="first_spikes")
-            chip_s = result.chip_time_us * 1e-6
-            neurons = sum(layer.size for layer in loop.network.layers)
-            yield Figure(
-                claim.name, [n / s for s in times],
-                options.about(
-                    batch=n, data=loop.data, speedup_over_biology=round(1000 * chip_s / float(np.median(times)), 1),
-                    **activity(result, n, neurons),
-                ),
+            context = options.about(
+                batch=n, data=loop.data, speedup_over_biology=speedup(loop.load.chip_time_s(chip), times),
+                **activity(loop.load, chip),
             )  # fmt: skip
+            yield Figure(claim.name, [n / s for s in times], context)
 
 
 def _all_layers(loop: LoopNetwork) -> None:

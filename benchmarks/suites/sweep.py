@@ -6,9 +6,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.activity import activity
 from benchmarks.circuits import MODERATE, Feedforward, feedforward
 from benchmarks.figures import Claim, Figure
-from benchmarks.suites.base import Options, Suite, activity
+from benchmarks.suites.base import Options, Suite
 from benchmarks.suites.ratios import silent
 from benchmarks.timing import interleaved
 from chip_emulator.chip import EmulatedChip
@@ -77,14 +78,13 @@ def measure(options: Options) -> Iterator[Figure]:
 
 def _timed(cases: dict[str, tuple[str, Feedforward, int]], options: Options) -> Iterator[Figure]:
     """Figures of cases, by name: chip, load and threads of the chip."""
-    runs = {}
-    for name, (chip, shape, threads) in cases.items():
-        own = EmulatedChip(chip, options.serial, threads)  # or the configuration would be written anew every time
-        runs[name] = partial(feedforward(own, shape).run, own)
-    seconds = interleaved(runs, options.repeats)
+    # A chip for each, or its configuration would be written anew every time.
+    chips = {name: EmulatedChip(chip, options.serial, threads) for name, (chip, _, threads) in cases.items()}
+    loads = {name: feedforward(chips[name], shape) for name, (_, shape, _) in cases.items()}
+    seconds = interleaved({name: partial(load.run, chips[name]) for name, load in loads.items()}, options.repeats)
     for name, (chip, shape, threads) in cases.items():
         about = replace(options, chip=chip, threads=threads).about(
-            batch=shape.n_samples, **activity(runs[name](), shape.n_samples, shape.n_neurons)
+            batch=shape.n_samples, **activity(loads[name], chips[name])
         )
         yield Figure(name, [1e6 * s / shape.n_samples for s in seconds[name]], about)
 

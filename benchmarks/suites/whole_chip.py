@@ -6,17 +6,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from benchmarks.activity import activity
 from benchmarks.circuits import DENSE, MODERATE, RECURRENT_MS, feedforward, recurrent
 from benchmarks.figures import Claim, Figure
-from benchmarks.suites.base import Daemons, Options, Suite, activity, speed
+from benchmarks.suites.base import Daemons, Options, Suite, speedup
 from benchmarks.timing import interleaved
 from chip_emulator.chip import EmulatedChip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.networks import Load
     from hxloop.chip import Chip
 
 _WHAT = "512 circuits x 256 inputs of 100 kHz, every synapse in use, 1000 samples of 100 us in one run"
@@ -39,29 +39,26 @@ def measure_feedforward(options: Options) -> Iterator[Figure]:
     with Daemons() as daemons:
         chips: list[Chip] = [EmulatedChip(options.chip, options.serial, options.threads) for _ in range(2)]
         chips.append(daemons.start(options)[0])
-        runs = [partial(feedforward(chip, shape).run, chip) for chip, shape in zip(chips, shapes, strict=True)]
-        seconds = interleaved({c.name: run for c, run in zip(FEEDFORWARD, runs, strict=True)}, options.repeats)
-        for claim, run in zip(FEEDFORWARD, runs, strict=True):
-            result = run()
-            values = speed(result.chip_time_us, seconds[claim.name])
-            yield Figure(
-                claim.name, values,
-                options.about(
-                    batch=n, speedup_over_biology=round(1000 * float(np.median(values)), 1), **activity(result, n, 512)
-                ),
-            )  # fmt: skip
+        loads = [feedforward(chip, shape) for chip, shape in zip(chips, shapes, strict=True)]
+        runs = {c.name: partial(load.run, chip) for c, load, chip in zip(FEEDFORWARD, loads, chips, strict=True)}
+        seconds = interleaved(runs, options.repeats)
+        for claim, load, chip in zip(FEEDFORWARD, loads, chips, strict=True):
+            yield _figure(claim, load, chip, seconds[claim.name], options)
 
 
 def measure_recurrent(options: Options) -> Iterator[Figure]:
     local = EmulatedChip(options.chip, options.serial, 1)
     load = recurrent(local, RECURRENT_MS / options.size(1, 10))
     seconds = interleaved({"": partial(load.run, local)}, options.repeats)[""]
-    result = load.run(local)
-    values = speed(result.chip_time_us, seconds)
-    about = replace(options, threads=1).about(
-        batch=1, speedup_over_biology=round(1000 * float(np.median(values)), 1), **activity(result, 1, 512)
+    yield _figure(RECURRENT[0], load, local, seconds, replace(options, threads=1))
+
+
+def _figure(claim: Claim, load: Load, chip: Chip, seconds: list[float], options: Options) -> Figure:
+    chip_time_s = load.chip_time_s(chip)
+    about = options.about(
+        batch=load.inputs.n_samples, speedup_over_biology=speedup(chip_time_s, seconds), **activity(load, chip)
     )
-    yield Figure(RECURRENT[0].name, values, about)
+    return Figure(claim.name, [chip_time_s / s for s in seconds], about)
 
 
 SUITES = (Suite("whole_chip", FEEDFORWARD, measure_feedforward), Suite("recurrent", RECURRENT, measure_recurrent))

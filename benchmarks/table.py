@@ -1,0 +1,159 @@
+"""Write the tables of docs/performance.md from measured figures; with --check, only say whether they are up to date.
+
+python -m benchmarks.table                       # from docs/performance.jsonl
+python -m benchmarks.table --from results.jsonl  # take these figures into docs/performance.jsonl first
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.figures import ROOT, read_lines, write_lines
+from benchmarks.peers import CLAIMS as PEER_CLAIMS
+from benchmarks.suites import SUITES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from benchmarks.figures import Claim
+
+PAGE = ROOT / "docs" / "performance.md"
+FIGURES = ROOT / "docs" / "performance.jsonl"
+_NOT_MEASURED = "not measured"
+
+
+def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Every generated part of the page by its name."""
+    known = {found["name"]: found for found in lines}
+    ours = [claim for suite in SUITES for claim in suite.claims if suite.name not in {"sweep", "machine"}]
+    barred = [claim for claim in ours if claim.bar is not None]
+    others = [claim for claim in ours if claim.bar is None]
+    sweeps = next(suite.claims for suite in SUITES if suite.name == "sweep")
+    limits = next(suite.claims for suite in SUITES if suite.name == "machine")
+    return {
+        "bars": _bars(barred, known),
+        "peers": _bars([claim for claim in PEER_CLAIMS if claim.bar is not None], known, peers=True),
+        "speed_up": _speed_up(ours, known),
+        "others": _table(
+            ("figure", "value", "spread"), [_plain(c, known) for c in (*others, *PEER_CLAIMS) if c.bar is None]
+        ),
+        "machine": _table(("limit", "value", "spread"), [_plain(c, known) for c in limits]),
+        "sweep": _sweep(sweeps, known),
+        "about": _about(lines),
+    }
+
+
+def _bars(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]], *, peers: bool = False) -> str:
+    rows = []
+    for claim in claims:
+        bar = f"{'<=' if claim.at_most else '>='} {_number(claim.bar)}"
+        stretch = "" if claim.stretch is None else f" ({_number(claim.stretch)})"
+        found = known.get(claim.name)
+        cells = [claim.what, claim.unit.replace("1/", "/ ") if claim.unit != "1" else "", bar + stretch]
+        if found is None:
+            cells += [_NOT_MEASURED, "", ""]
+        else:
+            cells += [_number(found["value"]), _spread(found), "yes" if found["met"] else "**no**"]
+        if peers:
+            peer = (
+                ""
+                if found is None or "peer" not in found
+                else f"{found['peer']}, {_number(found['peer_samples_per_core_s'])} / s"
+            )
+            cells.append(peer)
+        rows.append(tuple(cells))
+    return _table(("what", "unit", "bar (stretch)", "measured", "spread", "met", *(("than",) if peers else ())), rows)
+
+
+def _speed_up(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for claim in claims:
+        found = known.get(claim.name, {})
+        if "speedup_over_biology" in found:
+            rate = f"{found['mean_rate_khz']:g} kHz" if "mean_rate_khz" in found else ""
+            rows.append((f"`{claim.name}`", _number(found["speedup_over_biology"]), rate, str(found.get("data", ""))))
+    return _table(("workload", "speed-up over biology", "mean rate of a neuron", "data"), rows)
+
+
+def _plain(claim: Claim, known: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    found = known.get(claim.name)
+    value = _NOT_MEASURED if found is None else f"{_number(found['value'])} {claim.unit.replace('1/s', '/ s')}"
+    return f"`{claim.name}`: {claim.what}", value, "" if found is None else _spread(found)
+
+
+def _sweep(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for claim in claims:
+        _, axis, value = claim.name.removesuffix(".us_per_sample").split(".", 2)
+        found = known.get(claim.name)
+        if found is None:
+            rows.append((axis, value, _NOT_MEASURED, "", "", "", ""))
+            continue
+        events, spikes = found["synaptic_events_per_sample"], found["spikes_per_neuron"]
+        cost = f"{1e3 * found['value'] / events:.3g}" if events else ""
+        rows.append((axis, value, _number(found["value"]), _spread(found), _number(events), f"{spikes:g}", cost))
+    heading = (
+        "changed",
+        "to",
+        "us a sample",
+        "spread",
+        "synaptic events a sample",
+        "spikes a neuron",
+        "ns a synaptic event",
+    )
+    return _table(heading, rows)
+
+
+def _about(lines: Sequence[Mapping[str, Any]]) -> str:
+    found = dict.fromkeys((line["machine"], line["commit"]) for line in lines)
+    quick = sorted(line["name"] for line in lines if line.get("quick"))
+    told = [f"- {machine}; commit {commit}" for machine, commit in found]
+    return "\n".join([*told, *([f"- small loads (`--quick`): {', '.join(quick)}"] if quick else [])])
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    return "" if found["spread"] is None else _number(found["spread"])
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |" for cells in lines)
+
+
+def page(text: str, lines: Sequence[Mapping[str, Any]]) -> str:
+    """The page with fresh tables."""
+    for part, table in tables(lines).items():
+        begin, end = f"<!-- begin {part} -->\n", f"<!-- end {part} -->"
+        before, rest = text.split(begin)
+        text = before + begin + table + "\n" + end + rest.split(end, 1)[1]
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="source", type=Path, help="figures to take over, as JSON lines")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit status 1 if tables are not up to date"
+    )
+    asked = parser.parse_args()
+    if asked.source is not None:
+        write_lines(FIGURES, read_lines(asked.source))
+    old = PAGE.read_text(encoding="utf-8")
+    new = page(old, read_lines(FIGURES))
+    if asked.check:
+        return int(old != new)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
