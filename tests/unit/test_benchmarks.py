@@ -94,8 +94,8 @@ def test_the_stored_ratios_are_those_that_are_measured():
 def test_peers_are_compared_with_the_fastest_of_each_step():
     def row(peer, dt_us, speed):
         return {
-            "peer": peer, "version": "1", "workload": "dense", "dt_us": dt_us, "samples_per_core_s": speed, "threads": 1,
-            "batch": 4, "repeats": 3, "missed_frac": 0.0, "extra_frac": 0.0,
+            "peer": peer, "version": "1", "workload": "dense", "dt_us": dt_us, "samples_per_core_s": speed,
+            "threads": 1, "batch": 4, "repeats": 3, "missed_frac": 0.0, "extra_frac": 0.0,
         }  # fmt: skip
 
     rows = [row("slow", 0.1, 5.0), row("quick", 0.1, 10.0), row("quick", 1.0, 50.0), row("exact", None, 2.0)]
