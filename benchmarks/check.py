@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks.networks import Load
+    from hxloop.chip import Chip
+
 BASELINE = Path(__file__).with_name("baseline.json")
 TOLERANCE: Final = 0.2
 """Of the ratio; between runs on a shared machine ratios differ by up to 10 percent."""
@@ -118,7 +121,7 @@ def measured(repeats: int) -> dict[str, float]:
         mnist, yin_yang, quiet, full, looped = (
             EmulatedChip(name, 1, 1) for name in ("typical", "typical", silent("typical"), "typical", "typical")
         )
-        loads = {
+        loads: dict[str, tuple[Load, Chip]] = {
             f"emulator.{MNIST}": (loop_network(MNIST, mnist, 400).load, mnist),
             f"emulator.{YIN_YANG}": (loop_network(YIN_YANG, yin_yang, 1000).load, yin_yang),
             f"noise_free.{MNIST}": (loop_network(MNIST, quiet, 400).load, quiet),

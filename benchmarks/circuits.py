@@ -133,7 +133,7 @@ def recurrent(chip: Chip, duration_ms: float = RECURRENT_MS) -> Load:
 def _weights(rng: np.random.Generator, sign: NDArray[np.int64], largest: int) -> NDArray[np.float64]:
     """Half of a normal distribution, excitatory or inhibitory."""
     std = np.where(sign > 0, CODE_STD[1], CODE_STD[-1])
-    return sign * np.minimum(np.rint(np.abs(rng.normal(0.0, std))), largest)
+    return np.asarray(sign * np.minimum(np.rint(np.abs(rng.normal(0.0, std))), largest), np.float64)
 
 
 def _codes(

@@ -61,7 +61,7 @@ def label_layer(loop: LoopNetwork, chip: Chip) -> None:
 
 def only(heads: tuple[int, ...], chip: Chip) -> dict[str, Any]:
     """Argument of `Chip.run` that records nothing but these heads; nothing where the chip cannot choose."""
-    return {"neurons": heads} if "neurons" in chip.run.__kwdefaults__ else {}
+    return {"neurons": heads} if "neurons" in (chip.run.__kwdefaults__ or {}) else {}
 
 
 SUITES = (Suite("inference", CLAIMS, measure),)

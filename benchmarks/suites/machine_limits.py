@@ -40,7 +40,7 @@ CLAIMS = (
 
 
 @numba.njit(fastmath=True, cache=True)
-def _read(values: Any, rounds: int) -> float:  # pragma: no cover - compiled
+def _read(values: Any, rounds: int) -> Any:  # pragma: no cover - compiled
     total = values.dtype.type(0)
     for _ in range(rounds):
         for k in range(values.size):
@@ -65,7 +65,7 @@ def _fma(arguments: Any, rounds: int) -> Any:  # pragma: no cover - compiled
 
 
 @numba.njit(cache=True)
-def _chain(seed: int, steps: int) -> int:  # pragma: no cover - compiled
+def _chain(seed: int, steps: int) -> Any:  # pragma: no cover - compiled
     x = np.uint64(seed)
     for _ in range(steps):
         x = (x ^ np.uint64(0x9E3779B97F4A7C15)) * np.uint64(0xD1342543DE82EF95)
