@@ -1,4 +1,4 @@
-"""Write the tables of docs/performance.md from measured figures; with --check, only say whether they are up to date.
+"""Write the tables of docs/performance.md and README.md from figures; with --check, only say whether they are up to date.
 
 python -m benchmarks.table                       # from docs/performance.jsonl
 python -m benchmarks.table --from results.jsonl  # take these figures into docs/performance.jsonl first
@@ -20,9 +20,18 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Claim
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 FIGURES = ROOT / "docs" / "performance.jsonl"
 _NOT_MEASURED = "not measured"
+_PUBLISHED = {
+    "mnist_256_246_10.images_per_s": "MNIST 16 x 16, 256-246-10, 42 us an image, through the service",
+    "yin_yang_25_120_3.samples_per_s": "Yin-Yang, 25-120-3, 30 us a sample, batches of 1000, through the service",
+    "training.yin_yang_paper_300_epochs_s": "training Yin-Yang, preset `paper`, batches of 40",
+    "training.mnist16_epochs_per_min": "training MNIST, preset `mnist16`, batches of 100",
+    "whole_chip.chip_time_per_wall_time": "512 neurons, 256 inputs at 100 kHz each, every synapse in use",
+    "recurrent.chip_time_per_wall_time": "512 recurrent neurons at 10 kHz, 20 % connected, one thread",
+}
+"""Workloads of the README."""
 
 
 def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -37,6 +46,7 @@ def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         "bars": _bars(barred, known),
         "peers": _bars([claim for claim in PEER_CLAIMS if claim.bar is not None], known, peers=True),
         "speed_up": _speed_up(ours, known),
+        "published": _published(known),
         "others": _table(
             ("figure", "value", "spread"), [_plain(c, known) for c in (*others, *PEER_CLAIMS) if c.bar is None]
         ),
@@ -76,6 +86,15 @@ def _speed_up(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -
             rate = f"{found['mean_rate_khz']:g} kHz" if "mean_rate_khz" in found else ""
             rows.append((f"`{claim.name}`", _number(found["speedup_over_biology"]), rate, str(found.get("data", ""))))
     return _table(("workload", "speed-up over biology", "mean rate of a neuron", "data"), rows)
+
+
+def _published(known: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for name, what in _PUBLISHED.items():
+        found = known.get(name)
+        shown = _NOT_MEASURED if found is None else _number(found["speedup_over_biology"])
+        rows.append((what, shown, f"`make bench ONLY={name}`"))
+    return _table(("workload, on `typical` with all noise", "speed-up", "command"), rows)
 
 
 def _plain(claim: Claim, known: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -130,11 +149,12 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def page(text: str, lines: Sequence[Mapping[str, Any]]) -> str:
-    """The page with fresh tables."""
+    """The page with fresh tables, where it has a place for them."""
     for part, table in tables(lines).items():
         begin, end = f"<!-- begin {part} -->\n", f"<!-- end {part} -->"
-        before, rest = text.split(begin)
-        text = before + begin + table + "\n" + end + rest.split(end, 1)[1]
+        if begin in text:
+            before, rest = text.split(begin)
+            text = before + begin + table + "\n" + end + rest.split(end, 1)[1]
     return text
 
 
@@ -147,12 +167,14 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.source is not None:
         write_lines(FIGURES, read_lines(asked.source))
-    old = PAGE.read_text(encoding="utf-8")
-    new = page(old, read_lines(FIGURES))
-    if asked.check:
-        return int(old != new)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
+    lines, stale = read_lines(FIGURES), 0
+    for path in PAGES:
+        old = path.read_text(encoding="utf-8")
+        new = page(old, lines)
+        stale |= old != new
+        if not asked.check:
+            path.write_text(new, encoding="utf-8")
+    return int(asked.check and stale)
 
 
 if __name__ == "__main__":

@@ -108,9 +108,11 @@ def test_peers_are_compared_with_the_fastest_of_each_step():
     }  # fmt: skip
 
 
-def test_the_tables_of_the_page_are_those_of_its_figures():
-    text = table.PAGE.read_text(encoding="utf-8")
-    assert table.page(text, read_lines(table.FIGURES)) == text, "run: python -m benchmarks.table"
+def test_every_table_has_its_place_and_is_that_of_the_figures():
+    lines = read_lines(table.FIGURES)
+    texts = [path.read_text(encoding="utf-8") for path in table.PAGES]
+    assert [table.page(text, lines) for text in texts] == texts, "run: python -m benchmarks.table"
+    assert [part for part in table.tables(lines) if f"<!-- begin {part} -->" not in "".join(texts)] == []
 
 
 def test_the_whole_chip_uses_every_synapse_and_loses_nothing_to_its_buses(chip):
