@@ -1,4 +1,4 @@
-"""Write the tables of docs/performance.md and README.md from figures; with --check, only say whether they are up to date.
+"""Write the tables of docs/performance.md and README.md from figures; with --check, only say if they are up to date.
 
 python -m benchmarks.table                       # from docs/performance.jsonl
 python -m benchmarks.table --from results.jsonl  # take these figures into docs/performance.jsonl first
