@@ -127,9 +127,11 @@ def _sweep(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> s
 
 
 def _about(lines: Sequence[Mapping[str, Any]]) -> str:
-    found = dict.fromkeys((line["machine"], line["commit"]) for line in lines)
-    quick = sorted(line["name"] for line in lines if line.get("quick"))
-    told = [f"- {machine}; commit {commit}" for machine, commit in found]
+    told = []
+    for machine in dict.fromkeys(line["machine"] for line in lines):
+        commits = dict.fromkeys(line["commit"] for line in lines if line["machine"] == machine)
+        told.append(f"- {machine}; commit {', '.join(commits)}")
+    quick = dict.fromkeys(line["name"].split(".")[0] for line in lines if line.get("quick"))
     return "\n".join([*told, *([f"- small loads (`--quick`): {', '.join(quick)}"] if quick else [])])
 
 
