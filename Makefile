@@ -6,14 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+PEERS ?= ../shared/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test lint bench bench-peers bench-check clean
 
 help:
 	@echo "make demo    train Yin-Yang in the loop on an emulated chip (a few minutes)"
 	@echo "make test    linters, types, import contracts and all tests"
-	@echo "make bench   speed, one JSON line per figure"
+	@echo "make bench   speed, one JSON line per figure (ONLY=... a part, QUICK=1 a look, OUT=... a file)"
+	@echo "make bench-peers   other simulators in PEERS=$(PEERS) beside this one"
+	@echo "make bench-check   has anything become slower?"
 	@echo "make lint    the quick checks of 'make test' only"
 	@echo "make clean   remove the virtual environment and caches"
 
@@ -44,7 +47,13 @@ test: lint
 	$(BIN)/pytest -n $(WORKERS)
 
 bench: $(STAMP)
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
+
+bench-peers: $(STAMP)
+	@$(BIN)/python -m benchmarks.peers --peers $(PEERS) $(if $(OUT),--out $(OUT))
+
+bench-check: $(STAMP)
+	@$(BIN)/python -m benchmarks.check
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,161 +1,81 @@
-"""Speed of the loop, one JSON line per figure: the emulator alone, through the service, and in training.
+"""Measure, and print one JSON line for each figure: `name value unit bar met spread machine commit` and its context.
 
-Every figure is the median of interleaved repeats (all cases once, then all again), so that a busy machine slows all of
-them alike; `spread` is half the range between the quartiles. Compare figures of one run on one machine only.
+    python -m benchmarks.run                       # all, a quarter of an hour or more
+    python -m benchmarks.run --only whole_chip     # suites and figures whose name contains this
+    python -m benchmarks.run --quick               # small loads: for a look
+
+Values are medians of interleaved repeats, spreads half the range between the quartiles. Compare figures of one run on
+one machine only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import subprocess
 import sys
-import time
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from chip_emulator.chip import EmulatedChip
-from host.chip_network import ChipNetwork
-from host.datasets import Dataset, yin_yang
-from host.launch import launch
-from host.settings import Settings, load_settings
-from host.training import Trainer
-from hxloop.seeds import generator
+from benchmarks.figures import line, machine, write_lines
+from benchmarks.suites import SUITES, Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
+    from typing import Any
 
-    from hxloop.chip import Chip
-
-N_RUN, N_TRAIN, BATCH = 2000, 400, 40
-
-
-@dataclass
-class Case:
-    """Something to time: `work` returns (samples, chip time in s)."""
-
-    name: str
-    work: Callable[[], tuple[int, float]]
+    from benchmarks.suites import Suite
 
 
-def pixels(n_samples: int) -> Dataset:
-    """Random images that code like 16 x 16 MNIST: two of five pixels are lit and spike."""
-    rng = generator(1, "pixels")
-    value = rng.random((n_samples, 256))
-    value[rng.random(value.shape) > 0.4] = np.nan  # no spike
-    return Dataset(value, rng.integers(0, 10, n_samples), tuple("0123456789"))
+def chosen(suites: Sequence[Suite], patterns: Sequence[str]) -> list[tuple[Suite, set[str]]]:
+    """Suites to run, and the names of their figures that were asked for: by a suite's name, or by a part of theirs."""
+    by_suite = {suite.name for suite in suites} & set(patterns)
+    parts = set(patterns) - by_suite
+    found = []
+    for suite in suites:
+        all_of_it = not patterns or suite.name in by_suite
+        names = {claim.name for claim in suite.claims if all_of_it or any(part in claim.name for part in parts)}
+        if names:
+            found.append((suite, names))
+    return found
 
 
-NETWORKS = {
-    "yin_yang_25_120_3": {"init_mean": [0.2, 0.075], "init_std": [0.15, 0.15]},
-    # The published image network: pairs of circuits, all of HICANN-X.
-    "mnist_256_246_10": {
-        "sizes": [246, 10],
-        "copies": [1, 1],
-        "bias_copies": [0, 0],
-        "init_mean": [0.05, 0.15],
-        "init_std": [0.25, 0.8],
-    },
-}
-"""Changes of the preset `paper`; the random weights make 60 to 75 % of the hidden neurons spike, as trained ones do."""
+def lines(suites: Sequence[Suite], options: Options, patterns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Measure what was asked for."""
+    for suite, names in chosen(suites, patterns):
+        claims = {claim.name: claim for claim in suite.claims}
+        for figure in suite.measure(options):
+            if figure.name in names:
+                yield line(claims[figure.name], figure, machine())
 
 
-def workloads() -> dict[str, tuple[Settings, Dataset]]:
-    """Settings and data of each network."""
-    paper = load_settings("paper").model_dump()
-    data = (yin_yang("train"), pixels(N_RUN))
-    return {
-        name: (Settings.model_validate(paper | {"network": paper["network"] | changes}), samples)
-        for (name, changes), samples in zip(NETWORKS.items(), data, strict=True)
-    }
-
-
-def part(data: Dataset, n: int) -> Dataset:
-    """First samples."""
-    return replace(data, features=data.features[:n], label=data.label[:n])
-
-
-def forward(settings: Settings, data: Dataset, chip: Chip) -> Callable[[], tuple[int, float]]:
-    """Run samples with random weights, all spikes sent back."""
-    network = ChipNetwork(settings, chip, data.features.shape[1])
-    trainer = Trainer(settings, network, part(data, BATCH), part(data, BATCH), seed=1)
-    codes = network.codes(trainer.weights)
-    times = network.on_grid(network.input_times(data.features[:N_RUN]))
-
-    def work() -> tuple[int, float]:
-        before = network.use.chip_time_s
-        network.configure(codes)
-        network.spikes(times, trial_seed=1)
-        return len(times), network.use.chip_time_s - before
-
-    return work
-
-
-def epoch(settings: Settings, data: Dataset, chip: Chip) -> Callable[[], tuple[int, float]]:
-    """One epoch over a share of the training set, without the validation set."""
-    network = ChipNetwork(settings, chip, data.features.shape[1])
-    trainer = Trainer(settings, network, part(data, N_TRAIN), part(data, 1), seed=1)
-
-    def work() -> tuple[int, float]:
-        trainer.epoch(lambda batches: None)
-        return N_TRAIN, network.use.chip_time_s
-
-    return work
-
-
-def machine() -> dict[str, object]:
-    """What the figures belong to."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = f"{len(models)} x {models[0]}" if models else cpu
-    return {"machine": cpu, "python": platform.python_version(), "commit": commit}
+def listing(suites: Sequence[Suite], patterns: Sequence[str]) -> Iterator[str]:
+    """One text line for each figure."""
+    for suite, names in chosen(suites, patterns):
+        for claim in suite.claims:
+            if claim.name in names:
+                bar = "" if claim.bar is None else f" [{'<=' if claim.at_most else '>='} {claim.bar:g} {claim.unit}]"
+                yield f"{suite.name}: {claim.name}{bar}: {claim.what}"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--chip", default="typical")
-    options = parser.parse_args()
-    about = machine() | {"chip": options.chip, "threads": options.threads, "repeats": options.repeats}
-    with ExitStack() as daemons:
-
-        def service() -> Chip:  # one each: a network counts on being alone on its chip
-            return daemons.enter_context(launch(options.chip, 1, threads=options.threads))
-
-        cases = []
-        for name, (settings, data) in workloads().items():
-            local = EmulatedChip(options.chip, 1, options.threads)
-            cases.append(Case(f"emulator.{name}", forward(settings, data, local)))
-            cases.append(Case(f"service.{name}", forward(settings, data, service())))
-            cases.append(Case(f"training_epoch.{name}", epoch(settings, data, service())))
-        figures: dict[str, list[tuple[float, float]]] = {case.name: [] for case in cases}
-        for case in cases:
-            case.work()  # compile, upload, fill caches
-        for _ in range(options.repeats):
-            for case in cases:
-                started = time.perf_counter()
-                samples, chip_s = case.work()
-                wall_s = time.perf_counter() - started
-                figures[case.name].append((samples / wall_s, chip_s / wall_s))
-    for name, values in figures.items():
-        for suffix, unit, column in (("samples_per_s", "1/s", 0), ("chip_time_per_wall_time", "1", 1)):
-            low, middle, high = np.percentile([value[column] for value in values], [25, 50, 75])
-            line = {"name": f"{name}.{suffix}", "value": float(f"{middle:.5g}"), "unit": unit}
-            print(json.dumps(line | {"spread": float(f"{(high - low) / 2:.3g}")} | about), flush=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="suite, or part of a name")
+    parser.add_argument("--list", action="store_true", help="what there is to measure")
+    parser.add_argument("--quick", action="store_true", help="small loads, for a look")
+    parser.add_argument("--repeats", type=int, default=Options.repeats)
+    parser.add_argument("--threads", type=int, default=Options.threads)
+    parser.add_argument("--chip", default=Options.chip)
+    parser.add_argument("--serial", type=int, default=Options.serial)
+    parser.add_argument("--out", type=Path, help="also put the lines into this file, in place of older ones")
+    asked = parser.parse_args()
+    if asked.list:
+        print("\n".join(listing(SUITES, asked.only)))
+        return 0
+    options = Options(asked.chip, asked.serial, asked.threads, asked.repeats, asked.quick)
+    for found in lines(SUITES, options, asked.only):
+        print(json.dumps(found), flush=True)
+        if asked.out is not None:
+            write_lines(asked.out, [found])
     return 0
 
 

@@ -52,11 +52,16 @@ def admitted(
     rate = ceil(rate_per_tick * _RATE_STEPS) / _RATE_STEPS
     return np.asarray(
         pass_buckets(
-            np.ascontiguousarray(offsets, np.int64),
-            np.ascontiguousarray(tick, np.int64),
-            np.ascontiguousarray(lane, np.int64),
+            _own(offsets),
+            _own(tick),
+            _own(lane),
             n_lanes,
             rate,
             float(depth),
         )
     )
+
+
+def _own(array: Ints) -> Ints:
+    """Return what kernels take: contiguous and not read-only, as arrays from a socket are."""
+    return np.require(array, np.int64, ["C", "W"])

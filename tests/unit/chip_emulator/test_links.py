@@ -62,6 +62,12 @@ def test_a_queue_that_ran_empty_takes_a_full_burst_again():
     assert [int(passed[k : k + 80].sum()) for k in (0, 80, 160)] == [64, 64, 62]
 
 
+def test_arrays_may_be_read_only_as_those_received_from_a_socket_are():
+    tick = np.zeros(20, np.int64)
+    tick.flags.writeable = False
+    assert one_sample(tick, 1.0, 5).sum() == 5
+
+
 trains = st.integers(1, 4).flatmap(
     lambda n_lanes: st.tuples(
         st.just(n_lanes),

@@ -1,0 +1,1 @@
+"""How fast the emulator, its service and the training are; `python -m benchmarks.run --list` names every figure."""
