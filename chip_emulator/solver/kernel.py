@@ -184,8 +184,8 @@ def _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out
 def _is_over(step, pointer, stop, circuit, trial, state, now):
     """Whether nothing that is recorded can happen any more in this sample.
 
-    Either every recorded neuron has had its first spike, and later ones, jitter included, are stamped later; or no event
-    is on its way, and no neuron's currents and noise can lift it to its threshold.
+    Either every recorded neuron has had its first spike, and later ones, jitter included, are stamped later; or no
+    event is on its way, and no neuron's currents and noise can lift it to its threshold.
     """
     latest = state.tally[at.TALLY_LATEST] + int(at.MAX_JITTER_TICKS)
     if trial.first_only and state.tally[at.TALLY_SILENT] == 0 and step * at.STEP_TICKS > latest:

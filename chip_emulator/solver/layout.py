@@ -50,9 +50,9 @@ N_MODEL = 11
 DECAY_MEM, DECAY_EXC, DECAY_INH, KERNEL_EXC, KERNEL_INH = range(5)
 N_TABLES = 5
 
-# float32 steps, flat [n_blocks, N_STEPS, LANES]: what a whole step needs of each neuron, its propagator
-# and the factors of the bound of `fast.advance`; float32 kernels, flat [n_blocks, STEP_TICKS + 1, N_KERNELS, LANES]: what
-# an event so many ticks before the end of a step does by that end to V (by either current) and to the currents
+# float32 steps, flat [n_blocks, N_STEPS, LANES]: what a whole step needs of each neuron, its propagator and the factors
+# of the bound of `fast.advance`; float32 kernels, flat [n_blocks, STEP_TICKS + 1, N_KERNELS, LANES]: what an event so
+# many ticks before the end of a step does by that end to V (by either current) and to the currents
 STEP_LOSS, STEP_EXC, STEP_INH, STEP_LOSS_EXC, STEP_LOSS_INH, BOUND_EXC, BOUND_INH, BOUND_BELOW, STEP_RESET = range(9)
 N_STEPS = 9
 N_KERNELS = 4

@@ -190,7 +190,7 @@ def fill_fours(out, members, key, stream, sample, index):
 
 @uncounted
 def fill_normals_at(out, count, members, ticks, key, stream, sample, base):
-    """`normal` for `count` pairs of an index ``base + ticks[k]`` and a member, eight at a time; `out` has room for them."""
+    """`normal` for `count` pairs of an index ``base + ticks[k]`` and a member, eight at a time."""
     sample = np.uint64(sample)
     c2, c3 = sample & _LOW, ((sample >> _S32) << np.uint64(8) | np.uint64(stream)) & _LOW
     k0, k1 = key & _LOW, key >> _S32

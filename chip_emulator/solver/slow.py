@@ -1,5 +1,6 @@
-"""One neuron, one macro-step, event by event in closed form: for reading membranes between events, and the yardstick of the
-short cuts (`layout.Trial.event_by_event`).
+"""One neuron, one macro-step, event by event in closed form.
+
+For reading membranes between events, and the yardstick of the short cuts (`layout.Trial.event_by_event`).
 """
 
 import math

@@ -1,9 +1,9 @@
 """Exact propagators of a macro-step, tabulated once per configuration, and the short form of the event kernels.
 
-What an event at tick q of a step does by the end of the step is, for every neuron, a smooth function of q: a mixture of
-slow exponentials over 64 ticks. A handful of functions of q, found by singular value decomposition of all neurons'
-kernels, span them all: ``kernel[n](q) = sum_m basis[q, m] coefficients[m, n]``. So a step with many events needs only the
-`RANK` sums ``sum_events weight x basis[q, m]`` of each neuron and sign, without any table of kernels per event.
+What an event at tick q of a step does by the end of the step is, for every neuron, a smooth function of q: a mixture
+of slow exponentials over 64 ticks. A handful of functions of q, found by singular value decomposition of all neurons'
+kernels, span them all: ``kernel[n](q) = sum_m basis[q, m] coefficients[m, n]``. So a step with many events needs only
+the `RANK` sums ``sum_events weight x basis[q, m]`` of each neuron and sign, without any table of kernels per event.
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ def _step_rows(parameters: Floats, exact: Floats) -> Floats:
 
     Decays are given by what is lost, 1 - exp(-64 r), which has its full precision as a small number.
 
-    A curve whose slope falls by at most F within the step exceeds its end points by at most 64 F / 4. The slope falls by
-    inhibitory events, ``I_inh(end) exp(64 r_inh) - I_inh``, and otherwise by at most 64 (slope r_mem + I_exc r_exc), where
-    ``I_exc(end) exp(64 r_exc)`` is at least the old current and all events of the step.
+    A curve whose slope falls by at most F within the step exceeds its end points by at most 64 F / 4. The slope falls
+    by inhibitory events, ``I_inh(end) exp(64 r_inh) - I_inh``, and otherwise by at most 64 (slope r_mem + I_exc r_exc),
+    where ``I_exc(end) exp(64 r_exc)`` is at least the old current and all events of the step.
     """
     r_mem, r_exc, r_inh = parameters[at.R_MEM], parameters[at.R_EXC], parameters[at.R_INH]
     step = float(at.STEP_TICKS)
@@ -144,7 +144,7 @@ def _short_form(kernels: Floats) -> tuple[Floats, Floats, float]:
 
 
 def _peak(r_mem: Floats, r_exc: Floats) -> Floats:
-    """Largest value of the membrane's response to a current that decays from 1: at ln(r_exc / r_mem) / (r_exc - r_mem)."""
+    """Largest response of the membrane to a current that decays from 1: at ln(r_exc / r_mem) / (r_exc - r_mem)."""
     near = np.abs(r_exc - r_mem) < 1e-6 * r_mem
     ratio = np.where(near, 1.0 + 1e-6, r_exc / r_mem)
     return np.asarray(ratio ** (1.0 / (1.0 - ratio)) / r_exc * (1.0 + 1e-5))

@@ -1,7 +1,7 @@
 """Neurons near threshold through one macro-step, from event to event, sixteen at a time.
 
-Between two events, over d ticks, half exponentials ``h_x = exp(-r_x d / 2)`` come from their series (r_x d / 2 is at most
-1/8) and make up all propagators: decays are their squares, and the response of the membrane to a current is
+Between two events, over d ticks, half exponentials ``h_x = exp(-r_x d / 2)`` come from their series (r_x d / 2 is at
+most 1/8) and make up all propagators: decays are their squares, and the response of the membrane to a current is
 ``d h_mem h_x sinhc((r_x - r_mem) d / 2)``, sinhc(y) = sinh(y) / y, which is smooth where the rates are equal. All
 neurons of a group take the same pieces of time, so these are vector instructions; only a neuron that may cross its
 threshold in a piece, or leaves its refractory period there, goes through it by itself.
