@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_SPIKES: Final = 4_000_000
 _CHUNK_S = 0.04
+_HAND_OVER_S = 2e-4  # work that is not worth the time it takes to wake up another thread
 
 
 class Runner:
@@ -55,8 +56,14 @@ class Runner:
         counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
         self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
 
+        found = [0]
+
         def work(bounds: tuple[int, int]) -> NDArray[np.int64]:
-            return self._chunk(inputs, bounds, circuit, trial, counts, watch)
+            part = self._chunk(inputs, bounds, circuit, trial, counts, watch)
+            found[0] += len(part)
+            if found[0] > MAX_SPIKES:
+                raise _too_many(bounds)
+            return part
 
         parts = self._in_chunks(work, len(counts), progress)
         elapsed_s = time.perf_counter() - begun
@@ -82,11 +89,7 @@ class Runner:
             if written == at.EVENTS_FULL:
                 self._events_per_step = max(self._events_per_step, 2 * events)
             elif len(out) >= MAX_SPIKES:
-                raise LimitExceededError(
-                    f"more than {MAX_SPIKES} spikes in samples {bounds[0]}..{bounds[1] - 1}",
-                    field="inputs",
-                    hint="run fewer or shorter samples, or raise thresholds",
-                )
+                raise _too_many(bounds)
             else:
                 self._spikes_per_sample = max(self._spikes_per_sample, 4 * len(out) // n_samples)
 
@@ -95,9 +98,11 @@ class Runner:
     ) -> list[NDArray[np.int64]]:
         share = n_samples if self._threads == 1 else -(-n_samples // (2 * self._threads))
         size = max(1, min(share, round(_CHUNK_S / self._sample_s)))
+        if n_samples * self._sample_s < _HAND_OVER_S:
+            size = max(1, n_samples)
         bounds = [(k, min(k + size, n_samples)) for k in range(0, n_samples, size)]
         quick = len(bounds) <= 1  # over before anybody could ask how far it is
-        if self._threads == 1 and (quick or progress is None):
+        if quick or (self._threads == 1 and progress is None):
             return [work(b) for b in bounds]
         futures = [self._pool.submit(work, b) for b in bounds]
         waiting = set(futures)
@@ -115,3 +120,11 @@ class Runner:
                 future.cancel()
             wait(waiting)
         return [future.result() for future in futures]
+
+
+def _too_many(bounds: tuple[int, int]) -> LimitExceededError:
+    return LimitExceededError(
+        f"more than {MAX_SPIKES} spikes up to sample {bounds[1] - 1}",
+        field="inputs",
+        hint="run fewer or shorter samples, or raise thresholds",
+    )

@@ -65,7 +65,7 @@ class Wiring:
         worth = (worth * self._gain)[self.reached[1]]
         shape = (len(self.source_id), self._n_neurons)
         exc, inh = (
-            np.bincount(self._place, magnitude, shape[0] * shape[1]).reshape(shape)
+            np.asarray(np.bincount(self._place, magnitude, shape[0] * shape[1]), np.float64).reshape(shape)
             for magnitude in (np.maximum(worth, 0.0), np.maximum(-worth, 0.0))
         )
         return exc, inh

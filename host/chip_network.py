@@ -127,22 +127,35 @@ class ChipNetwork:
     ) -> list[NDArray[np.float64]]:
         """Ticks of the first spikes of each of these layers, inf where none."""
         bounds = np.linspace(0, len(times), min(parts, max(1, len(times))) + 1).astype(int).tolist()
+        neurons = None if len(layers) == len(self.layers) else self._heads(layers)
         found = []
         for first, last in pairwise(bounds):
-            spikes = self.spikes(times[first:last], trial_seed, first_sample=first, record="first_spikes")
+            spikes = self.spikes(
+                times[first:last], trial_seed, first_sample=first, record="first_spikes", neurons=neurons
+            )
             found.append(self.placement.first_spikes(spikes, layers))
         return found[0] if len(found) == 1 else [np.concatenate(part) for part in zip(*found, strict=True)]
 
+    def _heads(self, layers: list[str]) -> tuple[int, ...]:
+        return tuple(int(head) for layer in layers for head in self.placement.circuits(layer))
+
     def spikes(
-        self, times: NDArray[np.float64], trial_seed: int, *, first_sample: int = 0, record: Recording = "spikes"
+        self,
+        times: NDArray[np.float64],
+        trial_seed: int,
+        *,
+        first_sample: int = 0,
+        record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
     ) -> SpikeBatch:
-        """Run samples and return what the chip recorded."""
+        """Run samples and return what the chip recorded of these heads, of all if none are named."""
         result = self.chip.run(
             TimeCoding.spikes(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us),
             duration_ticks=self.duration_ticks,
             trial_seed=trial_seed,
             first_sample=first_sample,
             record=record,
+            neurons=neurons,
             config=self._config,
         )
         self.use.add(result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.activity import activity
 from benchmarks.figures import Claim, Figure
@@ -55,13 +55,8 @@ def _all_layers(loop: LoopNetwork) -> None:
 
 def label_layer(loop: LoopNetwork, chip: Chip) -> None:
     """Spikes in, first spikes of the label layer out."""
-    spikes = loop.load.run(chip, record="first_spikes", **only(loop.label_heads, chip)).spikes
+    spikes = loop.load.run(chip, record="first_spikes", neurons=loop.label_heads).spikes
     loop.network.placement.decode_first_spikes(spikes, loop.network.layers[-1].name)
-
-
-def only(heads: tuple[int, ...], chip: Chip) -> dict[str, Any]:
-    """Argument of `Chip.run` that records nothing but these heads; nothing where the chip cannot choose."""
-    return {"neurons": heads} if "neurons" in (chip.run.__kwdefaults__ or {}) else {}
 
 
 SUITES = (Suite("inference", CLAIMS, measure),)

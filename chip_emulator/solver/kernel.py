@@ -51,7 +51,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
         valid then).
     """
     width = circuit.neuron_id.size
-    state = _new_state(circuit, event_capacity)
+    state = new_state(circuit, event_capacity)
     now, end = np.zeros(at.N_ROWS * width, np.float32), np.zeros(at.N_ROWS * width, np.float32)
     seen = np.full(width, -1, np.int64)
     written = _ZERO
@@ -71,7 +71,8 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
 
 
 @compiled
-def _new_state(circuit, event_capacity):
+def new_state(circuit, event_capacity):
+    """Arrays for the samples of one thread."""
     width = circuit.neuron_id.size
     stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
     # A spike's event arrives at most this many steps after the step of the spike.
