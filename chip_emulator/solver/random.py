@@ -190,14 +190,13 @@ def fill_fours(out, members, key, stream, sample, index):
 
 @uncounted
 def fill_normals_at(out, count, members, ticks, key, stream, sample, base):
-    """`normal` for `count` pairs of an index ``base + ticks[k]`` and a member, eight at a time."""
+    """`normal` for `count` pairs of an index ``base + ticks[k]`` and a member; arrays have room for whole vectors."""
     sample = np.uint64(sample)
     c2, c3 = sample & _LOW, ((sample >> _S32) << np.uint64(8) | np.uint64(stream)) & _LOW
     k0, k1 = key & _LOW, key >> _S32
-    for first in range(np.uint64(0), np.uint64(count), _EIGHT):
-        for j in range(_EIGHT):
-            index = np.uint64(base + ticks[first + j]) & _LOW
-            out[first + j] = _normal(members[first + j] & _LOW, index, c2, c3, k0, k1)
+    for k in range((np.uint64(count) + np.uint64(7)) & ~np.uint64(7)):  # whole vectors
+        index = np.uint64(base + ticks[k]) & _LOW
+        out[k] = _normal(members[k] & _LOW, index, c2, c3, k0, k1)
 
 
 @uncounted
