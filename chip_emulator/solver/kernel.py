@@ -17,11 +17,12 @@ from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import compiled, inlined, uncounted
 from chip_emulator.solver.events import collect, draw_gains
 from chip_emulator.solver.fast import advance, draw_shifts, list_near
+from chip_emulator.solver.group import ROWS
 from chip_emulator.solver.slow import redo_step
 from chip_emulator.solver.spikes import fill_thresholds, in_order, keep_first, row_of
 from chip_emulator.solver.substep import substep
 from chip_emulator.solver.traces import read_membranes
-from chip_emulator.solver.walk import GROUP_ROWS, walk
+from chip_emulator.solver.walk import walk
 
 _ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
 _QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
@@ -77,7 +78,7 @@ def new_state(circuit, event_capacity):
     stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
     # A spike's event arrives at most this many steps after the step of the spike.
     reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS)) // at.STEP_TICKS + 1
-    near, group = np.zeros(width, np.uint8), np.zeros(GROUP_ROWS * at.GROUP, np.float32)
+    near, group = np.zeros(width, np.uint8), np.zeros(ROWS * at.GROUP, np.float32)
     return at.State(
         np.zeros(at.N_ROWS * width, np.float32),
         np.zeros(width),
@@ -93,6 +94,7 @@ def new_state(circuit, event_capacity):
         np.zeros((3, event_capacity), np.int64),
         group,
         group.view(np.uint32),
+        np.zeros(1, np.int64),
         np.zeros(event_capacity * at.GROUP, np.float32),
         np.zeros(width, np.int64),
         np.zeros(at.N_TALLY, np.int64),

@@ -260,6 +260,8 @@ class State(NamedTuple):
         Neurons that are followed together, see `walk`.
     group_words : uint32 [rows x GROUP]
         The same memory.
+    aside : int64 [1]
+        Pieces in which one of them was looked at.
     arriving : float32, flat [capacity, GROUP]
         What the events of the step add to their currents, inhibitory steps negative.
     n_spikes : int64 [width]
@@ -299,6 +301,7 @@ class State(NamedTuple):
     order: NDArray[np.int64]
     group: NDArray[np.float32]
     group_words: NDArray[np.uint32]
+    aside: NDArray[np.int64]
     arriving: NDArray[np.float32]
     n_spikes: NDArray[np.int64]
     tally: NDArray[np.int64]

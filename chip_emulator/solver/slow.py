@@ -74,12 +74,22 @@ def redo_step(n, base, sample, circuit, trial, state, now, end, n_events, out, w
     int
         Advanced `written`, or an error code as of `spikes.note_spike`.
     """
+    u = np.float64(now[row_of(n, at.ROW_V)]) - state.level[row_of(n, at.ROW_SHIFT)]
+    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
+    return finish_step(n, 0.0, u, ie, ii, base, sample, circuit, trial, state, end, n_events, out, written)
+
+
+@uncounted
+def finish_step(n, t, u, ie, ii, base, sample, circuit, trial, state, end, n_events, out, written):
+    """`redo_step` from tick `t` of the step on, with the state at that time; events at `t` itself are still to come
+    only if it is the start of the step.
+    """
     v, threshold = row_of(n, at.ROW_V), row_of(n, at.ROW_THRESHOLD)
     shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
-    t, k, u = 0.0, np.int64(0), now[v] - shift
-    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
     reset = circuit.parameters[at.RESET, n] - shift
-    stop = float(at.STEP_TICKS)
+    stop, k = float(at.STEP_TICKS), np.int64(0)
+    while t > 0.0 and k < n_events and state.event[0, k] <= t:
+        k += 1
     while True:
         t, u, ie, ii, k, spiked = next_spike(
             n, t, u, ie, ii, state.free[n] - base, k, state.level[threshold] - shift, reset, stop, circuit, state,
