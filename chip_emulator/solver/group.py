@@ -10,8 +10,8 @@ MEMBERS = np.uint64(at.GROUP)
 
 # rows of `State.group`: the state at the end of the last piece and at its start; threshold, reset potential, end of the
 # refractory period; rates; whether a neuron needs a look; how far the slope may fall in the piece; whether a spike
-# leaves a neuron either refractory beyond the step or not at all; and of a neuron set aside (`rise`): state at the start
-# of the piece, distance to threshold, rise, length and start of the piece, and the tick of the spike
+# leaves a neuron either refractory beyond the step or not at all; and of a neuron set aside (`rise`): state at the
+# start of the piece, distance to threshold, rise, length and start of the piece, and the tick of the spike
 (
     U, EXC, INH, U_OLD, EXC_OLD, INH_OLD, THETA, RESET, FREE, R_MEM, R_EXC, R_INH, LOOK, FALL, SIMPLE,
     ASIDE_U, ASIDE_EXC, ASIDE_INH, ASIDE_GOAL, ASIDE_RISE, ASIDE_D, ASIDE_T, SPIKE,

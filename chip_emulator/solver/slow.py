@@ -81,9 +81,7 @@ def redo_step(n, base, sample, circuit, trial, state, now, end, n_events, out, w
 
 @uncounted
 def finish_step(n, t, u, ie, ii, base, sample, circuit, trial, state, end, n_events, out, written):
-    """`redo_step` from tick `t` of the step on, with the state at that time; events at `t` itself are still to come
-    only if it is the start of the step.
-    """
+    """`redo_step` from tick `t` of the step on; the state at the start of the step is one before its first events."""
     v, threshold = row_of(n, at.ROW_V), row_of(n, at.ROW_THRESHOLD)
     shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
     reset = circuit.parameters[at.RESET, n] - shift
