@@ -97,7 +97,8 @@ class Chip(Protocol):
         first_sample : int
             Number of the first sample within the trial.
         record : {"spikes", "first_spikes"}
-            What to send back.
+            What to send back. With ``first_spikes`` a sample may end as soon as all recorded neurons have spiked;
+            ``events_out`` and ``lost_late`` count up to there.
         neurons : tuple of int, optional
             Heads (circuit numbers) whose spikes are recorded and sent back, in any order; None: all. The spikes of
             others never take the link to the host, so that they cannot overload it; they count as ``events_out``.
