@@ -4,8 +4,8 @@ import numpy as np
 
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import fma, inlined, uncounted
-from chip_emulator.solver.inject import inject_all, inject_each, sum_all
-from chip_emulator.solver.random import STREAM_MEMBRANE, fill_fours
+from chip_emulator.solver.inject import inject_all, inject_each
+from chip_emulator.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
 
 _TINY = np.float32(1e-30)  # below: set to zero, because denormal numbers are slow
 _WIDER = np.float32(2e-6)  # the bound must hold in spite of single precision
@@ -32,53 +32,51 @@ def advance(step, n_events, now, end, circuit, state):
     width, event, gains, reached = np.uint64(circuit.neuron_id.size), state.event, state.event_gain, 0
     for e in range(n_events):
         reached += circuit.source_blocks[event[1, e], 1] - circuit.source_blocks[event[1, e], 0]
-    dense = reached * at.LANES >= circuit.dense_events * circuit.neuron_id.size
-    if dense:
-        sum_all(
-            state.sums, circuit.weights, circuit.source_sign, circuit.basis, event, gains, state.order, n_events, width
+    if reached * at.LANES < circuit.dense_events * circuit.neuron_id.size:
+        inject_each(
+            state.change, circuit.weights, circuit.kernels, event, gains, circuit.source_blocks, n_events, width
         )  # fmt: skip
-    for b in range(width // _LANES):
-        if dense:
-            inject_all(b, state.change, state.sums, circuit.coefficients)
-        else:
-            inject_each(
-                b, state.change, circuit.weights, circuit.kernels, event, gains, circuit.source_blocks, n_events, width
-            )  # fmt: skip
-        _advance_block(
-            b * _ROWS, b * _STEPS, np.float32(step), now, end, state.level, state.change, circuit.steps
+    else:
+        inject_all(
+            state.change, state.sums, circuit.weights, circuit.source_sign, circuit.basis, circuit.coefficients, event,
+            gains, state.order, n_events, width,
         )  # fmt: skip
-        _mark(b * _LANES, b * _ROWS + _NEAR, end, state.near)
+    _advance(np.float32(step), now, end, state.level, state.change, circuit.steps)
+    _mark(end, state.near)
 
 
 @uncounted
-def _advance_block(r, s, step, now, end, level, change, steps):
-    for lane in range(_LANES):
-        exc, inh, shift = now[r + _EXC + lane], now[r + _INH + lane], level[r + _SHIFT + lane]
-        u = now[r + _V + lane] - shift
-        exc_end = fma(-steps[s + _LOSS_EXC + lane], exc, exc) + change[_EXC + lane]
-        inh_end = fma(-steps[s + _LOSS_INH + lane], inh, inh) + change[_INH + lane]
-        rise = fma(steps[s + _RISE_EXC + lane], exc, change[_V + lane])
-        rise = fma(-steps[s + _RISE_INH + lane], inh, rise)
-        u_end = fma(-steps[s + _LOSS + lane], u, u + rise)
-        top = fma(steps[s + _BOUND_EXC + lane], exc_end, max(u, u_end))
-        top = fma(steps[s + _BOUND_INH + lane], inh_end, fma(-_FALLING, inh, top))
-        top = fma(-steps[s + _BOUND_BELOW + lane], min(u, _NOTHING), top)
-        top = fma(_WIDER, max(top, -top), top)
-        free = level[r + _FREE + lane]
-        held = free > step
-        near = ((top >= level[r + _THRESHOLD + lane] - shift) | (free == step)) & (not held)
-        # A flag of the same type in the same array: with one more array to write to, the loop is not vectorised.
-        end[r + _NEAR + lane] = _ONE if near else _NOTHING
-        v_end = steps[s + _RESET + lane] if held else u_end + shift
-        end[r + _V + lane] = v_end if max(v_end, -v_end) > _TINY else _NOTHING
-        end[r + _EXC + lane] = exc_end if exc_end > _TINY else _NOTHING
-        end[r + _INH + lane] = inh_end if inh_end > _TINY else _NOTHING
+def _advance(step, now, end, level, change, steps):
+    for b in range(np.uint64(change.size) // _ROWS):
+        r, s = b * _ROWS, b * _STEPS
+        for lane in range(_LANES):
+            exc, inh, shift = now[r + _EXC + lane], now[r + _INH + lane], level[r + _SHIFT + lane]
+            u = now[r + _V + lane] - shift
+            exc_end = fma(-steps[s + _LOSS_EXC + lane], exc, exc) + change[r + _EXC + lane]
+            inh_end = fma(-steps[s + _LOSS_INH + lane], inh, inh) + change[r + _INH + lane]
+            rise = fma(steps[s + _RISE_EXC + lane], exc, change[r + _V + lane])
+            rise = fma(-steps[s + _RISE_INH + lane], inh, rise)
+            u_end = fma(-steps[s + _LOSS + lane], u, u + rise)
+            top = fma(steps[s + _BOUND_EXC + lane], exc_end, max(u, u_end))
+            top = fma(steps[s + _BOUND_INH + lane], inh_end, fma(-_FALLING, inh, top))
+            top = fma(-steps[s + _BOUND_BELOW + lane], min(u, _NOTHING), top)
+            top = fma(_WIDER, max(top, -top), top)
+            free = level[r + _FREE + lane]
+            held = free > step
+            near = ((top >= level[r + _THRESHOLD + lane] - shift) | (free == step)) & (not held)
+            # A flag of the same type in the same array: with one more array to write to, it is not vectorised.
+            end[r + _NEAR + lane] = _ONE if near else _NOTHING
+            v_end = steps[s + _RESET + lane] if held else u_end + shift
+            end[r + _V + lane] = v_end if max(v_end, -v_end) > _TINY else _NOTHING
+            end[r + _EXC + lane] = exc_end if exc_end > _TINY else _NOTHING
+            end[r + _INH + lane] = inh_end if inh_end > _TINY else _NOTHING
 
 
 @uncounted
-def _mark(m, r, end, near):
-    for lane in range(_LANES):
-        near[m + lane] = end[r + lane] != _NOTHING
+def _mark(end, near):
+    for b in range(np.uint64(near.size) // _LANES):
+        for lane in range(_LANES):
+            near[b * _LANES + lane] = end[b * _ROWS + _NEAR + lane] != _NOTHING
 
 
 @inlined
@@ -89,7 +87,7 @@ def draw_shifts(step, sample, circuit, trial, state):
     """
     within = step % _NOISE_STEPS
     if within == 0:
-        fill_fours(state.noise, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, step // _NOISE_STEPS)
+        fill_sums(state.noise, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, step // _NOISE_STEPS)
     _scale_noise(state.level, state.noise, circuit.parameters[at.MEMBRANE_SHIFT], np.uint64(within) * _LANES)
 
 
@@ -97,7 +95,8 @@ def draw_shifts(step, sample, circuit, trial, state):
 def _scale_noise(level, noise, scale, row):
     for b in range(np.uint64(scale.size) // _LANES):
         for lane in range(_LANES):
-            level[b * _ROWS + _SHIFT + lane] = np.float32(scale[b * _LANES + lane]) * noise[b * _FOURS + row + lane]
+            deviate = of_four_bytes(noise[b * _FOURS + row + lane])
+            level[b * _ROWS + _SHIFT + lane] = np.float32(scale[b * _LANES + lane]) * deviate
 
 
 @inlined

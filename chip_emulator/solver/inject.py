@@ -1,4 +1,4 @@
-"""What the events of a step do to a block of neurons by its end: one kernel after the other, or by sums over a basis.
+"""What the events of a step do to all neurons by its end: one kernel after the other, or by sums over a basis.
 
 Changes within one step are added up in single precision: what is lost is below 1e-7 of what the events of that step do.
 """
@@ -9,6 +9,7 @@ from chip_emulator.solver import layout as at
 from chip_emulator.solver.compiled import fma, inlined, uncounted
 
 _LANES = np.uint64(at.LANES)
+_ROWS = np.uint64(at.N_ROWS * at.LANES)
 _KERNELS = np.uint64(at.N_KERNELS * at.LANES)
 _TICKS = np.uint64(at.STEP_TICKS + 1)
 _STEP = np.uint64(at.STEP_TICKS)
@@ -27,27 +28,28 @@ def clear(values):
 
 
 @inlined
-def inject_each(b, change, weights, kernels, event, gains, source_blocks, n_events, width):
-    """Add the kernels of all events that reach block `b`, one after the other."""
+def inject_each(change, weights, kernels, event, gains, source_blocks, n_events, width):
+    """Add the kernels of all events, one after the other, to the blocks they reach."""
     clear(change)
     for e in range(n_events):
         source = event[1, e]
-        if source_blocks[source, 0] <= np.int64(b) < source_blocks[source, 1]:
-            _add_kernel(
-                change, weights, kernels, np.uint64(source) * width + b * _LANES,
-                (b * _TICKS + _STEP - np.uint64(event[0, e])) * _KERNELS, np.float32(gains[e]),
-            )  # fmt: skip
+        _add_kernel(
+            change, weights, kernels, np.uint64(source) * width, _STEP - np.uint64(event[0, e]), np.float32(gains[e]),
+            np.uint64(source_blocks[source, 0]), np.uint64(source_blocks[source, 1]),
+        )  # fmt: skip
 
 
 @uncounted
-def _add_kernel(change, weights, kernels, w, k, gain):
-    for lane in range(_LANES):
-        signed = gain * weights[w + lane]
-        exc = max(signed, _NOTHING)
-        inh = exc - signed
-        change[lane] += exc * kernels[k + lane] - inh * kernels[k + _1 + lane]
-        change[_1 + lane] += exc * kernels[k + _2 + lane]
-        change[_2 + lane] += inh * kernels[k + _3 + lane]
+def _add_kernel(change, weights, kernels, row, left, gain, first, last):
+    for b in range(first, last):
+        w, k, c = row + b * _LANES, (b * _TICKS + left) * _KERNELS, b * _ROWS
+        for lane in range(_LANES):
+            signed = gain * weights[w + lane]
+            exc = max(signed, _NOTHING)
+            inh = exc - signed
+            change[c + lane] += exc * kernels[k + lane] - inh * kernels[k + _1 + lane]
+            change[c + _1 + lane] += exc * kernels[k + _2 + lane]
+            change[c + _2 + lane] += inh * kernels[k + _3 + lane]
 
 
 @inlined
@@ -69,8 +71,8 @@ def _sort_by_sign(source_sign, event, order, n_events):
 
 
 @inlined
-def sum_all(sums, weights, source_sign, basis, event, gains, order, n_events, width):
-    """Add up the events of a step for each neuron and function of the basis."""
+def inject_all(change, sums, weights, source_sign, basis, coefficients, event, gains, order, n_events, width):
+    """Add up all events for each neuron and function of the basis, then apply the coefficients of each neuron."""
     clear(sums)
     n_exc, n_inh, n_both = _sort_by_sign(source_sign, event, order, n_events)
     for first in range(0, n_exc, 4):
@@ -79,6 +81,7 @@ def sum_all(sums, weights, source_sign, basis, event, gains, order, n_events, wi
         _add_four_pure(sums, weights, basis, event, gains, order[_INH], first, n_inh, -_ONE, _4, width)
     for first in range(0, n_both, 4):
         _add_four_mixed(sums, weights, basis, event, gains, order[_BOTH], first, n_both, width)
+    _combine(change, sums, coefficients, width)
 
 
 @inlined
@@ -133,14 +136,15 @@ def _add_four_mixed(sums, weights, basis, event, gains, order, first, n, width):
 
 
 @uncounted
-def inject_all(b, change, sums, coefficients):
-    """What the sums of block `b` do to membrane and currents."""
-    f, s = b * _COEFFICIENTS, b * _SUMS
-    for lane in range(_LANES):
-        v, ie, ii = _NOTHING, _NOTHING, _NOTHING
-        for m in range(np.uint64(at.RANK)):
-            exc, inh, k = sums[s + m * _LANES + lane], sums[s + _4 + m * _LANES + lane], f + m * _KERNELS + lane
-            v = fma(exc, coefficients[k], fma(-inh, coefficients[k + _1], v))
-            ie = fma(exc, coefficients[k + _2], ie)
-            ii = fma(inh, coefficients[k + _3], ii)
-        change[lane], change[_1 + lane], change[_2 + lane] = v, ie, ii
+def _combine(change, sums, coefficients, width):
+    """What the sums do to membrane and currents."""
+    for b in range(width // _LANES):
+        f, s, c = b * _COEFFICIENTS, b * _SUMS, b * _ROWS
+        for lane in range(_LANES):
+            v, ie, ii = _NOTHING, _NOTHING, _NOTHING
+            for m in range(np.uint64(at.RANK)):
+                exc, inh, k = sums[s + m * _LANES + lane], sums[s + _4 + m * _LANES + lane], f + m * _KERNELS + lane
+                v = fma(exc, coefficients[k], fma(-inh, coefficients[k + _1], v))
+                ie = fma(exc, coefficients[k + _2], ie)
+                ii = fma(inh, coefficients[k + _3], ii)
+            change[c + lane], change[c + _1 + lane], change[c + _2 + lane] = v, ie, ii

@@ -82,9 +82,9 @@ def new_state(circuit, event_capacity):
     return at.State(
         np.zeros(at.N_ROWS * width, np.float32),
         np.zeros(width),
-        np.zeros(at.N_ROWS * at.LANES, np.float32),
+        np.zeros(at.N_ROWS * width, np.float32),
         np.zeros(2 * at.RANK * width, np.float32),
-        np.zeros(4 * width, np.float32),
+        np.zeros(4 * width, np.int32),
         np.zeros((2, width)),
         np.full(1, -1, np.int64),
         near,

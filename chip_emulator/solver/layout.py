@@ -60,7 +60,7 @@ N_KERNELS = 4
 RANK = 4
 """Functions of the event's tick that together make up all kernels of a chip, see `chip_emulator.solver.tables`."""
 
-# rows of the float32 flat arrays [n_blocks, N_ROWS, LANES] `now` and `end`, of `change` [N_ROWS, LANES], and of `level`
+# rows of the float32 flat arrays [n_blocks, N_ROWS, LANES] `now`, `end`, `change` and `level`
 ROW_V, ROW_EXC, ROW_INH, ROW_NEAR = range(4)
 ROW_SHIFT, ROW_THRESHOLD, ROW_FREE = range(3)
 N_ROWS = 4
@@ -236,12 +236,12 @@ class State(NamedTuple):
         refractory period ends.
     free : float64 [width]
         Tick at which the refractory period ends.
-    change : float32 [N_ROWS x LANES]
-        What the events of the step add to V, I_exc, I_inh of one block by its end.
+    change : float32, flat [n_blocks, N_ROWS, LANES]
+        What the events of the step add to V, I_exc, I_inh by its end.
     sums : float32, flat [n_blocks, 2 x RANK, LANES]
         Of the excitatory and of the inhibitory events of the step, for each function of the basis.
-    noise : float32, flat [n_blocks, 4, LANES]
-        Membrane noise of four steps.
+    noise : int32, flat [n_blocks, 4, LANES]
+        Membrane noise of four steps, as sums of random bytes.
     drift : float64 [2, width]
         Drift of the thresholds at the points before and after this sample.
     drift_point : int64 [1]
@@ -291,7 +291,7 @@ class State(NamedTuple):
     free: NDArray[np.float64]
     change: NDArray[np.float32]
     sums: NDArray[np.float32]
-    noise: NDArray[np.float32]
+    noise: NDArray[np.int32]
     drift: NDArray[np.float64]
     drift_point: NDArray[np.int64]
     near: NDArray[np.uint8]

@@ -11,7 +11,7 @@ Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 20
 import numpy as np
 from numba import njit
 
-from chip_emulator.solver.compiled import uncounted
+from chip_emulator.solver.compiled import fma, uncounted
 from chip_emulator.solver.layout import LANES
 
 STREAM_MEMBRANE = 1
@@ -161,15 +161,19 @@ def _of_eight_bytes(x):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _of_four_bytes(total):
-    z = (np.float32(np.int64(total)) - _MEAN_4) * _SCALE_4
+def of_four_bytes(total):
+    """Standard normal deviate in single precision from a sum of `fill_sums`."""
+    z = (np.float32(total) - _MEAN_4) * _SCALE_4
     z2 = z * z
-    return z * (_F1 + z2 * (_F3 + z2 * (_F5 + z2 * (_F7 + z2 * _F9))))
+    return z * fma(z2, fma(z2, fma(z2, fma(z2, _F9, _F7), _F5), _F3), _F1)
 
 
 @uncounted
-def fill_fours(out, members, key, stream, sample, index):
-    """Four deviates of each member for one counter, coarser than `normal`: float32, flat [n_blocks, 4, LANES]."""
+def fill_sums(out, members, key, stream, sample, index):
+    """Four sums of four random bytes for each member and one counter: int32, flat [n_blocks, 4, LANES].
+
+    `of_four_bytes` makes normal deviates of them, coarser than those of `normal`.
+    """
     sample = np.uint64(sample)
     c1, c2 = np.uint64(index) & _LOW, sample & _LOW
     c3 = ((sample >> _S32) << np.uint64(8) | np.uint64(stream)) & _LOW
@@ -182,10 +186,10 @@ def fill_fours(out, members, key, stream, sample, index):
             x = (x & _BYTES) + ((x >> _EIGHT) & _BYTES)
             y = (y & _BYTES) + ((y >> _EIGHT) & _BYTES)
             x, y = (x + (x >> _S16)) & _TWO_SUMS, (y + (y >> _S16)) & _TWO_SUMS
-            out[at_out + lane] = _of_four_bytes(x & _LOW_SUM)
-            out[at_out + _LANES + lane] = _of_four_bytes(x >> _S32)
-            out[at_out + _LANES + _LANES + lane] = _of_four_bytes(y & _LOW_SUM)
-            out[at_out + _LANES + _LANES + _LANES + lane] = _of_four_bytes(y >> _S32)
+            out[at_out + lane] = np.int32(x & _LOW_SUM)
+            out[at_out + _LANES + lane] = np.int32(x >> _S32)
+            out[at_out + _LANES + _LANES + lane] = np.int32(y & _LOW_SUM)
+            out[at_out + _LANES + _LANES + _LANES + lane] = np.int32(y >> _S32)
 
 
 @uncounted
