@@ -37,7 +37,7 @@ _PUBLISHED = {
 def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Every generated part of the page by its name."""
     known = {found["name"]: found for found in lines}
-    ours = [claim for suite in SUITES for claim in suite.claims if suite.name not in {"sweep", "machine"}]
+    ours = [claim for suite in SUITES for claim in suite.claims if suite.name not in {"sweep", "machine", "kernels"}]
     barred = [claim for claim in ours if claim.bar is not None]
     others = [claim for claim in ours if claim.bar is None]
     sweeps = next(suite.claims for suite in SUITES if suite.name == "sweep")
@@ -51,6 +51,7 @@ def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
             ("figure", "value", "spread"), [_plain(c, known) for c in (*others, *PEER_CLAIMS) if c.bar is None]
         ),
         "machine": _table(("limit", "value", "spread"), [_plain(c, known) for c in limits]),
+        "kernels": _kernels(next(suite.claims for suite in SUITES if suite.name == "kernels"), known),
         "sweep": _sweep(sweeps, known),
         "about": _about(lines),
     }
@@ -101,6 +102,25 @@ def _plain(claim: Claim, known: Mapping[str, Mapping[str, Any]]) -> tuple[str, .
     found = known.get(claim.name)
     value = _NOT_MEASURED if found is None else f"{_number(found['value'])} {claim.unit.replace('1/s', '/ s')}"
     return f"`{claim.name}`: {claim.what}", value, "" if found is None else _spread(found)
+
+
+def _kernels(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
+    """Time of every kernel beside its roof: bytes over the second level's bandwidth, operations over the peak."""
+    level, peak = (known.get(f"machine.{k}", {}).get("value") for k in ("l2_read_gb_per_s", "fma_float32_gflop_per_s"))
+    rows = []
+    for claim in claims:
+        found = known.get(claim.name)
+        if found is None or level is None or peak is None:
+            rows.append((claim.name, claim.what, _NOT_MEASURED, "", "", "", ""))
+            continue
+        moving, computing = found["bytes"] / level, found["operations"] / peak
+        bound = "bytes" if moving > computing else "operations"
+        share = f"{max(moving, computing) / found['value']:.0%} ({bound})"
+        rows.append(
+            (f"`{claim.name.removesuffix('_ns')}`", claim.what, _number(found["value"]), _number(found["bytes"]),
+             _number(found["operations"]), f"{moving:.0f}, {computing:.0f}", share)
+        )  # fmt: skip
+    return _table(("kernel", "one call", "ns", "bytes", "operations", "roofs, ns", "of the roof"), rows)
 
 
 def _sweep(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.suites import inference, limits, loop, machine_limits, ratios, sweep, whole_chip
+from benchmarks.suites import inference, kernels, limits, loop, machine_limits, ratios, sweep, whole_chip
 from benchmarks.suites.base import Options, Suite
 
 SUITES: Final = (
     *inference.SUITES, *whole_chip.SUITES, *ratios.SUITES, *limits.SUITES, *loop.SUITES, *sweep.SUITES,
-    *machine_limits.SUITES,
+    *machine_limits.SUITES, *kernels.SUITES,
 )  # fmt: skip
 """In the order in which they run."""
 

@@ -17,7 +17,7 @@ _LANES = np.uint64(at.LANES)
 _ROWS, _STEPS, _FOURS = np.uint64(at.N_ROWS) * _LANES, np.uint64(at.N_STEPS) * _LANES, np.uint64(4) * _LANES
 _V, _EXC, _INH, _NEAR = (np.uint64(row * at.LANES) for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH, at.ROW_NEAR))
 _SHIFT, _THRESHOLD, _FREE = (np.uint64(row * at.LANES) for row in (at.ROW_SHIFT, at.ROW_THRESHOLD, at.ROW_FREE))
-_LOSS, _RISE_EXC, _RISE_INH, _LOSS_EXC, _LOSS_INH, _BOUND_EXC, _BOUND_INH, _BOUND_BELOW, _RESET = (
+_LOSS, _RISE_EXC, _RISE_INH, _LOSS_EXC, _LOSS_INH, _BOUND_EXC, _BOUND_INH, _BOUND_BELOW, _RESET, _NOISE = (
     np.uint64(row * at.LANES) for row in range(at.N_STEPS)
 )
 
@@ -88,15 +88,15 @@ def draw_shifts(step, sample, circuit, trial, state):
     within = step % _NOISE_STEPS
     if within == 0:
         fill_sums(state.noise, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, step // _NOISE_STEPS)
-    _scale_noise(state.level, state.noise, circuit.parameters[at.MEMBRANE_SHIFT], np.uint64(within) * _LANES)
+    _scale_noise(state.level, state.noise, circuit.steps, np.uint64(within) * _LANES)
 
 
 @uncounted
-def _scale_noise(level, noise, scale, row):
-    for b in range(np.uint64(scale.size) // _LANES):
+def _scale_noise(level, noise, steps, row):
+    for b in range(np.uint64(level.size) // _ROWS):
         for lane in range(_LANES):
             deviate = of_four_bytes(noise[b * _FOURS + row + lane])
-            level[b * _ROWS + _SHIFT + lane] = np.float32(scale[b * _LANES + lane]) * deviate
+            level[b * _ROWS + _SHIFT + lane] = steps[b * _STEPS + _NOISE + lane] * deviate
 
 
 @inlined

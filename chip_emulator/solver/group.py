@@ -7,6 +7,7 @@ from chip_emulator.solver.compiled import inlined, uncounted
 from chip_emulator.solver.spikes import row_of
 
 MEMBERS = np.uint64(at.GROUP)
+_TWO = np.uint64(2)
 
 # rows of `State.group`: the state at the end of the last piece and at its start; threshold, reset potential, end of the
 # refractory period; rates; whether a neuron needs a look; how far the slope may fall in the piece; whether a spike
@@ -48,7 +49,7 @@ def gather(members, group, level, free, now, parameters, base, longest):
 @inlined
 def some_look(words):
     """Whether any neuron needs a look; `words` is the group's memory."""
-    found = np.uint32(0)
-    for j in range(MEMBERS):
-        found |= words[LOOK + j]
-    return found != np.uint32(0)
+    found = np.uint64(0)
+    for k in range(MEMBERS // _TWO):
+        found |= words[LOOK // _TWO + k]
+    return found != np.uint64(0)

@@ -93,7 +93,7 @@ def new_state(circuit, event_capacity):
         (~stepped).astype(np.uint8),
         np.zeros((3, event_capacity), np.int64),
         group,
-        group.view(np.uint32),
+        group.view(np.uint64),
         np.zeros(1, np.int64),
         np.zeros(event_capacity * at.GROUP, np.float32),
         np.zeros(width, np.int64),

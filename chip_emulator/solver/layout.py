@@ -53,8 +53,19 @@ N_TABLES = 5
 # float32 steps, flat [n_blocks, N_STEPS, LANES]: what a whole step needs of each neuron, its propagator and the factors
 # of the bound of `fast.advance`; float32 kernels, flat [n_blocks, STEP_TICKS + 1, N_KERNELS, LANES]: what an event so
 # many ticks before the end of a step does by that end to V (by either current) and to the currents
-STEP_LOSS, STEP_EXC, STEP_INH, STEP_LOSS_EXC, STEP_LOSS_INH, BOUND_EXC, BOUND_INH, BOUND_BELOW, STEP_RESET = range(9)
-N_STEPS = 9
+(
+    STEP_LOSS,
+    STEP_EXC,
+    STEP_INH,
+    STEP_LOSS_EXC,
+    STEP_LOSS_INH,
+    BOUND_EXC,
+    BOUND_INH,
+    BOUND_BELOW,
+    STEP_RESET,
+    STEP_NOISE,
+) = range(10)
+N_STEPS = 10
 N_KERNELS = 4
 
 RANK = 4
@@ -258,8 +269,8 @@ class State(NamedTuple):
         Events by the sign of their source: excitatory, inhibitory, both.
     group : float32 [rows x GROUP]
         Neurons that are followed together, see `walk`.
-    group_words : uint32 [rows x GROUP]
-        The same memory.
+    group_words : uint64 [rows x GROUP / 2]
+        The same memory, two values a word.
     aside : int64 [1]
         Pieces in which one of them was looked at.
     arriving : float32, flat [capacity, GROUP]
@@ -300,7 +311,7 @@ class State(NamedTuple):
     closed: NDArray[np.uint8]
     order: NDArray[np.int64]
     group: NDArray[np.float32]
-    group_words: NDArray[np.uint32]
+    group_words: NDArray[np.uint64]
     aside: NDArray[np.int64]
     arriving: NDArray[np.float32]
     n_spikes: NDArray[np.int64]

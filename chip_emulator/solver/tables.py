@@ -122,7 +122,7 @@ def _step_rows(parameters: Floats, exact: Floats) -> Floats:
     rows[at.BOUND_EXC] = bulge * step * (r_mem + r_exc) * np.exp(step * r_exc)
     rows[at.BOUND_INH] = bulge * (1.0 + (step * r_mem) ** 2) * np.exp(step * r_inh)
     rows[at.BOUND_BELOW] = bulge * step * r_mem**2
-    rows[at.STEP_RESET] = parameters[at.RESET]
+    rows[at.STEP_RESET], rows[at.STEP_NOISE] = parameters[[at.RESET, at.MEMBRANE_SHIFT]]
     return rows
 
 
