@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.bare_solver import NO_WATCH, make_circuit, make_inputs, make_trial, make_watch, solve
+from support.bare_solver import NO_WATCH, make_circuit, make_inputs, make_trial, make_watch, solve, steps_of
 from support.neuron_models import Neuron, integrate
 
 from chip_emulator.solver import layout as at
@@ -65,7 +65,7 @@ def test_traces_are_those_of_scipy(seed):
             p[at.REFRACTORY, n],
         )  # fmt: skip
         events = [
-            (float(inputs.tick[e]), *circuit.weights[:, inputs.source[e], n])
+            (float(inputs.tick[e]), *steps_of(circuit, inputs.source[e], n))
             for e in range(inputs.offsets[k], inputs.offsets[k + 1])
         ]
         read_at = np.unique(np.concatenate([ticks, fine_ticks]))
