@@ -143,7 +143,7 @@ def _constant_current(current, refractory, *, reset=0.0, threshold=10.0, event_b
 
 @pytest.mark.parametrize("event_by_event", [False, True])
 def test_refractory_periods_that_end_anywhere_in_a_step(event_by_event):
-    # A spike every (rise + refractory) ticks: also many in a step, releases on ticks, on edges, and steps all refractory.
+    # A spike every (rise + refractory) ticks: also many in a step, releases on ticks and edges, steps all refractory.
     rise = np.array([1.9, 3.3, 9.7, 40.3, 63.7, 77.9])
     held = np.array([0.0, 0.25, 5.5, 17.0, 63.0, 64.0, 64.5, 128.0, 200.2])
     rise, held = (a.ravel() for a in np.meshgrid(rise, held))

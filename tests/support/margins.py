@@ -149,7 +149,7 @@ def trial_of(noise: bool, *, event_by_event: bool = False, **options: Any) -> at
 
 
 def _same(a: NDArray[np.int64], b: NDArray[np.int64], until: int) -> bool:
-    """Equal to one tick, and none missing, before tick `until`; the spikes of the last two ticks may be there or not."""
+    """Equal to one tick before tick `until`, and none missing but perhaps the last one, in the last two ticks."""
     m = min(a.size, b.size)
     close = bool((np.abs(a[:m] - b[:m])[np.minimum(a[:m], b[:m]) < until] <= 1).all())
     return close and all(rest.size == 0 or rest[0] >= until - 1 for rest in (a[m:], b[m:]))
