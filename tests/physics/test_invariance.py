@@ -18,12 +18,14 @@ N_SAMPLES = 23
 def case():
     rng = generator(3, "invariance")
     config = side_by_side(
-        300, spec=HICANN_X, gain_mv_per_us=rng.uniform(0.4, 2.0, 300), code_exc=rng.integers(20, 64, 300)
-    )
+        300, spec=HICANN_X, gain_mv_per_us=rng.uniform(0.4, 2.0, 300), code_exc=rng.integers(20, 64, 300),
+        tau_mem_us=10.0, tau_exc_us=10.0, tau_inh_us=10.0,
+    )  # fmt: skip
     n = 12 * N_SAMPLES
-    inputs = SpikeBatch.from_arrays(
-        rng.integers(0, N_SAMPLES, n), rng.integers(0, DURATION, n), (rng.random(n) < 0.3).astype(int), N_SAMPLES
-    )
+    sample, tick = rng.integers(1, N_SAMPLES, n), rng.integers(0, DURATION, n)
+    burst = (sample % 3 == 0) & (tick % 2 == 0)
+    tick[burst] = 1000 + tick[burst] % 64  # many events in a step; sample 0 has none and is over at once
+    inputs = SpikeBatch.from_arrays(sample, tick, (rng.random(n) < 0.3).astype(int), N_SAMPLES)
     return config, inputs
 
 
@@ -44,8 +46,23 @@ def whole(case):
     return result
 
 
-def test_threads(case, whole):
-    again = noisy(case, threads=2).run(case[1], duration_ticks=DURATION, trial_seed=9, first_sample=100)
+def test_the_case_has_dense_steps_and_an_empty_sample(case):
+    chip, inputs = noisy(case), case[1]
+    chip.configure(case[0])
+    _, per_step = np.unique(inputs.sample * 1000 + inputs.tick // 64, return_counts=True)
+    assert (per_step >= chip._configured.circuit.dense_events).sum() >= 3
+    assert (per_step < chip._configured.circuit.dense_events).sum() > 100
+    assert inputs.offsets[1] == 0
+
+
+@pytest.mark.parametrize("samples_per_chunk", [1, 2, 5, N_SAMPLES])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_and_sizes_of_chunks(case, whole, threads, samples_per_chunk):
+    chip = noisy(case, threads)
+    chip._runner._sample_s = 0.04 / samples_per_chunk
+    sizes = []
+    progress = (lambda done, total: sizes.append(done)) if threads == 3 else None
+    again = chip.run(case[1], duration_ticks=DURATION, trial_seed=9, first_sample=100, progress=progress)
     assert same(again.spikes, whole.spikes)
     assert (again.events_in, again.events_out, again.events_lost) == (
         whole.events_in,
@@ -79,7 +96,7 @@ def test_recording_first_spikes_drops_the_others_only(case, whole):
     expected = SpikeBatch.from_arrays(spikes.sample[index], spikes.tick[index], spikes.source[index], N_SAMPLES)
     assert same(first.spikes, expected)
     assert first.spikes.n_spikes < spikes.n_spikes
-    assert first.events_out == whole.events_out
+    assert first.spikes.n_spikes <= first.events_out < whole.events_out  # samples end when all neurons have spiked
 
 
 def test_another_trial_is_another_noise_and_the_same_trial_the_same(case, whole):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.bare_solver import NO_WATCH, make_circuit, make_inputs, make_trial, make_watch, solve
+from support.bare_solver import NO_WATCH, make_circuit, make_inputs, make_trial, make_watch, solve, steps_of
 from support.neuron_models import Neuron, integrate
 
 from chip_emulator.solver import layout as at
@@ -50,11 +50,12 @@ def network(seed, *, recurrent=True, switches=0):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_traces_are_those_of_scipy(seed):
-    # Measured: below 1e-9 mV.
+    # State in single precision, one part in 2e7. Measured: a part in 2e6 of the largest membrane up to the first spike;
+    # 2e-3 mV in all, because a crossing that is off by a bit moves all of the membrane behind it (up to 150 spikes).
     circuit, inputs = network(seed, recurrent=False)
     watch = make_watch(N_SAMPLES, DURATION, neuron=np.arange(N), period=11)
     spikes = solve(circuit, inputs, make_trial(DURATION), watch)
-    p, ticks, worst, n_spikes = circuit.parameters, np.arange(0, DURATION, 11), 0.0, 0
+    p, ticks, worst, n_spikes = circuit.parameters, np.arange(0, DURATION, 11), np.zeros(2), 0
     for n in range(N):
         k = n % N_SAMPLES
         fine = make_watch(N_SAMPLES, DURATION, madc_neuron=n)
@@ -65,17 +66,20 @@ def test_traces_are_those_of_scipy(seed):
             p[at.REFRACTORY, n],
         )  # fmt: skip
         events = [
-            (float(inputs.tick[e]), *circuit.weights[:, inputs.source[e], n])
+            (float(inputs.tick[e]), *steps_of(circuit, inputs.source[e], n))
             for e in range(inputs.offsets[k], inputs.offsets[k + 1])
         ]
         read_at = np.unique(np.concatenate([ticks, fine_ticks]))
         expected = integrate(neuron, events, DURATION, read_at)
         assert list(spikes.of(k, n)) == [t for t in np.ceil(expected.spikes) if t < DURATION]
         n_spikes += len(expected.spikes)
-        worst = max(worst, np.abs(watch.cadc[k, :, n] - expected.trace[np.searchsorted(read_at, ticks)]).max())
-        worst = max(worst, np.abs(fine.madc[k] - expected.trace[np.searchsorted(read_at, fine_ticks)]).max())
+        first, largest = min([*expected.spikes, DURATION]), np.abs(expected.trace).max()
+        for at_ticks, read in ((ticks, watch.cadc[k, :, n]), (fine_ticks, fine.madc[k])):
+            error = np.abs(read - expected.trace[np.searchsorted(read_at, at_ticks)])
+            worst = np.maximum(worst, [error[at_ticks <= first].max() / largest, error.max()])
     assert n_spikes > 40
-    assert worst < 1e-7
+    assert worst[0] < 1e-6
+    assert worst[1] < 5e-3
 
 
 @pytest.mark.parametrize("noise", [None, ALL_NOISE])
@@ -135,10 +139,10 @@ def test_a_trace_shows_threshold_reset_and_refractory_period(switches):
         trace = watch.cadc[sample, :, n]
         if held > 2:
             assert trace[stamp - 1] < p[at.THRESHOLD, n]
-            assert np.abs(trace[stamp : stamp + held - 1] - p[at.RESET, n]).max() < 1e-9
+            assert np.abs(trace[stamp : stamp + held - 1] - p[at.RESET, n]).max() < 1e-5
             seen += 1
     assert seen > 100
-    never_above = watch.cadc <= p[at.THRESHOLD] + 1e-9
+    never_above = watch.cadc <= p[at.THRESHOLD, :N] * (1 + 1e-6)  # in single precision
     assert never_above.all()
 
 
@@ -187,4 +191,4 @@ def test_between_its_steps_the_noise_is_a_constant_current():
     for begin in range(0, 576, 64):
         u, decay = watch.cadc[:, begin : begin + 65], np.exp(-np.arange(65) / 300.0)[:, None]
         rest = (u[:, 64] - u[:, 0] * decay[64]) / (1 - decay[64])
-        assert np.abs(u - rest[:, None] - (u[:, :1] - rest[:, None]) * decay).max() < 1e-10
+        assert np.abs(u - rest[:, None] - (u[:, :1] - rest[:, None]) * decay).max() < 1e-6  # single precision, a few mV

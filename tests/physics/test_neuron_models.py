@@ -150,7 +150,8 @@ def test_strength_zero_is_the_plain_neuron(switches, noisy):
         traces.append(watch.cadc)
     assert len(found[0].stamp) > 1000
     assert found[0] == found[1]
-    assert np.abs(traces[1] - traces[0]).max() < 1e-6
+    # Both in single precision at the ends of steps; a crossing off by a bit moves the membrane behind it.
+    assert np.abs(traces[1] - traces[0]).max() < 2e-3
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_adaptation_below_threshold_is_a_linear_system(sign):
     watch = make_watch(1, 6000, neuron=[0], period=100)
     solve(circuit, make_inputs([(0, 0)]), make_trial(6000), watch)
     expected = [(expm(system * t) @ [0.0, 0.0, step, 1.0])[0] for t in range(0, 6000, 100)]
-    assert np.abs(watch.cadc[0, :, 0] - expected).max() < 1e-9
+    assert np.abs(watch.cadc[0, :, 0] - expected).max() < 1e-5  # 57 mV in single precision
 
 
 def test_positive_adaptation_slows_a_train_and_negative_speeds_it_up():

@@ -10,7 +10,7 @@ from support.single import events, side_by_side
 from chip_emulator.chip import EmulatedChip
 from chip_emulator.presets import CHIPS, NamedChip
 from chip_emulator.settings import Imperfections
-from chip_emulator.solver.random import STREAM_AMPLITUDE, STREAM_JITTER, STREAM_MEMBRANE, STREAM_THRESHOLD, normal
+from chip_emulator.solver.random import STREAM_AMPLITUDE, STREAM_MEMBRANE, STREAM_SPIKE, STREAM_THRESHOLD, normal
 from hxloop.seeds import generator
 from hxloop.spec import TEXTBOOK
 from hxloop.units import TICK_US
@@ -18,7 +18,7 @@ from hxloop.units import TICK_US
 N = 512
 STEP_TICKS = 64
 CODE, GAIN, TAU = 60, 2.0, 6.0
-STREAMS = STREAM_MEMBRANE, STREAM_THRESHOLD, STREAM_AMPLITUDE, STREAM_JITTER
+STREAMS = STREAM_MEMBRANE, STREAM_THRESHOLD, STREAM_AMPLITUDE, STREAM_SPIKE
 PEAK = CODE * GAIN * TAU / np.e
 
 

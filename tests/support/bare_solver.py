@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chip_emulator.solver import layout as at
-from chip_emulator.solver.kernel import run_samples
+from chip_emulator.solver.kernel import new_state, run_samples
+from chip_emulator.solver.packing import blocks_of, pack_parameters, pack_weights, padded, signs_of
 from chip_emulator.solver.substep import next_model_spike, step_at_spike
-from chip_emulator.solver.tables import kernel_tables
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -49,6 +49,7 @@ def make_circuit(
     refractory: ArrayLike = 0.0,
     sigma_membrane: float = 0.0,
     neuron_source: ArrayLike = -1,
+    recorded: ArrayLike = True,
     delay: int = 128,
     switches: ArrayLike = 0,
     model: dict[int, ArrayLike] | None = None,
@@ -58,29 +59,52 @@ def make_circuit(
     weights [2, n_sources, n_neurons]: excitatory and inhibitory current steps in mV per tick. sigma_membrane: of an
     Ornstein-Uhlenbeck process. model: row of `layout` -> values of all neurons. Times in ticks.
     """
-    weights = np.ascontiguousarray(weights, np.float64)
-    _, n_sources, n = weights.shape
+    exc, inh = np.asarray(weights, np.float64)
+    n_sources, n = exc.shape
     p = np.empty((at.N_PARAMETERS, n))
     p[at.R_MEM], p[at.R_EXC], p[at.R_INH] = (1.0 / np.asarray(tau) for tau in (tau_mem, tau_exc, tau_inh))
     p[at.THRESHOLD], p[at.RESET], p[at.REFRACTORY] = threshold, reset, refractory
-    p[at.GROWTH_EXC], p[at.GROWTH_INH] = np.exp(at.STEP_TICKS * p[at.R_EXC]), np.exp(at.STEP_TICKS * p[at.R_INH])
     a = np.exp(-at.STEP_TICKS * p[at.R_MEM])
     p[at.MEMBRANE_SHIFT] = sigma_membrane * np.sqrt((1.0 + a) / (1.0 - a))
     rows = np.zeros((at.N_MODEL, n))
     for row, values in (model or {}).items():
         rows[row] = values
+    parameters, tables, peaks = pack_parameters(p)
+    rows_of_weights, partner, origin = pack_weights(exc, inh)
+
+    def wide(values: ArrayLike, kind: type, fill: int) -> NDArray[np.generic]:
+        return padded(np.broadcast_to(np.asarray(values, kind), n), fill)
+
     return at.Circuit(
-        weights,
-        np.tile([0, n], (n_sources, 1)),
-        np.arange(n_sources, dtype=np.uint64),
-        np.arange(n, dtype=np.uint64),
-        np.broadcast_to(np.asarray(neuron_source, np.int64), n).copy(),
-        p,
-        kernel_tables(p),
-        delay,
-        np.broadcast_to(np.asarray(switches, np.uint8), n).copy(),
-        rows,
+        weights=rows_of_weights,
+        source_blocks=blocks_of(np.tile([0, n], (n_sources, 1)))[origin],
+        source_sign=signs_of(rows_of_weights, len(partner)),
+        partner=partner,
+        source_id=origin.astype(np.uint64),
+        neuron_id=padded(np.arange(n, dtype=np.uint64), 0),
+        neuron_source=wide(neuron_source, np.int64, -1),
+        recorded=wide(recorded, np.bool_, False),
+        parameters=parameters,
+        tables=tables.tables,
+        steps=tables.steps,
+        kernels=tables.kernels,
+        basis=tables.basis,
+        coefficients=tables.coefficients,
+        peaks=peaks,
+        dense_events=tables.dense_events,
+        longest=tables.longest,
+        delay=delay,
+        switches=wide(switches, np.uint8, 0),
+        model=padded(rows, 0.0),
     )
+
+
+def steps_of(circuit: at.Circuit, source: int, neuron: int) -> tuple[float, float]:
+    """Excitatory and inhibitory current step of a source in a neuron, in single precision as the circuit has them."""
+    rows = circuit.weights.reshape(circuit.partner.size, -1)
+    used = [source] if circuit.partner[source] < 0 else [source, circuit.partner[source]]
+    signed = rows[used, neuron].astype(np.float64)
+    return float(signed[signed > 0].sum()), float(-signed[signed < 0].sum())
 
 
 def make_inputs(*trains: list[tuple[int, int]]) -> at.Inputs:
@@ -99,12 +123,13 @@ def make_trial(
     first_sample: int = 0,
     first_only: bool = False,
     drift_samples: float = 1.0,
+    event_by_event: bool = False,
 ) -> at.Trial:
     """Trial with the given noise levels (row of `layout` -> value), 0 elsewhere."""
     levels = np.zeros(at.N_SIGMAS)
     for row, value in (sigma or {}).items():
         levels[row] = value
-    return at.Trial(duration, levels, np.uint64(key), first_sample, first_only, drift_samples)
+    return at.Trial(duration, levels, np.uint64(key), first_sample, first_only, drift_samples, event_by_event)
 
 
 def make_watch(
@@ -150,26 +175,10 @@ def solve(
 
 def empty_state(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.State:
     """State at rest whose events are all inputs of one sample, so that kernels of one neuron run a sample at a time."""
-    n = circuit.parameters.shape[1]
     part = slice(inputs.offsets[sample], inputs.offsets[sample + 1])
-    stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
     event = np.ascontiguousarray([inputs.tick[part], inputs.source[part]])
-    return at.State(
-        np.zeros((3, n)),
-        np.zeros((3, n)),
-        np.zeros(n),
-        circuit.parameters[at.THRESHOLD].copy(),
-        np.zeros(n, np.bool_),
-        np.full(n, -1.0),
-        np.zeros(n, np.int64),
-        event,
-        np.ones(event.shape[1]),
-        stepped,
-        np.flatnonzero(stepped),
-        np.zeros(n),
-        np.zeros(n),
-        np.zeros(1, np.int64),
-    )
+    assert (circuit.partner[event[1]] < 0).all(), "a source of both signs has two events"
+    return new_state(circuit, 8)._replace(event=event, event_gain=np.ones(event.shape[1]))
 
 
 def exact_spike_ticks(circuit: at.Circuit, inputs: at.Inputs, sample: int, neuron: int, duration: int) -> list[float]:
