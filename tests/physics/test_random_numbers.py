@@ -10,11 +10,11 @@ from chip_emulator.solver.random import (
     STREAM_MEMBRANE,
     STREAM_SPIKE,
     _of_eight_bytes,
-    _of_four_bytes,
-    fill_fours,
     fill_normals,
     fill_normals_at,
+    fill_sums,
     normal,
+    of_four_bytes,
     philox,
     philox_7,
     two_normals,
@@ -50,7 +50,7 @@ def _of_sum(n_bytes):
         probability = np.convolve(probability, np.full(256, 1 / 256))
     sums = np.arange(probability.size)
     if n_bytes == 4:
-        return np.array([_of_four_bytes(np.uint64(s)) for s in sums], np.float64), probability
+        return np.array([of_four_bytes(np.int32(s)) for s in sums], np.float64), probability
     words = [sum(min(255, max(0, int(s) - 255 * k)) << (8 * k) for k in range(8)) for s in sums]
     return np.array([_of_eight_bytes(np.uint64(w)) for w in words]), probability
 
@@ -88,10 +88,11 @@ def _correlation(a, b):
 
 def _fours(members, n_indices, *, sample=3, key=KEY, stream=STREAM_MEMBRANE, first=0):
     """[n_indices, 4, n_members]."""
-    out = np.empty((n_indices, members.size // at.LANES, 4, at.LANES), np.float32)
+    out = np.empty((n_indices, members.size // at.LANES, 4, at.LANES), np.int32)
     for k in range(n_indices):
-        fill_fours(out[k].reshape(-1), members, key, stream, sample, first + k)
-    return out.transpose(0, 2, 1, 3).reshape(n_indices, 4, members.size).astype(np.float64)
+        fill_sums(out[k].reshape(-1), members, key, stream, sample, first + k)
+    deviates = np.array([of_four_bytes(np.int32(total)) for total in range(4 * 255 + 1)], np.float64)
+    return deviates[out].transpose(0, 2, 1, 3).reshape(n_indices, 4, members.size)
 
 
 @pytest.fixture(scope="module")
