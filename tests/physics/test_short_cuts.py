@@ -79,6 +79,20 @@ def test_first_spikes_are_the_first_of_all_spikes(noise, recurrent, data):
     assert (first.counts[:, at.COUNT_OUT] <= every.counts[:, at.COUNT_OUT]).all()
 
 
+def test_a_later_spike_may_be_stamped_first():
+    # A spike every 30 ticks, stamped up to 64 ticks earlier or later: the first one in order of stamps is wanted.
+    n_samples = 500
+    circuit = make_circuit([[[1.0, 1.0]], [[0.0, 0.0]]], tau_mem=1e9, tau_exc=1e9, threshold=10.0, refractory=20.0)
+    trial = make_trial(600, {at.SIGMA_JITTER: 60.0})
+    inputs = make_inputs(*[[(0, 0)]] * n_samples)
+    first, every = solve(circuit, inputs, trial._replace(first_only=True)), solve(circuit, inputs, trial)
+    expected = [[every.of(k, n)[0] for n in range(2)] for k in range(n_samples)]
+    assert [[first.of(k, n).tolist() for n in range(2)] for k in range(n_samples)] == [
+        [[stamp] for stamp in row] for row in expected
+    ]
+    assert first.counts[:, at.COUNT_OUT].sum() < 0.5 * every.counts[:, at.COUNT_OUT].sum(), "samples end early"
+
+
 @noisy_or_not
 @recurrent_or_not
 @settings(max_examples=40)
