@@ -101,13 +101,13 @@ class RunResult:
     events_in : int
         Events sent by the host and the background generators.
     events_out : int
-        Spikes of all neurons within the run, recorded or not.
+        Spikes of all neurons within the run, recorded or not; with ``first_spikes`` up to where a sample ended.
     lost_in : int
         Those of them that did not reach all their drivers, because the link or a bus was overloaded.
     lost_out : int
         Spikes dropped on their way to the host.
     lost_late : int
-        Spikes whose time stamp fell outside the recording window.
+        Spikes whose time stamp fell outside the recording window; as `events_out`.
     chip_time_us : float
         Time the chip ran: samples x duration, in hardware time.
     emulation_time_us : float
