@@ -97,10 +97,10 @@ class Tap:
         self.config = config
         return self._chip.configure(config)
 
-    def run(self, inputs: SpikeBatch, **how: Any) -> RunResult:
+    def run(self, inputs: SpikeBatch, *, config: ChipConfig | None = None, **how: Any) -> RunResult:
         """As `Chip.run`."""
-        self.inputs = inputs
-        return self._chip.run(inputs, **how)
+        self.inputs, self.config = inputs, config or self.config
+        return self._chip.run(inputs, config=config, **how)
 
 
 @dataclass(frozen=True, eq=False)
