@@ -33,7 +33,7 @@ from hxloop.wire import (
     boot_arrays,
     changed_config,
     config_from_arrays,
-    decode_request,
+    decode_checked_request,
     encode,
     is_of_configuration,
     result_arrays,
@@ -147,7 +147,7 @@ class Worker:
         split = order.configuration_frames
         sequence = None
         try:
-            request, arrays = decode_request(frames[split:], self._settings.limits)
+            request, arrays = decode_checked_request(frames[split:])
             assert isinstance(request, ConfigureRequest | RunRequest)
             sequence = request.sequence
             if split:
@@ -190,7 +190,7 @@ class Worker:
         return self._config
 
     def _restore(self, frames: Sequence[bytes | memoryview]) -> None:
-        stored, arrays = decode_request(frames, self._settings.limits)
+        stored, arrays = decode_checked_request(frames)
         assert isinstance(stored, ConfigureRequest)
         if stored.config_hash != self._configured:
             self._write(config_from_arrays(arrays))
