@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_SPIKES: Final = 4_000_000
 _CHUNK_S = 0.04
-_LEAST_S = 1e-4  # work that is worth the time it takes to hand it over
+_LEAST_S = 7e-5  # work that is worth the time it takes to hand it over
 
 
 class Runner:
@@ -133,15 +133,15 @@ class Runner:
         try:
             labour(tell)
             for helper in helpers:
-                while not helper.cancel() and not helper.done():
-                    wait([helper], _CHUNK_S)
+                while not helper.cancel():  # it has begun, or even ended
+                    with suppress(TimeoutError):
+                        helper.result(_CHUNK_S)
+                        break
                     tell()
-        finally:
+        except BaseException:
             chunks.clear()
             wait(helpers)
-        for helper in helpers:
-            if not helper.cancelled():
-                helper.result()
+            raise
         return parts
 
     def _bounds(self, n_samples: int) -> Iterator[tuple[int, int]]:
@@ -152,8 +152,7 @@ class Runner:
         first = 0
         while first < n_samples:
             left = n_samples - first
-            size = min(most, max(least, left // share))
-            last = n_samples if left - size < least else first + size
+            last = min(n_samples, first + min(most, max(least, left // share)))
             yield first, last
             first = last
 

@@ -331,7 +331,7 @@ class Service:
             self.running.progress = done / max(1, total)
 
     def finish(self, number: int, configured: str | None, reply: Frames) -> None:
-        """Take the worker's reply to the running job; it is due at once, and what it means for later is settled later."""
+        """Take the worker's reply to the running job; it is due at once, all else is left to `settle`."""
         job = self.running
         if job is None or job.number != number:
             log.warning("the worker answered job %d, which does not run", number)
