@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -271,6 +272,7 @@ class Server:
                 self._stack.callback(remove_connection_file, self._connection_file, self._boot_id)
             log.info("%s, warm after %.1f s", event.identity, time.monotonic() - self._started_s)
             log.info("ready %s", self._endpoints.data)
+            gc.freeze()  # what is here now stays, and need not be looked through again and again
         self._service.worker_pid = self._supervisor.worker.pid
 
     def _look_after_worker(self) -> None:

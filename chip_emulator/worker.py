@@ -6,6 +6,7 @@ Started by `chip_emulator.supervisor` as ``python -m chip_emulator.worker SETTIN
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import logging
 import os
@@ -130,6 +131,7 @@ class Worker:
             arrays=array_headers(arrays),
         )
         self._send(encode(ready, arrays))
+        gc.freeze()  # what is here now stays; there is no need to look through it again and again
         while True:
             frames = self._link.wait()
             order = read_order(frames[0])
