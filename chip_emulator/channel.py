@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _BUFFER_BYTES: Final = 4 * 2**20
 """Asked of the system for each direction; it may give less."""
-_READ_BYTES: Final = 65536
 _VECTOR: Final = 64
 _WORD: Final = struct.Struct("<Q")
 _PADDING: Final = tuple(bytes(k) for k in range(_WORD.size))
@@ -42,8 +41,8 @@ class Channel:
         with suppress(OSError):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         self._waiting: deque[bytes | memoryview] = deque()
-        self._ahead = b""  # read, but not yet of a message
-        self._body: memoryview | None = None  # of the message that is being read
+        self._size = memoryview(bytearray(_WORD.size))
+        self._reading = self._size  # this, and then the message it announces
         self._have = 0
 
     @classmethod
@@ -112,22 +111,22 @@ class Channel:
         EOFError
             The other end is closed.
         """
-        while (message := self._complete()) is None:
+        while True:
             try:
-                if self._body is None:
-                    found = self._socket.recv(_READ_BYTES)
-                    self._ahead += found
-                    received = len(found)
-                else:
-                    received = self._socket.recv_into(self._body[self._have :])
-                    self._have += received
+                received = self._socket.recv_into(self._reading[self._have :])
             except BlockingIOError:
                 return None
             except OSError:
                 received = 0
             if not received:
                 raise EOFError
-        return message
+            self._have += received
+            if self._have == len(self._reading):
+                whole, self._have = self._reading, 0
+                if whole is not self._size:
+                    self._reading = self._size
+                    return _frames(whole)
+                self._reading = np.empty(_WORD.unpack(whole)[0], np.uint8).data
 
     def wait(self) -> list[memoryview]:
         """Wait for the next message.
@@ -145,22 +144,11 @@ class Channel:
         """Close this end; closing twice is harmless."""
         self._socket.close()
 
-    def _complete(self) -> list[memoryview] | None:
-        """Message, if all of it is there."""
-        if self._body is None:
-            if len(self._ahead) < _WORD.size:
-                return None
-            (size,) = _WORD.unpack_from(self._ahead)
-            here = self._ahead[_WORD.size : _WORD.size + size]
-            self._ahead = self._ahead[_WORD.size + size :]
-            self._body, self._have = np.empty(size, np.uint8).data, len(here)
-            self._body[: self._have] = here
-        if self._have < len(self._body):
-            return None
-        body, self._body = self._body, None
-        (n_frames,) = _WORD.unpack_from(body)
-        place, frames = _WORD.size * (1 + n_frames), []
-        for size in struct.unpack_from(f"<{n_frames}Q", body, _WORD.size):
-            frames.append(body[place : place + size])
-            place += size + -size % _WORD.size
-        return frames
+
+def _frames(body: memoryview) -> list[memoryview]:
+    (n_frames,) = _WORD.unpack_from(body)
+    place, frames = _WORD.size * (1 + n_frames), []
+    for size in struct.unpack_from(f"<{n_frames}Q", body, _WORD.size):
+        frames.append(body[place : place + size])
+        place += size + -size % _WORD.size
+    return frames

@@ -42,6 +42,8 @@ def check_readout(
             f"({spec.cadc_period_ticks * spec.tick_us:.3g} us), the shortest period of the CADC",
             field="readout.cadc_period_ticks",
         )
+    if not readout.cadc_circuits and readout.madc_circuit is None:
+        return
     used = {int(circuit) for circuit in configured}
     seen: set[int] = set()
     for k, circuit in enumerate(readout.cadc_circuits):

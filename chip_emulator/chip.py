@@ -13,12 +13,13 @@ from chip_emulator.boot import boot_settings
 from chip_emulator.check import check_config
 from chip_emulator.check_readout import check_readout
 from chip_emulator.configured import Configured, make_configured
-from chip_emulator.delivery import deliver
+from chip_emulator.delivery import Delivered, deliver, deliver_plain
 from chip_emulator.links import admitted
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.presets import named_chip
 from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.intake import unpack
 from chip_emulator.solver.packing import padded
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
@@ -131,18 +132,18 @@ class EmulatedChip:
                     record=record, neurons=neurons, readout=readout, progress=progress,
                 )  # fmt: skip
         begun = time.perf_counter()
-        configured, readout = self._ready(inputs, duration_ticks), readout or Readout()
-        chosen = None if neurons is None else configured.recorded(neurons)
-        check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
+        configured, readout = self._ready(duration_ticks), readout or Readout()
         needs_all = readout.counters or readout.correlation
         trial = self._trial(duration_ticks, trial_seed, first_sample, record == "first_spikes" and not needs_all)
-        delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
+        delivered = self._deliver(inputs, configured, trial)
+        chosen = None if neurons is None else configured.recorded(neurons)
+        check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
         circuit = configured.circuit
         if chosen is not None and not needs_all:
             circuit = circuit._replace(recorded=padded(chosen, False))
         packed, counts = self._runner.run(delivered.inputs, circuit, trial, watch, progress)
-        spikes = _unpack(packed, counts, configured.neurons.heads)
+        spikes, most = _unpack(packed, counts, configured.neurons.heads)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
             configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), trial,
@@ -151,7 +152,7 @@ class EmulatedChip:
             spikes = spikes.first_of_each_source()
         if needs_all and chosen is not None:
             spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
-        sent = self._reaching_host(spikes)
+        sent = spikes if most <= self._spec.link_out_depth else self._reaching_host(spikes)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
             spikes=sent,
@@ -188,12 +189,24 @@ class EmulatedChip:
         """Compile all kernels, or load them from the cache."""
         _warm_up(self)
 
-    def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> Configured:
+    def _ready(self, duration_ticks: int) -> Configured:
         configured = self._configured
         if configured is None:
             raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
         if not 1 <= duration_ticks <= self._spec.max_run_ticks:
             raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
+        return configured
+
+    def _deliver(self, inputs: SpikeBatch, configured: Configured, trial: at.Trial) -> Delivered:
+        """Input events at their drivers; what the quick pass finds anything wrong with is looked at in detail."""
+        background, wiring = configured.config.background, configured.wiring
+        plain = deliver_plain(inputs, background, wiring, self._spec, trial.duration)
+        if plain is not None:
+            return plain
+        self._check_inputs(inputs, configured, trial.duration)
+        return deliver(inputs, background, wiring, self._spec, trial)
+
+    def _check_inputs(self, inputs: SpikeBatch, configured: Configured, duration_ticks: int) -> None:
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self._spec.n_input_channels)
         known = configured.wiring.inputs.knows(inputs.source.astype(np.int64))
         if not known.all():
@@ -202,7 +215,6 @@ class EmulatedChip:
                 f"input channel {inputs.source[k]} drives no synapse row in this configuration",
                 field=f"inputs.source[{k}]",
             )
-        return configured
 
     def _held(self, config: ChipConfig) -> NDArray[np.float64]:
         """What the cells hold: their codes and the noise of writing them, redrawn for every analog configuration."""
@@ -235,9 +247,10 @@ class EmulatedChip:
         return sigmas
 
 
-def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray[np.int64]) -> SpikeBatch:
-    offsets = np.concatenate([[0], np.cumsum(counts[:, at.COUNT_RECORDED])]).astype(np.int64)
-    return SpikeBatch(offsets, packed >> at.NEURON_BITS, heads[packed & at.NEURON_MASK].astype(np.int32))
+def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray[np.int64]) -> tuple[SpikeBatch, int]:
+    """Spikes, and the most of them in one sample."""
+    batch = SpikeBatch(np.empty(len(counts) + 1, np.int64), np.empty_like(packed), np.empty(len(packed), np.int32))
+    return batch, unpack(packed, counts, heads, batch.offsets, batch.tick, batch.source)
 
 
 def _warm_up(chip: EmulatedChip) -> None:

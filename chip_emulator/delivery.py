@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chip_emulator.background import background_events
-from chip_emulator.links import admitted
+from chip_emulator.links import admitted, exact_rate
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.intake import take_in
+from hxloop.spikes import DTYPES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +41,36 @@ class Delivered:
     inputs: at.Inputs
     events_in: int
     lost: int
+
+
+def deliver_plain(
+    inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, duration_ticks: int
+) -> Delivered | None:
+    """Do what `SpikeBatch.check` and `deliver` do, in one pass; None if there is anything unusual about the events.
+
+    Parameters
+    ----------
+    inputs : SpikeBatch
+        Events of the host, not yet checked.
+    background : Background
+    wiring : Wiring
+    spec : ChipSpec
+    duration_ticks : int
+    """
+    sound = all(
+        isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == 1 and array.flags.c_contiguous
+        for array, dtype in ((getattr(inputs, name), dtype) for name, dtype in DTYPES.items())
+    )
+    if not sound or len(background.generator):
+        return None
+    reached = np.empty(len(inputs.tick), np.int64)
+    plain = take_in(
+        inputs.offsets, inputs.tick, inputs.source, duration_ticks,
+        wiring.inputs.first, wiring.inputs.source, wiring.source_bus, spec.n_hemispheres * spec.n_padi_buses,
+        (exact_rate(spec.link_in_per_tick), float(spec.link_in_depth)),
+        (exact_rate(spec.padi_per_tick), float(spec.padi_depth)), reached,
+    )  # fmt: skip
+    return Delivered(at.Inputs(inputs.offsets, inputs.tick, reached), len(reached), 0) if plain else None
 
 
 def deliver(inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, trial: at.Trial) -> Delivered:

@@ -49,17 +49,21 @@ def admitted(
     # What fits into the queue as a whole cannot overflow it; this is so wherever the datasheet sets no limit.
     if len(tick) <= depth or int(np.diff(offsets).max(initial=0)) <= depth:
         return np.ones(len(tick), np.bool_)
-    rate = ceil(rate_per_tick * _RATE_STEPS) / _RATE_STEPS
     return np.asarray(
         pass_buckets(
             _own(offsets),
             _own(tick),
             _own(lane),
             n_lanes,
-            rate,
+            exact_rate(rate_per_tick),
             float(depth),
         )
     )
+
+
+def exact_rate(rate_per_tick: float) -> float:
+    """Rate, rounded up to a number with which all sums are exact."""
+    return ceil(rate_per_tick * _RATE_STEPS) / _RATE_STEPS
 
 
 def _own(array: Ints) -> Ints:

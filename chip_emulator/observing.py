@@ -90,6 +90,8 @@ def observe(
     silicon : Silicon
     trial : Trial
     """
+    if not (readout.cadc_circuits or watched.madc_neuron >= 0 or readout.counters or readout.correlation):
+        return Observations.none()
     found = dict(vars(Observations.none()))
     spec, mismatch, s = silicon
     if readout.cadc_circuits:

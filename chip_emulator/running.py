@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chip_emulator.cores import Apart
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.kernel import run_samples
 from hxloop.errors import LimitExceededError, RunCancelledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_SPIKES: Final = 4_000_000
 _CHUNK_S = 0.04
-_HAND_OVER_S = 2e-4  # work that is not worth the time it takes to wake up another thread
+_LEAST_S = 7e-5  # work that is worth the time it takes to hand it over
 
 
 class Runner:
@@ -35,7 +38,8 @@ class Runner:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="solver")
+        self._apart = Apart()
+        self._pool = ThreadPoolExecutor(max(1, threads - 1), "solver", self._apart.join)
         self._sample_s = 1e-3  # of the last run, to choose the size of chunks
         self._spikes_per_sample = 64  # sizes of kernel arrays, grown when they prove too small
         self._events_per_step = 256
@@ -56,19 +60,19 @@ class Runner:
         counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
         self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
 
-        found = [0]
+        found: list[int] = []
 
         def work(bounds: tuple[int, int]) -> NDArray[np.int64]:
             part = self._chunk(inputs, bounds, circuit, trial, counts, watch)
-            found[0] += len(part)
-            if found[0] > MAX_SPIKES:
+            found.append(len(part))
+            if sum(found) > MAX_SPIKES:
                 raise _too_many(bounds)
             return part
 
         parts = self._in_chunks(work, len(counts), progress)
         elapsed_s = time.perf_counter() - begun
         self._sample_s = max(1e-7, elapsed_s * self._threads / max(1, len(counts)))
-        return np.concatenate(parts or [np.empty(0, np.int64)]), counts
+        return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.int64)]), counts
 
     def _chunk(
         self,
@@ -96,30 +100,61 @@ class Runner:
     def _in_chunks(
         self, work: Callable[[tuple[int, int]], NDArray[np.int64]], n_samples: int, progress: Progress | None
     ) -> list[NDArray[np.int64]]:
-        share = n_samples if self._threads == 1 else -(-n_samples // (2 * self._threads))
-        size = max(1, min(share, round(_CHUNK_S / self._sample_s)))
-        if n_samples * self._sample_s < _HAND_OVER_S:
-            size = max(1, n_samples)
-        bounds = [(k, min(k + size, n_samples)) for k in range(0, n_samples, size)]
-        quick = len(bounds) <= 1  # over before anybody could ask how far it is
-        if quick or (self._threads == 1 and progress is None):
-            return [work(b) for b in bounds]
-        futures = [self._pool.submit(work, b) for b in bounds]
-        waiting = set(futures)
+        """Results of all chunks, in order; the calling thread works like the others."""
+        chunks = deque(enumerate(self._bounds(n_samples)))
+        parts: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(chunks)
+        done: list[int] = []
+
+        def labour(between: Callable[[], None] | None = None) -> None:
+            try:
+                while chunks:
+                    with suppress(IndexError):  # another thread took the last one
+                        k, bounds = chunks.popleft()
+                        parts[k] = work(bounds)
+                        done.append(bounds[1] - bounds[0])
+                    if between is not None:
+                        between()
+            except BaseException:
+                chunks.clear()  # nobody begins another one
+                raise
+
+        told_s = time.perf_counter()
+
+        def tell() -> None:
+            nonlocal told_s
+            now_s = time.perf_counter()
+            if progress is not None and now_s - told_s > _CHUNK_S:
+                told_s = now_s
+                if progress(sum(done), n_samples):
+                    raise RunCancelledError(f"cancelled after {sum(done)} of {n_samples} samples")
+
+        self._apart.settle()
+        helpers = [self._pool.submit(labour) for _ in range(min(self._threads, len(chunks)) - 1)]
         try:
-            while waiting:
-                done, waiting = wait(waiting, _CHUNK_S, FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                if progress is not None:
-                    finished = sum(b[1] - b[0] for b, f in zip(bounds, futures, strict=True) if f.done())
-                    if progress(finished, n_samples):
-                        raise RunCancelledError(f"cancelled after {finished} of {n_samples} samples")
-        finally:
-            for future in waiting:
-                future.cancel()
-            wait(waiting)
-        return [future.result() for future in futures]
+            labour(tell)
+            for helper in helpers:
+                while not helper.cancel():  # it has begun, or even ended
+                    with suppress(TimeoutError):
+                        helper.result(_CHUNK_S)
+                        break
+                    tell()
+        except BaseException:
+            chunks.clear()
+            wait(helpers)
+            raise
+        return parts
+
+    def _bounds(self, n_samples: int) -> Iterator[tuple[int, int]]:
+        """Chunks of samples, the later the smaller: all threads end together, and none is taken for long."""
+        least = max(1, round(_LEAST_S / self._sample_s))
+        most = max(1, round(_CHUNK_S / self._sample_s))
+        share = 1 if self._threads == 1 else 2 * self._threads
+        first = 0
+        while first < n_samples:
+            left = n_samples - first
+            last = min(n_samples, first + min(most, max(least, left // share)))
+            yield first, last
+            first = last
 
 
 def _too_many(bounds: tuple[int, int]) -> LimitExceededError:

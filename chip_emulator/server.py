@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import secrets
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("chip_emulator")
 
 _POLL_MS: Final = 200
+_LOOK_S: Final = 0.05  # signals, parent and worker are looked after at least so often
 _PAUSE_S: Final = 2.0
 _FLUSH_MS: Final = 1000
 
@@ -117,7 +119,7 @@ class Server:
         self._signals = 0
         self._replies_sent = 0
         self._told_to_stop: int | None = None
-        self._last_turn_s = time.monotonic()
+        self._looked_s = time.monotonic()
         self._started_s = time.monotonic()
         self._parent = _ParentWatch(options.parent_pid)
         wanted = parse_endpoint(options.endpoint or default_endpoint(options.chip, options.serial))
@@ -179,7 +181,9 @@ class Server:
         )
         self._stack.callback(self._supervisor.end)
         while not self._is_over():
-            self._turn()
+            self._look_after_worker()
+            while self._turn():
+                pass
         log.info("ended")
         return 0
 
@@ -205,29 +209,35 @@ class Server:
                 service.drain()
             return service.draining and service.running is None and not service.outbox
 
-    def _turn(self) -> None:
-        """Wait for something to happen, and do what is due."""
+    def _turn(self) -> bool:
+        """Wait for something to happen, and do what somebody waits for; whether the rest can wait a little longer."""
         worker = self._supervisor.worker
+        link = worker.link.fileno()
         watched: list[tuple[Any, int]] = [
-            (worker.link.fileno(), zmq.POLLIN | (zmq.POLLOUT if worker.link.backlog else 0))
+            (link, zmq.POLLIN | (zmq.POLLOUT if worker.link.backlog else 0)),
+            (worker.beat_fd, zmq.POLLIN),
+            (self._wake, zmq.POLLIN),
         ]
-        watched += [(worker.beat_fd, zmq.POLLIN), (self._wake, zmq.POLLIN)]
-        if self._service is not None:
+        service = self._service
+        if service is not None:
             watched.append((self._data, zmq.POLLIN))
         happened: dict[Any, int] = dict(zmq.zmq_poll(watched, _POLL_MS))
-        if self._wake in happened:
-            self._wake.recv()
-        worker.link.flush()
-        while (message := worker.receive()) is not None:
-            self._on_worker(*message)
-        service = self._service
-        if service is not None and self._data in happened:
+        if link in happened:
+            worker.link.flush()
+            if (message := worker.receive()) is not None:
+                self._on_worker(*message)
+        if self._data in happened and service is not None:
             address, *frames = receive(self._data)
             with self._lock:
                 service.handle_data(frames, bytes(address))
-        self._look_after_worker()
-        if service is not None:
-            self._advance(service)
+        self._advance()
+        if self._wake in happened:
+            self._wake.recv()
+        nothing_else = happened and self._wake not in happened and worker.beat_fd not in happened
+        return bool(nothing_else) and not self._draining() and time.monotonic() - self._looked_s < _LOOK_S
+
+    def _draining(self) -> bool:
+        return self._service is not None and self._service.draining
 
     def _on_worker(self, event: Ready | Refused | Progress | Answer, reply: list[memoryview]) -> None:
         if isinstance(event, Refused):
@@ -262,12 +272,13 @@ class Server:
                 self._stack.callback(remove_connection_file, self._connection_file, self._boot_id)
             log.info("%s, warm after %.1f s", event.identity, time.monotonic() - self._started_s)
             log.info("ready %s", self._endpoints.data)
+            gc.freeze()  # what is here now stays, and need not be looked through again and again
         self._service.worker_pid = self._supervisor.worker.pid
 
     def _look_after_worker(self) -> None:
         """Replace a worker that died, stands still, or does not obey a cancel."""
         now = time.monotonic()
-        paused, self._last_turn_s = now - self._last_turn_s > _PAUSE_S, now
+        paused, self._looked_s = now - self._looked_s > _PAUSE_S, now
         why = self._supervisor.worker.trouble(paused)
         job = self._service.running if self._service else None
         if why is None and job is not None and job.cancelled_at_s is not None:
@@ -283,20 +294,27 @@ class Server:
         if self._service is not None:
             with self._lock:
                 self._service.worker_lost(why)
-        if self._service is None or not self._service.draining:
+        if not self._draining():
             self._supervisor.replace(why)
+        self._advance()
 
-    def _advance(self, service: Service) -> None:
+    def _advance(self) -> None:
         """Send what is due, and keep the worker busy."""
+        service, worker = self._service, self._supervisor.worker
+        if service is None:
+            return
+        with self._lock:
+            self._send_due(service)
+            order = service.next_order() if worker.ready else None
+            self._send_due(service)
+        if order is not None:
+            worker.send(order)
         with self._lock:
             service.expire()
-            order = service.next_order() if self._supervisor.worker.ready else None
-            due = list(service.outbox)
-            service.outbox.clear()
-        if order is not None:
-            self._supervisor.worker.send(order)
-        for outgoing in due:
-            self._send(outgoing)
+
+    def _send_due(self, service: Service) -> None:
+        while service.outbox:
+            self._send(service.outbox.popleft())
 
     def _send(self, outgoing: Outgoing) -> None:
         """Send a reply, or drop it when its reader is gone or slow: it is stored, and the client will ask again."""

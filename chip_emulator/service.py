@@ -131,6 +131,7 @@ class Service:
         self._table = SessionTable(self._limits)
         self._book = LedgerBook()
         self._configured: str | None = None  # what the worker's chip has now
+        self._finished: tuple[Job, Frames] | None = None  # with its reply, not yet booked
         self._job_numbers = itertools.count(1)
         self._started_s = self.last_request_s = clock()
 
@@ -148,6 +149,7 @@ class Service:
 
     def _guarded(self, frames: Frames, address: bytes | None) -> Frames | None:
         """Reply, if there is one now; no message gets past here with an exception."""
+        self.settle()
         self._book.requests += 1
         self.last_request_s = self._clock()
         try:
@@ -288,12 +290,16 @@ class Service:
         return "cancelling"
 
     def _answer(self, job: Job, reply: Frames) -> None:
+        self.outbox.append(Outgoing(job.address, reply))
+        self._close(job, reply)
+
+    def _close(self, job: Job, reply: Frames) -> None:
         job.session.last_seen_s = self._clock()  # its client was waiting, not idle
         job.session.answer(job.sequence, reply)
-        self.outbox.append(Outgoing(job.address, reply))
 
     def next_order(self) -> list[bytes | memoryview] | None:
         """Message for an idle worker, or None when it is busy or there is nothing to do."""
+        self.settle()
         while self.running is None and not self.draining:
             job = self._table.next_job()
             if job is None:
@@ -325,13 +331,22 @@ class Service:
             self.running.progress = done / max(1, total)
 
     def finish(self, number: int, configured: str | None, reply: Frames) -> None:
-        """Take the worker's reply to the running job."""
+        """Take the worker's reply to the running job; it is due at once, all else is left to `settle`."""
         job = self.running
         if job is None or job.number != number:
             log.warning("the worker answered job %d, which does not run", number)
             return
+        self.settle()
         self.running = None
         self._configured = configured
+        self.outbox.append(Outgoing(job.address, reply))
+        self._finished = job, reply
+
+    def settle(self) -> None:
+        """Book and store what has finished; all that asks for it begins with this."""
+        if self._finished is None:
+            return
+        (job, reply), self._finished = self._finished, None
         header = read_reply(reply[0])
         if isinstance(header, RunReply):
             self._book.add_run(header)
@@ -341,10 +356,11 @@ class Service:
         if brings and not isinstance(header, ErrorReply):
             stored = StoredConfiguration.of(job.request, job.frames, job.base)
             job.session.configurations.put(job.request.config_hash, stored)
-        self._answer(job, reply)
+        self._close(job, reply)
 
     def worker_lost(self, why: str) -> None:
         """Give the running job to the next worker, or give it up."""
+        self.settle()
         self._book.worker_restarts += 1
         self._configured = None
         job, self.running = self.running, None
@@ -375,6 +391,7 @@ class Service:
 
     def expire(self) -> None:
         """Drop sessions that were silent for too long."""
+        self.settle()
         for session in self._table.expire(self._clock()):
             log.info("session %s... of %s dropped: silent", session.name[:6], session.client[:60])
 

@@ -6,6 +6,7 @@ Started by `chip_emulator.supervisor` as ``python -m chip_emulator.worker SETTIN
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import logging
 import os
@@ -33,7 +34,7 @@ from hxloop.wire import (
     boot_arrays,
     changed_config,
     config_from_arrays,
-    decode_request,
+    decode_checked_request,
     encode,
     is_of_configuration,
     result_arrays,
@@ -130,6 +131,7 @@ class Worker:
             arrays=array_headers(arrays),
         )
         self._send(encode(ready, arrays))
+        gc.freeze()  # what is here now stays; there is no need to look through it again and again
         while True:
             frames = self._link.wait()
             order = read_order(frames[0])
@@ -147,7 +149,7 @@ class Worker:
         split = order.configuration_frames
         sequence = None
         try:
-            request, arrays = decode_request(frames[split:], self._settings.limits)
+            request, arrays = decode_checked_request(frames[split:])
             assert isinstance(request, ConfigureRequest | RunRequest)
             sequence = request.sequence
             if split:
@@ -190,7 +192,7 @@ class Worker:
         return self._config
 
     def _restore(self, frames: Sequence[bytes | memoryview]) -> None:
-        stored, arrays = decode_request(frames, self._settings.limits)
+        stored, arrays = decode_checked_request(frames)
         assert isinstance(stored, ConfigureRequest)
         if stored.config_hash != self._configured:
             self._write(config_from_arrays(arrays))

@@ -82,6 +82,7 @@ class ZmqTransport(Transport):
 
     def __init__(self, endpoint: str) -> None:
         self._socket: zmq.Socket[bytes] | None = None
+        self._timeout_ms = -1  # the socket's own default: for ever
         self.reopen(endpoint)
 
     def send(self, frames: Sequence[Frame]) -> None:
@@ -95,9 +96,14 @@ class ZmqTransport(Transport):
     def poll(self, timeout_s: float) -> list[Frame] | None:
         """Next message, or None."""
         assert self._socket is not None, "the transport is closed"
-        if not self._socket.poll(max(0, round(timeout_s * 1000))):
+        timeout_ms = max(0, round(timeout_s * 1000))
+        if timeout_ms != self._timeout_ms:
+            self._socket.setsockopt(zmq.RCVTIMEO, timeout_ms)
+            self._timeout_ms = timeout_ms
+        try:
+            frames = self._socket.recv_multipart(copy=False)
+        except zmq.Again:
             return None
-        frames = self._socket.recv_multipart(copy=False)
         return [frame.bytes if len(frame) < _COPY_BELOW_BYTES else frame.buffer for frame in frames]
 
     def reopen(self, endpoint: str) -> None:
@@ -118,7 +124,7 @@ class ZmqTransport(Transport):
                 field="endpoint",
                 hint="use ipc://PATH or tcp://127.0.0.1:PORT",
             ) from None
-        self._socket = socket
+        self._socket, self._timeout_ms = socket, -1
 
     def close(self) -> None:
         """Drop the socket and what is queued on it."""

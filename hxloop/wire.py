@@ -26,6 +26,8 @@ Arrays = dict[str, "NDArray[Any]"]
 _NOTHING_SEEN = Observations.none()
 _OBSERVED = tuple(f"observations.{item.name}" for item in fields(Observations))
 _REPLIES: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="reply")])
+_REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+_REPLY_LIMITS = Limits(max_message_bytes=2**31)
 
 
 def array_headers(arrays: Mapping[str, NDArray[Any]]) -> tuple[ArrayHeader, ...]:
@@ -77,7 +79,7 @@ def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tupl
         As named.
     """
     request = read_request(frames, limits)
-    return request, arrays_of(request, frames[1:])
+    return request, _views(request, frames[1:])
 
 
 def read_request(frames: Sequence[bytes | memoryview], limits: Limits) -> Request:
@@ -88,7 +90,15 @@ def read_request(frames: Sequence[bytes | memoryview], limits: Limits) -> Reques
     LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
         As `decode_request`.
     """
-    raw = _header_object(frames, limits)
+    _check_frames(frames, limits)
+    request: Request = _as_encoded(_REQUESTS, frames[0]) or _read_closely(frames[0])
+    _check_sizes(request, frames[1:])
+    return request
+
+
+def _read_closely(frame: bytes | memoryview) -> Request:
+    """Request header in anybody's spelling, or what is wrong with it."""
+    raw = _header_object(frame)
     verb = raw.get("verb")
     if not isinstance(verb, str) or verb not in REQUESTS:
         raise UnknownVerbError(
@@ -101,8 +111,7 @@ def read_request(frames: Sequence[bytes | memoryview], limits: Limits) -> Reques
             field="protocol",
             hint="install the same hxloop on both sides",
         )
-    request: Request = _parse(REQUESTS[verb], frames[0])
-    _check_sizes(request, frames[1:])
+    request: Request = _parse(REQUESTS[verb], frame)
     return request
 
 
@@ -114,12 +123,29 @@ def decode_reply(frames: Sequence[bytes | memoryview], limits: Limits | None = N
     MalformedMessageError, LimitExceededError
         The frames are not a reply of this protocol.
     """
-    raw = _header_object(frames, limits or Limits(max_message_bytes=2**31))
-    kind = raw.get("reply")
-    if not isinstance(kind, str) or kind not in REPLIES:
-        raise MalformedMessageError(f"unknown reply {_short(kind)}", field="reply")
-    reply: AnyReply = _parse(REPLIES[kind], frames[0])
+    _check_frames(frames, limits or _REPLY_LIMITS)
+    reply: AnyReply | None = _as_encoded(_REPLIES, frames[0])
+    if reply is None:
+        kind = _header_object(frames[0]).get("reply")
+        if not isinstance(kind, str) or kind not in REPLIES:
+            raise MalformedMessageError(f"unknown reply {_short(kind)}", field="reply")
+        reply = _parse(REPLIES[kind], frames[0])
     return reply, arrays_of(reply, frames[1:])
+
+
+def _as_encoded(headers: TypeAdapter[Any], frame: bytes | memoryview) -> Any:
+    """Header that is written exactly as `encode` writes it; None for any other, which needs a closer look.
+
+    What comes out again byte for byte as it came in names no key twice, which the parser would not notice.
+    """
+    text = bytes(frame)
+    try:
+        header = headers.validate_json(text)
+    except ValidationError:
+        return None
+    if getattr(header, "protocol", PROTOCOL_VERSION) != PROTOCOL_VERSION:
+        return None
+    return header if header.model_dump_json().encode() == text else None
 
 
 def _short(value: object) -> str:
@@ -134,7 +160,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _header_object(frames: Sequence[bytes | memoryview], limits: Limits) -> dict[str, Any]:
+def _check_frames(frames: Sequence[bytes | memoryview], limits: Limits) -> None:
     if not frames:
         raise MalformedMessageError("the message has no frames", field="header")
     if len(frames) > 65:
@@ -148,8 +174,11 @@ def _header_object(frames: Sequence[bytes | memoryview], limits: Limits) -> dict
         raise LimitExceededError(
             f"{len(frames[0])} bytes, at most {limits.max_header_bytes} are allowed", field="header"
         )
+
+
+def _header_object(frame: bytes | memoryview) -> dict[str, Any]:
     try:
-        raw = json.loads(bytes(frames[0]).decode("utf-8"), object_pairs_hook=_no_duplicates)
+        raw = json.loads(bytes(frame).decode("utf-8"), object_pairs_hook=_no_duplicates)
     except (ValueError, RecursionError) as error:
         raise MalformedMessageError(f"not readable as JSON: {_short(str(error))}", field="header") from None
     if not isinstance(raw, dict):
@@ -171,6 +200,12 @@ def read_reply(frame: bytes | memoryview) -> AnyReply:
     return _REPLIES.validate_json(bytes(frame))
 
 
+def decode_checked_request(frames: Sequence[bytes | memoryview]) -> tuple[Request, Arrays]:
+    """Request header and arrays of a message that has passed `read_request`."""
+    request = _REQUESTS.validate_json(bytes(frames[0]))
+    return request, _views(request, frames[1:])
+
+
 def arrays_of(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
     """Arrays that a header lists, from the frames that follow it.
 
@@ -179,11 +214,16 @@ def arrays_of(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
     MalformedMessageError
         Frames and header do not agree.
     """
-    headers = _check_sizes(message, frames)
+    _check_sizes(message, frames)
+    return _views(message, frames)
+
+
+def _views(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
+    headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
     return {header.name: _aligned(frame, header) for header, frame in zip(headers, frames, strict=True)}
 
 
-def _check_sizes(message: Message, frames: Sequence[bytes | memoryview]) -> tuple[ArrayHeader, ...]:
+def _check_sizes(message: Message, frames: Sequence[bytes | memoryview]) -> None:
     headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
     if len(headers) != len(frames):
         raise MalformedMessageError(
@@ -201,7 +241,6 @@ def _check_sizes(message: Message, frames: Sequence[bytes | memoryview]) -> tupl
         if header.name in names:
             raise MalformedMessageError("array listed twice", field=header.name)
         names.add(header.name)
-    return headers
 
 
 def _aligned(frame: bytes | memoryview, header: ArrayHeader) -> NDArray[Any]:

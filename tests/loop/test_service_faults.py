@@ -54,7 +54,7 @@ def test_killed_workers_change_nothing_on_the_emulated_chip():
     """The same with the solver: mismatch and noise are functions of serial and seed."""
     config = small_config((63,), n_input=40)
     generator = np.random.default_rng(3)
-    n, spikes = 300, 60
+    n, spikes = 6000, 60  # long enough to be killed in the middle
     from hxloop.spikes import SpikeBatch
 
     sample = np.repeat(np.arange(n), spikes)

@@ -352,3 +352,16 @@ def test_headers_are_immutable():
     header = ArrayHeader(name="a", dtype="<i8", shape=(3,))
     with pytest.raises(ValueError, match="frozen"):
         header.name = "b"
+
+
+def test_headers_in_another_spelling_mean_the_same_and_name_no_key_twice():
+    """`encode` is not the only way to write JSON; only its own way is read without a second look."""
+    spikes = spike_arrays(events([(1, 0), (3, 1)]))
+    request = run_request(spikes)
+    header, *rest = as_bytes(encode(request, spikes))
+    spelled = json.dumps(dict(reversed(json.loads(header).items())), indent=1).encode()
+    assert decode_request([spelled, *rest], LIMITS)[0] == request
+    for frame in (header, spelled):
+        twice = frame.rstrip(b"}").rstrip() + b', "record": "spikes"}'
+        with pytest.raises(MalformedMessageError, match="twice"):
+            decode_request([twice, *rest], LIMITS)

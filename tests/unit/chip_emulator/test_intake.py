@@ -1,0 +1,60 @@
+"""The one pass over sound events says yes exactly where checks and links, one after the other, let everything pass."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chip_emulator.links import admitted
+from chip_emulator.solver.intake import take_in
+from hxloop.errors import HxloopError
+from hxloop.spikes import SpikeBatch
+
+N_CHANNELS, DURATION = 6, 40
+FIRST = np.array([0, 1, 2, 3, 4, 4, 6])  # channel 4 drives nothing, channel 5 drives two sources
+SOURCE = np.array([2, 0, 1, 3, 4, 5])
+BUS = np.array([0, 1, 1, 0, 2, 2])
+
+
+def taken(batch, link, lane):
+    reached = np.empty(batch.n_spikes, np.int64)
+    arrays = batch.offsets, batch.tick, batch.source
+    found = take_in(*arrays, DURATION, FIRST, SOURCE, BUS, 3, link, lane, reached)
+    return reached if found else None
+
+
+def expected(batch, link, lane):
+    try:
+        batch.check("inputs", duration_ticks=DURATION, n_sources=N_CHANNELS)
+    except HxloopError:
+        return None
+    if np.isin(batch.source, (4, 5)).any():
+        return None
+    source = SOURCE[FIRST[batch.source]]
+    nothing = np.zeros(batch.n_spikes, np.int64)
+    passes = admitted(batch.offsets, batch.tick, nothing, 1, link[0], int(link[1]))
+    passes &= admitted(batch.offsets, batch.tick, BUS[source], 3, lane[0], int(lane[1]))
+    return source if passes.all() else None
+
+
+events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, DURATION), st.integers(-1, N_CHANNELS)), max_size=12)
+sound = st.lists(st.tuples(st.integers(0, 2), st.integers(0, DURATION - 1), st.integers(0, 3)), max_size=30)
+queues = st.tuples(st.sampled_from([0.25, 0.5, 1.0, 2.0]), st.integers(1, 8).map(float))
+
+
+@given(st.one_of(events, sound), queues, queues, st.booleans())
+def test_one_pass_agrees_with_all_the_others(drawn, link, lane, in_order):
+    sample, tick, source = np.array(drawn, np.int64).reshape(-1, 3).T
+    batch = SpikeBatch.from_arrays(sample, tick, source, 3)
+    if not in_order:
+        batch = SpikeBatch(batch.offsets, batch.tick[::-1].copy(), batch.source)
+    found, wanted = taken(batch, link, lane), expected(batch, link, lane)
+    assert (found is None) == (wanted is None)
+    if wanted is not None:
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("offsets", [[], [1, 2], [0, 1], [0, 2, 1, 2], [0, 3, 2], [0, -1, 2]])
+def test_offsets_that_partition_nothing_are_left_to_the_checks(offsets):
+    batch = SpikeBatch(np.array(offsets, np.int64), np.array([3, 4]), np.array([0, 1], np.int32))
+    assert taken(batch, (1.0, 8.0), (1.0, 8.0)) is None
