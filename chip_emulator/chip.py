@@ -140,15 +140,8 @@ class EmulatedChip:
         chosen = None if neurons is None else configured.recorded(neurons)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         needs_all = readout.counters or readout.correlation
-        trial = at.Trial(
-            duration=duration_ticks,
-            sigma=self._sigmas(),
-            key=np.uint64(derive_seed(trial_seed, "trial", self._identity.serial)),
-            first_sample=first_sample,
-            first_only=record == "first_spikes" and not needs_all,
-            drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
-            event_by_event=False,
-        )
+        first_only = record == "first_spikes" and not needs_all
+        trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
         if delivered is None:
             delivered = deliver(inputs, background, wiring, self._spec, trial)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
@@ -229,6 +222,17 @@ class EmulatedChip:
         name = hash_arrays({**flatten(config.neurons, "neurons"), **flatten(config.shared, "shared")})
         noise = generator(self._identity.serial, "rewrite", name).standard_normal((self._spec.n_circuits, len(Cell)))
         return np.asarray(codes + spread * noise[config.neurons.circuit])
+
+    def _trial(self, duration_ticks: int, trial_seed: int, first_sample: int, first_only: bool) -> at.Trial:
+        return at.Trial(
+            duration=duration_ticks,
+            sigma=self._sigmas(),
+            key=np.uint64(derive_seed(trial_seed, "trial", self._identity.serial)),
+            first_sample=first_sample,
+            first_only=first_only,
+            drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
+            event_by_event=False,
+        )
 
     def _sigmas(self) -> NDArray[np.float64]:
         sigmas, s = np.zeros(at.N_SIGMAS), self._imperfections
