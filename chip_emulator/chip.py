@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from chip_emulator.delivery import Delivered
     from hxloop.boot import BootSettings
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
@@ -132,18 +133,14 @@ class EmulatedChip:
                     record=record, neurons=neurons, readout=readout, progress=progress,
                 )  # fmt: skip
         begun = time.perf_counter()
-        configured, readout = self._ready(duration_ticks), readout or Readout()
-        background, wiring = configured.config.background, configured.wiring
-        delivered = deliver_plain(inputs, background, wiring, self._spec, duration_ticks)
-        if delivered is None:
-            self._check_inputs(inputs, configured, duration_ticks)
+        (configured, delivered), readout = self._ready(inputs, duration_ticks), readout or Readout()
         chosen = None if neurons is None else configured.recorded(neurons)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         needs_all = readout.counters or readout.correlation
         first_only = record == "first_spikes" and not needs_all
         trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
         if delivered is None:
-            delivered = deliver(inputs, background, wiring, self._spec, trial)
+            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
         circuit = configured.circuit
         if chosen is not None and not needs_all:
@@ -195,13 +192,19 @@ class EmulatedChip:
         """Compile all kernels, or load them from the cache."""
         _warm_up(self)
 
-    def _ready(self, duration_ticks: int) -> Configured:
+    def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> tuple[Configured, Delivered | None]:
+        """What a run needs, its inputs checked; and these delivered, unless that takes more than one pass."""
         configured = self._configured
         if configured is None:
             raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
         if not 1 <= duration_ticks <= self._spec.max_run_ticks:
             raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
-        return configured
+        plain = deliver_plain(
+            inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
+        )  # fmt: skip
+        if plain is None:
+            self._check_inputs(inputs, configured, duration_ticks)
+        return configured, plain
 
     def _check_inputs(self, inputs: SpikeBatch, configured: Configured, duration_ticks: int) -> None:
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self._spec.n_input_channels)
