@@ -13,7 +13,7 @@ from chip_emulator.boot import boot_settings
 from chip_emulator.check import check_config
 from chip_emulator.check_readout import check_readout
 from chip_emulator.configured import Configured, make_configured
-from chip_emulator.delivery import Delivered, deliver, deliver_plain
+from chip_emulator.delivery import deliver, deliver_plain
 from chip_emulator.links import admitted
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.presets import named_chip
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from chip_emulator.delivery import Delivered
     from hxloop.boot import BootSettings
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
@@ -132,12 +133,14 @@ class EmulatedChip:
                     record=record, neurons=neurons, readout=readout, progress=progress,
                 )  # fmt: skip
         begun = time.perf_counter()
-        configured, readout = self._ready(duration_ticks), readout or Readout()
-        needs_all = readout.counters or readout.correlation
-        trial = self._trial(duration_ticks, trial_seed, first_sample, record == "first_spikes" and not needs_all)
-        delivered = self._deliver(inputs, configured, trial)
+        (configured, delivered), readout = self._ready(inputs, duration_ticks), readout or Readout()
         chosen = None if neurons is None else configured.recorded(neurons)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
+        needs_all = readout.counters or readout.correlation
+        first_only = record == "first_spikes" and not needs_all
+        trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
+        if delivered is None:
+            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
         circuit = configured.circuit
         if chosen is not None and not needs_all:
@@ -189,22 +192,19 @@ class EmulatedChip:
         """Compile all kernels, or load them from the cache."""
         _warm_up(self)
 
-    def _ready(self, duration_ticks: int) -> Configured:
+    def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> tuple[Configured, Delivered | None]:
+        """What a run needs, its inputs checked; and these delivered, unless that takes more than one pass."""
         configured = self._configured
         if configured is None:
             raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
         if not 1 <= duration_ticks <= self._spec.max_run_ticks:
             raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
-        return configured
-
-    def _deliver(self, inputs: SpikeBatch, configured: Configured, trial: at.Trial) -> Delivered:
-        """Input events at their drivers; what the quick pass finds anything wrong with is looked at in detail."""
-        background, wiring = configured.config.background, configured.wiring
-        plain = deliver_plain(inputs, background, wiring, self._spec, trial.duration)
-        if plain is not None:
-            return plain
-        self._check_inputs(inputs, configured, trial.duration)
-        return deliver(inputs, background, wiring, self._spec, trial)
+        plain = deliver_plain(
+            inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
+        )  # fmt: skip
+        if plain is None:
+            self._check_inputs(inputs, configured, duration_ticks)
+        return configured, plain
 
     def _check_inputs(self, inputs: SpikeBatch, configured: Configured, duration_ticks: int) -> None:
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self._spec.n_input_channels)
