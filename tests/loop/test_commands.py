@@ -119,8 +119,10 @@ def test_chip_behind_the_connection_file_must_be_the_promised_one(served, runtim
 
 
 def long_run(chip):
-    # Far more chip time than the emulator does in a second.
-    return chip.run(SpikeBatch.empty(2000), duration_ticks=1_000_000, trial_seed=0)
+    # Far more chip time than the emulator does in a second; an event at the very end keeps each sample going.
+    n, duration = 2000, 1_000_000
+    inputs = SpikeBatch.from_arrays(np.arange(n), np.full(n, duration - 1), np.zeros(n), n)
+    return chip.run(inputs, duration_ticks=duration, trial_seed=0)
 
 
 def test_status_and_cancel_answer_while_a_run_goes_on():
