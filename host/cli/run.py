@@ -77,7 +77,7 @@ def _run(
     spikes = " + ".join(str(n) for n in summary["spikes"])
     say(
         f"{network.name}: {network.n_samples} samples on {identity} in {summary['emulation_s']:.3g} s "
-        f"(chip time {summary['chip_time_s']:.3g} s, {summary['speedup_over_biology']:.0f} x biology there and back), "
+        f"(chip time {summary['chip_time_s']:.3g} s, {summary['speedup_over_biology']:.3g} x biology there and back), "
         f"{spikes} spikes in {out}"
     )
 

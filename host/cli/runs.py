@@ -112,13 +112,19 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+_PIPED_WIDTH = 160  # columns, where no terminal says how wide it is
+
+
 def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
     table = Table(title=title)
     for k, heading in enumerate(headings):
         table.add_column(heading, overflow="fold", no_wrap=k == 0)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console.print(table)
