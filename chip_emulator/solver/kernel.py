@@ -81,6 +81,7 @@ def new_state(circuit, event_capacity):
     near, group = np.zeros(width, np.uint8), np.zeros(ROWS * at.GROUP, np.float32)
     return at.State(
         np.zeros(at.N_ROWS * width, np.float32),
+        np.zeros(1, np.int64),
         np.zeros(width),
         np.zeros(at.N_ROWS * width, np.float32),
         np.zeros(2 * at.RANK * width, np.float32),
@@ -124,6 +125,7 @@ def _rest(state, now, circuit, trial, sample):
     fill_thresholds(circuit, trial, sample, state)
     for i in range(state.n_pending.size):
         state.n_pending[i] = 0
+    state.epoch[0] = 0
     state.tally[at.TALLY_OUT] = state.tally[at.TALLY_LOST] = state.tally[at.TALLY_LATEST] = 0
     state.tally[at.TALLY_SILENT] = circuit.recorded.sum()
 
@@ -151,7 +153,9 @@ def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch)
             draw_shifts(step, sample, circuit, trial, state)
         if trial.sigma[at.SIGMA_AMPLITUDE] > 0.0:
             draw_gains(base, n_events, circuit, trial, sample, state)
-        advance(step, n_events, now, end, circuit, state)
+        if step - state.epoch[0] == at.EPOCH_STEPS:
+            _new_epoch(step, state)
+        advance(step - state.epoch[0], n_events, now, end, circuit, state)
         if reading:
             read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch)
         written = _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written)
@@ -159,6 +163,14 @@ def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch)
             return written
         now, end = end, now
     return written
+
+
+@uncounted
+def _new_epoch(step, state):
+    """Count steps anew from here."""
+    state.epoch[0] = step
+    for n in range(state.free.size):
+        state.level[row_of(n, at.ROW_FREE)] -= at.EPOCH_STEPS
 
 
 @inlined

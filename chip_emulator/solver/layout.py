@@ -68,6 +68,9 @@ N_TABLES = 5
 N_STEPS = 10
 N_KERNELS = 4
 
+EPOCH_STEPS = 1 << 20
+"""Steps are counted in single precision from the start of an epoch: so many of them are exact."""
+
 RANK = 4
 """Functions of the event's tick that together make up all kernels of a chip, see `chip_emulator.solver.tables`."""
 
@@ -243,8 +246,10 @@ class State(NamedTuple):
     Attributes
     ----------
     level : float32, flat [n_blocks, N_ROWS, LANES]
-        Resting potential of this step (membrane noise) and threshold of this trial in mV above leak, step in which the
-        refractory period ends.
+        Resting potential of this step (membrane noise) and threshold of this trial in mV above leak, step of the epoch in
+        which the refractory period ends.
+    epoch : int64 [1]
+        First step of the epoch.
     free : float64 [width]
         Tick at which the refractory period ends.
     change : float32, flat [n_blocks, N_ROWS, LANES]
@@ -266,7 +271,8 @@ class State(NamedTuple):
     closed : uint8 [width]
         Is solved in closed form.
     order : int64 [3, capacity]
-        Events by the sign of their source: excitatory, inhibitory, both.
+        Events by the sign of their source: excitatory, inhibitory, both. Later in the step, the first row has those that a
+        group listens to.
     group : float32 [rows x GROUP]
         Neurons that are followed together, see `walk`.
     group_words : uint64 [rows x GROUP / 2]
@@ -299,6 +305,7 @@ class State(NamedTuple):
     """
 
     level: NDArray[np.float32]
+    epoch: NDArray[np.int64]
     free: NDArray[np.float64]
     change: NDArray[np.float32]
     sums: NDArray[np.float32]

@@ -97,7 +97,7 @@ def note_spike(n, t, base, sample, circuit, trial, state, out, written):
     jitter, threshold = spike_noise(n, spike, circuit, trial, sample, state)
     state.n_spikes[n] = spike + 1
     state.free[n] = base + t + circuit.parameters[at.REFRACTORY, n]
-    state.level[row_of(n, at.ROW_FREE)] = math.floor(state.free[n] / at.STEP_TICKS)
+    state.level[row_of(n, at.ROW_FREE)] = math.floor(state.free[n] / at.STEP_TICKS) - state.epoch[0]
     state.level[row_of(n, at.ROW_THRESHOLD)] = threshold
     stamp = max(0, np.int64(base) + np.int64(math.ceil(t + jitter)))
     if stamp >= trial.duration:

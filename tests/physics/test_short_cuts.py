@@ -245,3 +245,15 @@ def test_the_largest_current_that_is_over_does_not_reach_the_threshold():
         now = np.zeros(at.N_ROWS * at.LANES, np.float32)
         now[at.ROW_EXC * at.LANES] = factor * 100.0 * np.e / 500.0
         assert _is_over(4, 0, 0, circuit, make_trial(1000), state, now) == over
+
+
+@pytest.mark.parametrize("offset", [-200, -64, 0, 40])
+def test_spikes_are_the_same_where_steps_are_counted_anew(offset):
+    # A refractory period that begins before and ends behind the first step of an epoch.
+    train = [(tick, 0) for tick in range(0, 3000, 50)]
+    circuit = make_circuit(np.full((2, 1, 1), [[[1.0]], [[0.0]]]), refractory=700.0)
+    early = solve(circuit, make_inputs([(6400 + tick, source) for tick, source in train]), make_trial(12_000))
+    begin = at.EPOCH_STEPS * at.STEP_TICKS + 64 * (offset // 64) - 640
+    late = solve(circuit, make_inputs([(begin + tick, source) for tick, source in train]), make_trial(begin + 5600))
+    assert early.stamp.size > 2
+    assert np.array_equal(early.stamp - 6400, late.stamp - begin)
