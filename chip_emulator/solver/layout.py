@@ -246,8 +246,8 @@ class State(NamedTuple):
     Attributes
     ----------
     level : float32, flat [n_blocks, N_ROWS, LANES]
-        Resting potential of this step (membrane noise) and threshold of this trial in mV above leak, step of the epoch in
-        which the refractory period ends.
+        Resting potential of this step (membrane noise) and threshold of this trial in mV above leak, step of the epoch
+        in which the refractory period ends.
     epoch : int64 [1]
         First step of the epoch.
     free : float64 [width]
@@ -271,8 +271,8 @@ class State(NamedTuple):
     closed : uint8 [width]
         Is solved in closed form.
     order : int64 [3, capacity]
-        Events by the sign of their source: excitatory, inhibitory, both. Later in the step, the first row has those that a
-        group listens to.
+        Events by the sign of their source: excitatory, inhibitory, both. Later in the step, the first row has those
+        that a group listens to.
     group : float32 [rows x GROUP]
         Neurons that are followed together, see `walk`.
     group_words : uint64 [rows x GROUP / 2]
