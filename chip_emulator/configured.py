@@ -12,8 +12,7 @@ from chip_emulator.check import check_weights, synapse_signs
 from chip_emulator.circuits import true_circuits
 from chip_emulator.correlation import build_sensors
 from chip_emulator.neurons import Neurons, build_neurons
-from chip_emulator.solver import layout as at
-from chip_emulator.solver.packing import blocks_of, pack_parameters, pack_weights, padded, signs_of
+from chip_emulator.solver.packing import pack_circuit, with_weights
 from chip_emulator.synapses import Wiring, wire_up
 from hxloop.errors import InvalidInputError
 from hxloop.program import WEIGHT_CODE, ChipConfig
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from chip_emulator.correlation import Sensors
     from chip_emulator.mismatch import Mismatch
     from chip_emulator.settings import Imperfections
+    from chip_emulator.solver import layout as at
     from hxloop.spec import ChipSpec
 
 
@@ -71,14 +71,7 @@ class Configured:
 
     def _weighted(self, config: ChipConfig) -> at.Circuit:
         exc, inh = self.wiring.current_steps(config.synapses.weight_code)
-        weights, partner, origin = pack_weights(exc, inh)
-        return self.circuit._replace(
-            weights=weights,
-            partner=partner,
-            source_sign=signs_of(weights, len(partner)),
-            source_id=self.wiring.source_id[origin],
-            source_blocks=blocks_of(self.wiring.source_range)[origin],
-        )
+        return with_weights(self.circuit, exc, inh, self.wiring.source_id, self.wiring.source_range)
 
     def recorded(self, neurons: tuple[int, ...]) -> NDArray[np.bool_]:
         """Neurons among these heads, bool [n_neurons].
@@ -122,32 +115,13 @@ def make_configured(
     neurons = build_neurons(config.neurons, circuits, imperfections, spec)
     wiring = wire_up(config, neurons, mismatch, spec)
     sensors = cache(partial(build_sensors, config, wiring.reached, mismatch, spec))
-    circuit = _unweighted(neurons, wiring, spec.routing_delay_ticks)
+    circuit = pack_circuit(
+        neurons.parameters,
+        neuron_id=neurons.heads.astype(np.uint64),
+        neuron_source=wiring.neuron_source,
+        switches=neurons.switches,
+        model=neurons.model,
+        delay=spec.routing_delay_ticks,
+    )
     made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, circuit, sensors)
     return replace(made, circuit=made._weighted(config))
-
-
-def _unweighted(neurons: Neurons, wiring: Wiring, delay: int) -> at.Circuit:
-    parameters, tables, peaks = pack_parameters(neurons.parameters)
-    return at.Circuit(
-        weights=np.empty(0, np.float32),
-        source_blocks=np.empty((0, 2), np.int64),
-        source_sign=np.empty(0, np.int8),
-        partner=np.empty(0, np.int64),
-        source_id=wiring.source_id,
-        neuron_id=padded(neurons.heads.astype(np.uint64), 0),
-        neuron_source=padded(wiring.neuron_source, -1),
-        recorded=padded(np.ones(neurons.n_neurons, np.bool_), False),
-        parameters=parameters,
-        tables=tables.tables,
-        steps=tables.steps,
-        kernels=tables.kernels,
-        basis=tables.basis,
-        coefficients=tables.coefficients,
-        peaks=peaks,
-        dense_events=tables.dense_events,
-        longest=tables.longest,
-        delay=delay,
-        switches=padded(neurons.switches, 0),
-        model=padded(neurons.model, 0.0),
-    )

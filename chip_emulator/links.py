@@ -51,9 +51,9 @@ def admitted(
         return np.ones(len(tick), np.bool_)
     return np.asarray(
         pass_buckets(
-            _own(offsets),
-            _own(tick),
-            _own(lane),
+            np.ascontiguousarray(offsets, np.int64),
+            np.ascontiguousarray(tick, np.int64),
+            np.ascontiguousarray(lane, np.int64),
             n_lanes,
             exact_rate(rate_per_tick),
             float(depth),
@@ -64,8 +64,3 @@ def admitted(
 def exact_rate(rate_per_tick: float) -> float:
     """Rate, rounded up to a number with which all sums are exact."""
     return ceil(rate_per_tick * _RATE_STEPS) / _RATE_STEPS
-
-
-def _own(array: Ints) -> Ints:
-    """Return what kernels take: contiguous and not read-only, as arrays from a socket are."""
-    return np.require(array, np.int64, ["C", "W"])

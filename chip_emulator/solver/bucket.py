@@ -1,14 +1,15 @@
 """Leaky buckets: which events pass links that carry so many a tick and let so many wait."""
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from chip_emulator.solver import cache
 
 _PATH = cache.CACHE_PATH
+_LONGS = types.Array(types.int64, 1, "C", readonly=True)  # as arrays from a socket are
 
 
-@njit("boolean[::1](int64[::1], int64[::1], int64[::1], int64, float64, float64)", nogil=True, cache=True)
+@njit(types.boolean[::1](_LONGS, _LONGS, _LONGS, types.int64, types.float64, types.float64), nogil=True, cache=True)
 def pass_buckets(offsets, tick, lane, n_lanes, rate_per_tick, depth):
     """See `chip_emulator.links.admitted`; `rate_per_tick` has few enough bits that all sums are exact."""
     passed = np.zeros(tick.size, np.bool_)

@@ -6,9 +6,9 @@ others are done again from event to event (`walk`). Neurons with adaptation, exp
 have no closed form and are always done again (`substep`). Membrane noise is a current held constant over the step, so
 it only shifts the resting potential and the propagator stays exact.
 
-State and weights of all neurons are in single precision; crossings are solved in double precision from there. Against
-an event-driven solver in double precision (`benchmarks/exactness.py`) that moves a spike to the other tick in 2 of
-10 000 cases, and never by more.
+State and weights of all neurons are in single precision, and so are crossings that can only be rises (`rise`); the
+others are solved in double precision. Against an event-driven solver in double precision (`benchmarks/exactness.py`)
+that moves a spike to the other tick in 2 of 10 000 cases, and never by more.
 """
 
 import numpy as np

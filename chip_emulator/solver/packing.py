@@ -8,7 +8,7 @@ import numpy as np
 
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.random import LARGEST_FOURTH
-from chip_emulator.solver.tables import Tables, make_tables
+from chip_emulator.solver.tables import make_tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,8 +28,16 @@ def padded(values: NDArray[Any], fill: Any) -> NDArray[Any]:
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, extra)], constant_values=fill)
 
 
-def pack_parameters(parameters: Floats) -> tuple[Floats, Tables, Floats]:
-    """Parameters [N_PARAMETERS, n_neurons] for whole blocks, their tables and `layout.Circuit.peaks`.
+def pack_circuit(
+    parameters: Floats,
+    *,
+    neuron_id: NDArray[np.uint64],
+    neuron_source: Ints,
+    switches: NDArray[np.uint8],
+    model: Floats,
+    delay: int,
+) -> at.Circuit:
+    """Circuit without weights, all of whose neurons are recorded; arguments as in `layout.Circuit`, without padding.
 
     The neurons that fill the last block have an infinite threshold.
     """
@@ -38,17 +46,58 @@ def pack_parameters(parameters: Floats) -> tuple[Floats, Tables, Floats]:
     wide[[at.R_MEM, at.R_EXC, at.R_INH], n_neurons:] = 1e-3
     wide[at.THRESHOLD, n_neurons:] = np.inf
     tables = make_tables(wide, n_neurons)
-    return wide, tables, np.stack([tables.peak_exc, LARGEST_FOURTH * wide[at.MEMBRANE_SHIFT]])
+    return at.Circuit(
+        weights=np.empty(0, np.float32),
+        source_blocks=np.empty((0, 2), np.int64),
+        source_sign=np.empty(0, np.int8),
+        partner=np.empty(0, np.int64),
+        source_id=np.empty(0, np.uint64),
+        neuron_id=padded(neuron_id, 0),
+        neuron_source=padded(neuron_source, -1),
+        recorded=padded(np.ones(n_neurons, np.bool_), False),
+        parameters=wide,
+        tables=tables.tables,
+        steps=tables.steps,
+        kernels=tables.kernels,
+        basis=tables.basis,
+        coefficients=tables.coefficients,
+        peaks=np.stack([tables.peak_exc, LARGEST_FOURTH * wide[at.MEMBRANE_SHIFT]]),
+        dense_events=tables.dense_events,
+        longest=tables.longest,
+        delay=delay,
+        switches=padded(switches, 0),
+        model=padded(model, 0.0),
+    )
 
 
-def pack_weights(exc: Floats, inh: Floats) -> tuple[NDArray[np.float32], Ints, Ints]:
-    """Signed weights, flat [n_rows, width], `layout.Circuit.partner`, and the source that each row belongs to.
+def with_weights(
+    circuit: at.Circuit, exc: Floats, inh: Floats, source_id: NDArray[np.uint64], source_range: Ints
+) -> at.Circuit:
+    """The same circuit with other weights.
 
     Parameters
     ----------
+    circuit : Circuit
     exc, inh : float64 [n_sources, n_neurons], mV per tick
         Current steps, not negative.
+    source_id : uint64 [n_sources]
+    source_range : int64 [n_sources, 2]
+        First and last + 1 neuron that a source reaches.
     """
+    rows, partner, origin = _pack_weights(exc, inh)
+    one_sign = np.where(rows.min(axis=1) >= 0.0, 1, np.where(rows.max(axis=1) <= 0.0, -1, 0))
+    blocks = np.stack([source_range[:, 0] // at.LANES, -(-source_range[:, 1] // at.LANES)], axis=1)
+    return circuit._replace(
+        weights=rows.ravel(),
+        partner=partner,
+        source_sign=one_sign.astype(np.int8),
+        source_id=source_id[origin],
+        source_blocks=blocks[origin],
+    )
+
+
+def _pack_weights(exc: Floats, inh: Floats) -> tuple[NDArray[np.float32], Ints, Ints]:
+    """Signed weights [n_rows, width], `layout.Circuit.partner`, and the source that each row belongs to."""
     n_sources = len(exc)
     both = (exc > 0.0) & (inh > 0.0)
     mixed = np.flatnonzero(both.any(axis=1))
@@ -57,15 +106,4 @@ def pack_weights(exc: Floats, inh: Floats) -> tuple[NDArray[np.float32], Ints, I
     weights[n_sources:, : exc.shape[1]] = np.where(both[mixed], -inh[mixed], 0.0)
     partner = np.full(len(weights), -1, np.int64)
     partner[mixed] = n_sources + np.arange(len(mixed))
-    return weights.ravel(), partner, np.concatenate([np.arange(n_sources), mixed])
-
-
-def signs_of(weights: NDArray[np.float32], n_rows: int) -> NDArray[np.int8]:
-    """`layout.Circuit.source_sign` of packed weights."""
-    rows = weights.reshape(n_rows, -1)
-    return np.where(rows.min(axis=1) >= 0.0, 1, np.where(rows.max(axis=1) <= 0.0, -1, 0)).astype(np.int8)
-
-
-def blocks_of(source_range: Ints) -> Ints:
-    """First and last + 1 block of ranges of neurons [n_sources, 2]."""
-    return np.stack([source_range[:, 0] // at.LANES, -(-source_range[:, 1] // at.LANES)], axis=1)
+    return weights, partner, np.concatenate([np.arange(n_sources), mixed])

@@ -50,7 +50,7 @@ _F7, _F9 = np.float32(-0.0003618927978493275), np.float32(3.805066769952812e-05)
 LARGEST_FOURTH = 5.11
 _BYTES = np.uint64(0x00FF00FF00FF00FF)
 _TWO_SUMS = np.uint64(0x000003FF000003FF)
-_EIGHT = np.uint64(8)
+_SEVEN, _EIGHT = np.uint64(7), np.uint64(8)
 _LOW_SUM = np.uint64(0x3FF)
 
 
@@ -62,15 +62,12 @@ def _round(c0, c1, c2, c3, k0, k1):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def philox(c0, c1, c2, c3, k0, k1):
-    """Philox 4x32-10; all arguments and results are uint64 that hold 32 bits."""
+def philox_7(c0, c1, c2, c3, k0, k1):
+    """Philox 4x32-7: the fewest rounds that pass all statistical tests (Salmon et al. 2011, table 2).
+
+    All arguments and results are uint64 that hold 32 bits.
+    """
     # Written out: an inner loop would keep the loop over neurons from being vectorised.
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
@@ -88,16 +85,10 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @njit(nogil=True, cache=True, inline="always")
-def philox_7(c0, c1, c2, c3, k0, k1):
-    """Philox 4x32-7: the fewest rounds that pass all statistical tests (Salmon et al. 2011, table 2)."""
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
-    c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
-    k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+def philox(c0, c1, c2, c3, k0, k1):
+    """Philox 4x32-10: three more rounds."""
+    c0, c1, c2, c3 = philox_7(c0, c1, c2, c3, k0, k1)
+    k0, k1 = (k0 + _SEVEN * _W0) & _LOW, (k1 + _SEVEN * _W1) & _LOW
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)

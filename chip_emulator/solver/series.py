@@ -1,4 +1,4 @@
-"""Propagators over a short time without events, from series: rate times time is at most 1/4 (`SERIES`).
+"""Propagators over a short time without events, from series: rate times time is at most 1/4.
 
 Half exponentials ``h_x = exp(-r_x d / 2)`` make up all of them: decays are their squares, and the response of the
 membrane to a current is ``d h_mem h_x sinhc((r_x - r_mem) d / 2)``, sinhc(y) = sinh(y) / y, which is smooth where the

@@ -9,7 +9,7 @@ import numpy as np
 
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.kernel import new_state, run_samples
-from chip_emulator.solver.packing import blocks_of, pack_parameters, pack_weights, padded, signs_of
+from chip_emulator.solver.packing import pack_circuit, padded, with_weights
 from chip_emulator.solver.substep import next_model_spike, step_at_spike
 
 if TYPE_CHECKING:
@@ -69,34 +69,21 @@ def make_circuit(
     rows = np.zeros((at.N_MODEL, n))
     for row, values in (model or {}).items():
         rows[row] = values
-    parameters, tables, peaks = pack_parameters(p)
-    rows_of_weights, partner, origin = pack_weights(exc, inh)
 
-    def wide(values: ArrayLike, kind: type, fill: int) -> NDArray[np.generic]:
-        return padded(np.broadcast_to(np.asarray(values, kind), n), fill)
+    def each(values: ArrayLike, kind: type) -> NDArray[np.generic]:
+        return np.broadcast_to(np.asarray(values, kind), n)
 
-    return at.Circuit(
-        weights=rows_of_weights,
-        source_blocks=blocks_of(np.tile([0, n], (n_sources, 1)))[origin],
-        source_sign=signs_of(rows_of_weights, len(partner)),
-        partner=partner,
-        source_id=origin.astype(np.uint64),
-        neuron_id=padded(np.arange(n, dtype=np.uint64), 0),
-        neuron_source=wide(neuron_source, np.int64, -1),
-        recorded=wide(recorded, np.bool_, False),
-        parameters=parameters,
-        tables=tables.tables,
-        steps=tables.steps,
-        kernels=tables.kernels,
-        basis=tables.basis,
-        coefficients=tables.coefficients,
-        peaks=peaks,
-        dense_events=tables.dense_events,
-        longest=tables.longest,
+    circuit = pack_circuit(
+        p,
+        neuron_id=np.arange(n, dtype=np.uint64),
+        neuron_source=each(neuron_source, np.int64),
+        switches=each(switches, np.uint8),
+        model=rows,
         delay=delay,
-        switches=wide(switches, np.uint8, 0),
-        model=padded(rows, 0.0),
     )
+    circuit = circuit._replace(recorded=padded(each(recorded, np.bool_), False))
+    source_id = np.arange(n_sources, dtype=np.uint64)
+    return with_weights(circuit, exc, inh, source_id, np.tile([0, n], (n_sources, 1)))
 
 
 def steps_of(circuit: at.Circuit, source: int, neuron: int) -> tuple[float, float]:
