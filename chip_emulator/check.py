@@ -29,6 +29,7 @@ _SMALL_CODES = {
 }
 _CONTINUOUS = ("capacitance_code", "refractory_counter")
 _DTYPES = {"circuit": "<i2", "row": "<i2", "label": "|u1"}
+_POSITIVE_SHARED = (QuadrantCell.i_correlation_tau, QuadrantCell.i_correlation_amplitude)
 _POSITIVE = (Cell.i_leak, Cell.i_tau_syn_exc, Cell.i_tau_syn_inh)
 
 
@@ -114,7 +115,8 @@ def _check_shared(shared: SharedCodes, spec: ChipSpec) -> None:
     dtype = "<f8" if spec.continuous_codes else "<i2"
     check_array(shared.quadrant_code, (dtype,), (spec.n_quadrants, len(QuadrantCell)), field)
     for cell in QuadrantCell:
-        check_range(shared.quadrant_code[:, cell], 0, spec.capmem_code_max, f"{field}[:, {cell.name}]")
+        lowest = 1 if cell in _POSITIVE_SHARED else 0
+        check_range(shared.quadrant_code[:, cell], lowest, spec.capmem_code_max, f"{field}[:, {cell.name}]")
     check_array(shared.clock_scale, ("|u1",), (spec.n_hemispheres, 2), "shared.clock_scale")
     check_range(shared.clock_scale.ravel(), 0, 15, "shared.clock_scale")
 

@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
 
-MODEL_VERSION: Final = "3"
+MODEL_VERSION: Final = "4"
 """Version of the physics; raise it when the same inputs give other spikes."""
 
-DRIFT_PERIOD_US: Final = 1e6
-"""Chip time between independent values of the slow drift (assumed)."""
+DRIFT_PERIOD_US: Final = 600e6
+"""Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""
 
 
 class EmulatedChip:

@@ -9,7 +9,8 @@ the acausal one adds, at each event of the synapse at t_pre,
     eta- exp(-(t_pre - t_post) / tau-)      t_post: last spike of the neuron since the synapse's event before, if any.
 
 So pairs are neighbours of different kind in the joint train. Events of the same tick are no pair in either sense, and
-nothing pairs across them. The sums are read through the column's CADC channel and lower its reading from a baseline.
+nothing pairs across them. Both eta and tau are set by bias currents of the quadrant. The sums are read through the
+column's CADC channel and lower its reading from a baseline.
 
 References
 ----------
@@ -24,10 +25,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from chip_emulator.circuits import quadrant
 from chip_emulator.readout import cadc_channels, convert, read_noise_lsb
 from chip_emulator.solver.correlation_kernel import FRACTION_BITS, add_pairs
 from chip_emulator.solver.random import STREAM_CORRELATION
 from hxloop import nominal
+from hxloop.capmem import QuadrantCell
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
@@ -85,6 +88,9 @@ def build_sensors(config: ChipConfig, reached: Ints, mismatch: Mismatch, spec: C
     hemisphere, column = np.divmod(circuit, spec.n_columns)
     head_of = np.full(spec.n_circuits, -1, np.int64)
     head_of[config.neurons.circuit] = config.neurons.head
+    codes = config.shared.quadrant_code[quadrant(circuit, spec)]
+    tau_us = nominal.correlation_tau_us(codes[:, QuadrantCell.i_correlation_tau])
+    lsb = nominal.correlation_lsb(codes[:, QuadrantCell.i_correlation_amplitude])
     source, synapse = reached[:, config.row_sign[hemisphere, row][reached[1]] != 0]
     order = np.lexsort((source, synapse))
     return Sensors(
@@ -93,8 +99,8 @@ def build_sensors(config: ChipConfig, reached: Ints, mismatch: Mismatch, spec: C
         head_of[circuit],
         np.searchsorted(synapse[order], np.arange(len(circuit) + 1)),
         source[order],
-        nominal.CORRELATION_TAU_US / spec.tick_us * mismatch.correlation_tau(hemisphere, row, column),
-        nominal.CORRELATION_LSB * mismatch.correlation_amplitude(hemisphere, row, column),
+        tau_us / spec.tick_us * mismatch.correlation_tau(hemisphere, row, column),
+        lsb * mismatch.correlation_amplitude(hemisphere, row, column),
     )
 
 

@@ -111,7 +111,7 @@ def fixed_sensor(axes: Axes, knob: str) -> None:
     amplitude, tau = mismatch.correlation_amplitude(*place)[0], mismatch.correlation_tau(*place)[0]
     delay_us = np.linspace(0.0, 20.0, 60)
     for k in range(6):
-        drop = nominal.CORRELATION_LSB * amplitude[k] * np.exp(-delay_us / (nominal.CORRELATION_TAU_US * tau[k]))
+        drop = 0.5 * amplitude[k] * np.exp(-delay_us / (5.0 * tau[k]))  # at the codes of the boot
         axes.plot(delay_us, drop, color=COLORS[k], lw=0.8)
     _label(axes, knob, x="delay (us)", y="LSB per pair")
 

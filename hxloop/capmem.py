@@ -49,6 +49,8 @@ class QuadrantCell(IntEnum):
     i_synapse_dac = 0
     v_cadc_offset = 1
     i_cadc_slope = 2
+    i_correlation_tau = 3
+    i_correlation_amplitude = 4
 
 
 class Switch(IntFlag):

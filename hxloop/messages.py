@@ -15,7 +15,7 @@ from hxloop.result import Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]

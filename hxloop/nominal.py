@@ -42,8 +42,8 @@ CADC_SLOPE_CODE: Final = 500.0
 CADC_LSB_PER_OFFSET_CODE: Final = 0.5
 MADC_RANGE_MV: Final = 1200.0
 MADC_CODE_MAX: Final = 1023
-CORRELATION_TAU_US: Final = 5.0
-CORRELATION_LSB: Final = 0.5
+CORRELATION_TAU_US_CODE: Final = 1250.0
+CORRELATION_LSB_PER_CODE: Final = 0.002
 CORRELATION_BASELINE_LSB: Final = 200.0
 
 SOURCES: Final[dict[str, tuple[str, str, str]]] = {
@@ -81,8 +81,16 @@ SOURCES: Final[dict[str, tuple[str, str, str]]] = {
         "assumed; a higher or steeper ramp reads less, as in calix cadc.py",
     ),
     "MADC": ("1023 V / 1200", "LSB", "assumed: 10 bit over the 1.2 V that the input passes (brainscales2-demos)"),
-    "correlation time constant": ("5", "us", "calix: target of the correlation calibration"),
-    "correlation per pair": ("0.5 exp(-dt / tau)", "CADC LSB", "calix: target of the correlation calibration"),
+    "correlation time constant": (
+        "1250 / code",
+        "us",
+        "assumed: covers calix's 2..30 us; 5 us, its default, at the boot code",
+    ),
+    "correlation per pair": (
+        "0.002 code exp(-dt / tau)",
+        "CADC LSB",
+        "assumed: covers calix's 0.2..2; 0.5, its default, at the boot code",
+    ),
     "correlation baseline": ("200", "CADC LSB", "assumed; calix: not below 120, drops measured up to 160"),
 }
 """Formula, unit and source of every curve."""
@@ -158,6 +166,17 @@ def exponential_na(code: ArrayLike) -> Floats:
 def coba_per_mv(code: ArrayLike) -> Floats:
     """Modulation of a synaptic input: its current is multiplied by this times (reversal potential - V)."""
     return COBA_PER_MV_CODE * np.asarray(code, np.float64)
+
+
+def correlation_tau_us(code: ArrayLike) -> Floats:
+    """Time constant of the correlation sensors."""
+    with np.errstate(divide="ignore"):
+        return CORRELATION_TAU_US_CODE / np.asarray(code, np.float64)
+
+
+def correlation_lsb(code: ArrayLike) -> Floats:
+    """What a pair without delay adds to a correlation sensor, in LSB of the CADC."""
+    return CORRELATION_LSB_PER_CODE * np.asarray(code, np.float64)
 
 
 def refractory_us(counter: ArrayLike, scale: ArrayLike) -> Floats:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CAPACITANCE_CODE: Final = 63
 DAC_CODE: Final = 800
+CORRELATION_CODE: Final = 250
 CLOCK_SCALES: Final = (0, 4)
 """Fast and slow refractory clock: 8 ns and 128 ns, the slow one up to 32.6 us."""
 _REVERSAL_EXC_MV, _REVERSAL_INH_MV = 1200.0, 150.0
@@ -94,6 +95,7 @@ def nominal_boot(spec: ChipSpec, target: OperatingPoint | None = None) -> BootSe
     quadrant[:, QuadrantCell.i_synapse_dac] = DAC_CODE
     quadrant[:, QuadrantCell.v_cadc_offset] = nominal.CADC_OFFSET_CODE
     quadrant[:, QuadrantCell.i_cadc_slope] = nominal.CADC_SLOPE_CODE
+    quadrant[:, [QuadrantCell.i_correlation_tau, QuadrantCell.i_correlation_amplitude]] = CORRELATION_CODE
     zero = np.zeros(1, np.uint8)
     neurons = NeuronCodes(
         circuit=np.zeros(1, np.int16),

@@ -1,5 +1,7 @@
 """Correlation sensors against a direct double sum over all pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import curve_fit
@@ -7,6 +9,7 @@ from scipy.optimize import curve_fit
 from chip_emulator.correlation import build_sensors, correlation_codes, pair_sums, routed
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.settings import Imperfections
+from hxloop.capmem import QuadrantCell
 from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.seeds import generator
@@ -305,3 +308,19 @@ def test_routed_events_arrive_later_and_only_within_the_sample():
     assert events.sample.tolist() == [0, 1]
     assert events.tick.tolist() == [133, 999]
     assert events.source.tolist() == [31, 31]
+
+
+def test_bias_currents_of_a_quadrant_set_time_constant_and_amplitude():
+    network = Network(3, imperfections=MISMATCH)
+    codes = network.config.shared.quadrant_code.copy()
+    codes[:, QuadrantCell.i_correlation_tau] = 50, 125, 250, 625
+    codes[:, QuadrantCell.i_correlation_amplitude] = 100, 1000, 250, 500
+    config = replace(network.config, shared=replace(network.config.shared, quadrant_code=codes))
+    sensors = build_sensors(config, network._reached(), network.mismatch, SPEC)
+    hemisphere, column = np.divmod(config.synapses.circuit.astype(int), 256)
+    quadrant = 2 * hemisphere + column // 128
+    tau_us, amplitude = np.array([25.0, 10.0, 5.0, 2.0])[quadrant], np.array([0.2, 2.0, 0.5, 1.0])[quadrant]
+    place = hemisphere, config.synapses.row.astype(int), column
+    np.testing.assert_allclose(sensors.tau_ticks * 0.008, tau_us * network.mismatch.correlation_tau(*place))
+    np.testing.assert_allclose(sensors.amplitude_lsb, amplitude * network.mismatch.correlation_amplitude(*place))
+    assert len(np.unique(quadrant)) == 4
