@@ -1,0 +1,52 @@
+"""Tables that were measured before, by everything they depend on."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+
+from hxloop.calibration_table import load_table
+from hxloop.errors import MissingFileError, RecordError
+
+if TYPE_CHECKING:
+    from hxloop.calibration_table import CalibrationTable
+
+MAX_AGE_S: Final = 24 * 3600.0
+"""A table that was stored longer ago has expired: laboratories calibrate every night."""
+
+
+def cache_folder() -> Path:
+    """Where tables are kept: ``calibrations`` in ``HXLOOP_CACHE_DIR``, else in the user's cache."""
+    chosen = os.environ.get("HXLOOP_CACHE_DIR")
+    return (Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hxloop"))) / "calibrations"
+
+
+def cached_file(key: str) -> Path:
+    """File of a table with this key, there or not."""
+    return cache_folder() / f"{key}.h5"
+
+
+def look_up(key: str) -> CalibrationTable | None:
+    """Table with this key; None if there is none, or it is damaged, of another key, or too old."""
+    file = cached_file(key)
+    try:
+        table = load_table(file)
+        age_s = time.time() - file.stat().st_mtime
+    except (MissingFileError, RecordError, OSError):
+        return None
+    return table if table.key == key and age_s < MAX_AGE_S else None
+
+
+def store(table: CalibrationTable) -> Path | None:
+    """Keep a table; None if the cache cannot be written (a calibration is not lost for that)."""
+    file = cached_file(table.key)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        table.save(file)
+    except (OSError, RecordError):
+        return None
+    return file

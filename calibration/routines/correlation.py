@@ -1,0 +1,168 @@
+"""Correlation sensors: time constant and amplitude of a quadrant.
+
+What is measured
+    Readings of the causal sensors of all circuits on 32 rows, after 100 pairs of an event of the row and a spike of the
+    circuit, at five distances of the two.
+How
+    An event on the rows (weight 0), then, after the distance, a burst on other rows that makes every circuit spike. The
+    drop of the reading, median over the synapses of a quadrant, is ``pairs x amplitude x exp(- distance / tau)``. The
+    distance is that of the measured spikes. Time constant inverse, amplitude proportional to the bias code: model.
+    Synapses differ by a factor of 1.5; what can be set is their median.
+Expected accuracy
+    2 % of the medians.
+Runtime on silicon
+    0.2 s: six settings of the analog memory.
+
+References
+----------
+calix, spiking/correlation.py (TimeConstantCalib, AmplitudeCalib).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import numpy as np
+
+from calibration.membranes import BURST_WEIGHT, burst_cells
+from calibration.routine import Parameter, Routine
+from calibration.routines.cadc import quadrants
+from calibration.routines.reset import refractory
+from calibration.search import Inverse, ModelBased, Problem, Proportional
+from calibration.spiking import first_ticks
+from calibration.stimulus import EXC, events
+from calibration.targets import CorrelationTarget
+from hxloop import nominal
+from hxloop.capmem import QuadrantCell
+from hxloop.program import SharedCodes
+from hxloop.result import Readout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from calibration.bench import Bench
+    from calibration.routine import Floats, Values
+    from calibration.search import Search
+    from calibration.targets import Target
+
+NAMES: Final = ("correlation_tau_us", "correlation_amplitude_lsb")
+CELLS: Final = (QuadrantCell.i_correlation_tau, QuadrantCell.i_correlation_amplitude)
+_DISTANCES: Final = np.array([0.15, 0.4, 0.8, 1.3, 2.0])  # in time constants
+_DROP_LSB: Final = 90.0
+_EVENT_US: Final = 4.0
+
+
+@final
+class Correlation(Routine):
+    """See the module."""
+
+    name = "correlation"
+    needs = ("cadc",)
+
+    def wanted(self, target: Target) -> bool:
+        """Only if the target has it."""
+        return target.correlation is not None
+
+    def with_defaults(self, target: Target) -> Target:
+        """With sensors."""
+        return target if target.correlation else target.model_copy(update={"correlation": CorrelationTarget()})
+
+    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
+        """Medians over a quadrant."""
+        assert target.correlation is not None
+        tau, amplitude = target.correlation.tau_us, target.correlation.amplitude_lsb
+        return (
+            Parameter(NAMES[0], "us", "median time constant of the correlation sensors", tau, 0.15 * tau, "quadrant"),
+            Parameter(
+                NAMES[1], "LSB", "median amplitude of the sensors per pair", amplitude, 0.15 * amplitude, "quadrant"
+            ),
+        )
+
+    def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
+        """Search the time constants, then the amplitudes, of all quadrants at once."""
+        assert target.correlation is not None
+        start = bench.shared.quadrant_code.copy()
+        start[:, CELLS[0]] = round(nominal.CORRELATION_TAU_US_CODE / target.correlation.tau_us)
+        start[:, CELLS[1]] = round(target.correlation.amplitude_lsb / nominal.CORRELATION_LSB_PER_CODE)
+        bench.shared = SharedCodes(start, bench.shared.clock_scale)
+        first: Values = {}
+        for parameter, cell, curve in zip(
+            self.parameters(bench, target), CELLS, (Inverse(), Proportional()), strict=True
+        ):
+
+            def measure(code: NDArray[np.int64], cell: QuadrantCell = cell, name: str = parameter.name) -> Floats:
+                _keep(bench, cell, code)
+                return self.measure(bench, target)[name]
+
+            problem = Problem(
+                measure, start[:, cell].astype(np.int64), np.full(len(start), parameter.target), 1,
+                bench.spec.capmem_code_max, curve, bench.rng(self.name, parameter.name),
+            )  # fmt: skip
+            found = (search or ModelBased()).find(problem)
+            _keep(bench, cell, found.code)
+            bench.at_edge[parameter.name], first[parameter.name] = found.at_edge, found.first
+        return first
+
+    def measure(self, bench: Bench, target: Target) -> Values:
+        """Fit drops over distances, on a logarithmic scale, weighted with what they are worth."""
+        assert target.correlation is not None
+        tau, amplitude = target.correlation.tau_us, target.correlation.amplitude_lsb
+        pairs = max(4, round(_DROP_LSB / amplitude))
+        counter, clock = refractory(bench, 10.0)
+        bench.write(
+            bench.with_cells(burst_cells(), refractory_counter=counter, refractory_clock=clock),
+            self._weights(bench),
+        )
+        baseline, _ = self._read(bench, np.nan, 1)
+        drops, distances = [], []
+        for distance_us in _DISTANCES * tau:
+            reading, spike_us = self._read(bench, distance_us, pairs)
+            drops.append(baseline - reading)
+            distances.append(spike_us)
+        quadrant, n = quadrants(bench), bench.spec.n_quadrants
+        found = np.full((2, n), np.nan)
+        for q in range(n):
+            mine = quadrant == q
+            drop = np.array([np.nanmedian(d[:, mine]) for d in drops]) / pairs
+            at = np.array([np.nanmedian(d[mine]) for d in distances])
+            if (drop > 0).all() and np.isfinite(at).all():
+                slope, offset = np.polyfit(at, np.log(drop), 1, w=drop)
+                found[:, q] = -1.0 / slope, np.exp(offset)
+        return dict(zip(NAMES, found, strict=True))
+
+    @staticmethod
+    def _weights(bench: Bench) -> NDArray[np.int64]:
+        """Nothing on the first group of rows, the burst on the second."""
+        sums = bench.stimulus.uniform(0.0, 0.0)
+        sums[1, EXC] = BURST_WEIGHT // 2
+        return sums
+
+    @staticmethod
+    def _read(bench: Bench, distance_us: float, pairs: int) -> tuple[Floats, Floats]:
+        """Causal readings of the first group [rows, n_circuits] in nominal LSB, and distances of the spikes."""
+        stimulus = bench.stimulus
+        ticks = [bench.ticks(_EVENT_US)]
+        channels = [stimulus.channel(0, EXC)]
+        duration_us = _EVENT_US + 6.0
+        if np.isfinite(distance_us):
+            channels.append(stimulus.channel(1, EXC))
+            ticks.append(bench.ticks(_EVENT_US + distance_us))
+            duration_us += distance_us
+        result = bench.run(events(channels, np.array(ticks), pairs), duration_us, Readout(correlation=True))
+        first = first_ticks(result.spikes, bench.n)
+        with np.errstate(invalid="ignore"):
+            spike_us = np.where(np.isfinite(first), first, np.nan).mean(axis=0) * bench.spec.tick_us - _EVENT_US
+        causal = result.observations.correlation[0].reshape(2, 2, stimulus.rows, bench.n)[0, EXC]
+        assert bench.cadc_scale is not None
+        return nominal.cadc_lsb(bench.cadc_scale.mv(causal)), spike_us
+
+    def codes(self, bench: Bench) -> Values:
+        """Codes of the biases."""
+        codes = bench.shared.quadrant_code.astype(np.float64)
+        return {name: codes[:, cell] for name, cell in zip(NAMES, CELLS, strict=True)}
+
+
+def _keep(bench: Bench, cell: QuadrantCell, code: NDArray[np.int64]) -> None:
+    quadrant_code = bench.shared.quadrant_code.copy()
+    quadrant_code[:, cell] = code
+    bench.shared = SharedCodes(quadrant_code, bench.shared.clock_scale)

@@ -1,0 +1,89 @@
+"""Synapse DAC: the bias that all synapses of a quadrant share.
+
+What is measured
+    Synaptic gains of all circuits, as in the routine `gain`, with nominal bias codes of the synaptic inputs.
+How
+    The median over a quadrant of the mean of both signs should be the wanted gain; it is proportional to the code of
+    the quadrant's bias: model. What is left of the spread within a quadrant is the business of `gain`.
+Expected accuracy
+    3 %: spread of the inputs over the root of their number.
+Runtime on silicon
+    0.1 s: four settings of the analog memory.
+
+References
+----------
+calix, common/synapse.py (DACBiasCalibMADC, DACBiasCalibCADC).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import numpy as np
+
+from calibration.routine import Parameter, Routine
+from calibration.routines.cadc import quadrants
+from calibration.routines.gain import measure_gains
+from calibration.search import ModelBased, Problem, Proportional
+from hxloop.capmem import QuadrantCell
+from hxloop.program import SharedCodes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from calibration.bench import Bench
+    from calibration.routine import Floats, Values
+    from calibration.search import Search
+    from calibration.targets import Target
+
+NAME: Final = "quadrant_gain_mv_per_us"
+
+
+@final
+class SynapseDac(Routine):
+    """See the module."""
+
+    name = "synapse_dac"
+    needs = ("cadc", "tau_syn", "tau_mem")
+
+    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
+        """Median gain of a quadrant."""
+        gain = target.neuron.synapse_gain_mv_per_us
+        return (Parameter(NAME, "mV/us", "median synaptic gain of a quadrant", gain, 0.1 * gain, "quadrant"),)
+
+    def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
+        """Search the biases of all quadrants at once."""
+
+        def measure(code: NDArray[np.int64]) -> Floats:
+            _keep(bench, code)
+            return self.measure(bench, target)[NAME]
+
+        start = bench.shared.quadrant_code[:, QuadrantCell.i_synapse_dac].astype(np.int64)
+        goal = np.full(len(start), target.neuron.synapse_gain_mv_per_us)
+        problem = Problem(
+            measure, start, goal, 1, bench.spec.capmem_code_max, Proportional(), bench.rng(self.name)
+        )  # fmt: skip
+        found = (search or ModelBased()).find(problem)
+        _keep(bench, found.code)
+        bench.at_edge[NAME] = found.at_edge
+        return {NAME: found.first}
+
+    def measure(self, bench: Bench, target: Target) -> Values:
+        """Medians over quadrants of both signs and all rows."""
+        gains, quadrant = measure_gains(bench, target), quadrants(bench)
+        each = [np.nanmedian(gains[:, :, quadrant == q]) for q in range(bench.spec.n_quadrants)]
+        return {NAME: np.array(each)}
+
+    def codes(self, bench: Bench) -> Values:
+        """Codes of the biases."""
+        return {NAME: bench.shared.quadrant_code[:, QuadrantCell.i_synapse_dac].astype(np.float64)}
+
+    def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
+        """Rows have gains of their own, common to a whole hemisphere."""
+        return {NAME: 0.005 * target.neuron.synapse_gain_mv_per_us}
+
+
+def _keep(bench: Bench, code: NDArray[np.int64]) -> None:
+    quadrant_code = bench.shared.quadrant_code.copy()
+    quadrant_code[:, QuadrantCell.i_synapse_dac] = code
+    bench.shared = SharedCodes(quadrant_code, bench.shared.clock_scale)
