@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from hxloop.calibration_table import load_table
+from hxloop.calibration_table import load_calibration
 from hxloop.errors import MissingFileError, RecordError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def look_up(key: str) -> CalibrationTable | None:
     """Table with this key; None if there is none, or it is damaged, of another key, or too old."""
     file = cached_file(key)
     try:
-        table = load_table(file)
+        table = load_calibration(file)
         age_s = time.time() - file.stat().st_mtime
     except (MissingFileError, RecordError, OSError):
         return None

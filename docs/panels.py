@@ -12,9 +12,9 @@ from chip_emulator.links import admitted
 from chip_emulator.presets import TYPICAL
 from chip_emulator.report.bench import put_on_bench
 from chip_emulator.report.curves import weight_curves
-from chip_emulator.report.style import BLUE, COLORS, GREY, ORANGE
 from hxloop import nominal
 from hxloop.capmem import Cell, Switch
+from hxloop.figures import BLUE, COLORS, GREY, ORANGE
 from hxloop.spec import HICANN_X
 
 if TYPE_CHECKING:

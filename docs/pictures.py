@@ -19,9 +19,9 @@ from chip_emulator.report.curve_figures import curve_picture
 from chip_emulator.report.curves import circuit_curves
 from chip_emulator.report.population import circuit_parameters
 from chip_emulator.report.population_figures import histograms
-from chip_emulator.report.style import draw
 from chip_emulator.report.summary import BOUNDS, summarise
 from hxloop.capmem import Switch
+from hxloop.figures import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -58,13 +58,20 @@ def merge_factor(population: Population, fan_in: int, spec: ChipSpec) -> int:
     return population.circuits_per_neuron
 
 
-def allocate(network: Network, spec: ChipSpec) -> list[Allocation]:
+def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None = None) -> list[Allocation]:
     """Give every population circuits.
 
     Merged neurons come first and take whole columns: slot ``j`` sits in hemisphere ``j % n_hemispheres`` of column
     ``c + j // n_hemispheres``. Neurons of one circuit fill what is left of the hemispheres, if possible all in one.
     Where the crossbar brings more inputs to a bus than a neuron's circuits have drivers there, more circuits are
     merged, unless the population says how many.
+
+    Parameters
+    ----------
+    network : Network
+    spec : ChipSpec
+    usable : bool [n_circuits], optional
+        Circuits that may be taken; merged neurons take columns all of whose circuits may be. By default all.
 
     Returns
     -------
@@ -78,19 +85,20 @@ def allocate(network: Network, spec: ChipSpec) -> list[Allocation]:
     """
     _check_channels(network, spec)
     factors = [merge_factor(p, network.fan_in(p.name), spec) for p in network.populations]
-    _check_circuits(network, factors, spec)
+    free = np.ones(spec.n_circuits, np.bool_) if usable is None else usable
     while True:
-        allocations = _assign(network, factors, spec)
+        _check_circuits(network, factors, spec, free)
+        allocations = _assign(network, factors, spec, free)
         short = find_shortage(network, {a.population.name: a.circuits for a in allocations}, spec)
         if short is None:
             return allocations
         factors[network.populations.index(short.population)] *= 2
-        if short.population.circuits_per_neuron is not None or _needed(network, factors) > spec.n_circuits:
+        if short.population.circuits_per_neuron is not None or not _have_room(network, factors, spec, free):
             raise short.error(spec)
 
 
-def _assign(network: Network, factors: list[int], spec: ChipSpec) -> list[Allocation]:
-    free = np.ones((spec.n_hemispheres, spec.n_columns), np.bool_)
+def _assign(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> list[Allocation]:
+    free = usable.reshape(spec.n_hemispheres, spec.n_columns).copy()
     order = sorted(range(len(factors)), key=lambda k: -factors[k])
     circuits = {k: _take(network.populations[k].size, factors[k], free, spec) for k in order}
     return [Allocation(p, circuits[k]) for k, p in enumerate(network.populations)]
@@ -142,14 +150,23 @@ def _needed(network: Network, factors: list[int]) -> int:
     return sum(p.size * k for p, k in zip(network.populations, factors, strict=True))
 
 
-def _check_circuits(network: Network, factors: list[int], spec: ChipSpec) -> None:
-    need = _needed(network, factors)
-    if need <= spec.n_circuits:
+def _have_room(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> bool:
+    """Whether there are enough circuits, and whole columns of them for merged neurons."""
+    columns = int(usable.reshape(spec.n_hemispheres, -1).all(axis=0).sum())
+    merged = sum(p.size * k for p, k in zip(network.populations, factors, strict=True) if k >= spec.n_hemispheres)
+    return merged <= columns * spec.n_hemispheres and _needed(network, factors) <= int(usable.sum())
+
+
+def _check_circuits(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> None:
+    if _have_room(network, factors, spec, usable):
         return
+    need, have = _needed(network, factors), int(usable.sum())
     parts = ", ".join(f"{p.name} {p.size} x {k}" for p, k in zip(network.populations, factors, strict=True))
+    failed = spec.n_circuits - have
+    short = f"{need - have} short" if need > have else "too few columns in which all circuits are usable"
+    without = f" ({failed} of {spec.n_circuits} failed in calibration)" if failed else ""
     raise DoesNotFitError(
-        f"the network needs {need} neuron circuits ({parts}), but {spec.name} has {spec.n_circuits}: "
-        f"{need - spec.n_circuits} short",
+        f"the network needs {need} neuron circuits ({parts}), but {spec.name} has {have}{without}: {short}",
         field="populations",
         hint=f"use fewer neurons, or at most {spec.n_signed_inputs} signed inputs per circuit",
     )

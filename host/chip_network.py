@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from host.calibrated import MeasuredModel
 from host.coding import TimeCoding
 from host.layers import build_layers, build_network, split_by_projection
 from host.learning.first_spike import FirstSpikeLayer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from host.settings import Settings
+    from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip
     from hxloop.result import Recording
     from hxloop.spikes import SpikeBatch
@@ -51,6 +53,9 @@ class ChipNetwork:
     chip : Chip
     n_features : int
         Features of a sample.
+    calibration : CalibrationTable, optional
+        Its codes take the place of those the chip boots with, circuits that failed are not used, and gradients are
+        those of neurons with the weight scale and the synaptic time constant that were measured.
 
     Attributes
     ----------
@@ -64,14 +69,27 @@ class ChipNetwork:
     ------
     DoesNotFitError, OutOfRangeError
         As in `host.mapping.place`, and a sample that is longer than the chip can run.
+    ChipMismatchError
+        The calibration belongs to another chip.
     """
 
-    def __init__(self, settings: Settings, chip: Chip, n_features: int) -> None:
+    def __init__(
+        self, settings: Settings, chip: Chip, n_features: int, calibration: CalibrationTable | None = None
+    ) -> None:
         self.settings = settings
         self.chip = chip
         self.use = ChipUse()
         self.layers = build_layers(settings, n_features)
-        self.placement = place(build_network(settings, self.layers), chip.spec, chip.boot)
+        network = build_network(settings, self.layers)
+        self._measured: MeasuredModel | None = None
+        if calibration is None:
+            self.placement = place(network, chip.spec, chip.boot)
+        else:
+            calibration.check_identity(chip.identity)
+            self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
+            self._measured = MeasuredModel(
+                calibration, [self.placement.allocations[layer.name] for layer in self.layers]
+            )  # fmt: skip
         self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights
         self._rule = FirstSpikeLayer(settings.neuron.tau_ratio, settings.neuron.model_threshold)
         self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
@@ -185,15 +203,23 @@ class ChipNetwork:
             Derivative of the loss with respect to the output spike times.
         """
         neuron, limit = self.settings.neuron, self.settings.optimizer.max_dw_norm
+        measured, unit = self._measured, 1.0
+        if measured is not None:
+            # From here on all times are in units of the measured time constant, t / unit.
+            unit = measured.tau_factor
+            grad_out = grad_out * unit
         gradients: list[NDArray[np.float64]] = []
         for k in reversed(range(len(self.layers))):
             weights = dequantise(codes[k], neuron.scale_weights)
-            measured = forward.t_in[k], weights, forward.t_out[k], grad_out, limit or None
+            factor = None if measured is None else measured.factor(k, codes[k])
+            seen = weights if factor is None else weights * factor
+            t_in, t_out = (t if unit == 1.0 else t / unit for t in (forward.t_in[k], forward.t_out[k]))
+            arguments = t_in, seen, t_out, grad_out, limit or None
             if k == 0:
-                gradients.append(self._rule.weight_gradient(*measured))
-                break
-            grad_w, grad_rows = self._rule.gradients(*measured)
-            gradients.append(grad_w)
-            # A spike that comes later arrives later by as much: the routing delay is constant.
-            grad_out = self.layers[k].afferent_gradient(grad_rows)
+                grad_w = self._rule.weight_gradient(*arguments)
+            else:
+                grad_w, grad_rows = self._rule.gradients(*arguments)
+                # A spike that comes later arrives later by as much: the routing delay is constant.
+                grad_out = self.layers[k].afferent_gradient(grad_rows)
+            gradients.append(grad_w if factor is None else grad_w * factor)
         return gradients[::-1]

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from host.calibrated import TABLE_FILE, find_calibration
 from host.chip_network import ChipNetwork
 from host.chips import open_chip
 from host.metrics import speedup_over_biology
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from host.calibrated import Calibration
     from host.metrics import ChipUse
     from hxloop.chip import Chip, ChipIdentity
 
@@ -87,6 +89,7 @@ def evaluate(
     serial: int | None = None,
     endpoint: str | None = None,
     trial: int = 0,
+    calibration: Calibration = None,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
 
@@ -103,6 +106,8 @@ def evaluate(
     trial : int
         Which repetition of the test: the temporal noise of a chip is another one in each. 0 is the test at the end of
         the training, to the bit if it is on the same chip.
+    calibration : CalibrationTable, str or Path, optional
+        As in `host.experiment.train`; by default, on the chip of the training the run's own, elsewhere none.
 
     Returns
     -------
@@ -120,8 +125,11 @@ def evaluate(
         serial = origin.identity.serial if serial is None else serial
     data, loss = task.data("test", origin.settings), build_loss(origin.settings.loss)
     with open_chip(chip, serial, endpoint) as device:
+        if calibration is None and origin.calibration and device.identity == origin.identity:
+            calibration = loaded.directory / TABLE_FILE
+        table = find_calibration(calibration, device, origin.settings.neuron)
         start = time.perf_counter()
-        network = ChipNetwork(origin.settings, device, data.features.shape[1])
+        network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
         result = score(network, loaded.codes, data, loss, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from host.calibrated import TABLE_FILE, find_calibration, same_calibration
 from host.checkpoint import RunDirectory, choose_directory
 from host.chip_network import ChipNetwork
 from host.chips import open_chip, run_name
@@ -28,7 +29,9 @@ from hxloop.records import Quantity
 from hxloop.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from host.calibrated import Calibration
     from host.tasks import Task
+    from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip
     from hxloop.records import Record
 
@@ -50,6 +53,7 @@ def train(
     out: Path | None = None,
     resume: bool = False,
     threads: int | None = None,
+    calibration: Calibration = None,
     report: Reporter | None = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -78,6 +82,10 @@ def train(
         run is returned as it is.
     threads : int, optional
         Threads of an emulator started here, by default one for every core; results do not depend on it.
+    calibration : CalibrationTable, str or Path, optional
+        A table (`hxloop.calibrate`), its file, or ``auto``: one for the run's own operating point, from the cache or
+        made now. Its codes are used instead of those the chip boots with, circuits that failed are not placed, and the
+        backward pass takes the measured weight scale and time constants. It is stored with the run.
     report : Reporter, optional
         Told of the progress; lines on stderr by default.
 
@@ -120,8 +128,13 @@ def train(
         else:
             settings = settings.with_epochs(epochs)
         with open_chip(chip, serial, endpoint, threads) as device:
-            origin = Origin(task, str(preset), settings, device.identity, seed, versions())
-            _Experiment(found, origin, device, directory, reporter).run(stored)
+            if stored is None:
+                table = find_calibration(calibration, device, settings.neuron, reporter.message)
+            else:
+                table = same_calibration(read_origin(stored).calibration, calibration, directory.path)
+            key = "" if table is None else table.key
+            origin = Origin(task, str(preset), settings, device.identity, seed, versions(), key)
+            _Experiment(found, origin, device, directory, reporter, table).run(stored)
     return load_run(directory.path)
 
 
@@ -143,16 +156,27 @@ def _finished(directory: RunDirectory, epochs: int, reporter: Reporter) -> Run |
 class _Experiment:
     """One training on a chip that is there, in a directory that is locked."""
 
-    def __init__(self, task: Task, origin: Origin, chip: Chip, directory: RunDirectory, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        task: Task,
+        origin: Origin,
+        chip: Chip,
+        directory: RunDirectory,
+        reporter: Reporter,
+        calibration: CalibrationTable | None,
+    ) -> None:
         self.task, self.origin, self.directory, self.reporter = task, origin, directory, reporter
         settings = origin.settings
         train_data, validation = task.data("train", settings), task.data("validation", settings)
         self.test = task.data("test", settings)
-        self.network = ChipNetwork(settings, chip, train_data.features.shape[1])
+        self.network = ChipNetwork(settings, chip, train_data.features.shape[1], calibration)
+        self.calibration = calibration
         self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed)
 
     def run(self, stored: Record | None) -> None:
         if stored is None:
+            if self.calibration is not None:
+                self.calibration.save(self.directory.path / TABLE_FILE)
             self.directory.save(0, to_record(self.origin, self.trainer))
         else:
             check_chip(stored, self.origin.identity)

@@ -140,7 +140,7 @@ class Placement:
         return [by_circuit.take(self.circuits(name), axis=1) for name in populations]
 
 
-def place(network: Network, spec: ChipSpec, boot: BootSettings) -> Placement:
+def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[np.bool_] | None = None) -> Placement:
     """Find places for all neurons and synapses, and codes for all circuits.
 
     Parameters
@@ -149,7 +149,10 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings) -> Placement:
     spec : ChipSpec
         Datasheet of the chip.
     boot : BootSettings
-        Codes it boots with (`hxloop.chip.Chip.boot`); those of other operating points follow from them.
+        Codes it boots with (`hxloop.chip.Chip.boot`), or those of a calibration; those of other operating points follow
+        from them.
+    usable : bool [n_circuits], optional
+        Circuits that may be taken, by default all.
 
     Raises
     ------
@@ -158,7 +161,7 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings) -> Placement:
     OutOfRangeError
         A neuron parameter outside the datasheet, or one that needs a code outside its range.
     """
-    allocations = allocate(network, spec)
+    allocations = allocate(network, spec, usable)
     for allocation in allocations:
         _check_parameters(allocation, spec)
     wires = route(network, allocations, spec)

@@ -105,6 +105,7 @@ class Run:
             "energy_j_estimate": total["energy_j_estimate"],
             "run_path": str(self.path),
             "chip": str(self.origin.identity),
+            "calibration": self.origin.calibration[:12] or None,
         }
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
 

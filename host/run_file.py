@@ -68,6 +68,8 @@ class Origin:
         Root of all its random numbers.
     versions : str
         Versions of program, Python and numpy, and the git commit if there is one.
+    calibration : str
+        Key of the calibration table, empty without one.
     """
 
     task: str
@@ -76,6 +78,7 @@ class Origin:
     identity: ChipIdentity
     seed: int
     versions: str
+    calibration: str = ""
 
     @property
     def title(self) -> str:
@@ -127,6 +130,7 @@ def to_record(
         "chip_identity": origin.identity.model_dump_json(),
         "seed": origin.seed,
         "versions": origin.versions,
+        "calibration": origin.calibration,
         "layers": len(trainer.weights),
         "epochs_done": trainer.epochs_done,
         "best_val_accuracy": trainer.best_accuracy,
@@ -223,6 +227,7 @@ def read_origin(record: Record) -> Origin:
             ChipIdentity.model_validate_json(str(at["chip_identity"])),
             int(at["seed"]),
             str(at["versions"]),
+            str(at.get("calibration", "")),
         )
     except (KeyError, ValueError) as error:
         raise RecordError(f"the run file does not describe its run: {error}", field="run") from None

@@ -13,6 +13,7 @@ from hxloop.version import __version__
 
 if TYPE_CHECKING:
     from hxloop.boot import OperatingPoint
+    from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip, ChipIdentity
     from hxloop.errors import HxloopError
     from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
@@ -35,6 +36,9 @@ _HOME = {
     "TEXTBOOK": "hxloop.spec",
     "ChipSpec": "hxloop.spec",
     "SpikeBatch": "hxloop.spikes",
+    "CalibrationTable": "hxloop.calibration_table",
+    "calibrate": "calibration.verb",
+    "load_calibration": "hxloop.calibration_table",
     "connect": "host.launch",
     "launch": "host.launch",
     "train": "host.experiment",
@@ -45,6 +49,7 @@ _HOME = {
 __all__ = [
     "HICANN_X",
     "TEXTBOOK",
+    "CalibrationTable",
     "Chip",
     "ChipConfig",
     "ChipIdentity",
@@ -58,9 +63,11 @@ __all__ = [
     "SpikeBatch",
     "Synapses",
     "__version__",
+    "calibrate",
     "connect",
     "evaluate",
     "launch",
+    "load_calibration",
     "load_run",
     "train",
 ]

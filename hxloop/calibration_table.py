@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,8 +17,6 @@ from hxloop.program import NeuronCodes, SharedCodes
 from hxloop.records import Attribute, Quantity, Record, read_record, write_record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -342,8 +341,12 @@ class CalibrationTable:
         write_record(path, self.to_record())
 
 
-def load_table(path: Path) -> CalibrationTable:
+def load_calibration(path: str | Path) -> CalibrationTable:
     """Read a table.
+
+    Parameters
+    ----------
+    path : str or Path
 
     Raises
     ------
@@ -352,7 +355,7 @@ def load_table(path: Path) -> CalibrationTable:
     RecordError
         Damaged, something else, or of another version.
     """
-    record = read_record(path, KIND)
+    record = read_record(Path(path), KIND)
     try:
         return _from_record(record)
     except (KeyError, ValueError, TypeError) as error:

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "eval": "host.cli.evaluate:evaluate",
     "run": "host.cli.run:run",
     "map": "host.cli.map:map_",
+    "calibrate": "host.cli.calibrate:calibrate",
     "serve": "host.cli.emulator:serve",
     "chip": "host.cli.emulator:chip",
     "runs": "host.cli.runs:runs",

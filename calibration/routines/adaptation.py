@@ -5,9 +5,10 @@ What is measured
     And the shift of the resting potential when the reference of the adaptation is moved.
 How
     CADC, with a weak leak, which makes small currents show. After a spike, with a = 0, the membrane follows a current
-    ``b exp(-t / tau_w)``: a fit gives tau_w and, with the nominal capacitance, b. The way from reset to rest is measured
-    without adaptation and taken off. At rest, moving the reference by d moves the potential by ``d a / (a + g_leak)``
-    with ``g_leak = C / tau_mem``. Time constant inverse, a and b proportional to their codes: model.
+    ``b exp(-t / tau_w)``: a fit gives tau_w and, with the nominal capacitance, b. The way from reset to rest is
+    measured without adaptation and taken off. At rest, moving the reference by d moves the potential by
+    ``d a / (a + g_leak)`` with ``g_leak = C / tau_mem``. Time constant inverse, a and b proportional to their codes:
+    model.
 Expected accuracy
     4 %: the capacitance of single circuits is known to 1.5 %, the leak conductance to 2 %.
 Runtime on silicon

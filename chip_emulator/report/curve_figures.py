@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chip_emulator.report.curves import QUANTILES
-from chip_emulator.report.style import BLUE, GREY, draw
+from hxloop.figures import BLUE, GREY, draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

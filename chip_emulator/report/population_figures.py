@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chip_emulator.report.style import BLUE, GREY, ORANGE, draw
+from hxloop.figures import BLUE, GREY, ORANGE, draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from chip_emulator.describe import describe_chip
 from chip_emulator.report.curve_figures import curve_picture
 from chip_emulator.report.curves import circuit_curves, converter_curves, weight_curves
-from chip_emulator.report.page import Section, Table
 from chip_emulator.report.population import ROWS, circuit_parameters, count_dead, mismatch_parameters
 from chip_emulator.report.population_figures import histograms
 from chip_emulator.report.recordings import record_membranes
@@ -17,6 +16,7 @@ from chip_emulator.report.summary import CADC_BOUND_LSB, Summary, summarise
 from chip_emulator.report.trace_figures import membrane_picture, scatter_picture, spectrum_picture
 from chip_emulator.solver.layout import STEP_TICKS
 from chip_emulator.truth import circuits_at_boot
+from hxloop.page import Section, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

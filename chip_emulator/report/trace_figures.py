@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chip_emulator.report.style import BLUE, COLORS, GREEN, GREY, ORANGE, RED, draw
+from hxloop.figures import BLUE, COLORS, GREEN, GREY, ORANGE, RED, draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,8 +8,8 @@ from chip_emulator.chip import MODEL_VERSION, EmulatedChip
 from chip_emulator.presets import named_chip
 from chip_emulator.report import sections
 from chip_emulator.report.bench import put_on_bench
-from chip_emulator.report.page import page
 from hxloop.errors import InvalidInputError
+from hxloop.page import page
 from hxloop.records import write_atomically
 
 if TYPE_CHECKING:

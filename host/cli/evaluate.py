@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from host.cli.options import AsJson, Chip, Endpoint, RunPath, Serial, make_app, print_json, say
+from host.cli.options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app, print_json, say
 
 evaluate = make_app()
 
@@ -13,6 +13,7 @@ def _eval(
     chip: Chip = None,
     serial: Serial = None,
     endpoint: Endpoint = None,
+    calibration: Calibration = None,
     as_json: AsJson = False,
 ) -> None:
     """Test the weights of a run, on the chip they were trained on or on any other.
@@ -27,7 +28,7 @@ def _eval(
     """
     from host import experiment
 
-    result = experiment.evaluate(run, chip=chip, serial=serial, endpoint=endpoint)
+    result = experiment.evaluate(run, chip=chip, serial=serial, endpoint=endpoint, calibration=calibration)
     if as_json:
         print_json(result.summary())
         return

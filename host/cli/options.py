@@ -34,6 +34,14 @@ Endpoint = Annotated[
         metavar="ENDPOINT",
     ),
 ]
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        help="Table that hxloop calibrate wrote, or auto: calibrate for this operating point (or from the cache).",
+        metavar="FILE|auto",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="Directory of the run, or its run.h5.", show_default=False)

@@ -42,6 +42,9 @@ def _transfer(
         Path | None, typer.Option("--out", help="Directory of the study; by default one in studies, named by the rest.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trainings at a time.")] = 1,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Calibrate every chip first, for the operating point of the trainings.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train on chip A, then run the weights on A again, on another chip and on ideal, and the other way round.
@@ -53,6 +56,8 @@ def _transfer(
       hxloop study transfer
 
       hxloop study transfer --serials 1..4 --epochs 20 --jobs 2 --out studies/short
+
+      hxloop study transfer --chip uncalibrated --calibrated --serials 1..6
     """
     from host.studies.transfer import transfer_study
     from hxloop.serials import parse_serials
@@ -68,6 +73,7 @@ def _transfer(
             trials=trials,
             out=out,
             jobs=jobs,
+            calibrated=calibrated,
             report=_reporter(),
         )
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
+from host.cli.options import AsJson, Calibration, Chip, Endpoint, Serial, make_app, print_json, say
 
 if TYPE_CHECKING:
     from host.reporting import Reporter
@@ -35,6 +35,7 @@ def _train(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
     endpoint: Endpoint = None,
+    calibration: Calibration = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw pictures beside the run file.")] = True,
@@ -53,6 +54,8 @@ def _train(
 
       hxloop train mnist16
 
+      hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
+
       hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
     """
     from host import experiment
@@ -70,6 +73,7 @@ def _train(
             endpoint=endpoint,
             out=out,
             resume=resume,
+            calibration=calibration,
             report=_reporter(),
         )
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from host.calibrated import AUTO, TABLE_FILE
 from host.settings import load_settings
 from hxloop.connection import file_safe
 from hxloop.errors import InvalidInputError, OutOfRangeError
@@ -37,6 +38,8 @@ class Plan:
         Repetitions of the test on the chip the weights were trained on.
     out : Path
         Directory of the study.
+    calibrated : bool
+        Every chip is calibrated for the operating point of the trainings, instead of running with its boot codes.
     """
 
     task: str
@@ -47,11 +50,20 @@ class Plan:
     epochs: int
     trials: int
     out: Path
+    calibrated: bool = False
 
     @property
     def title(self) -> str:
         """One line."""
-        return f"{self.task}, preset {Path(self.preset).stem}, chip {self.chip}, seed {self.seed}, {self.epochs} epochs"
+        chip = f"{self.chip} (calibrated)" if self.calibrated else self.chip
+        return f"{self.task}, preset {Path(self.preset).stem}, chip {chip}, seed {self.seed}, {self.epochs} epochs"
+
+    def calibration(self, chip: str, serial: int) -> Path | str | None:
+        """What `train` and `evaluate` shall use on a chip: its table, once there is one."""
+        if not self.calibrated or chip == REFERENCE:
+            return None
+        file = self.run_directory(chip, serial) / TABLE_FILE
+        return file if file.exists() else AUTO
 
     def run_directory(self, chip: str, serial: int) -> Path:
         """Where the training on a chip is stored."""
@@ -74,7 +86,7 @@ class Plan:
 
 def make_plan(
     task: str, preset: str | Path, chip: str, serials: tuple[int, ...], seed: int, epochs: int | None, trials: int,
-    out: Path | None,
+    out: Path | None, calibrated: bool = False,
 ) -> Plan:  # fmt: skip
     """Check the arguments of `host.studies.transfer.transfer_study` and fill in what was left open.
 
@@ -94,5 +106,6 @@ def make_plan(
     if trials < 2:
         raise OutOfRangeError(f"{trials} trials have no scatter, at least 2 are needed", field="trials")
     wanted = load_settings(preset).with_epochs(epochs).training.epochs
-    directory = out or Path("studies") / f"transfer-{task}-{Path(preset).stem}-{file_safe(chip)}-seed{seed}"
-    return Plan(task, str(preset), chip, serials, seed, wanted, trials, directory)
+    name = f"{file_safe(chip)}-calibrated" if calibrated else file_safe(chip)
+    directory = out or Path("studies") / f"transfer-{task}-{Path(preset).stem}-{name}-seed{seed}"
+    return Plan(task, str(preset), chip, serials, seed, wanted, trials, directory, calibrated)

@@ -32,6 +32,7 @@ def transfer_study(
     trials: int = 10,
     out: Path | None = None,
     jobs: int = 1,
+    calibrated: bool = False,
     report: StudyReporter | None = None,
 ) -> TransferStudy:
     """Train on every chip and on the textbook chip, then run the weights on each other.
@@ -54,6 +55,8 @@ def transfer_study(
         Directory of the study, by default one in ``studies`` that is named after what is studied.
     jobs : int
         Trainings or measurements at a time.
+    calibrated : bool
+        Calibrate every chip for the operating point of the trainings (`train(calibration="auto")`).
     report : StudyReporter, optional
         Told of the progress; lines on stderr by default.
 
@@ -76,7 +79,7 @@ def transfer_study(
     """
     if jobs < 1:
         raise OutOfRangeError(f"{jobs} jobs, at least 1 is needed", field="jobs")
-    plan = make_plan(task, preset, chip, tuple(serials), seed, epochs, trials, out)
+    plan = make_plan(task, preset, chip, tuple(serials), seed, epochs, trials, out, calibrated)
     reporter = report or Lines()
     reporter.started(f"{plan.title}, {len(plan.serials)} chips: {plan.out}")
     try:

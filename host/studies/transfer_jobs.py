@@ -47,6 +47,7 @@ def train_on(plan: Plan, chip: str, serial: int, threads: int) -> float:
         out=directory,
         resume=RunDirectory(directory).is_used(),
         threads=threads,
+        calibration=plan.calibration(chip, serial),
         report=SilentReporter(),
     ).test_accuracy
 
@@ -81,12 +82,14 @@ def _measure(plan: Plan, serial: int, threads: int, own: Run, reference: Run, ke
     with open_chip(plan.chip, serial, None, threads) as device:
         check_chip(own.record, device.identity)
         again = [evaluate(own, chip=device, trial=1 + k) for k in range(plan.trials)]
-        from_ideal = evaluate(reference, chip=device)
+        from_ideal = evaluate(reference, chip=device, calibration=plan.calibration(plan.chip, serial))
     accuracies = {"from_ideal_accuracy": from_ideal.test_accuracy, "other_accuracy": np.nan}
     other = plan.other(serial)
     if other is not None:
         with open_chip(plan.chip, other, None, threads) as device:
-            accuracies["other_accuracy"] = evaluate(own, chip=device).test_accuracy
+            accuracies["other_accuracy"] = evaluate(
+                own, chip=device, calibration=plan.calibration(plan.chip, other)
+            ).test_accuracy  # fmt: skip
     with open_chip(REFERENCE, REFERENCE_SERIAL, None, threads) as device:
         check_chip(reference.record, device.identity)
         on_ideal = evaluate(own, chip=device)
@@ -111,6 +114,7 @@ def _key(plan: Plan, serial: int, own: Run, reference: Run) -> str:
     digest = hashlib.sha256(f"{plan.trials} {plan.other(serial)}".encode())
     for run in (own, reference):
         digest.update(run.origin.settings.model_dump_json().encode() + run.origin.identity.model_dump_json().encode())
+        digest.update(run.origin.calibration.encode())
         for codes in run.codes:
             digest.update(codes.tobytes())
     return digest.hexdigest()

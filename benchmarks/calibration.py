@@ -1,0 +1,171 @@
+"""Compare calibrations with the chip's own truth.
+
+Reads the codes of a calibration table and the hidden mismatch that ``hxloop chip reveal`` wrote, computes what every
+circuit truly does with the codes before and after calibration (the formulas of docs/chip.md, written out once more:
+nothing of the emulator or of the calibration is used), and compares. One JSON line per serial, then one with the worst
+of each figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+GATES = {
+    "v_leak_mv": 0.20, "v_reset_mv": 0.15, "v_threshold_mv": 0.25, "tau_mem_us": 0.30, "tau_syn_exc_us": 0.15,
+    "tau_syn_inh_us": 0.15, "synapse_gain_exc_mv_per_us": 0.30, "synapse_gain_inh_mv_per_us": 0.30,
+}  # fmt: skip
+"""Largest std after / std before."""
+
+V_LEAK, V_RESET, V_THRESHOLD, I_LEAK, I_TAU, I_GM, I_SHIFT = 0, 1, 2, 7, slice(8, 10), slice(10, 12), slice(12, 14)
+
+
+def true_values(
+    truth: h5py.File,
+    codes: Floats,
+    quadrant_codes: Floats,
+    capacitance_code: Floats | float,
+    leak_range: Floats | float,
+    digital: Floats,
+    cadc_at_mv: dict[str, float],
+) -> dict[str, Floats]:
+    """Physical values of 512 circuits with codes [512, cells]."""
+    m = {name: truth[f"mismatch/{name}"][()] for name in truth["mismatch"] if name not in {"synapse", "weight_bits"}}
+    column = np.arange(512) % 256
+    quadrant = 2 * (np.arange(512) // 256) + (column >= 128)
+    v = [(18.75 + 1.875 * codes[:, k]) * m["voltage_gain"][k] + m["voltage_offset_mv"][k] for k in range(3)]
+    c_pf = 0.1 + 2.2 * capacitance_code / 63 + m["capacitance_pf"]
+    leak_ns = 1.5 * codes[:, I_LEAK] * 8.0 ** (leak_range - 1.0) * m["leak_conductance"]
+    gm_us = 4e-3 * codes[:, I_GM].T * m["synaptic_input"]
+    reference_mv = 0.1 * (codes[:, I_SHIFT].T - 511) + m["synaptic_reference_mv"]
+    step_mv = 1.15 * 2.3 / (250 * 4e-3 * 800) * quadrant_codes[:, 0] * m["synapse_dac"]
+    tau_syn = 306.0 / codes[:, I_TAU].T * m["tau_syn"]
+    gain = gm_us * step_mv[quadrant] / c_pf
+    ramp_offset, ramp_slope = quadrant_codes[quadrant, 1], quadrant_codes[quadrant, 2]
+    found = {
+        "v_leak_mv": v[V_LEAK] + 1e3 * (gm_us[0] * reference_mv[0] - gm_us[1] * reference_mv[1]) / leak_ns,
+        "v_reset_mv": v[V_RESET],
+        "v_threshold_mv": np.where(m["dead"] > 0, np.nan, v[V_THRESHOLD]),
+        "tau_mem_us": 1e3 * c_pf / leak_ns,
+        "tau_syn_exc_us": tau_syn[0], "tau_syn_inh_us": tau_syn[1],
+        "synapse_gain_exc_mv_per_us": gain[0], "synapse_gain_inh_mv_per_us": gain[1],
+        "synaptic_reference_exc_mv": reference_mv[0], "synaptic_reference_inh_mv": reference_mv[1],
+    }  # fmt: skip
+    for name, mv in cadc_at_mv.items():
+        lsb = (20 - 150 / 4.5 + mv / 4.5 - 0.5 * (ramp_offset - 500)) * 500 / ramp_slope
+        found[name] = m["cadc_gain"] * lsb + m["cadc_offset_lsb"] + digital
+        found[f"{name}_rounded"] = np.rint(found[name])
+    return found
+
+
+def compare(table_file: Path, truth_file: Path) -> dict:
+    """Spreads before and after, medians, success, and whether the reported residuals are honest."""
+    with h5py.File(table_file) as table, h5py.File(truth_file) as truth:
+        target = json.loads(table.attrs["target"])["neuron"]
+        middle = 0.5 * (target["v_leak_mv"] + target["v_threshold_mv"])
+        at = {"cadc_low": target["v_leak_mv"], "cadc_lsb": middle, "cadc_high": target["v_threshold_mv"]}
+        n = table["neurons"]
+        after = true_values(
+            truth, n["capmem_code"][()].astype(float), table["shared/quadrant_code"][()].astype(float),
+            n["capacitance_code"][()].astype(float), n["leak_range"][()].astype(float), n["cadc_offset_code"][()], at,
+        )  # fmt: skip
+        b = truth["boot"]
+        codes = np.broadcast_to(b["capmem_code"][()].astype(float), n["capmem_code"].shape)
+        before = true_values(
+            truth, codes, b["quadrant_code"][()].astype(float), float(b["capacitance_code"][0]),
+            float(b["leak_range"][0]), b["cadc_offset_code"][()].astype(float), at,
+        )  # fmt: skip
+        check = truth["circuits/v_leak_mv"][()]
+        assert np.allclose(before["v_leak_mv"], check, atol=1e-6), "formulas differ from the chip's"
+        usable = np.ones(512, bool)
+        for name in table["parameters"]:
+            reason = table[f"parameters/{name}/reason"][()]
+            if len(reason) == 512:
+                usable &= reason == 0
+        parameters, honest = {}, {}
+        for name, values in after.items():
+            good = usable & np.isfinite(values)
+            parameters[name] = {
+                "std_before": float(np.nanstd(before[name])), "std_after": float(np.std(values[good])),
+                "ratio": float(np.std(values[good]) / np.nanstd(before[name])),
+                "median": float(np.median(values[good])),
+            }  # fmt: skip
+            if name in target or name.replace("_exc", "").replace("_inh", "") in target:
+                aim = target[name if name in target else name.replace("_exc", "").replace("_inh", "")]
+                parameters[name]["median_off"] = abs(parameters[name]["median"] / aim - 1.0)
+            if f"parameters/{name}/achieved" in table:
+                residual = np.abs(table[f"parameters/{name}/residual"][()])
+                uncertainty = table[f"parameters/{name}/uncertainty"][()]
+                aim = table[f"parameters/{name}/target"][()]
+                kept = usable & np.isfinite(residual)
+                honest[name] = float(np.mean((np.abs(values - aim) <= residual + uncertainty)[kept]))
+                inside = np.abs(values - aim - table[f"parameters/{name}/residual"][()]) <= uncertainty
+                parameters[name]["within_uncertainty"] = float(np.mean(inside[kept]))
+        return {
+            "chip": f"{truth.attrs['chip']}/{truth.attrs['serial']}", "success_fraction": float(usable.mean()),
+            "parameters": parameters, "honest": honest,
+        }  # fmt: skip
+
+
+def _hxloop(*arguments: str) -> str:
+    command = [sys.executable, "-P", "-m", "hxloop", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def worst(lines: list[dict]) -> dict:
+    """Over all serials, the largest of what should be small and the smallest of what should be large."""
+    names = lines[0]["parameters"]
+    return {
+        "worst_of": [line["chip"] for line in lines],
+        "ratio": {n: max(line["parameters"][n]["ratio"] for line in lines) for n in GATES},
+        "gates": GATES,
+        "cadc_std_lsb": max(
+            line["parameters"][n]["std_after"] for line in lines for n in names if n.endswith("_rounded")
+        ),
+        "median_off": max(
+            line["parameters"][n].get("median_off", 0.0) for line in lines for n in names
+        ),
+        "success_fraction": min(line["success_fraction"] for line in lines),
+        "honest": min(value for line in lines for value in line["honest"].values()),
+        "wall_s": max(line["wall_s"] for line in lines),
+        "chip_time_s": max(line["chip_time_s"] for line in lines),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serials", type=int, nargs="+", default=list(range(1, 11)))
+    parser.add_argument("--chip", default="uncalibrated")
+    parser.add_argument("--preset", default="lif-6us")
+    options = parser.parse_args()
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        for serial in options.serials:
+            table, truth = Path(folder) / f"table{serial}.h5", Path(folder) / f"truth{serial}.h5"
+            chip = ("--chip", options.chip, "--serial", str(serial))
+            begin = time.perf_counter()
+            summary = json.loads(
+                _hxloop("calibrate", *chip, "--preset", options.preset, "--out", str(table), "--no-cache", "--json")
+            )  # fmt: skip
+            wall_s = time.perf_counter() - begin
+            _hxloop("chip", "reveal", *chip, "--out", str(truth))
+            lines.append(
+                {**compare(table, truth), "wall_s": wall_s, "chip_time_s": summary["chip_time_s"], "cpus": 2}
+            )  # fmt: skip
+            print(json.dumps(lines[-1]), flush=True)
+    print(json.dumps(worst(lines)))
+
+
+if __name__ == "__main__":
+    main()

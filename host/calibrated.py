@@ -1,0 +1,153 @@
+"""Calibrations for training: a table, a file, or one made for the run; and the model it gives the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from calibration.reporting import Lines
+from hxloop.boot import OperatingPoint
+from hxloop.calibration_table import CalibrationTable, load_calibration
+from hxloop.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from host.allocation import Allocation
+    from host.settings import NeuronSettings
+    from hxloop.chip import Chip
+
+AUTO: Final = "auto"
+"""Calibrate for the operating point of the run, or take such a table from the cache."""
+TABLE_FILE: Final = "calibration.h5"
+"""Name of the table in the directory of a run."""
+
+Calibration = CalibrationTable | str | Path | None
+
+
+def find_calibration(
+    calibration: Calibration, chip: Chip, neuron: NeuronSettings, say: Callable[[str], None] | None = None
+) -> CalibrationTable | None:
+    """Table to work with on this chip.
+
+    Parameters
+    ----------
+    calibration : CalibrationTable, str, Path or None
+        A table, a file, ``auto``, or none.
+    chip : Chip
+    neuron : NeuronSettings
+        Operating point that ``auto`` aims at.
+    say : callable, optional
+        Told in lines how ``auto`` gets on.
+
+    Raises
+    ------
+    ChipMismatchError
+        The table belongs to another chip.
+    MissingFileError, RecordError
+        The file is not there, damaged or something else.
+    """
+    if calibration is None:
+        return None
+    if calibration == AUTO:
+        from calibration.targets import Target
+        from calibration.verb import calibrate
+
+        return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=_Forwarded(say))
+    table = calibration if isinstance(calibration, CalibrationTable) else load_calibration(Path(calibration))
+    table.check_identity(chip.identity)
+    return table
+
+
+def operating_point(neuron: NeuronSettings) -> OperatingPoint:
+    """Operating point of an experiment."""
+    return OperatingPoint(
+        v_leak_mv=neuron.v_leak_mv,
+        v_reset_mv=neuron.v_reset_mv,
+        v_threshold_mv=neuron.v_threshold_mv,
+        tau_mem_us=neuron.tau_mem_us,
+        tau_syn_us=neuron.tau_syn_us,
+        t_refractory_us=neuron.t_refractory_us,
+        synapse_gain_mv_per_us=neuron.synapse_gain_mv_per_us,
+    )
+
+
+def same_calibration(stored_key: str, given: Calibration, directory: Path) -> CalibrationTable | None:
+    """Table of a run that goes on: its own.
+
+    Parameters
+    ----------
+    stored_key : str
+        Key of the run's table, empty if it has none.
+    given : CalibrationTable, str, Path or None
+        What the caller asked for; ``auto`` and None stand for the run's own.
+    directory : Path
+        Of the run.
+
+    Raises
+    ------
+    InvalidInputError
+        Another table was asked for, or one for a run without.
+    RecordError, MissingFileError
+        The run's table is gone or damaged.
+    """
+    if not stored_key:
+        if given is not None:
+            raise InvalidInputError(
+                "the run to resume has no calibration", field="calibration", hint="leave it out, or start another run"
+            )
+        return None
+    if given is not None and given != AUTO:
+        table = given if isinstance(given, CalibrationTable) else load_calibration(Path(given))
+        if table.key != stored_key:
+            raise InvalidInputError(
+                f"the run to resume has the calibration {stored_key[:12]}, not {table.key[:12]}",
+                field="calibration",
+                hint="leave it out to use the run's own, or start another run",
+            )
+    return load_calibration(directory / TABLE_FILE)
+
+
+class _Forwarded(Lines):
+    """Lines of a calibration, for a training's reporter."""
+
+    def __init__(self, say: Callable[[str], None] | None) -> None:
+        super().__init__()
+        self._say = say
+
+    def message(self, text: str) -> None:
+        """Pass it on."""
+        if self._say is not None:
+            self._say(text)
+
+
+class MeasuredModel:
+    """How strong weights are and how fast currents decay, as calibration measured them.
+
+    The rule differentiates nominal neurons. What a calibration leaves is known: neuron n sees weight factor x w, and
+    times in units of its synaptic time constant are t / f. Put in for w and t, both enter gradients by the chain rule.
+
+    Parameters
+    ----------
+    table : CalibrationTable
+    layers : sequence of Allocation
+        Circuits of the neurons of each layer; of merged ones, the mean counts.
+
+    Attributes
+    ----------
+    tau_factor : float
+        Measured synaptic time constant over the nominal one.
+    """
+
+    def __init__(self, table: CalibrationTable, layers: Sequence[Allocation]) -> None:
+        self.tau_factor = table.tau_syn_factor
+        self._factors = [table.weight_factor[:, a.circuits.astype(np.int64)].mean(axis=2) for a in layers]
+
+    def factor(self, layer: int, code: NDArray[np.int8]) -> NDArray[np.float64]:
+        """Weight factors [n_rows, n_neurons] of codes of a layer; a code of 0 counts as excitatory."""
+        exc, inh = self._factors[layer]
+        return np.asarray(np.where(code < 0, inh, exc))

@@ -1,0 +1,194 @@
+"""`hxloop calibrate`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
+from hxloop.errors import InvalidInputError, RecordError
+
+if TYPE_CHECKING:
+    from calibration.reporting import Reporter
+    from hxloop.calibration_table import CalibrationTable
+    from hxloop.chip import Chip as AnyChip
+
+calibrate = make_app()
+
+
+@calibrate.command(name="calibrate")
+def _calibrate(
+    chip: Chip = None,
+    serial: Serial = None,
+    endpoint: Endpoint = None,
+    preset: Annotated[
+        str, typer.Option("--preset", help="What to aim at: lif-6us, lif-10us or jaxsnn-12-6.", metavar="NAME")
+    ] = "lif-6us",
+    targets: Annotated[
+        Path | None, typer.Option("--targets", help="TOML file with other aims, instead of a preset.", metavar="FILE")
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", help="These routines, and what they need: leak,threshold.", metavar="NAME,..."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same table.")] = 0,
+    begin_s: Annotated[
+        float | None,
+        typer.Option("--begin-s", min=0, help="Chip time at the beginning; emulated chips drift with it."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Table to write; else calibration-CHIP-SERIAL.h5.", metavar="FILE"),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Page to write: histograms, chip map, costs.", metavar="FILE.html")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option("--check", help="Measure a table again and say what drifted.", metavar="TABLE")
+    ] = None,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use a table that was measured before.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Find the codes with which all circuits of a chip do what they should.
+
+    Without [bold]--endpoint[/bold] an emulated chip, uncalibrated/1 unless another one is named, is started for it.
+    Exit code 1 with [bold]--check[/bold]: the table has expired.
+
+    [dim]Examples:[/dim]
+
+      hxloop calibrate --chip uncalibrated --serial 7 --out seven.h5 --report seven.html
+
+      hxloop calibrate --chip uncalibrated --serial 7 --only leak,threshold --json
+
+      hxloop calibrate --chip uncalibrated --serial 7 --check seven.h5
+
+      hxloop train yin-yang --chip uncalibrated --serial 7 --calibration seven.h5
+    """
+    if check is not None:
+        _check(check, chip, serial, endpoint, begin_s, as_json=as_json)
+        return
+    begin = time.perf_counter()
+    from calibration.options import Options
+    from calibration.targets import load_target
+    from calibration.verb import calibrate_with_source
+
+    target = load_target(preset if targets is None else targets)
+    names = tuple(name.strip() for name in only.split(",")) if only else ()
+    options = Options(seed=seed, only=names, begin_s=begin_s or 0.0)
+    for wanted in (out, report):
+        _refuse_folder(wanted)
+    if report is not None:
+        from calibration.report import check_report_path, write_report
+
+        check_report_path(report)
+    with _open(chip, serial, endpoint) as device:
+        file = out or Path(f"calibration-{_safe(device)}.h5")
+        _refuse_other_files(file)
+        table, _, hit = calibrate_with_source(
+            device, target=target, options=options, cache=cache, report=_reporter()
+        )  # fmt: skip
+    table.save(file)
+    if report is not None:
+        write_report(table, report)
+    found = {
+        **table.summary(),
+        "wall_s": time.perf_counter() - begin,
+        "from_cache": hit,
+        "table_path": file,
+        "report_path": report,
+    }
+    if as_json:
+        print_json(found)
+        return
+    _print(table)
+    say(
+        f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
+        f"on silicon {table.chip_time_s:.1f} s"
+    )
+    print(file)
+
+
+def _check(
+    file: Path, chip: str | None, serial: int | None, endpoint: str | None, begin_s: float | None, *, as_json: bool
+) -> None:
+    from calibration.check import check
+    from hxloop.calibration_table import load_calibration
+
+    table = load_calibration(file)
+    if endpoint is None:
+        chip, serial = chip or table.identity.chip, table.identity.serial if serial is None else serial
+    with _open(chip, serial, endpoint) as device:
+        found = check(device, table, begin_s=begin_s, report=_reporter())
+    if as_json:
+        print_json({**found.summary(), "table_path": file})
+    else:
+        for line in found.lines():
+            print(line)
+    if found.expired:
+        raise typer.Exit(1)
+
+
+def _open(chip: str | None, serial: int | None, endpoint: str | None) -> Any:
+    from host.chips import open_chip
+
+    if endpoint is None:
+        chip, serial = chip or "uncalibrated", 1 if serial is None else serial
+    return open_chip(chip, serial, endpoint)
+
+
+def _safe(device: AnyChip) -> str:
+    from hxloop.connection import file_safe
+
+    return f"{file_safe(device.identity.chip)}-{device.identity.serial}"
+
+
+def _refuse_folder(file: Path | None) -> None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise InvalidInputError(f"there is no directory {file.parent}", field="out", hint="make it first")
+
+
+def _refuse_other_files(file: Path) -> None:
+    """A table may be replaced by a newer one; anything else is somebody's work."""
+    from hxloop.calibration_table import load_calibration
+
+    if not file.exists():
+        return
+    try:
+        load_calibration(file)
+    except RecordError:
+        raise InvalidInputError(
+            f"{file} is there and is no calibration table", field="out", hint="choose another name"
+        ) from None
+
+
+def _reporter() -> Reporter:
+    """A bar where somebody watches, lines elsewhere."""
+    if sys.stderr.isatty():
+        from host.cli.calibration_bar import CalibrationBar
+
+        return CalibrationBar()
+    from calibration.reporting import Lines
+
+    return Lines()
+
+
+def _print(table: CalibrationTable) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table("parameter", "target", "median", "std", "std before", "as wanted", title=str(table.identity))
+    for name, parameter in table.parameters.items():
+        s = parameter.summary()
+        cells = [_number(s[key]) for key in ("target", "median", "std", "std_before")]
+        shown.add_row(f"{name} ({s['unit']})", *cells, f"{100 * s['success_fraction']:.1f} %")
+    Console(stderr=True).print(shown)
+    for circuit, name, reason in table.failures()[:20]:
+        say(f"circuit {circuit}, {name}: {reason}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
