@@ -71,6 +71,8 @@ class Bench:
         What readings mean, once that is known.
     absolute_mv : float
         Standard deviation of the error that all potentials have in common.
+    synapse_spread : float64 [2]
+        Relative error of both gains because synapses differ.
     """
 
     def __init__(self, chip: Chip, start: NeuronCodes, *, seed: int = 0, begin_s: float = 0.0) -> None:
@@ -83,6 +85,7 @@ class Bench:
         self.cadc_scale: CadcScale | None = None
         self.madc_scale: MadcScale | None = None
         self.absolute_mv = 0.0
+        self.synapse_spread = np.zeros(2)
         self.costs: list[Cost] = []
         self._trial_seed = derive_seed(seed, "calibration")
         self._now_us = begin_s * 1e6

@@ -10,7 +10,7 @@ import numpy as np
 from calibration.bench import Bench
 from calibration.drift import rms_change_us, stamp
 from calibration.options import Options
-from calibration.outcome import pooled_std
+from calibration.outcome import COVERAGE, pooled_std
 from calibration.pipeline import ROUTINES, plan
 from calibration.reporting import Silent
 from calibration.targets import Target
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REPEATS: Final = 2
 _FACTOR: Final = 1.5  # of the root mean square change over that of noise; by chance it is 1 +- 0.05
 _SIGMAS: Final = 5.0
+_ENOUGH: Final = 32
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ def _again(chip: Chip, table: CalibrationTable, begin_s: float | None) -> tuple[
 def _compare(before: Calibrated, measured: Floats, rewrites: int) -> Drifted:
     now = measured.mean(axis=0)
     noise = pooled_std(measured) * np.sqrt(1.0 / len(measured) + 1.0 / rewrites)
+    if len(now) < _ENOUGH:  # the scatter of so few entries says little: what the table states counts
+        noise = max(noise, float(np.median(before.uncertainty)) / COVERAGE)
     known = np.isfinite(before.achieved)
     change = (now - before.achieved)[known]
     lost = ~np.isfinite(change)

@@ -79,8 +79,8 @@ def _summary(table: CalibrationTable) -> Section:
         "summary",
         "Summary",
         [
-            f"{int(usable.sum())} of {len(usable)} circuits are as wanted in every parameter. On silicon the calibration"
-            f" takes {table.chip_time_s:.1f} s, most of it waiting for the analog memory.",
+            f"{int(usable.sum())} of {len(usable)} circuits are as wanted in every parameter. On silicon the"
+            f" calibration takes {table.chip_time_s:.1f} s, most of it waiting for the analog memory.",
             "Values are means over several writings of the codes, after the search. The true value lies within value "
             "+- uncertainty with 95 % probability, for all that the chip shows.",
         ],
@@ -126,7 +126,8 @@ def _histogram(axes: Axes, parameter: Calibrated) -> None:
     for values, color in ((before, GREY), (after, BLUE)):
         if values.size:
             axes.hist(np.clip(values, edges[0], edges[-1]), edges.tolist(), color=color, alpha=0.75)
-    axes.axvline(middle, color=RED, lw=0.8)
+    axes.axvline(middle, color=RED, lw=0.8, zorder=3)
+    axes.locator_params(axis="x", nbins=5)
     axes.set_yscale("log")
     axes.set_ylim(0.6, None)
 
@@ -163,23 +164,20 @@ def _mark(axes: Axes, failed: np.ndarray, name: str) -> None:
 
 
 def _failures(table: CalibrationTable) -> Section:
-    failures = table.failures()
-    text = f"{len(failures)} entries are not as wanted." if failures else "Everything is as wanted."
-    if len(failures) > _MOST_FAILURES:
-        text += f" The first {_MOST_FAILURES}:"
-    rows = []
-    for k, name, reason in failures[:_MOST_FAILURES]:
+    grouped: dict[tuple[str, int, str], list[str]] = {}
+    for k, name, reason in table.failures():
         p = table.parameters[name]
         residual = float(p.residual[k])
-        code = float(p.code[k])
-        rows.append(
-            [
-                f"{p.per} {k}", name, reason, None if np.isnan(residual) else residual, p.unit,
-                None if np.isnan(code) else int(code),
-            ]
-        )  # fmt: skip
-    heading = ("where", "parameter", "why", "residual", "unit", "code")
-    return Section("failures", "What failed, and why", [text], tables=[Table(heading, rows)] if rows else [])
+        text = name if np.isnan(residual) else f"{name} ({residual:+.3g} {p.unit})"
+        grouped.setdefault((p.per, k, reason), []).append(text)
+    text = "What depends on something that failed is listed, too." if grouped else "Everything is as wanted."
+    rows = [[f"{per} {k}", reason, ", ".join(names)] for (per, k, reason), names in grouped.items()]
+    if len(rows) > _MOST_FAILURES:
+        text += f" The first {_MOST_FAILURES} of {len(rows)}:"
+    heading = ("where", "why", "parameters (residual)")
+    return Section(
+        "failures", "What failed, and why", [text], tables=[Table(heading, rows[:_MOST_FAILURES])] if rows else []
+    )
 
 
 def _costs(table: CalibrationTable) -> Section:

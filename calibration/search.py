@@ -208,7 +208,7 @@ class NoisyBinary(Search):
         """Keep the best of the last five codes measured."""
         middle = (problem.low + problem.high + 1) // 2
         scatter = problem.rng.integers(-self.noise, self.noise + 1, problem.start.shape)
-        return _halve(problem, problem.clip(middle + scatter), extra=3, kept=5)
+        return _halve(problem, problem.clip(middle + scatter), extra=3, kept=5, scatter=self.noise)
 
 
 @final
@@ -243,10 +243,11 @@ class Linear(Search):
         return _best(problem, history, first)
 
 
-def _halve(problem: Problem, code: Codes, *, extra: int, kept: int) -> Found:
+def _halve(problem: Problem, code: Codes, *, extra: int, kept: int, scatter: int = 0) -> Found:
+    """Steps that halve each time; together they reach both ends of the range from its middle +- scatter."""
     first = problem.measure(problem.start)
     span = problem.high - problem.low + 1
-    step, steps = span / 4.0, int(np.ceil(np.log2(span))) + extra
+    step, steps = span / 4.0 + scatter / 2.0, int(np.ceil(np.log2(span))) + extra
     history = []
     for _ in range(steps):
         value = problem.measure(code)

@@ -71,16 +71,14 @@ class Gain(CellRoutine):
         """Gains, mean over both groups of rows."""
         gains = measure_gains(bench, target)
         half = 0.5 * np.abs(gains[0] - gains[1])
-        self._synapses = np.sqrt(np.nanmean(half**2, axis=1)) / np.nanmean(gains, axis=(0, 2))
+        bench.synapse_spread = np.sqrt(np.nanmean(half**2, axis=1)) / np.nanmean(gains, axis=(0, 2))
         return dict(zip(NAMES, gains.mean(axis=0), strict=True))
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
         """Synapses differ, and time constants are known to a percent: both act alike in all repetitions."""
         tau = 0.007
         gain = target.neuron.synapse_gain_mv_per_us
-        return {n: gain * float(np.hypot(s, tau)) for n, s in zip(NAMES, self._synapses, strict=True)}
-
-    _synapses: Floats
+        return {n: gain * float(np.hypot(s, tau)) for n, s in zip(NAMES, bench.synapse_spread, strict=True)}
 
 
 def measure_gains(bench: Bench, target: Target) -> Floats:

@@ -1,0 +1,102 @@
+"""Targets and plans: presets, TOML files, and what is refused before anything runs."""
+
+import re
+
+import pytest
+
+from calibration.options import Options
+from calibration.pipeline import ROUTINES, complete, plan
+from calibration.targets import PRESETS, Target, load_target
+from hxloop.errors import InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError
+from hxloop.spec import HICANN_X, TEXTBOOK
+
+
+def changed(section, **values):
+    return Target.model_validate({section: values})
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_reached(name):
+    names = plan(load_target(name), Options(), HICANN_X)
+    assert {"cadc", "leak", "reset", "threshold", "tau_mem", "tau_syn", "gain", "weight_scale"} <= set(names)
+    assert not {"rates", "adaptation", "correlation"} & set(names)
+
+
+@pytest.mark.parametrize(
+    ("target", "field", "text"),
+    [
+        (changed("neuron", v_leak_mv=200.0), "neuron.v_leak_mv", "285..780"),
+        (changed("neuron", v_threshold_mv=1100.0), "neuron.v_threshold_mv", "285..1050"),
+        (changed("neuron", tau_mem_us=0.2), "neuron.tau_mem_us", "0.5..60"),
+        (changed("neuron", tau_syn_us=31.0), "neuron.tau_syn_us", "0.3..30"),
+        (changed("neuron", t_refractory_us=40.0), "neuron.t_refractory_us", "0.04..32"),
+        (changed("neuron", synapse_gain_mv_per_us=5.0), "neuron.synapse_gain_mv_per_us", "0..4.7"),
+        (changed("neuron", synapse_gain_mv_per_us=0.0), "neuron.synapse_gain_mv_per_us", "above 0"),
+        (changed("neuron", v_threshold_mv=400.0), "neuron.v_threshold_mv", "above leak"),
+        (changed("cadc", low_mv=1100.0), "cadc.high_mv", "above"),
+        (changed("cadc", high_lsb=300.0), "cadc.high_lsb", "1..254"),
+        (changed("adaptation", tau_us=5.0), "adaptation.tau_us", "1..1022"),
+        (changed("adaptation", a_ns=1000.0), "adaptation.a_ns", "1..1022"),
+        (changed("adaptation", b_na=100.0), "adaptation.b_na", "1..1022"),
+        (changed("correlation", tau_us=0.5), "correlation.tau_us", "1..1022"),
+        (changed("correlation", amplitude_lsb=3.0), "correlation.amplitude_lsb", "1..1022"),
+        (changed("rates", rate_khz=500.0), "rates.rate_khz", "60.2"),
+        (changed("rates", rate_khz=5.0), "rates.rate_khz", "29.4"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_reached_is_refused_with_its_range(target, field, text):
+    with pytest.raises(InvalidInputError, match=re.escape(text)) as caught:
+        plan(target, Options(), HICANN_X)
+    assert caught.value.field == field
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    for options, hint in ((Options(only=("lek",)), "leak"), (Options(search={"treshold": "binary"}), "threshold")):
+        with pytest.raises(InvalidInputError, match=hint):
+            plan(Target(), options, HICANN_X)
+
+
+def test_the_textbook_chip_has_no_codes_to_calibrate():
+    with pytest.raises(InvalidInputError, match="no codes"):
+        plan(Target(), Options(), TEXTBOOK)
+
+
+def test_a_subset_brings_what_it_needs_in_order():
+    assert plan(Target(), Options(only=("threshold",)), HICANN_X) == ["cadc", "threshold"]
+    assert plan(Target(), Options(only=("references",)), HICANN_X) == [
+        "cadc",
+        "tau_syn",
+        "tau_mem",
+        "gain",
+        "references",
+    ]
+    for name, routine in ROUTINES.items():
+        order = plan(complete(Target(), (name,)), Options(only=(name,)), HICANN_X)
+        assert all(order.index(need) < order.index(name) for need in routine.needs)
+
+
+def test_a_routine_asked_for_by_name_has_defaults():
+    for name, section in (("adaptation", "adaptation"), ("rates", "rates"), ("correlation", "correlation")):
+        assert getattr(complete(Target(), (name,)), section) is not None
+    given = changed("rates", rate_khz=45.0)
+    assert complete(given, ("rates",)) == given
+
+
+def test_files_are_read_and_misspelt_keys_corrected(tmp_path):
+    file = tmp_path / "aims.toml"
+    file.write_text("[neuron]\nv_leak_mv = 450\ntau_mem_us = 8.0\n[correlation]\ntau_us = 4.0\n")
+    target = load_target(file)
+    assert (target.neuron.v_leak_mv, target.neuron.tau_mem_us, target.neuron.v_reset_mv) == (450.0, 8.0, 420.0)
+    assert target.correlation.tau_us == 4.0
+    file.write_text("[neuron]\nv_leek_mv = 450\n")
+    with pytest.raises(UnknownKeyError, match="v_leak_mv"):
+        load_target(file)
+    with pytest.raises(MissingFileError):
+        load_target(tmp_path / "none.toml")
+    with pytest.raises(InvalidInputError, match="lif-6us"):
+        load_target("lif-6")
+
+
+def test_out_of_range_is_a_range_error():
+    with pytest.raises(OutOfRangeError):
+        plan(changed("neuron", v_leak_mv=200.0), Options(), HICANN_X)
