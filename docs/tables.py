@@ -1,14 +1,18 @@
-"""Write the tables of docs/chip.md from the code; with --check, only say whether they are up to date."""
+"""Write the tables of the chip's and the calibration's page from the code; with --check, say if they are up to date."""
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
 from pathlib import Path
 
+from calibration.pipeline import REFINED, ROUTINES
+from calibration.targets import PRESETS
 from chip_emulator.describe import Entry, describe_chip
 from chip_emulator.presets import CHIPS
 
-PAGE = Path(__file__).with_name("chip.md")
+FOLDER = Path(__file__).parent
 
 EQUATIONS = {
     "fixed_potentials": {
@@ -128,9 +132,39 @@ def _text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def page(text: str) -> str:
+def calibration_tables() -> dict[str, str]:
+    """Every generated part of the page about calibration."""
+    rows = []
+    for name, routine in ROUTINES.items():
+        text = inspect.getdoc(inspect.getmodule(routine)) or ""
+        parts = [
+            _paragraph(text, key) for key in ("What is measured", "How", "Expected accuracy", "Runtime on silicon")
+        ]
+        again = " (and refined at the end)" if name in REFINED else ""
+        rows.append((f"`{name}`{again}", *parts, ", ".join(routine.needs)))
+    aims = [(f"`{name}`", *(f"{value:g}" for value in t.neuron.model_dump().values())) for name, t in PRESETS.items()]
+    return {
+        "routines": _table(
+            ("routine", "what is measured", "how", "expected accuracy", "runtime on silicon", "needs"), rows
+        ),
+        "presets": _table(("preset", *(f"`{name}`" for name in PRESETS["lif-6us"].neuron.model_dump())), aims),
+    }
+
+
+def _paragraph(text: str, key: str) -> str:
+    """Indented paragraph under a heading of a routine's module."""
+    found = re.search(rf"^{key}\n((?:    .*\n)+)", text + "\n", re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"no paragraph {key!r} in: {text.splitlines()[0]}")
+    return " ".join(found[1].split())
+
+
+PAGES = {"chip.md": tables, "calibration.md": calibration_tables}
+
+
+def page(text: str, parts: dict[str, str]) -> str:
     """The page with fresh tables."""
-    for part, table in tables().items():
+    for part, table in parts.items():
         begin, end = f"<!-- begin {part} -->\n", f"<!-- end {part} -->"
         before, rest = text.split(begin)
         text = before + begin + table + "\n" + end + rest.split(end, 1)[1]
@@ -138,12 +172,15 @@ def page(text: str) -> str:
 
 
 def main() -> int:
-    old = PAGE.read_text(encoding="utf-8")
-    new = page(old)
-    if "--check" in sys.argv[1:]:
-        return int(old != new)
-    PAGE.write_text(new, encoding="utf-8")
-    return 0
+    stale = False
+    for name, parts in PAGES.items():
+        file = FOLDER / name
+        old = file.read_text(encoding="utf-8")
+        new = page(old, parts())
+        stale |= old != new
+        if "--check" not in sys.argv[1:]:
+            file.write_text(new, encoding="utf-8")
+    return int(stale and "--check" in sys.argv[1:])
 
 
 if __name__ == "__main__":

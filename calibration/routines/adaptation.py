@@ -12,7 +12,7 @@ How
 Expected accuracy
     4 %: the capacitance of single circuits is known to 1.5 %, the leak conductance to 2 %.
 Runtime on silicon
-    0.2 s: nine settings of the analog memory.
+    0.3 s: 16 settings of the analog memory.
 
 References
 ----------

@@ -13,7 +13,7 @@ Expected accuracy
     differ); 0.1 LSB for the measurements of other routines, which know the slopes. Absolute: spread of the leak
     potentials over sqrt(512), about 1 mV.
 Runtime on silicon
-    About 0.6 s: 29 settings of the analog memory.
+    0.5 s: 22 settings of the analog memory.
 
 References
 ----------

@@ -11,7 +11,7 @@ How
 Expected accuracy
     2 % of the medians.
 Runtime on silicon
-    0.2 s: six settings of the analog memory.
+    0.25 s: seven settings of the analog memory.
 
 References
 ----------

@@ -8,7 +8,7 @@ How
 Expected accuracy
     5 %, for rates of which the refractory period is a small part.
 Runtime on silicon
-    0.3 s: fourteen settings of the analog memory.
+    0.35 s: 15 settings of the analog memory.
 
 References
 ----------

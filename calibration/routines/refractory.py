@@ -8,7 +8,7 @@ How
 Expected accuracy
     Half a clock cycle (4 or 64 ns) by design; the check is good to 0.1 us.
 Runtime on silicon
-    0.05 s: two settings of the analog memory.
+    0.15 s: four settings of the analog memory.
 
 References
 ----------

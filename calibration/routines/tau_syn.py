@@ -9,7 +9,7 @@ How
 Expected accuracy
     1.5 % at 6 us: 0.5 % from the fit, the rest from rounding and writing codes (a step is 2 %).
 Runtime on silicon
-    1.5 s: 2048 runs, one circuit each; four settings of the analog memory.
+    1.1 s: 2048 runs, one circuit each; four settings of the analog memory.
 
 References
 ----------

@@ -11,7 +11,7 @@ How
 Expected accuracy
     2 %: 1 % from averaging over 64 synapses, the rest from noise of writing the potentials.
 Runtime on silicon
-    0.1 s: one setting of the analog memory.
+    0.05 s: one setting of the analog memory.
 
 References
 ----------
