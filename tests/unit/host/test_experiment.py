@@ -28,7 +28,7 @@ from hxloop.errors import (
 SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
 KEYS = {
     "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
-    "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip",
+    "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip", "calibration",
 }  # fmt: skip
 
 

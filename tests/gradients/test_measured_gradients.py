@@ -1,0 +1,90 @@
+"""Gradients of neurons whose weight scale and time constant calibration measured: against finite differences."""
+
+import numpy as np
+import pytest
+from support.chip_tables import table_for
+from support.grid_chip import GridChip
+
+from host.chip_network import ChipNetwork, Forward
+from host.optimizers import dequantise
+from host.settings import Settings
+from hxloop.seeds import generator
+
+N_IN, SIZES, THRESHOLD = 5, (6, 3), 1.0
+
+
+def settings(tau_ratio):
+    return Settings.model_validate(
+        {
+            "network": {
+                "sizes": list(SIZES), "copies": [2, 1], "bias_copies": [0, 0], "bias_times": [0.9, 0.9],
+                "init_mean": [0.3, 0.5], "init_std": [0.1, 0.1],
+            },
+            "neuron": {"model_threshold": THRESHOLD, "tau_mem_us": 6.0 * tau_ratio},
+            "loss": {"kind": "shift_invariant_mse"},
+            "silence": {"limits": [0.5, 0.5]},
+            "optimizer": {"learning_rate": 0.01, "max_dw_norm": 0.0},
+            "training": {"epochs": 1},
+        }
+    )  # fmt: skip
+
+
+def factors(seed):
+    rng = generator(seed, "factors")
+    n = GridChip().spec.n_circuits
+    return np.exp(rng.normal(0.1, 0.2, n)), np.exp(rng.normal(-0.1, 0.2, n)), float(np.exp(rng.normal(0.15, 0.05)))
+
+
+def model_times(network, t_in, weights, measured):
+    """Times of all layers in nominal tau_syn: every neuron with its own weight factors, all with one time constant.
+
+    Written out here once more: w x factor by sign, times over f on the way in, and times f on the way out.
+    """
+    exc, inh, f = measured
+    forward_in, forward_out, arrival = [], [], t_in
+    delay = network.chip.spec.routing_delay_ticks * network.chip.spec.tick_us / network.settings.neuron.tau_syn_us
+    for layer, w in zip(network.layers, weights, strict=True):
+        head = network.placement.circuits(layer.name).astype(int)
+        rows = np.repeat(arrival, layer.copies, axis=1)
+        seen = np.where(w < 0, inh[head], exc[head]) * w
+        out = f * network._rule.times(rows / f, seen)
+        forward_in.append(rows)
+        forward_out.append(out)
+        arrival = out + delay
+    return Forward(forward_in, forward_out)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("tau_ratio", [1, 2])
+def test_gradients_are_those_of_the_measured_neurons(tau_ratio, seed):
+    chip, rng = GridChip(), generator(seed, "case", tau_ratio)
+    measured = factors(seed)
+    table = table_for(chip, exc=measured[0], inh=measured[1], tau=measured[2])
+    network = ChipNetwork(settings(tau_ratio), chip, N_IN, table)
+    scale = network.settings.neuron.scale_weights
+    codes = [np.rint(rng.normal(20, 9, layer.weight_shape)).astype(np.int8) for layer in network.layers]
+    codes = [np.where(c == 0, 3, c).astype(np.int8) for c in codes]
+    weights = [dequantise(c, scale) for c in codes]
+    t_in = rng.uniform(0.1, 1.5, (4, N_IN))
+    slope = rng.normal(0, 1, (4, SIZES[-1]))
+
+    def loss(changed):
+        out = model_times(network, t_in, changed, measured).t_out[-1]
+        return np.sum(np.where(np.isfinite(out), slope * out, 0.0))
+
+    forward = model_times(network, t_in, weights, measured)
+    assert np.isfinite(forward.t_out[-1]).mean() > 0.5
+    grad_out = np.where(np.isfinite(forward.t_out[-1]), slope, 0.0)
+    found = network.gradients(forward, codes, grad_out)
+    nominal = ChipNetwork(settings(tau_ratio), chip, N_IN).gradients(forward, codes, grad_out)
+    for k, w in enumerate(weights):
+        expected = np.zeros_like(w)
+        for place in np.ndindex(w.shape):
+            step = np.zeros_like(w)
+            step[place] = 1e-6
+            up, down = ([*weights[:k], w + s * step, *weights[k + 1 :]] for s in (1.0, -1.0))
+            expected[place] = (loss(up) - loss(down)) / 2e-6
+        largest = np.abs(expected).max()
+        assert largest > 0
+        np.testing.assert_allclose(found[k], expected, rtol=2e-4, atol=2e-5 * largest)
+        assert np.abs(nominal[k] - expected).max() > 0.02 * largest  # what nominal neurons would say is something else

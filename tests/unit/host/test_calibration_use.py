@@ -1,0 +1,188 @@
+"""What a training makes of a calibration table: codes, circuits, storage, refusals."""
+
+import numpy as np
+import pytest
+from support.chip_tables import table_for
+from support.grid_chip import GridChip
+
+from host.allocation import allocate
+from host.chip_network import ChipNetwork
+from host.experiment import evaluate, load_run, train
+from host.mapping import place
+from host.network import Network, Population, Projection
+from host.reporting import SilentReporter
+from host.settings import load_settings
+from hxloop.boot import OperatingPoint
+from hxloop.capmem import Cell
+from hxloop.errors import ChipMismatchError, DoesNotFitError, InvalidInputError, MissingFileError, RecordError
+from hxloop.operating_point import nominal_boot
+from hxloop.seeds import generator
+from hxloop.spec import HICANN_X
+
+TOML = """
+[network]
+sizes = [10, 3]
+copies = [3, 1]
+bias_copies = [3, 0]
+bias_times = [0.9, 0.9]
+init_mean = [0.4, 0.6]
+init_std = [0.12, 0.15]
+[neuron]
+model_threshold = 1.52
+[loss]
+kind = "shift_invariant_mse"
+[silence]
+limits = [0.5, 0.3]
+[optimizer]
+learning_rate = 0.004
+[training]
+epochs = 2
+batch_size = 20
+[data]
+train = 60
+validation = 20
+test = 30
+"""
+
+
+@pytest.fixture
+def preset(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TOML)
+    return path
+
+
+def network(hidden, inputs=4, merged=None):
+    point = OperatingPoint().model_dump()
+    populations = (Population("hidden", hidden, **point, circuits_per_neuron=merged), Population("output", 3, **point))
+    projections = (Projection("input", "hidden"), Projection("hidden", "output"))
+    return Network(inputs, populations, projections)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("merged", "hidden", "share"), [(None, 150, 0.3), (2, 60, 0.2), (4, 30, 0.1)])
+def test_failed_circuits_are_never_placed(seed, merged, hidden, share):
+    usable = generator(seed, "usable").random(HICANN_X.n_circuits) > share
+    placed = allocate(network(hidden, merged=merged), HICANN_X, usable)
+    taken = np.concatenate([a.circuits.ravel() for a in placed])
+    assert usable[taken].all() and len(set(taken.tolist())) == len(taken)
+    assert placed[0].circuits.shape == (hidden, merged or 1)
+    if merged:
+        assert usable.reshape(2, -1)[:, placed[0].circuits % HICANN_X.n_columns].all()
+
+
+def test_without_a_mask_nothing_changes():
+    boot = nominal_boot(HICANN_X)
+    plain = place(network(80), HICANN_X, boot).wiring
+    masked = place(network(80), HICANN_X, boot, np.ones(HICANN_X.n_circuits, np.bool_)).wiring
+    assert plain.sha256() == masked.sha256()
+
+
+@pytest.mark.parametrize(("merged", "hidden", "text"), [(None, 500, "262 short"), (2, 200, "too few columns")])
+def test_too_many_failures_are_named(merged, hidden, text):
+    usable = np.ones(HICANN_X.n_circuits, np.bool_)
+    usable[: 262 if merged is None else 100] = False
+    with pytest.raises(DoesNotFitError, match=f"failed in calibration.*{text}"):
+        allocate(network(hidden, merged=merged), HICANN_X, usable)
+
+
+def test_codes_and_usable_circuits_are_those_of_the_table(preset):
+    chip = GridChip()
+    leaks = generator(1, "codes").integers(190, 230, HICANN_X.n_circuits)
+    failed = (0, 1, 5, 256)
+    table = table_for(chip, failed=failed, cells={Cell.v_leak: leaks})
+    neurons = ChipNetwork(load_settings(preset), chip, 4, table).placement.wiring.neurons
+    assert not set(neurons.circuit.tolist()) & set(failed)
+    np.testing.assert_array_equal(neurons.capmem_code[:, Cell.v_leak], leaks[neurons.circuit])
+
+
+def test_a_table_of_another_chip_is_refused(preset, tmp_path):
+    table = table_for(GridChip(serial=2))
+    with pytest.raises(ChipMismatchError, match="grid/2"):
+        ChipNetwork(load_settings(preset), GridChip(), 4, table)
+    with pytest.raises(ChipMismatchError, match="grid/2"):
+        run(preset, tmp_path / "run", calibration=table)
+    table.save(tmp_path / "t.h5")
+    with pytest.raises(ChipMismatchError):
+        run(preset, tmp_path / "other", calibration=tmp_path / "t.h5")
+
+
+def run(preset, out, chip=None, **changes):
+    return train(preset=preset, chip=chip or GridChip(), out=out, report=SilentReporter(), **changes)
+
+
+def weights(found):
+    return [found.record.quantities[f"weights/{k}/model"].values for k in range(2)]
+
+
+def test_a_run_keeps_its_table(preset, tmp_path):
+    table = table_for(GridChip(), exc=1.1, inh=0.9)
+    found = run(preset, tmp_path / "run", calibration=table)
+    assert found.origin.calibration == table.key and found.summary()["calibration"] == "a" * 12
+    assert (tmp_path / "run" / "calibration.h5").exists()
+    again = load_run(tmp_path / "run")
+    assert again.origin.calibration == table.key
+    same = evaluate(again, chip=GridChip())
+    assert same.test_accuracy == found.test_accuracy
+    plain = run(preset, tmp_path / "plain")
+    assert plain.summary()["calibration"] is None and not (tmp_path / "plain" / "calibration.h5").exists()
+    assert not np.array_equal(weights(plain)[0], weights(found)[0])
+
+
+def test_a_table_that_says_nothing_new_changes_nothing(preset, tmp_path):
+    plain, with_table = run(preset, tmp_path / "a"), run(preset, tmp_path / "b", calibration=table_for(GridChip()))
+    for one, other in zip(weights(plain), weights(with_table), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_another_chip_runs_the_weights_with_its_own_codes(preset, tmp_path):
+    found = run(preset, tmp_path / "run", calibration=table_for(GridChip(), failed=(0, 1)))
+    other = GridChip(serial=2)
+    evaluate(found, chip=other)
+    with pytest.raises(ChipMismatchError):
+        evaluate(found, chip=other, calibration=tmp_path / "run" / "calibration.h5")
+    evaluate(found, chip=other, calibration=table_for(other))
+
+
+class Stop(SilentReporter):
+    """Ctrl-C after the first epoch."""
+
+    def epoch(self, metrics):
+        raise KeyboardInterrupt
+
+
+def test_resumed_runs_use_their_own_table(preset, tmp_path):
+    table = table_for(GridChip(), exc=1.2, inh=0.8, tau=1.05, failed=(3,))
+    whole = run(preset, tmp_path / "whole", calibration=table)
+    with pytest.raises(KeyboardInterrupt):
+        train(preset=preset, chip=GridChip(), out=tmp_path / "part", calibration=table, report=Stop())
+    assert len(load_run(tmp_path / "part").metrics) == 1
+    other = table_for(GridChip(), key="b" * 64)
+    with pytest.raises(InvalidInputError, match="aaaaaaaaaaaa, not bbbbbbbbbbbb"):
+        run(preset, tmp_path / "part", calibration=other, resume=True)
+    for given in (None, "auto", table):
+        resumed = run(preset, tmp_path / "part", calibration=given, resume=True)
+        for one, two in zip(weights(whole), weights(resumed), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_run_without_table_goes_on_without(preset, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(preset=preset, chip=GridChip(), out=tmp_path / "run", report=Stop())
+    with pytest.raises(InvalidInputError, match="no calibration"):
+        run(preset, tmp_path / "run", calibration=table_for(GridChip()), resume=True)
+    assert len(run(preset, tmp_path / "run", resume=True).metrics) == 2
+
+
+def test_lost_and_damaged_tables_are_named(preset, tmp_path):
+    found = run(preset, tmp_path / "run", calibration=table_for(GridChip()))
+    file = tmp_path / "run" / "calibration.h5"
+    content = file.read_bytes()
+    file.write_bytes(content[:-40] + b"x" * 40)
+    with pytest.raises(RecordError, match=r"calibration\.h5 is damaged"):
+        evaluate(found, chip=GridChip())
+    file.unlink()
+    with pytest.raises(MissingFileError, match=r"calibration\.h5"):
+        evaluate(found, chip=GridChip())
+    with pytest.raises(MissingFileError):
+        run(preset, tmp_path / "new", calibration=tmp_path / "none.h5")
