@@ -10,7 +10,7 @@ import numpy as np
 from calibration.reporting import Lines
 from hxloop.boot import OperatingPoint
 from hxloop.calibration_table import CalibrationTable, load_calibration
-from hxloop.errors import InvalidInputError
+from hxloop.errors import InvalidInputError, RecordError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,8 +76,8 @@ def operating_point(neuron: NeuronSettings) -> OperatingPoint:
     )
 
 
-def same_calibration(stored_key: str, given: Calibration, directory: Path) -> CalibrationTable | None:
-    """Table of a run that goes on: its own.
+def check_same_calibration(stored_key: str, given: Calibration) -> None:
+    """Refuse to go on with another calibration than a run was begun with.
 
     Parameters
     ----------
@@ -85,31 +85,57 @@ def same_calibration(stored_key: str, given: Calibration, directory: Path) -> Ca
         Key of the run's table, empty if it has none.
     given : CalibrationTable, str, Path or None
         What the caller asked for; ``auto`` and None stand for the run's own.
+
+    Raises
+    ------
+    InvalidInputError
+        Another table, or one for a run without.
+    RecordError, MissingFileError
+        The file that was given cannot be read.
+    """
+    if given is None:
+        return
+    if not stored_key:
+        raise InvalidInputError(
+            "the run to resume has no calibration", field="calibration", hint="leave it out, or start another run"
+        )
+    if given == AUTO:
+        return
+    table = given if isinstance(given, CalibrationTable) else load_calibration(Path(given))
+    if table.key != stored_key:
+        raise InvalidInputError(
+            f"the run to resume has the calibration {stored_key[:12]}, not {table.key[:12]}",
+            field="calibration",
+            hint="leave it out to use the run's own, or start another run",
+        )
+
+
+def own_calibration(stored_key: str, directory: Path) -> CalibrationTable | None:
+    """Table that was stored with a run, None for a run without.
+
+    Parameters
+    ----------
+    stored_key : str
+        Key of the run's table, empty if it has none.
     directory : Path
         Of the run.
 
     Raises
     ------
-    InvalidInputError
-        Another table was asked for, or one for a run without.
     RecordError, MissingFileError
-        The run's table is gone or damaged.
+        The table is gone, damaged, or not the one of this run.
     """
     if not stored_key:
-        if given is not None:
-            raise InvalidInputError(
-                "the run to resume has no calibration", field="calibration", hint="leave it out, or start another run"
-            )
         return None
-    if given is not None and given != AUTO:
-        table = given if isinstance(given, CalibrationTable) else load_calibration(Path(given))
-        if table.key != stored_key:
-            raise InvalidInputError(
-                f"the run to resume has the calibration {stored_key[:12]}, not {table.key[:12]}",
-                field="calibration",
-                hint="leave it out to use the run's own, or start another run",
-            )
-    return load_calibration(directory / TABLE_FILE)
+    file = directory / TABLE_FILE
+    table = load_calibration(file)
+    if table.key != stored_key:
+        raise RecordError(
+            f"{file} is the calibration {table.key[:12]}, but the run was trained with {stored_key[:12]}",
+            field="calibration",
+            hint="put the run's own table back",
+        )
+    return table
 
 
 class _Forwarded(Lines):

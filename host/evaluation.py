@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from host.calibrated import TABLE_FILE, find_calibration
+from host.calibrated import find_calibration, own_calibration
 from host.chip_network import ChipNetwork
 from host.chips import open_chip
 from host.metrics import speedup_over_biology
@@ -37,6 +37,8 @@ class Evaluation:
         Where the weights come from.
     identity : ChipIdentity
         Chip they ran on.
+    calibration : str
+        Key of the calibration table it ran with, empty without one.
     test_accuracy, test_loss : float
         Fraction of right answers, and mean loss.
     silent_fraction : float
@@ -53,6 +55,7 @@ class Evaluation:
 
     run: Run
     identity: ChipIdentity
+    calibration: str
     test_accuracy: float
     test_loss: float
     silent_fraction: float
@@ -67,6 +70,7 @@ class Evaluation:
         return {
             "test_accuracy": self.test_accuracy,
             "chip": str(self.identity),
+            "calibration": self.calibration[:12] or None,
             "trained_on": str(self.run.origin.identity),
             "trained_test_accuracy": None if math.isnan(trained) else trained,
             "epochs": len(self.run.metrics),
@@ -125,15 +129,17 @@ def evaluate(
         serial = origin.identity.serial if serial is None else serial
     data, loss = task.data("test", origin.settings), build_loss(origin.settings.loss)
     with open_chip(chip, serial, endpoint) as device:
-        if calibration is None and origin.calibration and device.identity == origin.identity:
-            calibration = loaded.directory / TABLE_FILE
-        table = find_calibration(calibration, device, origin.settings.neuron)
+        if calibration is None and device.identity == origin.identity:
+            table = own_calibration(origin.calibration, loaded.directory)
+        else:
+            table = find_calibration(calibration, device, origin.settings.neuron)
         start = time.perf_counter()
         network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
         result = score(network, loaded.codes, data, loss, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,
             device.identity,
+            "" if table is None else table.key,
             result.accuracy,
             result.loss,
             mean_silence(result.silent_fraction, origin.settings.network.sizes),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from host.calibrated import TABLE_FILE, find_calibration, same_calibration
+from host.calibrated import TABLE_FILE, check_same_calibration, find_calibration, own_calibration
 from host.checkpoint import RunDirectory, choose_directory
 from host.chip_network import ChipNetwork
 from host.chips import open_chip, run_name
@@ -96,12 +96,13 @@ def train(
     Raises
     ------
     InvalidInputError
-        Unknown task, preset or key, a preset of another task, settings other than those of the run to resume, or a
-        network that does not fit.
+        Unknown task, preset or key, a preset of another task, settings or a calibration other than those of the run
+        to resume, or a network that does not fit.
     ChipMismatchError
-        Another chip than the run to resume was trained on, or than asked for at the `endpoint`.
+        Another chip than the run to resume was trained on, than asked for at the `endpoint`, or than was calibrated.
     RecordError
-        The run is locked by another process, damaged, or cannot be written.
+        The run is locked by another process, damaged, or cannot be written; or the calibration beside it is damaged, or
+        not the one it was begun with.
     ServiceError
         The daemon cannot be started or reached.
     KeyboardInterrupt
@@ -122,6 +123,7 @@ def train(
         stored = directory.newest(reporter.message) if resume else None
         if stored is not None:
             settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
+            check_same_calibration(read_origin(stored).calibration, calibration)
             run = _finished(directory, settings.training.epochs, reporter)
             if run is not None:
                 return run
@@ -131,7 +133,8 @@ def train(
             if stored is None:
                 table = find_calibration(calibration, device, settings.neuron, reporter.message)
             else:
-                table = same_calibration(read_origin(stored).calibration, calibration, directory.path)
+                check_chip(stored, device.identity)
+                table = own_calibration(read_origin(stored).calibration, directory.path)
             key = "" if table is None else table.key
             origin = Origin(task, str(preset), settings, device.identity, seed, versions(), key)
             _Experiment(found, origin, device, directory, reporter, table).run(stored)
@@ -179,7 +182,6 @@ class _Experiment:
                 self.calibration.save(self.directory.path / TABLE_FILE)
             self.directory.save(0, to_record(self.origin, self.trainer))
         else:
-            check_chip(stored, self.origin.identity)
             self.origin = replace(self.origin, preset=read_origin(stored).preset)
             restore(self.trainer, stored)
         self.directory.write_journal(self.trainer.metrics)

@@ -1,5 +1,7 @@
 """What a training makes of a calibration table: codes, circuits, storage, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.chip_tables import table_for
@@ -13,9 +15,11 @@ from host.network import Network, Population, Projection
 from host.reporting import SilentReporter
 from host.settings import load_settings
 from hxloop.boot import OperatingPoint
+from hxloop.calibration_table import load_calibration
 from hxloop.capmem import Cell
 from hxloop.errors import ChipMismatchError, DoesNotFitError, InvalidInputError, MissingFileError, RecordError
 from hxloop.operating_point import nominal_boot
+from hxloop.records import read_record, write_record
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 
@@ -124,6 +128,8 @@ def test_a_run_keeps_its_table(preset, tmp_path):
     assert again.origin.calibration == table.key
     same = evaluate(again, chip=GridChip())
     assert same.test_accuracy == found.test_accuracy
+    np.testing.assert_array_equal(same.t_out, found.record.quantities["test/t_out"].values)
+    assert same.summary()["calibration"] == "a" * 12
     plain = run(preset, tmp_path / "plain")
     assert plain.summary()["calibration"] is None and not (tmp_path / "plain" / "calibration.h5").exists()
     assert not np.array_equal(weights(plain)[0], weights(found)[0])
@@ -138,10 +144,10 @@ def test_a_table_that_says_nothing_new_changes_nothing(preset, tmp_path):
 def test_another_chip_runs_the_weights_with_its_own_codes(preset, tmp_path):
     found = run(preset, tmp_path / "run", calibration=table_for(GridChip(), failed=(0, 1)))
     other = GridChip(serial=2)
-    evaluate(found, chip=other)
+    assert evaluate(found, chip=other).summary()["calibration"] is None
     with pytest.raises(ChipMismatchError):
         evaluate(found, chip=other, calibration=tmp_path / "run" / "calibration.h5")
-    evaluate(found, chip=other, calibration=table_for(other))
+    assert evaluate(found, chip=other, calibration=table_for(other, key="c" * 64)).calibration == "c" * 64
 
 
 class Stop(SilentReporter):
@@ -164,6 +170,84 @@ def test_resumed_runs_use_their_own_table(preset, tmp_path):
         resumed = run(preset, tmp_path / "part", calibration=given, resume=True)
         for one, two in zip(weights(whole), weights(resumed), strict=True):
             np.testing.assert_array_equal(one, two)
+
+
+def test_a_finished_run_is_not_returned_for_another_table(preset, tmp_path):
+    table = table_for(GridChip())
+    whole = run(preset, tmp_path / "run", calibration=table)
+    with pytest.raises(InvalidInputError, match="aaaaaaaaaaaa, not bbbbbbbbbbbb"):
+        run(preset, tmp_path / "run", calibration=table_for(GridChip(), key="b" * 64), resume=True)
+    assert run(preset, tmp_path / "run", calibration=table, resume=True).path == whole.path
+
+
+def test_resuming_on_another_chip_names_the_chip_of_the_run(preset, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        train(preset=preset, chip=GridChip(), out=tmp_path / "run", calibration=table_for(GridChip()), report=Stop())
+    with pytest.raises(ChipMismatchError, match="trained on chip grid/1") as caught:
+        run(preset, tmp_path / "run", chip=GridChip(serial=2), resume=True)
+    assert caught.value.field == "chip"
+
+
+def test_a_table_that_was_put_beside_a_run_is_not_taken_for_its_own(preset, tmp_path):
+    found = run(preset, tmp_path / "whole", calibration=table_for(GridChip()))
+    with pytest.raises(KeyboardInterrupt):
+        train(preset=preset, chip=GridChip(), out=tmp_path / "part", calibration=table_for(GridChip()), report=Stop())
+    for name in ("whole", "part"):
+        table_for(GridChip(), key="b" * 64).save(tmp_path / name / "calibration.h5")
+    text = "is the calibration bbbbbbbbbbbb, but the run was trained with aaaaaaaaaaaa"
+    with pytest.raises(RecordError, match=text):
+        evaluate(found, chip=GridChip())
+    with pytest.raises(RecordError, match=text):
+        run(preset, tmp_path / "part", resume=True)
+
+
+def without_calibration(path):
+    """Make a run file what it was before there were calibrations."""
+    record = read_record(path, "run")
+    attributes = {name: value for name, value in record.attributes.items() if name != "calibration"}
+    assert len(attributes) == len(record.attributes) - 1
+    write_record(path, replace(record, attributes=attributes))
+
+
+def test_run_files_from_before_calibrations_go_on(preset, tmp_path):
+    whole = run(preset, tmp_path / "whole")
+    without_calibration(whole.path)
+    assert load_run(whole.path).summary()["calibration"] is None
+    assert evaluate(whole.path, chip=GridChip()).test_accuracy == whole.test_accuracy
+    with pytest.raises(KeyboardInterrupt):
+        train(preset=preset, chip=GridChip(), out=tmp_path / "part", report=Stop())
+    for file in (tmp_path / "part" / "checkpoints").glob("*.h5"):
+        without_calibration(file)
+    resumed = run(preset, tmp_path / "part", resume=True)
+    for one, two in zip(weights(whole), weights(resumed), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, monkeypatch):
+    preset.write_text(TOML.replace("[neuron]", "[neuron]\nt_refractory_us = 12.0\nscale_weights = 25.0"))
+    wanted = []
+
+    def calibrate(chip, *, target, report):
+        report.message("measuring")
+        wanted.append((chip.identity, target.neuron))
+        return table_for(chip, failed=(0,))
+
+    monkeypatch.setattr("calibration.verb.calibrate", calibrate)
+    said = []
+    reporter = SilentReporter()
+    reporter.message = said.append
+    found = train(preset=preset, chip=GridChip(), out=tmp_path / "run", calibration="auto", report=reporter)
+    neuron = found.origin.settings.neuron
+    point = OperatingPoint(**{name: getattr(neuron, name) for name in OperatingPoint.model_fields})
+    assert point.t_refractory_us == 12.0 and point.synapse_gain_mv_per_us != OperatingPoint().synapse_gain_mv_per_us
+    assert wanted == [(GridChip().identity, point)] and "measuring" in said
+    assert found.origin.calibration == load_calibration(tmp_path / "run" / "calibration.h5").key == "a" * 64
+    other = GridChip(serial=2)
+    assert evaluate(found, chip=other, calibration="auto").calibration == "a" * 64
+    assert wanted[1:] == [(other.identity, point)]
+    run(preset, tmp_path / "run", calibration="auto", resume=True)
+    evaluate(found, chip=GridChip())
+    assert len(wanted) == 2  # both had a table
 
 
 def test_a_run_without_table_goes_on_without(preset, tmp_path):
