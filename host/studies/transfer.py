@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from host.studies.plan import REFERENCE, REFERENCE_SERIAL, make_plan
 from host.studies.pool import Job, run_jobs, threads_per_job
 from host.studies.progress import Lines, StudyReporter
-from host.studies.transfer_jobs import measure, train_on
+from host.studies.transfer_jobs import measure, refuse_other_codes, train_on
 from host.studies.transfer_plot import plot_transfer
 from host.studies.transfer_result import TransferStudy, collect
 from hxloop.errors import OutOfRangeError
@@ -69,7 +69,7 @@ def transfer_study(
     ------
     InvalidInputError
         Unknown task, preset or chip, serials that are not a list of different ones, or settings other than those of
-        the runs that are stored in `out`.
+        the runs that are stored in `out`, or these are calibrated and the new ones would not be, or the reverse.
     ChipMismatchError
         The chips are not those that the stored runs were trained on.
     ServiceError
@@ -80,6 +80,7 @@ def transfer_study(
     if jobs < 1:
         raise OutOfRangeError(f"{jobs} jobs, at least 1 is needed", field="jobs")
     plan = make_plan(task, preset, chip, tuple(serials), seed, epochs, trials, out, calibrated)
+    refuse_other_codes(plan)
     reporter = report or Lines()
     reporter.started(f"{plan.title}, {len(plan.serials)} chips: {plan.out}")
     try:

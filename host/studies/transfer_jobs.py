@@ -14,8 +14,9 @@ from host.experiment import train
 from host.reporting import SilentReporter
 from host.resume import check_chip
 from host.run import load_run
+from host.run_file import read_origin
 from host.studies.plan import REFERENCE, REFERENCE_SERIAL
-from hxloop.errors import RecordError
+from hxloop.errors import InvalidInputError, RecordError
 from hxloop.records import Quantity, Record, read_record, write_record
 
 if TYPE_CHECKING:
@@ -26,6 +27,35 @@ if TYPE_CHECKING:
     from host.studies.plan import Plan
 
 MEASUREMENT: Final = "transfer-measurement"
+
+
+def refuse_other_codes(plan: Plan) -> None:
+    """Refuse a directory with runs on this chip that are calibrated where the plan's are not, or the other way round.
+
+    A run goes on with its own calibration, asked for or not, and the figures of a study would be those of both kinds.
+
+    Raises
+    ------
+    InvalidInputError
+        There is such a run, of whatever serial number.
+    """
+    for directory in sorted((plan.out / "runs").glob("*")):
+        try:
+            stored = RunDirectory(directory).newest(lambda _: None)
+            origin = None if stored is None else read_origin(stored)
+        except RecordError:
+            continue  # whoever needs it will say so
+        if origin is None:
+            continue
+        serial = origin.identity.serial
+        if directory != plan.run_directory(plan.chip, serial) or bool(origin.calibration) == plan.calibrated:
+            continue
+        theirs, mine = ("without", "with") if plan.calibrated else ("with", "without")
+        raise InvalidInputError(
+            f"the runs in {plan.out} were trained {theirs} calibration ({plan.chip}/{serial}), but now it is {mine}",
+            field="calibrated",
+            hint="go on as the study was begun, or choose another directory (--out)",
+        )
 
 
 def train_on(plan: Plan, chip: str, serial: int, threads: int) -> float:

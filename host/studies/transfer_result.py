@@ -109,6 +109,7 @@ class TransferStudy:
             "task": plan.task,
             "preset": plan.preset,
             "chip": plan.chip,
+            "calibrated": plan.calibrated,
             "seed": plan.seed,
             "epochs": plan.epochs,
             "trials": plan.trials,
@@ -151,7 +152,8 @@ class TransferStudy:
             content[f"trials/{serial}"] = Quantity(
                 deviation, "tau_syn", "standard deviation over trials of each output spike that comes in all of them"
             )
-        attributes = {name: getattr(plan, name) for name in ("task", "preset", "chip", "seed", "epochs", "trials")}
+        names = ("task", "preset", "chip", "calibrated", "seed", "epochs", "trials")
+        attributes = {name: getattr(plan, name) for name in names}
         settings = load_run(plan.reference_directory).origin.settings.model_dump_json()
         more = {"settings": settings, "reference_accuracy": self.reference_accuracy, "versions": versions()}
         return Record(KIND, attributes | more, content)

@@ -6,14 +6,21 @@ import os
 import signal
 import threading
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.chip_tables import table_for
+from support.grid_chip import GridChip
+from support.processes import write_settings
 
+from host.run import load_run
 from host.studies.plan import make_plan
 from host.studies.pool import Job, run_jobs, threads_per_job
 from host.studies.progress import Lines
 from host.studies.transfer import transfer_study
+from host.studies.transfer_jobs import refuse_other_codes, train_on
 from hxloop.errors import InvalidInputError, MissingFileError, OutOfRangeError
 
 
@@ -59,6 +66,51 @@ def test_refused_before_anything_is_done(tmp_path, changes, error, field):
         transfer_study(**{"serials": (1, 2), "out": tmp_path / "study", **changes})
     assert field is None or caught.value.field == field
     assert list(tmp_path.iterdir()) == []
+
+
+def test_calibration_of_a_plan():
+    made = plan(calibrated=True)
+    assert made.out != plan().out and "calibrated" in made.title
+    assert made.calibration("typical", 3) == "auto"
+    assert made.calibration("ideal", 1) is None
+    assert plan().calibration("typical", 3) is None
+
+
+def test_calibrated_and_other_runs_do_not_mix(tmp_path, monkeypatch):
+    """Each chip is calibrated on its own, once; a directory holds one kind of runs."""
+    settings = write_settings(tmp_path / "tiny.toml", epochs=1, train=60)
+    tables = []
+
+    def calibrate(chip, **_):
+        tables.append(str(chip.identity))
+        return table_for(chip, key=str(chip.identity.serial) * 64)
+
+    monkeypatch.setattr("calibration.verb.calibrate", calibrate)
+    monkeypatch.setattr("host.experiment.open_chip", lambda _, serial, *__: nullcontext(GridChip(serial)))
+    for calibrated in (False, True):
+        out = tmp_path / f"study-{calibrated}"
+        mine, other = (
+            plan(serials=(3, 5), preset=settings, chip="grid", epochs=1, out=out, calibrated=kind)
+            for kind in (calibrated, not calibrated)
+        )
+        refuse_other_codes(mine)
+        refuse_other_codes(other)
+        train_on(mine, "ideal", 1, 1)
+        for serial in mine.serials:
+            train_on(mine, "grid", serial, 1)
+        keys = [load_run(mine.run_directory("grid", serial)).origin.calibration for serial in mine.serials]
+        assert keys == (["3" * 64, "5" * 64] if calibrated else ["", ""])
+        assert load_run(mine.reference_directory).origin.calibration == ""
+        refuse_other_codes(mine)
+        train_on(mine, "grid", 3, 1)  # done: nothing is measured again
+        for serials in (mine.serials, (8,)):
+            more = {"serials": serials, "chip": "grid", "seed": 1, "epochs": 1, "calibrated": not calibrated}
+            with pytest.raises(InvalidInputError, match="grid/3") as caught:
+                transfer_study(preset=settings, out=out, **more)
+            assert caught.value.field == "calibrated"
+        refuse_other_codes(replace(other, chip="typical"))
+        assert not (out / "study.h5").exists()
+    assert tables == ["grid/3", "grid/5"]
 
 
 def square(x):
