@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from host.crossbar import bus_of_circuits, find_shortage
+from host.crossbar import bus_of_circuits, drivers_per_bus, find_shortage
 from hxloop.errors import DoesNotFitError
 
 if TYPE_CHECKING:
@@ -94,18 +94,23 @@ def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None 
             return allocations
         factors[network.populations.index(short.population)] *= 2
         if short.population.circuits_per_neuron is not None or not _have_room(network, factors, spec, free):
-            raise short.error(spec)
+            raise short.error(spec, _failures(free, spec))
 
 
 def _assign(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> list[Allocation]:
     free = usable.reshape(spec.n_hemispheres, spec.n_columns).copy()
     order = sorted(range(len(factors)), key=lambda k: -factors[k])
-    circuits = {k: _take(network.populations[k].size, factors[k], free, spec) for k in order}
+    gaps = not usable.all()
+    circuits = {k: _take(network.populations[k].size, factors[k], free, spec, gaps=gaps) for k in order}
     return [Allocation(p, circuits[k]) for k, p in enumerate(network.populations)]
 
 
-def _take(size: int, factor: int, free: NDArray[np.bool_], spec: ChipSpec) -> NDArray[np.int16]:
-    """Circuits [size, factor]; they are marked as no longer free."""
+def _take(size: int, factor: int, free: NDArray[np.bool_], spec: ChipSpec, *, gaps: bool) -> NDArray[np.int16]:
+    """Circuits [size, factor]; they are marked as no longer free.
+
+    Neurons of one circuit take the first columns of a hemisphere, which buses share evenly. With `gaps`, where circuits
+    failed, they do not: if a bus would get more than it has drivers, columns are chosen such that all get as many.
+    """
     columns, hemispheres = spec.n_columns, spec.n_hemispheres
     if factor >= hemispheres:
         slot = np.arange(factor)
@@ -114,16 +119,25 @@ def _take(size: int, factor: int, free: NDArray[np.bool_], spec: ChipSpec) -> ND
     else:
         room = free.sum(axis=1)
         whole = np.flatnonzero(room >= size)
+        allowed = free.copy()
         if len(whole):
+            allowed[np.arange(hemispheres) != whole[0]] = False
             circuit = whole[0] * columns + np.flatnonzero(free[whole[0]])[:size, None]
-        else:
-            circuit = _spread(size, free, spec)[:, None]
+        if not len(whole) or (gaps and _crowded(circuit[:, 0], spec)):
+            circuit = _spread(size, allowed, spec)[:, None]
     free.ravel()[circuit] = False
     return circuit.astype(np.int16)
 
 
+def _crowded(circuits: NDArray[np.int64], spec: ChipSpec) -> bool:
+    """Whether a bus gets the events of more circuits than a target of one circuit has drivers on it."""
+    if spec.free_routing:
+        return False
+    return int(np.bincount(bus_of_circuits(circuits, spec)).max(initial=0)) > drivers_per_bus(spec)
+
+
 def _spread(size: int, free: NDArray[np.bool_], spec: ChipSpec) -> NDArray[np.int64]:
-    """Circuits of neurons that fit into no hemisphere as a whole, in the later ones such that all buses get as many."""
+    """Circuits of neurons; where a hemisphere has more than are needed, such that all buses get as many."""
     taken: list[int] = []
     per_bus = np.zeros(spec.n_padi_buses, np.int64)
     for hemisphere, columns in enumerate(np.flatnonzero(row) for row in free):
@@ -152,9 +166,23 @@ def _needed(network: Network, factors: list[int]) -> int:
 
 def _have_room(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> bool:
     """Whether there are enough circuits, and whole columns of them for merged neurons."""
-    columns = int(usable.reshape(spec.n_hemispheres, -1).all(axis=0).sum())
-    merged = sum(p.size * k for p, k in zip(network.populations, factors, strict=True) if k >= spec.n_hemispheres)
-    return merged <= columns * spec.n_hemispheres and _needed(network, factors) <= int(usable.sum())
+    fits = _merged(network, factors, spec) <= _whole_columns(usable, spec) * spec.n_hemispheres
+    return fits and _needed(network, factors) <= int(usable.sum())
+
+
+def _merged(network: Network, factors: list[int], spec: ChipSpec) -> int:
+    """Circuits of neurons that take whole columns."""
+    return sum(p.size * k for p, k in zip(network.populations, factors, strict=True) if k >= spec.n_hemispheres)
+
+
+def _whole_columns(usable: NDArray[np.bool_], spec: ChipSpec) -> int:
+    return int(usable.reshape(spec.n_hemispheres, -1).all(axis=0).sum())
+
+
+def _failures(usable: NDArray[np.bool_], spec: ChipSpec) -> str:
+    """What to add to a message, nothing if every circuit may be taken."""
+    failed = spec.n_circuits - int(usable.sum())
+    return f" ({failed} of {spec.n_circuits} failed in calibration)" if failed else ""
 
 
 def _check_circuits(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> None:
@@ -162,11 +190,17 @@ def _check_circuits(network: Network, factors: list[int], spec: ChipSpec, usable
         return
     need, have = _needed(network, factors), int(usable.sum())
     parts = ", ".join(f"{p.name} {p.size} x {k}" for p, k in zip(network.populations, factors, strict=True))
-    failed = spec.n_circuits - have
-    short = f"{need - have} short" if need > have else "too few columns in which all circuits are usable"
-    without = f" ({failed} of {spec.n_circuits} failed in calibration)" if failed else ""
+    short = f"{need - have} short"
+    if need <= have:
+        columns = _merged(network, factors, spec) // spec.n_hemispheres
+        whole = _whole_columns(usable, spec)
+        short = (
+            f"merged neurons need {columns} columns without a failed circuit, there are {whole}: "
+            f"{columns - whole} short"
+        )
     raise DoesNotFitError(
-        f"the network needs {need} neuron circuits ({parts}), but {spec.name} has {have}{without}: {short}",
+        f"the network needs {need} neuron circuits ({parts}), but {spec.name} has {have}"
+        f"{_failures(usable, spec)}: {short}",
         field="populations",
         hint=f"use fewer neurons, or at most {spec.n_signed_inputs} signed inputs per circuit",
     )

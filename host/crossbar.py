@@ -53,12 +53,12 @@ class Shortage:
     have: int
     circuits_per_neuron: int
 
-    def error(self, spec: ChipSpec) -> DoesNotFitError:
-        """What to tell the user."""
+    def error(self, spec: ChipSpec, note: str = "") -> DoesNotFitError:
+        """What to tell the user, with a note on the chip."""
         return DoesNotFitError(
             f"neurons of {self.population.name!r} have {self.need} signed inputs from neurons on PADI bus {self.bus}, "
             f"but {self.circuits_per_neuron} {'circuit' if self.circuits_per_neuron == 1 else 'circuits'} per neuron "
-            f"of {spec.name} have {self.have} synapse drivers on it: {self.need - self.have} short",
+            f"of {spec.name} have {self.have} synapse drivers on it: {self.need - self.have} short{note}",
             field=f"{self.population.name}.circuits_per_neuron",
             hint="merge more circuits into each of its neurons, or use fewer source neurons",
         )

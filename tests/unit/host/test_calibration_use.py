@@ -9,6 +9,7 @@ from support.grid_chip import GridChip
 
 from host.allocation import allocate
 from host.chip_network import ChipNetwork
+from host.crossbar import bus_of_circuits
 from host.experiment import evaluate, load_run, train
 from host.mapping import place
 from host.network import Network, Population, Projection
@@ -82,12 +83,47 @@ def test_without_a_mask_nothing_changes():
     assert plain.sha256() == masked.sha256()
 
 
-@pytest.mark.parametrize(("merged", "hidden", "text"), [(None, 500, "262 short"), (2, 200, "too few columns")])
+@pytest.mark.parametrize(
+    ("merged", "hidden", "text"),
+    [
+        (None, 500, r"needs 512 .* has 250 \(262 of 512 failed in calibration\): 262 short"),
+        (2, 200, r"has 412 \(100 of 512 failed in calibration\): .* need 203 columns .*, there are 156: 47 short"),
+    ],
+)
 def test_too_many_failures_are_named(merged, hidden, text):
     usable = np.ones(HICANN_X.n_circuits, np.bool_)
     usable[: 262 if merged is None else 100] = False
-    with pytest.raises(DoesNotFitError, match=f"failed in calibration.*{text}"):
+    with pytest.raises(DoesNotFitError, match=text):
         allocate(network(hidden, merged=merged), HICANN_X, usable)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neurons_move_to_other_buses_where_circuits_failed(seed):
+    """Any 128 circuits of a hemisphere have room on the buses if all buses get 32; its first 128 usable ones do not."""
+    usable = np.ones(HICANN_X.n_circuits, np.bool_)
+    usable[generator(seed, "failed").choice(128, 5, replace=False)] = False
+    hidden, output = allocate(network(128), HICANN_X, usable)
+    assert hidden.circuits.shape == (128, 1) and output.circuits.shape == (3, 1)
+    assert usable[hidden.circuits].all() and len(set(hidden.circuits[:, 0] // HICANN_X.n_columns)) == 1
+    np.testing.assert_array_equal(np.bincount(bus_of_circuits(hidden.circuits[:, 0], HICANN_X)), [32] * 4)
+
+
+def test_neurons_stay_in_the_first_columns_where_buses_have_room():
+    usable = np.ones(HICANN_X.n_circuits, np.bool_)
+    usable[[3, 40, 41]] = False
+    np.testing.assert_array_equal(
+        allocate(network(100), HICANN_X, usable)[0].circuits[:, 0], np.delete(np.arange(103), [3, 40, 41])
+    )
+
+
+def test_a_shortage_on_a_bus_names_failures():
+    usable = np.ones(HICANN_X.n_circuits, np.bool_)
+    on_bus = bus_of_circuits(np.arange(HICANN_X.n_circuits), HICANN_X) == 2
+    usable[on_bus] = False
+    narrow = network(128)
+    output = replace(narrow.populations[1], circuits_per_neuron=1)
+    with pytest.raises(DoesNotFitError, match=r"PADI bus .* short \(128 of 512 failed in calibration\)"):
+        allocate(replace(narrow, populations=(narrow.populations[0], output)), HICANN_X, usable)
 
 
 def test_codes_and_usable_circuits_are_those_of_the_table(preset):
