@@ -26,8 +26,9 @@ def _calibrate(
     serial: Serial = None,
     endpoint: Endpoint = None,
     preset: Annotated[
-        str, typer.Option("--preset", help="What to aim at: lif-6us, lif-10us or jaxsnn-12-6.", metavar="NAME")
-    ] = "lif-6us",
+        str | None,
+        typer.Option("--preset", help="What to aim at: lif-6us (by default), lif-10us or jaxsnn-12-6.", metavar="NAME"),
+    ] = None,
     targets: Annotated[
         Path | None, typer.Option("--targets", help="TOML file with other aims, instead of a preset.", metavar="FILE")
     ] = None,
@@ -69,25 +70,31 @@ def _calibrate(
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration seven.h5
     """
     if check is not None:
+        _refuse_together("check", preset=preset, targets=targets, only=only, out=out, report=report)
         _check(check, chip, serial, endpoint, begin_s, as_json=as_json)
         return
+    if targets is not None:
+        _refuse_together("targets", preset=preset)
     begin = time.perf_counter()
     from calibration.options import Options
     from calibration.targets import load_target
     from calibration.verb import calibrate_with_source
 
-    target = load_target(preset if targets is None else targets)
+    target = load_target(targets or preset or "lif-6us")
     names = tuple(name.strip() for name in only.split(",")) if only else ()
     options = Options(seed=seed, only=names, begin_s=begin_s or 0.0)
-    for wanted in (out, report):
-        _refuse_folder(wanted)
+    if out is not None:
+        _refuse_folder("out", out)
+        _refuse_other_files(out)
     if report is not None:
+        _refuse_folder("report", report)
         from calibration.report import check_report_path, write_report
 
         check_report_path(report)
     with _open(chip, serial, endpoint) as device:
         file = out or Path(f"calibration-{_safe(device)}.h5")
-        _refuse_other_files(file)
+        if out is None:
+            _refuse_other_files(file)
         table, _, hit = calibrate_with_source(
             device, target=target, options=options, cache=cache, report=_reporter()
         )  # fmt: skip
@@ -146,9 +153,18 @@ def _safe(device: AnyChip) -> str:
     return f"{file_safe(device.identity.chip)}-{device.identity.serial}"
 
 
-def _refuse_folder(file: Path | None) -> None:
-    if file is not None and not file.absolute().parent.is_dir():
-        raise InvalidInputError(f"there is no directory {file.parent}", field="out", hint="make it first")
+def _refuse_together(option: str, **others: object) -> None:
+    """Options that contradict this one; nothing is silently left out."""
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise InvalidInputError(
+            f"--{option} and --{given[0]} do not go together", field=given[0], hint="leave one of them out"
+        )
+
+
+def _refuse_folder(option: str, file: Path) -> None:
+    if not file.absolute().parent.is_dir():
+        raise InvalidInputError(f"there is no directory {file.parent}", field=option, hint="make it first")
 
 
 def _refuse_other_files(file: Path) -> None:
