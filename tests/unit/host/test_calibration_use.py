@@ -8,6 +8,7 @@ from support.chip_tables import table_for
 from support.grid_chip import GridChip
 
 from host.allocation import allocate
+from host.calibrated import MeasuredModel
 from host.chip_network import ChipNetwork
 from host.crossbar import bus_of_circuits
 from host.experiment import evaluate, load_run, train
@@ -134,6 +135,25 @@ def test_codes_and_usable_circuits_are_those_of_the_table(preset):
     neurons = ChipNetwork(load_settings(preset), chip, 4, table).placement.wiring.neurons
     assert not set(neurons.circuit.tolist()) & set(failed)
     np.testing.assert_array_equal(neurons.capmem_code[:, Cell.v_leak], leaks[neurons.circuit])
+
+
+@pytest.mark.parametrize("merged", [1, 2, 4])
+def test_weight_factors_are_means_over_merged_circuits_by_sign(merged):
+    n = HICANN_X.n_circuits
+    exc, inh = generator(merged, "factors").uniform(0.5, 2.0, (2, n))
+    table = table_for(GridChip(), exc=exc, inh=inh, tau=1.07)
+    placed = allocate(network(6, merged=merged), HICANN_X)
+    model = MeasuredModel(table, placed)
+    assert model.tau_factor == pytest.approx(1.07)
+    code = np.tile(np.array([[5], [-5], [0]], np.int8), (1, 6))
+    means = [factor[placed[0].circuits].mean(axis=1) for factor in (exc, inh)]
+    np.testing.assert_allclose(model.factor(0, code), [means[0], means[1], means[0]], rtol=1e-12)
+
+
+def test_circuits_that_were_not_measured_count_as_nominal():
+    table = table_for(GridChip(), exc=1.3, inh=0.8, failed=(2,))
+    assert table.weight_factor[:, 2].tolist() == [1.0, 1.0]
+    np.testing.assert_allclose(table.weight_factor[:, 3], [1.3, 0.8])
 
 
 def test_a_table_of_another_chip_is_refused(preset, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 import hxloop
 
-HIGHER = {"connect", "launch", "train", "evaluate", "load_run"}
+HIGHER = {"calibrate", "connect", "launch", "train", "evaluate", "load_calibration", "load_run"}
 
 
 @pytest.mark.parametrize("name", hxloop.__all__)
@@ -27,7 +27,11 @@ def test_dir_lists_the_public_names():
 
 @pytest.mark.parametrize(
     "statement",
-    ["import hxloop", "import hxloop; hxloop.SpikeBatch, hxloop.HICANN_X, hxloop.Chip", "import hxloop.wire"],
+    [
+        "import hxloop",
+        "import hxloop; hxloop.SpikeBatch, hxloop.HICANN_X, hxloop.Chip, hxloop.CalibrationTable",
+        "import hxloop.wire",
+    ],
 )
 def test_the_vocabulary_is_light(statement):
     heavy = "{'zmq', 'numba', 'matplotlib', 'scipy', 'host', 'chip_emulator', 'h5py'}"
