@@ -13,6 +13,7 @@ from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_jso
 from hxloop.errors import InvalidInputError, RecordError
 
 if TYPE_CHECKING:
+    from calibration.options import Options
     from calibration.reporting import Reporter
     from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip as AnyChip
@@ -75,14 +76,42 @@ def _calibrate(
         return
     if targets is not None:
         _refuse_together("targets", preset=preset)
-    begin = time.perf_counter()
+    aim = targets or preset or "lif-6us"
+    options = _options(only, seed, begin_s)
+    table, found = _measure(aim, options, (chip, serial, endpoint), out, report, cache=cache)
+    if as_json:
+        print_json(found)
+        return
+    _print(table)
+    say(
+        f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
+        f"on silicon {table.chip_time_s:.1f} s"
+    )
+    print(found["table_path"])
+
+
+def _options(only: str | None, seed: int, begin_s: float | None) -> Options:
     from calibration.options import Options
+    from hxloop.toml import settings_from_mapping
+
+    names = tuple(name.strip() for name in only.split(",")) if only else ()
+    return settings_from_mapping({"seed": seed, "only": names, "begin_s": begin_s or 0.0}, Options, "the options")
+
+
+def _measure(
+    aim: str | Path,
+    options: Options,
+    which: tuple[str | None, int | None, str | None],
+    out: Path | None,
+    report: Path | None,
+    *,
+    cache: bool,
+) -> tuple[CalibrationTable, dict[str, Any]]:
+    """Calibrate and write table and page; the table and its figures."""
     from calibration.targets import load_target
     from calibration.verb import calibrate_with_source
 
-    target = load_target(targets or preset or "lif-6us")
-    names = tuple(name.strip() for name in only.split(",")) if only else ()
-    options = Options(seed=seed, only=names, begin_s=begin_s or 0.0)
+    begin, target = time.perf_counter(), load_target(aim)
     if out is not None:
         _refuse_folder("out", out)
         _refuse_other_files(out)
@@ -91,7 +120,7 @@ def _calibrate(
         from calibration.report import check_report_path, write_report
 
         check_report_path(report)
-    with _open(chip, serial, endpoint) as device:
+    with _open(*which) as device:
         file = out or Path(f"calibration-{_safe(device)}.h5")
         if out is None:
             _refuse_other_files(file)
@@ -101,22 +130,8 @@ def _calibrate(
     table.save(file)
     if report is not None:
         write_report(table, report)
-    found = {
-        **table.summary(),
-        "wall_s": time.perf_counter() - begin,
-        "from_cache": hit,
-        "table_path": file,
-        "report_path": report,
-    }
-    if as_json:
-        print_json(found)
-        return
-    _print(table)
-    say(
-        f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
-        f"on silicon {table.chip_time_s:.1f} s"
-    )
-    print(file)
+    more = {"wall_s": time.perf_counter() - begin, "from_cache": hit, "table_path": file, "report_path": report}
+    return table, table.summary() | more
 
 
 def _check(

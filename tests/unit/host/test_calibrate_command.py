@@ -119,6 +119,7 @@ def test_only_tables_are_replaced(bench, tmp_path):
         (("--check", "none.h5"), "no such file"),
         (("--preset", "lif-6"), "lif-6us"),
         (("--targets", "aims.toml"), "v_leek_mv"),
+        (("--seed", 2**63), "seed: "),
     ],
 )
 def test_refused_before_a_chip_is_started(bench, tmp_path, arguments, text):
