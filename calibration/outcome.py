@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 COVERAGE: Final = 2.0
-"""Standard deviations of the stated uncertainty: 95 %."""
+"""Standard deviations of what scatters from circuit to circuit: 95 %."""
+COMMON_COVERAGE: Final = 3.0
+"""Of what repetition does not show. Most of it all circuits of a chip have in common: with two standard deviations, one
+chip in twenty would be outside with all its circuits at once."""
 
 
 class Outcome:
@@ -85,7 +88,7 @@ def settle(outcome: Outcome, routines: Sequence[Routine]) -> dict[str, Calibrate
             measured = np.stack(repeats[p.name])
             achieved = _mean(measured)
             spread = pooled_std(measured) / np.sqrt(len(measured))
-            uncertainty = COVERAGE * np.hypot(spread, systematic.get(p.name, 0.0))
+            uncertainty = np.hypot(COVERAGE * spread, COMMON_COVERAGE * np.asarray(systematic.get(p.name, 0.0)))
             bench.known[p.name] = achieved
             found[p.name] = Calibrated(
                 name=p.name,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from calibration.search import Curve
     from calibration.targets import Target
 
-_DURATION_US: Final = 2.0
+_DURATION_US: Final = 1.0
 _ONCE_US: Final = 30.0  # refractory period: a circuit spikes once in a sample, which the link to the host can carry
 _COARSE_SAMPLES, _FINE_SAMPLES = 12, 40
 _REACH: Final = 128  # codes that the binary search can go from where it starts, and half of it with the last step
@@ -119,7 +119,7 @@ class Threshold(CellRoutine):
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
         """The absolute scale, and spikes that the membrane's noise brings forward."""
-        return {"v_threshold_mv": float(np.hypot(bench.absolute_mv, 1.0))}
+        return {"v_threshold_mv": float(np.hypot(bench.absolute_mv, 0.7))}
 
 
 class _Line:
