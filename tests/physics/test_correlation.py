@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
+from chip_emulator.check import check_config
 from chip_emulator.correlation import build_sensors, correlation_codes, pair_sums, routed
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.settings import Imperfections
 from hxloop.capmem import QuadrantCell
+from hxloop.errors import OutOfRangeError
 from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.seeds import generator
@@ -324,3 +326,20 @@ def test_bias_currents_of_a_quadrant_set_time_constant_and_amplitude():
     np.testing.assert_allclose(sensors.tau_ticks * 0.008, tau_us * network.mismatch.correlation_tau(*place))
     np.testing.assert_allclose(sensors.amplitude_lsb, amplitude * network.mismatch.correlation_amplitude(*place))
     assert len(np.unique(quadrant)) == 4
+
+
+@pytest.mark.parametrize("cell", [QuadrantCell.i_correlation_tau, QuadrantCell.i_correlation_amplitude])
+def test_sensors_without_bias_current_are_refused(cell):
+    boot = nominal_boot(SPEC)
+    nothing = Synapses(np.zeros(0, np.int16), np.zeros(0, np.int16), np.zeros(0, np.uint8), np.zeros(0, np.int8))
+    codes = boot.shared.quadrant_code.copy()
+    config = ChipConfig(
+        boot.of(np.zeros(1, np.int16), np.zeros(1, np.int16)), replace(boot.shared, quadrant_code=codes), nothing,
+        np.zeros((2, 256), np.int8), Routes.none(), Routes.none(),
+    )  # fmt: skip
+    codes[2, cell] = 1
+    check_config(config, SPEC)
+    codes[2, cell] = 0
+    with pytest.raises(OutOfRangeError) as caught:
+        check_config(config, SPEC)
+    assert caught.value.field == f"shared.quadrant_code[:, {cell.name}][2]"
