@@ -28,6 +28,7 @@ REPEATS: Final = 2
 _FACTOR: Final = 1.5  # of the root mean square change over that of noise; by chance it is 1 +- 0.05
 _SIGMAS: Final = 5.0
 _ENOUGH: Final = 32
+_LEAST: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Drifted:
         Entries that are now further from their target than the tolerance, and were not before.
     rms_change, noise : float
         Root mean square of all changes, and what it would be without any.
+    least : float
+        Smaller changes do not matter: a tenth of the tolerance. Some errors are common to all circuits and drawn once
+        per measurement, so that few measurements say little about them.
     """
 
     name: str
@@ -51,11 +55,12 @@ class Drifted:
     n_outside: int
     rms_change: float
     noise: float
+    least: float
 
     @property
     def significant(self) -> bool:
-        """More than noise."""
-        return self.rms_change > _FACTOR * self.noise
+        """More than noise, and enough to matter."""
+        return self.rms_change > max(_FACTOR * self.noise, self.least)
 
 
 @dataclass(frozen=True)
@@ -173,12 +178,14 @@ def _compare(before: Calibrated, measured: Floats, rewrites: int) -> Drifted:
     lost = ~np.isfinite(change)
     # A few circuits at the edge of what can be measured do not make a drift: as for noise, 2 % are left out.
     kept = np.sort(np.abs(change[~lost]))[: max(1, round(0.98 * (~lost).sum()))]
+    least = _LEAST * before.tolerance
     outside = before.success & ~(np.abs(now - before.target) <= before.tolerance)
     return Drifted(
         name=before.name,
         unit=before.unit,
-        n_changed=int(lost.sum() + (np.abs(change[~lost]) > _SIGMAS * noise).sum()),
+        n_changed=int(lost.sum() + (np.abs(change[~lost]) > max(_SIGMAS * noise, least)).sum()),
         n_outside=int(outside.sum()),
         rms_change=float(np.sqrt(np.mean(kept**2))) if kept.size else float("inf"),
         noise=float(noise),
+        least=least,
     )
