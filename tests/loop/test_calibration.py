@@ -1,8 +1,10 @@
 """Calibration over the service, from the command line, through kills, and as the chip drifts."""
 
 import json
+import runpy
 import signal
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +219,13 @@ def test_the_verbs_of_the_readme(tmp_path):
         )
     assert run.origin.calibration == table.key
     assert hxloop.load_calibration(tmp_path / "run" / "calibration.h5").key == table.key
+
+
+@pytest.mark.processes
+def test_the_example(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "calibrate_a_chip.py"))
+    example["main"](("leak",), epochs=1)
+    out = capsys.readouterr().out
+    assert "v_leak_mv" in out and "circuits usable, test accuracy" in out
+    assert (tmp_path / "runs").is_dir()
