@@ -137,7 +137,7 @@ def test_check_says_what_drifted_and_ends_with_1_if_the_table_expired(bench, tmp
     table_for(GridChip(), key="d" * 64).save(tmp_path / "t.h5")
     good = calibrate("--check", "t.h5", "--json")
     assert good.exit_code == 0 and json.loads(good.stdout)["expired"] is False
-    drifted = Drifted("v_threshold_mv", "mV", 40, 7, 12.0, 1.0)
+    drifted = Drifted("v_threshold_mv", "mV", 40, 7, 12.0, 1.0, 1.5)
     bench.check = Check({"v_threshold_mv": drifted}, 0.5, 0.1)
     late = calibrate("--check", "t.h5", "--begin-s", 7200)
     assert late.exit_code == 1 and "v_threshold_mv" in late.stdout and "calibrate again" in late.stdout
