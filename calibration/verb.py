@@ -43,8 +43,8 @@ def calibrate(
         One of `calibration.targets.PRESETS` (``lif-6us``, ``lif-10us``, ``jaxsnn-12-6``) or a TOML file.
     target : Target, optional
         Instead of a preset.
-    only : sequence of str
-        Routines to run, with those they need; by default all that the target asks for.
+    only : sequence of str, or str
+        Routines to run (in one string: with commas), with those they need; by default all that the target asks for.
     seed : int
         Same seed, same chip, same target: same table, byte for byte.
     options : Options, optional
@@ -96,7 +96,8 @@ def calibrate_with_source(
     hit : bool
         Whether it was there before.
     """
-    wanted = options or Options(seed=seed, only=tuple(only))
+    names = only.split(",") if isinstance(only, str) else only
+    wanted = options or Options(seed=seed, only=tuple(names))
     aim = complete(target or load_target(preset), wanted.only)
     plan(aim, wanted, chip.spec)
     reporter = report or Lines()
