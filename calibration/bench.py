@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from calibration.stimulus import Stimulus
+from hxloop import nominal
 from hxloop.calibration_table import Cost
-from hxloop.capmem import Cell
+from hxloop.capmem import Cell, QuadrantCell
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
 from hxloop.seeds import derive_seed, generator
+from hxloop.spec import quadrant
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
@@ -103,6 +105,22 @@ class Bench:
         """Chip time that has passed since the chip was switched on."""
         return self._now_us * 1e-6
 
+    @property
+    def quadrant(self) -> Ints:
+        """int64 [n_circuits]: quadrant of each circuit."""
+        return quadrant(np.arange(self.n), self.spec)
+
+    @property
+    def capacitance_pf(self) -> float:
+        """Nominal membrane capacitance."""
+        return float(nominal.capacitance_pf(self.neurons.capacitance_code[0]))
+
+    @property
+    def synapse_step_mv(self) -> float:
+        """Nominal step at a synaptic input by one event at weight code 1, median over the quadrants."""
+        codes = self.shared.quadrant_code[:, QuadrantCell.i_synapse_dac]
+        return float(nominal.synapse_step_mv(float(np.median(codes))))
+
     def ticks(self, time_us: float) -> int:
         """Ticks in a time, rounded up."""
         return ceil(round(time_us / self.spec.tick_us, 6))
@@ -116,12 +134,20 @@ class Bench:
         capmem = self.neurons.capmem_code.astype(np.float64)
         for cell, value in cells.items():
             capmem[:, cell] = value
-        stored = np.clip(np.rint(capmem), 0, self.spec.capmem_code_max).astype(np.int16)
+        # What follows from a measurement that failed is NaN, which no integer stands for.
+        stored = np.nan_to_num(np.clip(np.rint(capmem), 0, self.spec.capmem_code_max), nan=0.0).astype(np.int16)
         return replace(self.neurons, capmem_code=stored, **codes)
 
     def keep(self, cells: Mapping[Cell, Any], **codes: NDArray[Any]) -> None:
         """Make these the codes that have been found."""
         self.neurons = self.with_cells(cells, **codes)
+
+    def keep_shared(self, cells: Mapping[QuadrantCell, Any]) -> None:
+        """Make these the codes of the quadrants that have been found."""
+        codes = self.shared.quadrant_code.copy()
+        for cell, value in cells.items():
+            codes[:, cell] = value
+        self.shared = replace(self.shared, quadrant_code=codes)
 
     def write(self, neurons: NeuronCodes, codes: Ints | None = None) -> None:
         """Write a configuration and let it settle.

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-import platformdirs
 
 from hxloop.calibration_table import load_calibration
 from hxloop.errors import MissingFileError, RecordError
+from hxloop.folders import cache_directory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from hxloop.calibration_table import CalibrationTable
 
 MAX_AGE_S: Final = 24 * 3600.0
@@ -20,9 +19,8 @@ MAX_AGE_S: Final = 24 * 3600.0
 
 
 def cache_folder() -> Path:
-    """Where tables are kept: ``calibrations`` in ``HXLOOP_CACHE_DIR``, else in the user's cache."""
-    chosen = os.environ.get("HXLOOP_CACHE_DIR")
-    return (Path(chosen) if chosen else Path(platformdirs.user_cache_dir("hxloop"))) / "calibrations"
+    """Where tables are kept."""
+    return cache_directory() / "calibrations"
 
 
 def cached_file(key: str) -> Path:

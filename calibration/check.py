@@ -129,17 +129,15 @@ def check(
     bench, target, options = _again(chip, table, begin_s)
     names, reporter = plan(target, options, chip.spec), report or Silent()
     reporter.started(f"{chip.identity} again", [*names, "standard stimulus"])
-    repeats: dict[str, list[Floats]] = {}
+    found: dict[str, Drifted] = {}
     try:
         for k, name in enumerate(names):
             reporter.began(name, k)
-            for _ in range(REPEATS):
-                values = ROUTINES[name].measure(bench, target)
-                for key, value in values.items():
-                    repeats.setdefault(key, []).append(value)
-            bench.known |= {key: np.mean(repeats[key], axis=0) for key in values}
-            drifted = [_compare(table.parameters[key], np.stack(repeats[key]), options.rewrites) for key in values]
-            changed = [d.name for d in drifted if d.significant]
+            repeats = [ROUTINES[name].measure(bench, target) for _ in range(REPEATS)]
+            measured = {key: np.stack([values[key] for values in repeats]) for key in repeats[0]}
+            bench.known |= {key: values.mean(axis=0) for key, values in measured.items()}
+            found |= {key: _compare(table.parameters[key], v, options.rewrites) for key, v in measured.items()}
+            changed = [key for key in measured if found[key].significant]
             reporter.ended(name, k, f"drifted: {', '.join(changed)}" if changed else "as it was")
         reporter.began("standard stimulus", len(names))
         now = stamp(bench, target, options.drift_limit_us)
@@ -147,9 +145,6 @@ def check(
         reporter.ended("standard stimulus", len(names), f"moved by {moved:.3g} us")
     finally:
         reporter.finished()
-    found = {
-        key: _compare(table.parameters[key], np.stack(values), options.rewrites) for key, values in repeats.items()
-    }
     return Check(found, moved, table.drift.limit_us)
 
 

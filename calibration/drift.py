@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from calibration.spiking import first_ticks
-from calibration.stimulus import EXC, N_GROUPS, events
+from calibration.stimulus import EXC, events
 from hxloop.calibration_table import DriftStamp
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def stamp(bench: Bench, target: Target, limit_us: float) -> DriftStamp:
     # For equal time constants the peak of a response is tau / e; others are near enough.
     code = _STRENGTH * np.e * (n.v_threshold_mv - n.v_leak_mv) / (n.synapse_gain_mv_per_us * n.tau_syn_us)
     weights = bench.stimulus.uniform(min(code, bench.stimulus.most), 0)
-    channels = [bench.stimulus.channel(group, EXC) for group in range(N_GROUPS)]
-    batch = events(channels, np.array(bench.ticks(_EVENT_US)), _SAMPLES)
+    batch = events(bench.stimulus.channels(EXC), np.array(bench.ticks(_EVENT_US)), _SAMPLES)
     means = []
     for _ in range(_WRITES):
         bench.write(bench.neurons, weights)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Model = Callable[[Floats, Floats], tuple[Floats, Floats]]
     """Parameters [n, p] and times [n, m] to values [n, m] and derivatives [n, m, p]."""
 
-_ROUNDS, _LARGEST_STEP = 40, 0.5
+_ROUNDS = 40
 
 
 def least_squares(model: Model, start: Floats, t: Floats, y: Floats, weight: Floats) -> Floats:

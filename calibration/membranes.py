@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from calibration.spiking import first_ticks
 from calibration.stimulus import EXC, events
 from hxloop import nominal
 from hxloop.capmem import Cell, LeakRange
+from hxloop.operating_point import refractory_cycles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from calibration.bench import Bench
     from hxloop.program import NeuronCodes
+    from hxloop.result import Readout, RunResult
     from hxloop.spikes import SpikeBatch
 
     Floats = NDArray[np.float64]
@@ -89,6 +92,30 @@ def burst_weights(bench: Bench) -> NDArray[np.int64]:
 
 def burst(bench: Bench, n_samples: int, shift_ticks: int = 0) -> SpikeBatch:
     """Events that make every circuit spike once; those of sample k come `shift_ticks` x k later."""
-    channels = [bench.stimulus.channel(group, EXC) for group in range(2)]
     tick = bench.ticks(BURST_US) + shift_ticks * np.arange(n_samples)[:, None]
-    return events(channels, tick, n_samples)
+    return events(bench.stimulus.channels(EXC), tick, n_samples)
+
+
+def since_spike_us(bench: Bench, result: RunResult, readout: Readout) -> Floats:
+    """Time from a circuit's first spike in a sample to each reading of the CADC.
+
+    Returns
+    -------
+    float64 [n_samples, n_reads, n_circuits]
+        Negative before the spike, -inf where there is none.
+    """
+    read = np.arange(result.observations.cadc.shape[1]) * readout.cadc_period_ticks
+    begin = first_ticks(result.spikes, bench.n)
+    return np.asarray((read[None, :, None] - begin[:, None, :]) * bench.spec.tick_us)
+
+
+def by_circuit(*readings: NDArray[Any]) -> list[Floats]:
+    """Readings [n_samples, n_reads, n_circuits] in one line per circuit: float64 [n_circuits, n_samples x n_reads]."""
+    return [np.moveaxis(a, 2, 0).reshape(a.shape[2], -1).astype(np.float64) for a in readings]
+
+
+def refractory(bench: Bench, time_us: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
+    """Counter and clock of all circuits for a refractory period, and how long it then is in us."""
+    cycles, clock = refractory_cycles(np.full(bench.n, time_us), bench.shared.clock_scale, bench.spec)
+    counter = np.minimum(255, np.rint(cycles)).astype(np.uint8)
+    return counter, clock, float(nominal.refractory_us(counter[0], bench.shared.clock_scale[0, clock[0]]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from typing import TYPE_CHECKING, Final
@@ -31,6 +30,7 @@ from calibration.search import SEARCHES, ModelBased
 from calibration.targets import start_codes
 from hxloop.calibration_table import CalibrationTable
 from hxloop.errors import InvalidInputError
+from hxloop.suggest import suggestion
 from hxloop.version import __version__
 
 if TYPE_CHECKING:
@@ -138,20 +138,14 @@ def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
     target.check(spec)
     for field, given in (("only", options.only), ("search", options.search)):
         for name in given:
-            _known(name, list(ROUTINES), field, "routine")
+            if name not in ROUTINES:
+                hint = suggestion(name, ROUTINES, cutoff=0.4)
+                raise InvalidInputError(f"no routine is called {name!r}", field=field, hint=hint)
     asked = set(options.only) or {name for name, routine in ROUTINES.items() if routine.wanted(target)}
     for name in reversed(ROUTINES):
         if name in asked:
             asked |= set(ROUTINES[name].needs)
     return [name for name in ROUTINES if name in asked]
-
-
-def _known(name: str, names: list[str], field: str, kind: str) -> None:
-    if name in names:
-        return
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
-    raise InvalidInputError(f"no {kind} is called {name!r}", field=field, hint=hint)
 
 
 def cache_key(target: Target, options: Options, identity: ChipIdentity, spec: ChipSpec) -> str:

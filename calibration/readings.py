@@ -54,11 +54,3 @@ class MadcScale:
         """Potentials, NaN where readings may be cut off."""
         lsb = readings.astype(np.float64)
         return np.where((lsb < MADC_LOW) | (lsb > MADC_HIGH), BAD, self.offset_mv + self.mv_per_lsb * lsb)
-
-
-def trimmed_mean(values: Floats, axis: int = 0) -> Floats:
-    """Mean of the middle half along an axis; robust, and nearly as precise as the mean."""
-    ordered = np.sort(values, axis=axis)
-    n = values.shape[axis]
-    inner = np.take(ordered, np.arange(n // 4, n - n // 4), axis=axis)
-    return np.asarray(inner.mean(axis=axis))

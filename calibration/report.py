@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.calibration_table import TEXTS, Reason
-from hxloop.errors import InvalidInputError
 from hxloop.figures import BLUE, GREY, RED, draw
-from hxloop.page import Section, Table, page
+from hxloop.page import Section, Table, check_page_name, page
 from hxloop.records import write_atomically
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
     from hxloop.calibration_table import Calibrated, CalibrationTable
 
-_ENDINGS: Final = (".html", ".htm")
 _COLUMNS: Final = 3
 _MOST_FAILURES: Final = 200
 
@@ -41,21 +39,9 @@ def write_report(table: CalibrationTable, path: Path) -> None:
     RecordError
         The file cannot be written.
     """
-    check_report_path(path)
+    check_page_name(path, "report")
     sections = [_summary(table), _histograms(table), _chip_map(table), _failures(table), _costs(table), _origin(table)]
     write_atomically(path, page(f"Calibration of {table.identity}", sections).encode())
-
-
-def check_report_path(path: Path) -> None:
-    """Refuse a name that a browser would not open as a page.
-
-    Raises
-    ------
-    InvalidInputError
-        It does not end in ``.html``.
-    """
-    if path.suffix.lower() not in _ENDINGS:
-        raise InvalidInputError(f"{path} is no HTML file", field="report", hint="write a name that ends in .html")
 
 
 def _summary(table: CalibrationTable) -> Section:

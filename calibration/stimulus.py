@@ -54,6 +54,10 @@ class Stimulus:
         """Input channel that drives the rows of this group and sign."""
         return 2 * group + sign
 
+    def channels(self, sign: int) -> list[int]:
+        """Input channels that drive all rows of this sign."""
+        return [self.channel(group, sign) for group in range(N_GROUPS)]
+
     @property
     def drivers(self) -> Ints:
         """int64 [N_GROUPS, rows]: drivers of each group in a hemisphere, the same share on every bus."""

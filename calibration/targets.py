@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,9 +11,11 @@ from hxloop import nominal
 from hxloop.boot import OperatingPoint
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.operating_point import Wanted, codes_for, nominal_boot
-from hxloop.toml import load_toml
+from hxloop.toml import load_preset
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from hxloop.boot import BootSettings
@@ -147,10 +147,6 @@ class Target(Section):
             ]
         return found
 
-    def sections(self) -> dict[str, Any]:
-        """Tables by name."""
-        return {name: getattr(self, name) for name in type(self).model_fields}
-
 
 PRESETS: Final[dict[str, Target]] = {
     "lif-6us": Target(),
@@ -180,16 +176,7 @@ def load_target(preset: str | Path) -> Target:
     InvalidInputError
         Neither a preset nor a TOML file, or a value of the wrong type.
     """
-    if str(preset) in PRESETS:
-        return PRESETS[str(preset)]
-    if isinstance(preset, Path) or preset.endswith(".toml") or Path(preset).is_file():
-        return load_toml(preset, Target)
-    near = difflib.get_close_matches(str(preset), PRESETS, n=1, cutoff=0.5)
-    raise InvalidInputError(
-        f"no calibration preset is called {preset!r}",
-        field="preset",
-        hint=(f"did you mean {near[0]!r}? " if near else "") + f"presets: {', '.join(PRESETS)}, or a .toml file",
-    )
+    return load_preset(preset, Target, PRESETS, PRESETS.__getitem__, "calibration preset")
 
 
 def start_codes(target: Target, boot: BootSettings, spec: ChipSpec) -> NeuronCodes:

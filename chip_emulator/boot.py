@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chip_emulator.circuits import quadrant, true_capacitance_pf, true_circuits
+from chip_emulator.circuits import true_capacitance_pf, true_circuits
 from hxloop import nominal
 from hxloop.boot import BootSettings, OperatingPoint
 from hxloop.capmem import Cell, QuadrantCell
 from hxloop.operating_point import nominal_boot
 from hxloop.seeds import generator
+from hxloop.spec import quadrant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,6 +9,7 @@ import numpy as np
 
 from hxloop import nominal
 from hxloop.capmem import Cell, QuadrantCell, Switch
+from hxloop.spec import quadrant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,12 +147,6 @@ def true_tau_syn_us(held: Floats, circuit: Ints, mismatch: Mismatch) -> Floats:
 def true_gm_us(held: Floats, circuit: Ints, mismatch: Mismatch) -> Floats:
     """float64 [2, n]: transconductance of the synaptic inputs."""
     return nominal.transconductance_us(held[:, [Cell.i_gm_exc, Cell.i_gm_inh]].T) * mismatch.synaptic_input[:, circuit]
-
-
-def quadrant(circuit: Ints, spec: ChipSpec) -> Ints:
-    """Quadrant of each circuit: hemisphere, then left or right half of the columns."""
-    hemisphere, column = np.divmod(circuit, spec.n_columns)
-    return np.asarray(2 * hemisphere + (column >= spec.n_columns // 2))
 
 
 def _on(switches: NDArray[np.uint8], switch: Switch) -> Floats:

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from chip_emulator.circuits import quadrant
 from chip_emulator.readout import cadc_channels, convert, read_noise_lsb
 from chip_emulator.solver.correlation_kernel import FRACTION_BITS, add_pairs
 from chip_emulator.solver.random import STREAM_CORRELATION
 from hxloop import nominal
 from hxloop.capmem import QuadrantCell
+from hxloop.spec import quadrant
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:

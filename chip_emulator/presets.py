@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from chip_emulator.settings import Imperfections
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop.suggest import suggestion
 
 if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
@@ -105,9 +105,7 @@ def named_chip(name: str) -> NamedChip:
     parts = _NAME.fullmatch(name)
     base = parts["name"] if parts else name
     if parts is None or base not in CHIPS:
-        near = difflib.get_close_matches(base, CHIPS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(CHIPS)
-        raise InvalidInputError(f"no chip is called {name!r}", field="chip", hint=hint)
+        raise InvalidInputError(f"no chip is called {name!r}", field="chip", hint=suggestion(base, CHIPS))
     if parts["changes"] is None:
         return CHIPS[base]
     values = CHIPS[base].imperfections.model_dump()
@@ -124,8 +122,7 @@ def named_chip(name: str) -> NamedChip:
 
 def _known(key: str, values: dict[str, float]) -> str:
     if key not in values:
-        near = difflib.get_close_matches(key, values, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "hxloop chip describe lists them"
+        hint = suggestion(key, values, otherwise="hxloop chip describe lists them")
         raise InvalidInputError(f"no imperfection is called {key!r}", field="chip", hint=hint)
     return key
 

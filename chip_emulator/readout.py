@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from chip_emulator.circuits import quadrant
 from chip_emulator.solver.random import STREAM_CADC, STREAM_MADC
 from chip_emulator.solver.readout_kernel import fill_read_noise
 from hxloop import nominal
 from hxloop.capmem import QuadrantCell
+from hxloop.spec import quadrant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -86,8 +86,8 @@ def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None 
     _check_channels(network, spec)
     factors = [merge_factor(p, network.fan_in(p.name), spec) for p in network.populations]
     free = np.ones(spec.n_circuits, np.bool_) if usable is None else usable
+    _check_circuits(network, factors, spec, free)
     while True:
-        _check_circuits(network, factors, spec, free)
         allocations = _assign(network, factors, spec, free)
         short = find_shortage(network, {a.population.name: a.circuits for a in allocations}, spec)
         if short is None:

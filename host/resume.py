@@ -65,9 +65,9 @@ def check_chip(stored: Record, identity: ChipIdentity) -> None:
     """
     expected = read_origin(stored).identity
     if identity != expected:
-        what = f"{identity}" if str(identity) != str(expected) else f"{identity} with another model or datasheet"
         raise ChipMismatchError(
-            f"the run to resume was trained on chip {expected} (model {expected.model}), but this is {what}",
+            f"the run to resume was trained on chip {expected} (model {expected.model}), but this is "
+            f"{identity.instead_of(expected)}",
             field="chip",
             hint="use that chip; to see what the weights do on this one, evaluate the run on it",
         )

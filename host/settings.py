@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
-from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hxloop.errors import InvalidInputError
-from hxloop.toml import load_toml
+from hxloop.toml import load_preset, load_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PRESETS: Final = ("quick", "paper", "small", "mnist16")
 
@@ -183,15 +184,10 @@ def load_settings(preset: str | Path) -> Settings:
     InvalidInputError
         Neither a preset nor a TOML file, or a value out of range.
     """
-    if str(preset) in PRESETS:
-        resource = importlib.resources.files("host") / "presets" / f"{preset}.toml"
-        with importlib.resources.as_file(resource) as path:
-            return load_toml(path, Settings)
-    if isinstance(preset, Path) or preset.endswith(".toml") or Path(preset).is_file():
-        return load_toml(preset, Settings)
-    near = difflib.get_close_matches(preset, PRESETS, n=1, cutoff=0.5)
-    raise InvalidInputError(
-        f"no preset is called {preset!r}",
-        field="preset",
-        hint=(f"did you mean {near[0]!r}? " if near else "") + f"presets: {', '.join(PRESETS)}, or a .toml file",
-    )
+    return load_preset(preset, Settings, PRESETS, _shipped)
+
+
+def _shipped(preset: str) -> Settings:
+    resource = importlib.resources.files("host") / "presets" / f"{preset}.toml"
+    with importlib.resources.as_file(resource) as path:
+        return load_toml(path, Settings)

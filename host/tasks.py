@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ import numpy as np
 from host.datasets import Dataset, Split, mnist16, yin_yang
 from host.datasets.mnist import SIDE
 from hxloop.errors import InvalidInputError
+from hxloop.suggest import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,10 +98,5 @@ def find_task(name: str) -> Task:
         There is none.
     """
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.4)
-        raise InvalidInputError(
-            f"no task is called {name!r}",
-            field="task",
-            hint=f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(TASKS),
-        )
+        raise InvalidInputError(f"no task is called {name!r}", field="task", hint=suggestion(name, TASKS, cutoff=0.4))
     return TASKS[name]

@@ -277,10 +277,9 @@ class CalibrationTable:
         """
         if identity == self.identity:
             return
-        what = f"{identity}" if str(identity) != str(self.identity) else f"{identity} with another model or datasheet"
         raise ChipMismatchError(
-            f"the table was measured on chip {self.identity} (model {self.identity.model}), but this is {what} "
-            f"(model {identity.model})",
+            f"the table was measured on chip {self.identity} (model {self.identity.model}), but this is "
+            f"{identity.instead_of(self.identity)} (model {identity.model})",
             field="calibration",
             hint="calibrate this chip: hxloop calibrate",
         )

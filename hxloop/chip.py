@@ -40,6 +40,10 @@ class ChipIdentity(BaseModel):
     def __str__(self) -> str:
         return f"{self.chip}/{self.serial}"
 
+    def instead_of(self, expected: ChipIdentity) -> str:
+        """What to call this chip where another was expected; their names may be the same."""
+        return f"{self}" if str(self) != str(expected) else f"{self} with another model or datasheet"
+
 
 @runtime_checkable
 class Chip(Protocol):

@@ -148,7 +148,7 @@ def codes_for(wanted: Wanted, boot: BootSettings, spec: ChipSpec) -> NeuronCodes
         code[:, cell] *= factor
     leak, leak_range = _leak_range(code[:, Cell.i_leak] * 8.0 ** (base.leak_range - 1.0), spec)
     code[:, Cell.i_leak] = leak
-    counter, clock = _refractory(wanted.t_refractory_us, boot.shared.clock_scale, spec)
+    counter, clock = refractory_cycles(wanted.t_refractory_us, boot.shared.clock_scale, spec)
     return replace(
         base,
         capmem_code=to_codes(
@@ -172,8 +172,8 @@ def _leak_range(code: Floats, spec: ChipSpec) -> tuple[Floats, NDArray[np.uint8]
     return code / 8.0 ** (leak_range - 1.0), leak_range
 
 
-def _refractory(t_us: Floats, clock_scale: NDArray[np.uint8], spec: ChipSpec) -> tuple[Floats, NDArray[np.uint8]]:
-    """Counter and clock: the fast clock where it reaches far enough."""
+def refractory_cycles(t_us: Floats, clock_scale: NDArray[np.uint8], spec: ChipSpec) -> tuple[Floats, NDArray[np.uint8]]:
+    """Cycles, not rounded, and clock: the fast one where it reaches far enough."""
     fast, slow = (nominal.refractory_us(1, clock_scale[0, k]) for k in (0, 1))
     clock = np.where(t_us <= 255 * fast, 0, 1).astype(np.uint8)
     if spec.continuous_codes:

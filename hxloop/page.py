@@ -8,8 +8,11 @@ from html import escape
 from string import Template
 from typing import TYPE_CHECKING, Final
 
+from hxloop.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 _PAGE: Final = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -64,6 +67,24 @@ class Section:
     text: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+
+
+def check_page_name(path: Path, field: str) -> None:
+    """Refuse a name that a browser would not open as a page.
+
+    Parameters
+    ----------
+    path : Path
+    field : str
+        Where the name was given.
+
+    Raises
+    ------
+    InvalidInputError
+        It does not end in ``.html`` or ``.htm``.
+    """
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise InvalidInputError(f"{path} is no HTML file", field=field, hint="write a name that ends in .html")
 
 
 def page(title: str, sections: Sequence[Section]) -> str:

@@ -8,12 +8,16 @@ no silicon could hold can be compared with other simulators.
 from __future__ import annotations
 
 from math import ceil
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hxloop.capmem import CAPMEM_CODE_MAX
 from hxloop.units import TICK_US
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Range = tuple[float, float]
 
@@ -111,6 +115,11 @@ class ChipSpec(BaseModel):
     def sources(self) -> dict[str, tuple[str, str, str]]:
         """Meaning, unit and source of every field; see `field_sources`."""
         return field_sources(type(self))
+
+
+def quadrant(circuit: NDArray[np.int64], spec: ChipSpec) -> NDArray[np.int64]:
+    """Quadrant of each circuit: hemisphere, then left or right half of the columns."""
+    return 2 * (circuit // spec.n_columns) + (circuit % spec.n_columns >= spec.n_columns // 2)
 
 
 def field_sources(model: type[BaseModel]) -> dict[str, tuple[str, str, str]]:

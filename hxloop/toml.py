@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError
+from hxloop.suggest import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -43,6 +46,43 @@ def load_toml(path: str | Path, model: type[Model]) -> Model:
     return settings_from_mapping(data, model, where=str(file))
 
 
+def load_preset(
+    preset: str | Path, model: type[Model], names: Collection[str], load: Callable[[str], Model], kind: str = "preset"
+) -> Model:
+    """Settings of a preset or of a file.
+
+    Parameters
+    ----------
+    preset : str or Path
+        One of `names`, or a TOML file.
+    model : subclass of pydantic.BaseModel
+        What a file must describe.
+    names : collection of str
+        Known presets.
+    load : callable
+        Gives the settings of a known preset.
+    kind : str
+        What a preset is called in messages.
+
+    Raises
+    ------
+    MissingFileError, UnknownKeyError
+        As `load_toml`.
+    InvalidInputError
+        As `load_toml`, and neither a preset nor a TOML file.
+    """
+    if str(preset) in names:
+        return load(str(preset))
+    if isinstance(preset, Path) or preset.endswith(".toml") or Path(preset).is_file():
+        return load_toml(preset, model)
+    near = suggestion(preset, names, cutoff=0.5, otherwise="")
+    raise InvalidInputError(
+        f"no {kind} is called {preset!r}",
+        field="preset",
+        hint=(f"{near} " if near else "") + f"presets: {', '.join(names)}, or a .toml file",
+    )
+
+
 def settings_from_mapping(data: dict[str, Any], model: type[Model], where: str) -> Model:
     """Validate a mapping against a model; errors as in `load_toml`."""
     try:
@@ -59,8 +99,7 @@ def settings_from_mapping(data: dict[str, Any], model: type[Model], where: str) 
 
 def _suggest(key: str, model: type[BaseModel]) -> str:
     known = _all_keys(model)
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else "known keys: " + ", ".join(known)
+    return suggestion(key, known, cutoff=0.5, otherwise="known keys: " + ", ".join(known))
 
 
 def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:

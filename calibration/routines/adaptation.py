@@ -32,23 +32,24 @@ from calibration.membranes import (
     burst,
     burst_cells,
     burst_weights,
+    by_circuit,
+    refractory,
+    since_spike_us,
     voltage_code,
     weaker_leak,
 )  # fmt: skip
 from calibration.routine import CellRoutine, Parameter
-from calibration.routines.reset import refractory
-from calibration.search import Curve, Inverse, Problem, Proportional
-from calibration.spiking import first_ticks
+from calibration.search import Curve, Inverse, Proportional
 from calibration.targets import AdaptationTarget
 from hxloop import nominal
 from hxloop.capmem import Cell, Switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from calibration.bench import Bench
     from calibration.routine import Floats, Values
-    from calibration.search import Codes, Search
+    from calibration.search import Search
     from calibration.targets import Target
 
 NAMES: Final = ("tau_adaptation_us", "adaptation_a_ns", "adaptation_b_na")
@@ -119,36 +120,16 @@ class Adaptation(CellRoutine):
                 Cell.i_adapt_b: np.rint(wanted.b_na / nominal.ADAPT_B_NA_PER_CODE),
             }
         )
-        first: Values = {}
-        aims = {p.name: p.target for p in self.parameters(bench, target)}
 
-        def after_spike() -> Floats:
-            return np.stack(self._after_spike(bench, target))
+        def after_spike() -> Values:
+            return dict(zip((NAMES[0], NAMES[2]), self._after_spike(bench, target), strict=True))
 
-        def at_rest() -> Floats:
-            return self._at_rest(bench, target)[None]
+        def at_rest() -> Values:
+            return {NAMES[1]: self._at_rest(bench, target)}
 
-        for names, curve, read in (
-            ((NAMES[0], NAMES[2]), _TimeAndStep(bench.n), after_spike),
-            ((NAMES[1],), Proportional(), at_rest),
-        ):
-            cells = [self.cells()[name] for name in names]
-
-            def measure(code: Codes, cells: list[Cell] = cells, read: Callable[[], Floats] = read) -> Floats:
-                bench.keep(dict(zip(cells, code.reshape(len(cells), -1), strict=True)))
-                return read().ravel()
-
-            start = np.concatenate([bench.neurons.capmem_code[:, cell] for cell in cells]).astype(np.int64)
-            goal = np.repeat([aims[name] for name in names], bench.n)
-            problem = Problem(
-                measure, start, goal, 1, bench.spec.capmem_code_max, curve, bench.rng(self.name, *names)
-            )  # fmt: skip
-            found = (search or self.default).find(problem)
-            measured = (a.reshape(len(cells), -1) for a in (found.code, found.at_edge, found.first))
-            for name, cell, code, edge, value in zip(names, cells, *measured, strict=True):
-                bench.keep({cell: code})
-                bench.at_edge[name], first[name] = edge, value
-        return first
+        return self.search_cells(
+            bench, target, search, (NAMES[0], NAMES[2]), self.curve(bench, target), after_spike, NAMES[0], NAMES[2]
+        ) | self.search_cells(bench, target, search, (NAMES[1],), Proportional(), at_rest, NAMES[1])
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Time constant and b after a spike, a at rest."""
@@ -182,10 +163,9 @@ class Adaptation(CellRoutine):
             slope = (shape(p[:, 2:3] + 1e-5) - here) / 1e-5
             return p[:, :1] + p[:, 1:2] * here, np.stack([np.ones_like(since), here, p[:, 1:2] * slope], axis=-1)
 
-        capacitance_pf = float(nominal.capacitance_pf(bench.neurons.capacitance_code[0]))
-        start = np.tile([0.0, target.adaptation.b_na / capacitance_pf, np.log(tau)], (bench.n, 1))
+        start = np.tile([0.0, target.adaptation.b_na / bench.capacitance_pf, np.log(tau)], (bench.n, 1))
         fitted = least_squares(model, start, t, y, weight)
-        found, b_na = np.exp(np.clip(fitted[:, 2], -50.0, 50.0)), fitted[:, 1] * capacitance_pf
+        found, b_na = np.exp(np.clip(fitted[:, 2], -50.0, 50.0)), fitted[:, 1] * bench.capacitance_pf
         good = (found > 0.02 * tau) & (found < 50.0 * tau) & (b_na > 0)
         return np.where(good, found, np.nan), np.where(good, b_na, np.nan)
 
@@ -202,19 +182,19 @@ class Adaptation(CellRoutine):
             }  # fmt: skip
             bench.write(bench.with_cells(cells, switches=switches))
             length_us = 5.0 * target.adaptation.tau_us
-            result = bench.run(2, 1.2 * length_us, bench.cadc(0.01 * length_us))
-            read_us = np.arange(result.observations.cadc.shape[1]) * bench.cadc(0.01 * length_us).cadc_period_ticks
+            readout = bench.cadc(0.01 * length_us)
+            result = bench.run(2, 1.2 * length_us, readout)
+            read_us = np.arange(result.observations.cadc.shape[1]) * readout.cadc_period_ticks
             settled = read_us * bench.spec.tick_us > length_us
             levels.append(bench.cadc_mv(result)[:, settled].mean(axis=(0, 1)))
         moved = np.clip((levels[1] - levels[0]) / (2.0 * _SHIFT_MV), 0.0, 0.99)
-        capacitance_pf = float(nominal.capacitance_pf(bench.neurons.capacitance_code[0]))
-        leak_ns = 1e3 * capacitance_pf / bench.known["tau_mem_us"]
+        leak_ns = 1e3 * bench.capacitance_pf / bench.known["tau_mem_us"]
         return np.where(moved > 0, leak_ns * moved / (1.0 - moved), np.nan)
 
 
 def _traces(bench: Bench, tau: float, switch: Switch) -> tuple[Floats, Floats, Floats, Floats]:
     """Membranes after a spike: time since the refractory period's end, potential, weight [n, m]; tau_mem [n, 1]."""
-    counter, clock = refractory(bench, _REFRACTORY_US)
+    counter, clock, period_us = refractory(bench, _REFRACTORY_US)
     leak, leak_range, factor = weaker_leak(bench, _WEAK)
     cells: dict[Cell, Any] = {
         **burst_cells(),
@@ -232,15 +212,11 @@ def _traces(bench: Bench, tau: float, switch: Switch) -> tuple[Floats, Floats, F
     readout = bench.cadc(tau / 60.0)
     shift = max(1, readout.cadc_period_ticks // _SAMPLES)
     result = bench.run(burst(bench, _SAMPLES, shift), BURST_US + _REFRACTORY_US + _TAUS * tau, readout)
-    begin = first_ticks(result.spikes, bench.n)
-    bench.silent |= ~np.isfinite(begin).any(axis=0)
-    read = np.arange(result.observations.cadc.shape[1]) * readout.cadc_period_ticks
-    period_us = counter[0] * bench.spec.tick_us * 2.0 ** bench.shared.clock_scale[0, clock[0]]
-    t = (read[None, :, None] - begin[:, None, :]) * bench.spec.tick_us - period_us
+    t = since_spike_us(bench, result, readout) - period_us
+    bench.silent |= ~np.isfinite(t).any(axis=(0, 1))
     mv = bench.cadc_mv(result)
     used = np.isfinite(t) & (t > 0.5) & np.isfinite(mv)
-    flat = (bench.n, -1)
-    t, mv, weight = (np.moveaxis(a, 2, 0).reshape(flat) for a in (np.where(used, t, 0.0), mv, used.astype(np.float64)))
+    t, mv, weight = by_circuit(np.where(used, t, 0.0), mv, used)
     return t, mv, weight, (bench.known["tau_mem_us"] * factor)[:, None]
 
 

@@ -32,7 +32,6 @@ from calibration.readings import CADC_HIGH, CADC_LOW, CadcScale, MadcScale
 from calibration.routine import Parameter, Routine
 from hxloop import nominal
 from hxloop.capmem import Cell, QuadrantCell
-from hxloop.program import SharedCodes
 from hxloop.result import Readout
 
 if TYPE_CHECKING:
@@ -110,12 +109,6 @@ class Cadc(Routine):
         return dict.fromkeys(("cadc_lsb", "cadc_low_lsb", "cadc_high_lsb"), lsb)
 
 
-def quadrants(bench: Bench) -> NDArray[np.int64]:
-    """int64 [n_circuits]: quadrant of each circuit, two in each hemisphere."""
-    hemisphere, column = np.divmod(np.arange(bench.n), bench.spec.n_columns)
-    return np.asarray(2 * hemisphere + (column >= bench.spec.n_columns // 2))
-
-
 def _pivot_mv(target: Target) -> float:
     return 0.5 * (target.neuron.v_leak_mv + target.neuron.v_threshold_mv)
 
@@ -127,7 +120,7 @@ def _line(target: Target, v_mv: float) -> float:
 
 def _sweep(bench: Bench) -> _Sweep:
     """Read all channels and, in every quadrant, the MADC, at all levels."""
-    quadrant = quadrants(bench)
+    quadrant = bench.quadrant
     heads = np.array([np.flatnonzero(quadrant == q)[0] for q in range(bench.spec.n_quadrants)])
     madc, lsb = np.empty((len(LEVELS_MV), len(heads))), np.empty((len(LEVELS_MV), bench.n))
     every = tuple(range(bench.n))
@@ -157,7 +150,7 @@ def _level(bench: Bench, code: float, head: NDArray[np.int16] | None) -> NeuronC
 
 def _channel_lines(bench: Bench, sweep: _Sweep) -> tuple[Floats, Floats]:
     """Slope in LSB / mV and offset in LSB of each channel, from the levels where it was not cut off."""
-    v = sweep.v_mv[:, quadrants(bench)]
+    v = sweep.v_mv[:, bench.quadrant]
     digital = bench.neurons.cadc_offset_code.astype(np.float64)
     low, high = CADC_LOW + 4 + np.maximum(digital, 0), CADC_HIGH - 4 + np.minimum(digital, 0)
     good = ((sweep.lsb > low) & (sweep.lsb < high)).astype(np.float64)
@@ -181,7 +174,7 @@ def _learn(bench: Bench, sweep: _Sweep) -> None:
 
 def _values(bench: Bench, target: Target, sweep: _Sweep) -> Values:
     slope, offset = _channel_lines(bench, sweep)
-    quadrant = quadrants(bench)
+    quadrant = bench.quadrant
     # The offsets of channels are not the ramp's business: what they add is taken off again.
     analog = offset - bench.neurons.cadc_offset_code
     ends = {
@@ -201,9 +194,12 @@ def _set_ramps(bench: Bench, target: Target, low: Floats, high: Floats) -> None:
     largest = bench.spec.capmem_code_max
     for name, code in (("cadc_low_lsb", new_offset), ("cadc_high_lsb", new_slope)):
         bench.at_edge[name] = (code < 0.5) | (code > largest + 0.5)
-    codes[:, QuadrantCell.i_cadc_slope] = np.clip(new_slope, 1, largest)
-    codes[:, QuadrantCell.v_cadc_offset] = np.clip(new_offset, 0, largest)
-    bench.shared = SharedCodes(np.rint(codes).astype(np.int16), bench.shared.clock_scale)
+    bench.keep_shared(
+        {
+            QuadrantCell.i_cadc_slope: np.rint(np.clip(new_slope, 1, largest)),
+            QuadrantCell.v_cadc_offset: np.rint(np.clip(new_offset, 0, largest)),
+        }
+    )
 
 
 def _absolute_mv(bench: Bench) -> float:

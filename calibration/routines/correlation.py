@@ -24,20 +24,19 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from calibration.membranes import BURST_WEIGHT, burst_cells
-from calibration.routine import Parameter, Routine
-from calibration.routines.cadc import quadrants
-from calibration.routines.reset import refractory
-from calibration.search import Inverse, ModelBased, Problem, Proportional
+from calibration.membranes import BURST_WEIGHT, burst_cells, refractory
+from calibration.routine import Parameter, QuadrantRoutine
+from calibration.search import Inverse, Proportional
 from calibration.spiking import first_ticks
 from calibration.stimulus import EXC, events
 from calibration.targets import CorrelationTarget
 from hxloop import nominal
 from hxloop.capmem import QuadrantCell
-from hxloop.program import SharedCodes
 from hxloop.result import Readout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from calibration.bench import Bench
@@ -53,7 +52,7 @@ _EVENT_US: Final = 4.0
 
 
 @final
-class Correlation(Routine):
+class Correlation(QuadrantRoutine):
     """See the module."""
 
     name = "correlation"
@@ -66,6 +65,10 @@ class Correlation(Routine):
     def with_defaults(self, target: Target) -> Target:
         """With sensors."""
         return target if target.correlation else target.model_copy(update={"correlation": CorrelationTarget()})
+
+    def quadrant_cells(self) -> Mapping[str, QuadrantCell]:
+        """Two."""
+        return dict(zip(NAMES, CELLS, strict=True))
 
     def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
         """Medians over a quadrant."""
@@ -81,26 +84,15 @@ class Correlation(Routine):
     def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
         """Search the time constants, then the amplitudes, of all quadrants at once."""
         assert target.correlation is not None
-        start = bench.shared.quadrant_code.copy()
-        start[:, CELLS[0]] = round(nominal.CORRELATION_TAU_US_CODE / target.correlation.tau_us)
-        start[:, CELLS[1]] = round(target.correlation.amplitude_lsb / nominal.CORRELATION_LSB_PER_CODE)
-        bench.shared = SharedCodes(start, bench.shared.clock_scale)
+        bench.keep_shared(
+            {
+                CELLS[0]: round(nominal.CORRELATION_TAU_US_CODE / target.correlation.tau_us),
+                CELLS[1]: round(target.correlation.amplitude_lsb / nominal.CORRELATION_LSB_PER_CODE),
+            }
+        )
         first: Values = {}
-        for parameter, cell, curve in zip(
-            self.parameters(bench, target), CELLS, (Inverse(), Proportional()), strict=True
-        ):
-
-            def measure(code: NDArray[np.int64], cell: QuadrantCell = cell, name: str = parameter.name) -> Floats:
-                _keep(bench, cell, code)
-                return self.measure(bench, target)[name]
-
-            problem = Problem(
-                measure, start[:, cell].astype(np.int64), np.full(len(start), parameter.target), 1,
-                bench.spec.capmem_code_max, curve, bench.rng(self.name, parameter.name),
-            )  # fmt: skip
-            found = (search or ModelBased()).find(problem)
-            _keep(bench, cell, found.code)
-            bench.at_edge[parameter.name], first[parameter.name] = found.at_edge, found.first
+        for name, curve in zip(NAMES, (Inverse(), Proportional()), strict=True):
+            first |= self.search_quadrants(bench, target, search, name, curve, name)
         return first
 
     def measure(self, bench: Bench, target: Target) -> Values:
@@ -108,7 +100,7 @@ class Correlation(Routine):
         assert target.correlation is not None
         tau, amplitude = target.correlation.tau_us, target.correlation.amplitude_lsb
         pairs = max(4, round(_DROP_LSB / amplitude))
-        counter, clock = refractory(bench, 10.0)
+        counter, clock, _ = refractory(bench, 10.0)
         bench.write(
             bench.with_cells(burst_cells(), refractory_counter=counter, refractory_clock=clock),
             self._weights(bench),
@@ -119,7 +111,7 @@ class Correlation(Routine):
             reading, spike_us = self._read(bench, distance_us, pairs)
             drops.append(baseline - reading)
             distances.append(spike_us)
-        quadrant, n = quadrants(bench), bench.spec.n_quadrants
+        quadrant, n = bench.quadrant, bench.spec.n_quadrants
         found = np.full((2, n), np.nan)
         for q in range(n):
             mine = quadrant == q
@@ -155,14 +147,3 @@ class Correlation(Routine):
         causal = result.observations.correlation[0].reshape(2, 2, stimulus.rows, bench.n)[0, EXC]
         assert bench.cadc_scale is not None
         return nominal.cadc_lsb(bench.cadc_scale.mv(causal)), spike_us
-
-    def codes(self, bench: Bench) -> Values:
-        """Codes of the biases."""
-        codes = bench.shared.quadrant_code.astype(np.float64)
-        return {name: codes[:, cell] for name, cell in zip(NAMES, CELLS, strict=True)}
-
-
-def _keep(bench: Bench, cell: QuadrantCell, code: NDArray[np.int64]) -> None:
-    quadrant_code = bench.shared.quadrant_code.copy()
-    quadrant_code[:, cell] = code
-    bench.shared = SharedCodes(quadrant_code, bench.shared.clock_scale)

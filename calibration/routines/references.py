@@ -19,8 +19,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-import numpy as np
-
 from calibration.membranes import OUT_OF_REACH, rest_mv, voltage_code, weaker_leak
 from calibration.routine import CellRoutine, Parameter
 from calibration.search import Straight
@@ -73,9 +71,8 @@ class References(CellRoutine):
             neurons = bench.with_cells({**cells, Cell.i_leak: weak, **own}, leak_range=leak_range)
             levels.append(rest_mv(bench, neurons, target.neuron.tau_mem_us * factor))
         found = {}
-        step_mv = float(nominal.synapse_step_mv(float(np.median(bench.shared.quadrant_code[:, 0]))))
         for name, sign, level in zip(NAMES, ("exc", "inh"), levels[1:], strict=True):
             # Gain x tau / step is what 1 mV at the input moves the resting potential by.
-            slope = bench.known[f"synapse_gain_{sign}_mv_per_us"] * bench.known["tau_mem_us"] / step_mv
+            slope = bench.known[f"synapse_gain_{sign}_mv_per_us"] * bench.known["tau_mem_us"] / bench.synapse_step_mv
             found[name] = (level - levels[0]) / slope / reached * (1.0 if sign == "exc" else -1.0)
         return found

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from calibration.membranes import voltage_code
+from calibration.membranes import refractory, voltage_code
 from calibration.routine import Parameter, Routine
-from calibration.routines.reset import refractory
 from calibration.spiking import mean_interval_ticks
 from hxloop import nominal
 from hxloop.capmem import Cell
@@ -56,7 +55,7 @@ class Refractory(Routine):
     def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
         """Counter and clock by arithmetic; what the chip had before is measured for the table."""
         first = self.measure(bench, target)
-        counter, clock = refractory(bench, target.neuron.t_refractory_us)
+        counter, clock, _ = refractory(bench, target.neuron.t_refractory_us)
         bench.keep({}, refractory_counter=counter, refractory_clock=clock)
         return first
 

@@ -21,15 +21,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from calibration.routine import Parameter, Routine
-from calibration.routines.cadc import quadrants
+from calibration.routine import Parameter, QuadrantRoutine
 from calibration.routines.gain import measure_gains
-from calibration.search import ModelBased, Problem, Proportional
+from calibration.search import Proportional
 from hxloop.capmem import QuadrantCell
-from hxloop.program import SharedCodes
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
     from calibration.bench import Bench
     from calibration.routine import Floats, Values
@@ -40,11 +38,15 @@ NAME: Final = "quadrant_gain_mv_per_us"
 
 
 @final
-class SynapseDac(Routine):
+class SynapseDac(QuadrantRoutine):
     """See the module."""
 
     name = "synapse_dac"
     needs = ("cadc", "tau_syn", "tau_mem")
+
+    def quadrant_cells(self) -> Mapping[str, QuadrantCell]:
+        """One."""
+        return {NAME: QuadrantCell.i_synapse_dac}
 
     def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
         """Median gain of a quadrant."""
@@ -53,37 +55,14 @@ class SynapseDac(Routine):
 
     def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
         """Search the biases of all quadrants at once."""
-
-        def measure(code: NDArray[np.int64]) -> Floats:
-            _keep(bench, code)
-            return self.measure(bench, target)[NAME]
-
-        start = bench.shared.quadrant_code[:, QuadrantCell.i_synapse_dac].astype(np.int64)
-        goal = np.full(len(start), target.neuron.synapse_gain_mv_per_us)
-        problem = Problem(
-            measure, start, goal, 1, bench.spec.capmem_code_max, Proportional(), bench.rng(self.name)
-        )  # fmt: skip
-        found = (search or ModelBased()).find(problem)
-        _keep(bench, found.code)
-        bench.at_edge[NAME] = found.at_edge
-        return {NAME: found.first}
+        return self.search_quadrants(bench, target, search, NAME, Proportional())
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Medians over quadrants of both signs and all rows."""
-        gains, quadrant = measure_gains(bench, target), quadrants(bench)
+        gains, quadrant = measure_gains(bench, target), bench.quadrant
         each = [np.nanmedian(gains[:, :, quadrant == q]) for q in range(bench.spec.n_quadrants)]
         return {NAME: np.array(each)}
-
-    def codes(self, bench: Bench) -> Values:
-        """Codes of the biases."""
-        return {NAME: bench.shared.quadrant_code[:, QuadrantCell.i_synapse_dac].astype(np.float64)}
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
         """Rows have gains of their own, common to a whole hemisphere."""
         return {NAME: 0.005 * target.neuron.synapse_gain_mv_per_us}
-
-
-def _keep(bench: Bench, code: NDArray[np.int64]) -> None:
-    quadrant_code = bench.shared.quadrant_code.copy()
-    quadrant_code[:, QuadrantCell.i_synapse_dac] = code
-    bench.shared = SharedCodes(quadrant_code, bench.shared.clock_scale)

@@ -24,11 +24,18 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from calibration.fits import decay, least_squares
-from calibration.membranes import BURST_US, burst, burst_cells, burst_weights, voltage_code
+from calibration.membranes import (
+    BURST_US,
+    burst,
+    burst_cells,
+    burst_weights,
+    by_circuit,
+    refractory,
+    since_spike_us,
+    voltage_code,
+)  # fmt: skip
 from calibration.routine import CellRoutine, Parameter
-from calibration.routines.reset import refractory
 from calibration.search import Inverse
-from calibration.spiking import first_ticks
 from hxloop.capmem import Cell
 
 if TYPE_CHECKING:
@@ -68,7 +75,7 @@ class TauMem(CellRoutine):
     def measure(self, bench: Bench, target: Target) -> Values:
         """Fit the way back from reset."""
         tau = target.neuron.tau_mem_us
-        counter, clock = refractory(bench, _REFRACTORY_US)
+        counter, clock, period_us = refractory(bench, _REFRACTORY_US)
         cells = {
             **burst_cells(),
             Cell.v_leak: voltage_code(_LEAK_MV),
@@ -82,17 +89,13 @@ class TauMem(CellRoutine):
         readout = bench.cadc(_TAUS * tau / 40.0)
         shift = max(1, readout.cadc_period_ticks // _SAMPLES)
         result = bench.run(burst(bench, _SAMPLES, shift), duration_us + 2.0, readout)
-        begin = first_ticks(result.spikes, bench.n)
         spikes = np.bincount(result.spikes.source, minlength=bench.n)
-        read = np.arange(result.observations.cadc.shape[1]) * readout.cadc_period_ticks
-        period_us = counter[0] * bench.spec.tick_us * 2.0 ** bench.shared.clock_scale[0, clock[0]]
-        t = (read[None, :, None] - begin[:, None, :]) * bench.spec.tick_us - period_us
+        t = since_spike_us(bench, result, readout) - period_us
         mv = bench.cadc_mv(result)
         # Stamps scatter by a fraction of a us, so the first readings may still be of the refractory period.
         used = np.isfinite(t) & (t > min(0.4, 0.5 * tau)) & (t < 2.0 * _TAUS * tau) & np.isfinite(mv)
         bench.silent |= spikes == 0
-        flat = (bench.n, -1)
-        t, y, w = (np.moveaxis(a, 2, 0).reshape(flat) for a in (np.where(used, t, 0.0), mv, used.astype(np.float64)))
+        t, y, w = by_circuit(np.where(used, t, 0.0), mv, used)
         w[spikes != _SAMPLES] = 0.0  # silent, or spiking again on its way
         start = np.tile([_LEAK_MV, _RESET_MV - _LEAK_MV, np.log(tau)], (bench.n, 1))
         fitted = least_squares(decay, start, t, y, w)

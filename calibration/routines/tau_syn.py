@@ -26,7 +26,7 @@ from calibration.fits import least_squares, rise_and_decay
 from calibration.membranes import OUT_OF_REACH, voltage_code
 from calibration.routine import CellRoutine, Parameter
 from calibration.search import Inverse
-from calibration.stimulus import EXC, INH, events
+from calibration.stimulus import EXC, INH, N_GROUPS, events
 from hxloop import nominal
 from hxloop.capmem import Cell, LeakRange
 from hxloop.result import Readout
@@ -75,8 +75,8 @@ class TauSyn(CellRoutine):
         weight = _VOLLEY_MV / _mv_per_code(bench, fast_us) / max(0.3, _height(tau, fast_us))
         window_us = _TAUS * tau + 5.0 * fast_us
         self._write(bench, weight)
-        channels = [bench.stimulus.channel(group, sign) for group in range(2) for sign in (EXC, INH)]
-        at_us = np.array([_FIRST_US, _FIRST_US + window_us] * 2)
+        channels = [bench.stimulus.channel(group, sign) for group in range(N_GROUPS) for sign in (EXC, INH)]
+        at_us = np.array([_FIRST_US, _FIRST_US + window_us] * N_GROUPS)
         batch = events(channels, np.array([bench.ticks(t) for t in at_us]), _SAMPLES)
         time_us = np.arange(bench.spec.madc_reads(bench.ticks(_FIRST_US + 2 * window_us))) * bench.spec.madc_period_us
         assert bench.madc_scale is not None
@@ -112,8 +112,7 @@ def _fit(t: Floats, traces: Floats, sign: float, tau: float, fast_us: float) -> 
     sums = np.add.reduceat(traces[:, : edges[-1]], edges[:-1], axis=1)
     times = np.add.reduceat(t[: edges[-1]], edges[:-1]) / count
     y, w = sums / count, np.isfinite(sums) * count
-    start = np.tile([0.0, sign * _VOLLEY_MV, np.log(tau), np.log(fast_us)], (len(y), 1))
-    start[:, 0] = _REST_MV
+    start = np.tile([_REST_MV, sign * _VOLLEY_MV, np.log(tau), np.log(fast_us)], (len(y), 1))
     fitted = least_squares(rise_and_decay, start, np.broadcast_to(times, y.shape), y, w.astype(np.float64))
     # The two exponentials may come out in either order, with the sign of the amplitude turned.
     slow = np.exp(np.maximum(fitted[:, 2], fitted[:, 3]))
@@ -124,14 +123,12 @@ def _fit(t: Floats, traces: Floats, sign: float, tau: float, fast_us: float) -> 
 def _fastest_membrane_us(bench: Bench) -> float:
     """Nominal membrane time constant with the strongest leak."""
     leak_ns = float(nominal.leak_conductance_ns(bench.spec.capmem_code_max, LeakRange.multiplied))
-    return 1e3 * float(nominal.capacitance_pf(bench.neurons.capacitance_code[0])) / leak_ns
+    return 1e3 * bench.capacitance_pf / leak_ns
 
 
 def _mv_per_code(bench: Bench, fast_us: float) -> float:
     """Nominal height of a long synaptic current's response per weight code."""
-    step_mv = float(nominal.synapse_step_mv(float(np.median(bench.shared.quadrant_code[:, 0]))))
-    capacitance_pf = float(nominal.capacitance_pf(bench.neurons.capacitance_code[0]))
-    return float(nominal.transconductance_us(_GM)) * 1e3 * 1e-3 * step_mv / capacitance_pf * fast_us
+    return float(nominal.transconductance_us(_GM)) * bench.synapse_step_mv / bench.capacitance_pf * fast_us
 
 
 def _height(tau: float, fast_us: float) -> float:

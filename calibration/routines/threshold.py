@@ -23,20 +23,15 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from calibration.fits import middle_of_rise
-from calibration.membranes import OUT_OF_REACH, rest_mv
-from calibration.routine import CellRoutine, Parameter
-from calibration.routines.reset import refractory
-from calibration.search import Straight
+from calibration.membranes import OUT_OF_REACH, refractory, rest_mv
+from calibration.routine import PotentialRoutine
 from calibration.spiking import fraction_spiking
 from hxloop import nominal
 from hxloop.capmem import Cell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from calibration.bench import Bench
     from calibration.routine import Floats, Values
-    from calibration.search import Curve
     from calibration.targets import Target
 
 _DURATION_US: Final = 1.0
@@ -48,23 +43,14 @@ _CURVE_CODES: Final = 60
 
 
 @final
-class Threshold(CellRoutine):
+class Threshold(PotentialRoutine):
     """See the module."""
 
     name = "threshold"
     needs = ("cadc",)
-
-    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
-        """Threshold."""
-        return (Parameter("v_threshold_mv", "mV", "threshold", target.neuron.v_threshold_mv, 15.0),)
-
-    def cells(self) -> Mapping[str, Cell]:
-        """One."""
-        return {"v_threshold_mv": Cell.v_threshold}
-
-    def curve(self, bench: Bench, target: Target) -> Curve:
-        """Straight, with the nominal slope."""
-        return Straight(nominal.V_MV_PER_CODE)
+    cell = Cell.v_threshold
+    text = "threshold"
+    tolerance_mv = 15.0
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Resting potential at which half of the samples spike."""
@@ -112,7 +98,7 @@ class Threshold(CellRoutine):
             bench.neurons.capmem_code[:, Cell.v_reset], bench.neurons.capmem_code[:, Cell.v_threshold] - 1
         )
         code = np.clip(code, 0, bench.spec.capmem_code_max)
-        counter, clock = refractory(bench, _ONCE_US)
+        counter, clock, _ = refractory(bench, _ONCE_US)
         cells = {Cell.v_leak: code, Cell.v_reset: np.maximum(reset, 0)}
         bench.write(bench.with_cells(cells, refractory_counter=counter, refractory_clock=clock))
         return fraction_spiking(bench.run(samples, _DURATION_US).spikes, bench.n)

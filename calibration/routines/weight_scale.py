@@ -87,8 +87,7 @@ class WeightScale(Routine):
     def _spiking(bench: Bench, target: Target, code: Floats, samples: int) -> Floats:
         bench.reweight(_sums(bench, code))
         n = target.neuron
-        channels = [bench.stimulus.channel(group, EXC) for group in range(N_GROUPS)]
-        batch = events(channels, np.array(bench.ticks(_EVENT_US)), samples)
+        batch = events(bench.stimulus.channels(EXC), np.array(bench.ticks(_EVENT_US)), samples)
         duration_us = _EVENT_US + _TAUS * max(n.tau_mem_us, n.tau_syn_us)
         return fraction_spiking(bench.run(batch, duration_us).spikes, bench.n)
 

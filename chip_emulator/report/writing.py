@@ -9,14 +9,12 @@ from chip_emulator.presets import named_chip
 from chip_emulator.report import sections
 from chip_emulator.report.bench import put_on_bench
 from hxloop.errors import InvalidInputError
-from hxloop.page import page
+from hxloop.page import check_page_name, page
 from hxloop.records import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-
-_ENDINGS = (".html", ".htm")
 
 
 def write_report(
@@ -49,8 +47,7 @@ def write_report(
         The file cannot be written.
     """
     imperfections = named_chip(chip).imperfections
-    if out.suffix.lower() not in _ENDINGS:
-        raise InvalidInputError(f"{out} is no HTML file", field="out", hint="write a name that ends in .html")
+    check_page_name(out, "out")
     if out.exists() and not force:
         raise InvalidInputError(f"{out} is there already", field="out", hint="use --force to replace it")
     chips = []

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numba
-import platformdirs
 from numba.core import config as _numba_config
+
+from hxloop.folders import cache_directory
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def source_hash() -> str:
 
 def use_kernel_cache() -> Path:
     """Point Numba at the cache directory of these sources (``HXLOOP_CACHE_DIR`` overrides the user's)."""
-    root = Path(os.environ.get("HXLOOP_CACHE_DIR") or platformdirs.user_cache_dir("hxloop"))
+    root = cache_directory()
     path = root / "kernels" / source_hash()
     try:
         path.mkdir(parents=True, exist_ok=True)

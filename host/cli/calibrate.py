@@ -117,9 +117,10 @@ def _measure(
         _refuse_other_files(out)
     if report is not None:
         _refuse_folder("report", report)
-        from calibration.report import check_report_path, write_report
+        from calibration.report import write_report
+        from hxloop.page import check_page_name
 
-        check_report_path(report)
+        check_page_name(report, "report")
     with _open(*which) as device:
         file = out or Path(f"calibration-{_safe(device)}.h5")
         if out is None:

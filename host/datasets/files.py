@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import platformdirs
 import pooch
 
 from hxloop.errors import DataError
+from hxloop.folders import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +76,7 @@ class PublishedFiles:
             )
 
     def _downloaded(self, file: str) -> Path:
-        cache = Path(os.environ.get("HXLOOP_CACHE_DIR") or platformdirs.user_cache_dir("hxloop")) / "data" / self.name
+        cache = cache_directory() / "data" / self.name
         reasons = []
         for mirror in self.mirrors:
             known_hash = f"md5:{self.md5[file]}"

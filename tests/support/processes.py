@@ -14,7 +14,7 @@ sizes = [20, 3]
 copies = [3, 1]
 bias_copies = [3, 0]
 bias_times = [0.9, 0.9]
-init_mean = [0.2, 0.1]
+init_mean = {init_mean}
 init_std = [0.12, 0.15]
 [neuron]
 model_threshold = 1.52
@@ -26,7 +26,7 @@ limits = [0.5, 0.3]
 learning_rate = 0.004
 [training]
 epochs = {epochs}
-batch_size = 40
+batch_size = {batch_size}
 batch_split = {batch_split}
 [data]
 train = {train}
@@ -36,8 +36,12 @@ test = 100
 """A training of a second or two."""
 
 
-def write_settings(path: Path, *, epochs: int = 4, batch_split: int = 1, train: int = 800) -> Path:
-    path.write_text(SETTINGS.format(epochs=epochs, batch_split=batch_split, train=train))
+def write_settings(
+    path: Path, *, epochs: int = 4, batch_split: int = 1, train: int = 800, batch_size: int = 40,
+    init_mean: tuple[float, float] = (0.2, 0.1),
+) -> Path:  # fmt: skip
+    values = {"epochs": epochs, "batch_split": batch_split, "train": train, "batch_size": batch_size}
+    path.write_text(SETTINGS.format(**values, init_mean=list(init_mean)))
     return path
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.chip_tables import table_for
 from support.grid_chip import GridChip
+from support.processes import write_settings
 
 from host.allocation import allocate
 from host.calibrated import MeasuredModel
@@ -25,37 +26,10 @@ from hxloop.records import read_record, write_record
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 
-TOML = """
-[network]
-sizes = [10, 3]
-copies = [3, 1]
-bias_copies = [3, 0]
-bias_times = [0.9, 0.9]
-init_mean = [0.4, 0.6]
-init_std = [0.12, 0.15]
-[neuron]
-model_threshold = 1.52
-[loss]
-kind = "shift_invariant_mse"
-[silence]
-limits = [0.5, 0.3]
-[optimizer]
-learning_rate = 0.004
-[training]
-epochs = 2
-batch_size = 20
-[data]
-train = 60
-validation = 20
-test = 30
-"""
-
 
 @pytest.fixture
 def preset(tmp_path):
-    path = tmp_path / "tiny.toml"
-    path.write_text(TOML)
-    return path
+    return write_settings(tmp_path / "tiny.toml", epochs=2, train=60, batch_size=20, init_mean=(0.4, 0.6))
 
 
 def network(hidden, inputs=4, merged=None):
@@ -280,7 +254,7 @@ def test_run_files_from_before_calibrations_go_on(preset, tmp_path):
 
 
 def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, monkeypatch):
-    preset.write_text(TOML.replace("[neuron]", "[neuron]\nt_refractory_us = 12.0\nscale_weights = 25.0"))
+    preset.write_text(preset.read_text().replace("[neuron]", "[neuron]\nt_refractory_us = 12.0\nscale_weights = 25.0"))
     wanted = []
 
     def calibrate(chip, *, target, report):
