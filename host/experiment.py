@@ -21,7 +21,7 @@ from host.reporting import PlainReporter, Reporter
 from host.resume import check_chip, settings_to_go_on
 from host.run import Run, load_run, mean_silence
 from host.run_file import Origin, read_origin, restore, to_record, versions
-from host.settings import load_settings
+from host.settings import load_settings, preset_name
 from host.tasks import find_task
 from host.training import Trainer, build_loss, score
 from hxloop.errors import InvalidInputError, RecordError
@@ -30,6 +30,7 @@ from hxloop.seeds import derive_seed
 
 if TYPE_CHECKING:
     from host.calibrated import Calibration
+    from host.settings import Settings
     from host.tasks import Task
     from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip
@@ -44,7 +45,7 @@ RUNS = Path("runs")
 def train(
     task: str = "yin-yang",
     *,
-    preset: str | Path | None = None,
+    preset: str | Path | Settings | None = None,
     chip: str | Chip | None = "typical",
     serial: int | None = 1,
     seed: int = 0,
@@ -62,8 +63,8 @@ def train(
     ----------
     task : str
         ``yin-yang`` or ``mnist16``.
-    preset : str or Path, optional
-        One of `host.settings.PRESETS` or a TOML file; by default the task's own (``quick``, ``mnist16``).
+    preset : str, Path or Settings, optional
+        One of `host.settings.PRESETS`, a TOML file, or settings; by default the task's own (``quick``, ``mnist16``).
     chip : str or Chip
         Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
         whatever chip is there.
@@ -114,7 +115,7 @@ def train(
     settings = load_settings(preset)
     found.check(settings)
     directory = RunDirectory(
-        choose_directory(RUNS, run_name(task, preset, chip, serial, seed), out, resume=resume),
+        choose_directory(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
         settings.training.keep_checkpoints,
     )
     with directory.locked():
@@ -136,7 +137,7 @@ def train(
                 check_chip(stored, device.identity)
                 table = own_calibration(read_origin(stored).calibration, directory.path)
             key = "" if table is None else table.key
-            origin = Origin(task, str(preset), settings, device.identity, seed, versions(), key)
+            origin = Origin(task, preset_name(preset), settings, device.identity, seed, versions(), key)
             _Experiment(found, origin, device, directory, reporter, table).run(stored)
     return load_run(directory.path)
 

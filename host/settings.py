@@ -172,8 +172,8 @@ class Settings(Section):
         return self.model_copy(update={"training": self.training.model_copy(update={"epochs": epochs})})
 
 
-def load_settings(preset: str | Path) -> Settings:
-    """Settings of a preset (one of `PRESETS`) or of a TOML file.
+def load_settings(preset: str | Path | Settings) -> Settings:
+    """Settings of a preset (one of `PRESETS`) or of a TOML file; settings are returned as they are.
 
     Raises
     ------
@@ -184,7 +184,12 @@ def load_settings(preset: str | Path) -> Settings:
     InvalidInputError
         Neither a preset nor a TOML file, or a value out of range.
     """
-    return load_preset(preset, Settings, PRESETS, _shipped)
+    return preset if isinstance(preset, Settings) else load_preset(preset, Settings, PRESETS, _shipped)
+
+
+def preset_name(preset: str | Path | Settings) -> str:
+    """What to call settings: the preset, the path of the file, or ``custom``."""
+    return "custom" if isinstance(preset, Settings) else str(preset)
 
 
 def _shipped(preset: str) -> Settings:
