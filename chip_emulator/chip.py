@@ -16,7 +16,7 @@ from chip_emulator.configured import Configured, make_configured
 from chip_emulator.delivery import deliver, deliver_plain
 from chip_emulator.links import admitted
 from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import named_chip
+from chip_emulator.presets import MODEL_VERSION, named_chip
 from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.intake import unpack
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from hxloop.boot import BootSettings
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
-
-MODEL_VERSION: Final = "4"
-"""Version of the physics; raise it when the same inputs give other spikes."""
 
 DRIFT_PERIOD_US: Final = 600e6
 """Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""

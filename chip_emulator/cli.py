@@ -79,6 +79,7 @@ def describe(
 ) -> None:
     """Show the datasheet and the imperfections of a named chip; needs no daemon."""
     from chip_emulator.describe import describe_chip
+    from chip_emulator.presets import MODEL_VERSION
 
     entries = describe_chip(chip)
     if as_json:
@@ -86,7 +87,7 @@ def describe(
         for entry in entries:
             content = {k: v for k, v in entry.items() if k not in {"part", "name"} and (sources or k != "source")}
             parts.setdefault(entry["part"], {})[entry["name"]] = content
-        print(json.dumps({"chip": chip, "serial": serial, **parts}))
+        print(json.dumps({"chip": chip, "serial": serial, "model": MODEL_VERSION, **parts}))
         return
     from rich.console import Console
     from rich.table import Table

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from chip_emulator.presets import named_chip
 from hxloop import nominal
 
 
 class Entry(TypedDict):
-    """One number of a chip."""
+    """One number of a chip; an imperfection has a lowest and a highest strength, None where there is no bound."""
 
     part: str
     name: str
@@ -17,6 +17,8 @@ class Entry(TypedDict):
     unit: str
     description: str
     source: str
+    lowest: NotRequired[float | None]
+    highest: NotRequired[float | None]
 
 
 def describe_chip(chip: str) -> list[Entry]:
@@ -37,6 +39,10 @@ def describe_chip(chip: str) -> list[Entry]:
                 part=part, name=name, value=getattr(model, name), unit=unit, description=description, source=source
             )
             entries.append(entry)
+    bounds = named.imperfections.bounds()
+    for entry in entries:
+        if entry["part"] == "imperfections":
+            entry["lowest"], entry["highest"] = bounds[entry["name"]]
     for name, (formula, unit, source) in nominal.SOURCES.items():
         entries.append(Entry(part="curves", name=name, value=formula, unit=unit, description="", source=source))
     return entries

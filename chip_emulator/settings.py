@@ -23,7 +23,7 @@ class Imperfections(BaseModel):
     (chips that boot calibrated only). ``_trial``: redrawn in every run.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     v_leak_fixed_mv: float = _spread("mV", f"{_CALIX} < 0.30", "offset of the leak potential, per circuit")
     v_reset_fixed_mv: float = _spread("mV", f"{_CALIX} < 0.20", "offset of the reset potential, per circuit")
@@ -107,6 +107,11 @@ class Imperfections(BaseModel):
     def sources(self) -> dict[str, tuple[str, str, str]]:
         """Meaning, unit and source of every spread, by field name."""
         return field_sources(type(self))
+
+    def bounds(self) -> dict[str, tuple[float, float | None]]:
+        """Lowest and highest strength allowed, by field name; None where there is no highest."""
+        fields = type(self).model_json_schema()["properties"]
+        return {name: (entry["minimum"], entry.get("maximum")) for name, entry in fields.items()}
 
     def scaled(self, factor: float) -> Imperfections:
         """Return all spreads times a factor."""

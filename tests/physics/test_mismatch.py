@@ -183,6 +183,11 @@ def test_chips_with_other_strengths():
         ("typical[jitter_trial_us=x]", "'x' is not a number"),
         ("typical[jitter_trial_us=-1]", "greater than or equal to 0"),
         ("typical[dead_fixed=2]", "less than or equal to 1"),
+        ("typical[drift_trial_mv=nan]", "finite number"),
+        ("typical[drift_trial_mv=inf]", "finite number"),
+        ("typical[drift_trial_mv=1e999]", "finite number"),
+        ("typical[drift_trial_mv=-inf]", "finite number"),
+        ("typical[all=nan]", "finite number"),
         ("typical[", "no chip is called"),
         ("ideal[weight_dac_fixed=0.1]", "no DAC"),
     ],
@@ -191,3 +196,6 @@ def test_refused_names(name, words):
     with pytest.raises(InvalidInputError, match=words.replace("[", r"\[")) as caught:
         EmulatedChip(name, 1)
     assert caught.value.field.startswith("chip")
+    if "=" in name and "did you mean" not in words:
+        named = "v_leak_fixed_mv" if "all" in name else name.partition("[")[2].partition("=")[0]
+        assert caught.value.field == f"chip[{named}]"

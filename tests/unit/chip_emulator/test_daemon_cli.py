@@ -6,6 +6,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from chip_emulator.chip import EmulatedChip
+from chip_emulator.presets import named_chip
+from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
 
 
@@ -20,10 +25,31 @@ def test_describe_as_json_has_every_number_with_its_unit():
     found = json.loads(ended.stdout)
     assert found["datasheet"]["n_rows"]["value"] == HICANN_X.n_rows
     assert set(found["datasheet"]) == set(type(HICANN_X).model_fields)
-    for part in ("datasheet", "imperfections"):
+    for part, bounds in (("datasheet", set()), ("imperfections", {"lowest", "highest"})):
         for name, entry in found[part].items():
             assert entry["source"], name
-            assert set(entry) == {"value", "unit", "description", "source"}
+            assert set(entry) == {"value", "unit", "description", "source"} | bounds
+
+
+def test_describe_as_json_has_the_model_and_all_bounds():
+    found = json.loads(call("describe", "--json").stdout)
+    assert found["model"] == EmulatedChip("typical", 1).identity.model
+    above = {name: entry["highest"] for name, entry in found["imperfections"].items()}
+    probabilities = {name for name in above if found["imperfections"][name]["description"].startswith("probability")}
+    assert above == {name: 1.0 if name in probabilities else None for name in above}
+    assert "dead_fixed" in probabilities
+    for name, entry in found["imperfections"].items():
+        assert entry["lowest"] == 0.0
+        for value, allowed in ((entry["lowest"], True), (-1e-9, False), (1.0, True), (1.1, entry["highest"] is None)):
+            assert is_a_chip(f"typical[{name}={value}]") == allowed, (name, value)
+
+
+def is_a_chip(name):
+    try:
+        named_chip(name)
+    except InvalidInputError:
+        return False
+    return True
 
 
 def test_describe_does_not_reveal_drawn_mismatch():
@@ -50,7 +76,8 @@ def test_help_names_all_chips_and_the_form_with_changes():
         assert word in ended.stdout
 
 
-def test_help_is_quick_to_import():
-    code = "import sys, chip_emulator.cli; print('numba' in sys.modules, 'zmq' in sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("more", ["", ", chip_emulator.describe"])
+def test_help_and_describe_are_quick_to_import(more):
+    code = "import sys, chip_emulator.cli{}; print('numba' in sys.modules, 'zmq' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code.format(more)], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["False", "False"]
