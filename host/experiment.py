@@ -18,8 +18,8 @@ from host.evaluation import Evaluation, evaluate
 from host.metrics import ChipUse
 from host.pictures import answers_to_test, decision_map, raster
 from host.reporting import PlainReporter, Reporter
-from host.resume import check_chip, settings_to_go_on
-from host.run import Run, load_run, mean_silence
+from host.resume import check_chip, check_same_initial, settings_to_go_on
+from host.run import Run, find_initial, load_run, mean_silence
 from host.run_file import Origin, read_origin, restore, to_record, versions
 from host.settings import load_settings, preset_name
 from host.tasks import find_task
@@ -55,6 +55,7 @@ def train(
     resume: bool = False,
     threads: int | None = None,
     calibration: Calibration = None,
+    initial: str | Path | Run | None = None,
     report: Reporter | None = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -87,6 +88,9 @@ def train(
         A table (`hxloop.calibrate`), its file, or ``auto``: one for the run's own operating point, from the cache or
         made now. Its codes are used instead of those the chip boots with, circuits that failed are not placed, and the
         backward pass takes the measured weight scale and time constants. It is stored with the run.
+    initial : str, Path or Run, optional
+        Begin with the kept model weights of this run (last or best, as its settings say) instead of random ones; they
+        are clipped to the range of the chip. With `resume` the run goes on from its own checkpoint.
     report : Reporter, optional
         Told of the progress; lines on stderr by default.
 
@@ -97,8 +101,8 @@ def train(
     Raises
     ------
     InvalidInputError
-        Unknown task, preset or key, a preset of another task, settings or a calibration other than those of the run
-        to resume, or a network that does not fit.
+        Unknown task, preset or key, a preset of another task, settings, a calibration or initial weights other than
+        those of the run to resume, a network that does not fit, or initial weights of another network or task.
     ChipMismatchError
         Another chip than the run to resume was trained on, than asked for at the `endpoint`, or than was calibrated.
     RecordError
@@ -114,6 +118,7 @@ def train(
     preset = found.presets[0] if preset is None else preset
     settings = load_settings(preset)
     found.check(settings)
+    begin = find_initial(initial, task, settings)
     directory = RunDirectory(
         choose_directory(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
         settings.training.keep_checkpoints,
@@ -125,6 +130,7 @@ def train(
         if stored is not None:
             settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
             check_same_calibration(read_origin(stored).calibration, calibration)
+            check_same_initial(stored, None if begin is None else begin.digest)
             run = _finished(directory, settings.training.epochs, reporter)
             if run is not None:
                 return run
@@ -138,7 +144,7 @@ def train(
                 table = own_calibration(read_origin(stored).calibration, directory.path)
             key = "" if table is None else table.key
             origin = Origin(task, preset_name(preset), settings, device.identity, seed, versions(), key)
-            _Experiment(found, origin, device, directory, reporter, table).run(stored)
+            _Experiment(found, origin, device, directory, reporter, table, begin).run(stored)
     return load_run(directory.path)
 
 
@@ -168,14 +174,17 @@ class _Experiment:
         directory: RunDirectory,
         reporter: Reporter,
         calibration: CalibrationTable | None,
+        begin: Run | None,
     ) -> None:
+        origin = replace(origin, initial="" if begin is None else begin.digest)
         self.task, self.origin, self.directory, self.reporter = task, origin, directory, reporter
         settings = origin.settings
         train_data, validation = task.data("train", settings), task.data("validation", settings)
         self.test = task.data("test", settings)
         self.network = ChipNetwork(settings, chip, train_data.features.shape[1], calibration)
         self.calibration = calibration
-        self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed)
+        initial = None if begin is None else begin.weights
+        self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed, initial=initial)
 
     def run(self, stored: Record | None) -> None:
         if stored is None:
@@ -183,7 +192,8 @@ class _Experiment:
                 self.calibration.save(self.directory.path / TABLE_FILE)
             self.directory.save(0, to_record(self.origin, self.trainer))
         else:
-            self.origin = replace(self.origin, preset=read_origin(stored).preset)
+            begun = read_origin(stored)
+            self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)
             restore(self.trainer, stored)
         self.directory.write_journal(self.trainer.metrics)
         self.reporter.started(

@@ -55,6 +55,29 @@ def settings_to_go_on(stored: Record, *, task: str, seed: int, settings: Setting
     return settings.with_epochs(wanted)
 
 
+def check_same_initial(stored: Record, digest: str | None) -> None:
+    """Refuse to go on as if the run had begun with other weights.
+
+    Parameters
+    ----------
+    stored : Record
+    digest : str or None
+        Digest of the weights the caller named; None stands for the run's own.
+
+    Raises
+    ------
+    InvalidInputError
+        It began with other weights, or with random ones.
+    """
+    begun = read_origin(stored).initial
+    if digest is not None and digest != begun:
+        raise InvalidInputError(
+            f"the run to resume began with {f'weights {begun[:12]}' if begun else 'random weights'}, not {digest[:12]}",
+            field="initial",
+            hint="leave it out to go on from the run's own checkpoint, or start another run",
+        )
+
+
 def check_chip(stored: Record, identity: ChipIdentity) -> None:
     """Refuse to go on with another chip.
 

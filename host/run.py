@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from host.checkpoint import RUN_FILE, RunDirectory
 from host.metrics import ChipUse, speedup_over_biology
 from host.run_file import KIND, last_validation, read_metrics, read_origin
-from hxloop.errors import MissingFileError
+from hxloop.errors import InvalidInputError, MissingFileError
 from hxloop.records import read_record
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from host.metrics import EpochMetrics
     from host.run_file import Origin
+    from host.settings import Settings
     from hxloop.records import Record
 
 
@@ -73,6 +75,24 @@ class Run:
             self.record.quantities[f"weights/{k}/code"].values for k in range(int(self.record.attributes["layers"]))
         ]
 
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Kept model weights, float64 [n_rows, n_neurons] per layer: last or best, as the settings say."""
+        kind = "best" if self.origin.settings.training.select == "best" else "model"
+        return [
+            np.asarray(self.record.quantities[f"weights/{k}/{kind}"].values, np.float64)
+            for k in range(int(self.record.attributes["layers"]))
+        ]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `weights`, by which runs that begin with them name them."""
+        digest = hashlib.sha256()
+        for weights in self.weights:
+            digest.update(repr(weights.shape).encode())
+            digest.update(weights.astype("<f8").tobytes())
+        return digest.hexdigest()
+
     def summary(self) -> dict[str, Any]:
         """Figures of the run, plain values; None for what is not known yet.
 
@@ -80,7 +100,8 @@ class Run:
         -------
         dict
             Fractions in 0..1; events, times and energy of the whole run with all evaluations; `silent_fraction` of
-            all neurons on the test set (of the last epoch while the run is not finished).
+            all neurons on the test set (of the last epoch while the run is not finished); `weights` and `initial` are
+            digests of the kept weights and of those it began with, None if random.
         """
         attributes = self.record.attributes
         total = {
@@ -106,6 +127,8 @@ class Run:
             "run_path": str(self.path),
             "chip": str(self.origin.identity),
             "calibration": self.origin.calibration[:12] or None,
+            "initial": self.origin.initial[:12] or None,
+            "weights": self.digest[:12],
         }
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
 
@@ -157,3 +180,42 @@ def load_run(path: str | Path) -> Run:
         file = files[0]
     record = read_record(file, KIND)
     return Run(file, record, read_origin(record), read_metrics(record))
+
+
+def find_initial(initial: str | Path | Run | None, task: str, settings: Settings) -> Run | None:
+    """Run whose weights a training begins with, None for random ones.
+
+    Parameters
+    ----------
+    initial : str, Path, Run or None
+        Run, or where it is stored.
+    task : str
+    settings : Settings
+        Of the training that begins.
+
+    Raises
+    ------
+    InvalidInputError
+        Another task, or a network of another shape.
+    MissingFileError, RecordError
+        As `load_run`.
+    """
+    if initial is None:
+        return None
+    run = initial if isinstance(initial, Run) else load_run(initial)
+    if run.origin.task != task:
+        raise InvalidInputError(
+            f"{run.path} was trained on {run.origin.task}, not {task}",
+            field="initial",
+            hint="begin with a run of the task",
+        )
+    old, new = run.origin.settings.network, settings.network
+    for name in ("sizes", "copies", "bias_copies"):  # with the task, they decide the shapes of all weights
+        mine, theirs = getattr(new, name), getattr(old, name)
+        if mine != theirs:
+            raise InvalidInputError(
+                f"{run.path} has network.{name} = {theirs}, but now it is {mine}",
+                field="initial",
+                hint="use its network (--preset), or begin with another run",
+            )
+    return run

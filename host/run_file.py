@@ -70,6 +70,8 @@ class Origin:
         Versions of program, Python and numpy, and the git commit if there is one.
     calibration : str
         Key of the calibration table, empty without one.
+    initial : str
+        Digest of the weights it began with (`host.run.Run.digest` of the run they are from), empty if random.
     """
 
     task: str
@@ -79,11 +81,13 @@ class Origin:
     seed: int
     versions: str
     calibration: str = ""
+    initial: str = ""
 
     @property
     def title(self) -> str:
         """One line."""
-        return f"{self.task}, preset {self.preset}, chip {self.identity}, seed {self.seed}"
+        begun = f", from weights {self.initial[:12]}" if self.initial else ""
+        return f"{self.task}, preset {self.preset}, chip {self.identity}, seed {self.seed}{begun}"
 
 
 def versions() -> str:
@@ -131,6 +135,7 @@ def to_record(
         "seed": origin.seed,
         "versions": origin.versions,
         "calibration": origin.calibration,
+        "initial": origin.initial,
         "layers": len(trainer.weights),
         "epochs_done": trainer.epochs_done,
         "best_val_accuracy": trainer.best_accuracy,
@@ -228,6 +233,7 @@ def read_origin(record: Record) -> Origin:
             int(at["seed"]),
             str(at["versions"]),
             str(at.get("calibration", "")),
+            str(at.get("initial", "")),
         )
     except (KeyError, ValueError) as error:
         raise RecordError(f"the run file does not describe its run: {error}", field="run") from None

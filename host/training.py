@@ -20,7 +20,7 @@ from host.optimizers import Adam, Constant, Cosine, Schedule, StepDecay, WeightB
 from hxloop.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,6 +65,8 @@ class Trainer:
     train, validation : Dataset
     seed : int
         Root of all random numbers of the training.
+    initial : sequence of float64 [n_rows, n_neurons], optional
+        Model weights to begin with, per layer, by default random ones; clipped to the range of the chip.
 
     Attributes
     ----------
@@ -79,14 +81,22 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, network: ChipNetwork, train: Dataset, validation: Dataset, *, seed: int
+        self,
+        settings: Settings,
+        network: ChipNetwork,
+        train: Dataset,
+        validation: Dataset,
+        *,
+        seed: int,
+        initial: Sequence[NDArray[np.float64]] | None = None,
     ) -> None:
         self.settings, self.network, self.seed = settings, network, seed
         self.loss = build_loss(settings.loss)
         self.optimizer = build_optimizer(settings.optimizer, settings.training.epochs)
         silence = settings.silence
         self.bumper = WeightBumper(silence.limits, silence.bump, doubling=silence.doubling, targeted=silence.targeted)
-        self.weights = initial_weights(settings, network.layers, seed)
+        given = initial_weights(settings, network.layers, seed) if initial is None else initial
+        self.weights = [w.copy() for w in given]
         for weights in self.weights:
             clip_weights(weights, network.weight_limit)
         self.best_weights = [w.copy() for w in self.weights]

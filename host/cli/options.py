@@ -42,6 +42,15 @@ Calibration = Annotated[
         metavar="FILE|auto",
     ),
 ]
+Initial = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        help="Begin with the trained weights of this run (fine-tuning) instead of random ones.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="Directory of the run, or its run.h5.", show_default=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from host.cli.options import AsJson, Calibration, Chip, Endpoint, Serial, make_app, print_json, say
+from host.cli.options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app, print_json, say
 
 if TYPE_CHECKING:
     from host.reporting import Reporter
@@ -36,6 +36,7 @@ def _train(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
     endpoint: Endpoint = None,
     calibration: Calibration = None,
+    initial: Initial = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw pictures beside the run file.")] = True,
@@ -56,6 +57,8 @@ def _train(
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
 
+      hxloop train yin-yang --serial 2 --from runs/first --epochs 5
+
       hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
     """
     from host import experiment
@@ -74,6 +77,7 @@ def _train(
             out=out,
             resume=resume,
             calibration=calibration,
+            initial=initial,
             report=_reporter(),
         )
     except KeyboardInterrupt:
