@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from host.allocation import Allocation
+    from host.optimizers import Codes
     from host.settings import NeuronSettings
     from hxloop.chip import Chip
 
@@ -173,7 +174,7 @@ class MeasuredModel:
         self.tau_factor = table.tau_syn_factor
         self._factors = [table.weight_factor[:, a.circuits.astype(np.int64)].mean(axis=2) for a in layers]
 
-    def factor(self, layer: int, code: NDArray[np.int8]) -> NDArray[np.float64]:
+    def factor(self, layer: int, code: Codes) -> NDArray[np.float64]:
         """Weight factors [n_rows, n_neurons] of codes of a layer; a code of 0 counts as excitatory."""
         exc, inh = self._factors[layer]
         return np.asarray(np.where(code < 0, inh, exc))

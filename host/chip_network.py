@@ -15,15 +15,20 @@ from host.learning.first_spike import FirstSpikeLayer
 from host.mapping import place
 from host.metrics import ChipUse
 from host.optimizers import dequantise, quantise
+from host.settings import DISCRETE_BITS
 from hxloop.errors import OutOfRangeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from host.settings import Settings
+    from host.optimizers import Codes
+    from host.settings import NeuronSettings, Settings
     from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip
     from hxloop.result import Recording
+    from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
 
 
@@ -113,13 +118,28 @@ class ChipNetwork:
         """Input times as the chip gets them, rounded to its clock."""
         return TimeCoding.on_grid(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us)
 
-    def codes(self, weights: list[NDArray[np.float64]]) -> list[NDArray[np.int8]]:
-        """Weight codes, int8 per layer, that stand for model weights on this chip."""
-        scale, largest = self.settings.neuron.scale_weights, self.chip.spec.weight_code_max
-        return [quantise(w, scale, largest) for w in weights]
+    def codes(self, weights: list[NDArray[np.float64]]) -> list[Codes]:
+        """Weight codes per layer that stand for model weights on this chip, with the bits the settings ask for.
 
-    def configure(self, codes: list[NDArray[np.int8]]) -> None:
-        """Weights for the runs to come; they go with each of them, for another network may use the chip in between."""
+        Raises
+        ------
+        OutOfRangeError
+            The chip has not so many bits, or a weight is not finite.
+        """
+        neuron, spec = self.settings.neuron, self.chip.spec
+        check_weight_bits(neuron, spec)
+        return [
+            quantise(
+                w, neuron.scale_weights, spec.weight_code_max, neuron.weight_bits, continuous=spec.continuous_weights
+            )
+            for w in weights
+        ]
+
+    def configure(self, codes: Sequence[Codes]) -> None:
+        """Weights for the runs to come; they go with each of them, for another network may use the chip in between.
+
+        Codes between two others are rounded on a chip that has no such codes.
+        """
         self._config = self.placement.configure(split_by_projection(self.layers, codes))
 
     def run(self, times: NDArray[np.float64], trial_seed: int, parts: int = 1) -> Forward:
@@ -189,7 +209,7 @@ class ChipNetwork:
         return Forward(t_in, t_out)
 
     def gradients(
-        self, forward: Forward, codes: list[NDArray[np.int8]], grad_out: NDArray[np.float64]
+        self, forward: Forward, codes: Sequence[Codes], grad_out: NDArray[np.float64]
     ) -> list[NDArray[np.float64]]:
         """Gradients of the model weights at the measured times, summed over the batch, per layer.
 
@@ -197,7 +217,7 @@ class ChipNetwork:
         ----------
         forward : Forward
             Measured times.
-        codes : list of int8 [n_rows, n_neurons]
+        codes : sequence of int8 or float64 [n_rows, n_neurons]
             What the chip ran with.
         grad_out : float64 [n_samples, n_classes]
             Derivative of the loss with respect to the output spike times.
@@ -223,3 +243,19 @@ class ChipNetwork:
                 grad_out = self.layers[k].afferent_gradient(grad_rows)
             gradients.append(grad_w if factor is None else grad_w * factor)
         return gradients[::-1]
+
+
+def check_weight_bits(neuron: NeuronSettings, spec: ChipSpec) -> None:
+    """Refuse to train with weights finer than the codes of a chip.
+
+    Raises
+    ------
+    OutOfRangeError
+        The chip has discrete codes, and the settings ask for more bits or for none.
+    """
+    if not spec.continuous_weights and not 1 <= neuron.weight_bits <= DISCRETE_BITS:
+        raise OutOfRangeError(
+            f"{neuron.weight_bits or '0 (float)'} is finer than the weight codes of {spec.name}",
+            field="neuron.weight_bits",
+            hint=f"use 1..{DISCRETE_BITS}, or a chip with continuous weights (ideal)",
+        )

@@ -12,7 +12,7 @@ import numpy as np
 
 from host.calibrated import TABLE_FILE, check_same_calibration, find_calibration, own_calibration
 from host.checkpoint import RunDirectory, choose_directory
-from host.chip_network import ChipNetwork
+from host.chip_network import ChipNetwork, check_weight_bits
 from host.chips import open_chip, run_name
 from host.evaluation import Evaluation, evaluate
 from host.metrics import ChipUse
@@ -102,7 +102,8 @@ def train(
     ------
     InvalidInputError
         Unknown task, preset or key, a preset of another task, settings, a calibration or initial weights other than
-        those of the run to resume, a network that does not fit, or initial weights of another network or task.
+        those of the run to resume, a network that does not fit, initial weights of another network or task, or more
+        bits of weights than the chip has.
     ChipMismatchError
         Another chip than the run to resume was trained on, than asked for at the `endpoint`, or than was calibrated.
     RecordError
@@ -137,6 +138,7 @@ def train(
         else:
             settings = settings.with_epochs(epochs)
         with open_chip(chip, serial, endpoint, threads) as device:
+            check_weight_bits(settings.neuron, device.spec)
             if stored is None:
                 table = find_calibration(calibration, device, settings.neuron, reporter.message)
             else:

@@ -11,8 +11,11 @@ from host.network import INPUT, Network, Population, Projection
 from hxloop.seeds import generator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from host.optimizers import Codes
     from host.settings import Settings
 
 
@@ -129,9 +132,9 @@ def build_network(settings: Settings, layers: list[Layer]) -> Network:
     return Network(n_features + n_biases, populations, tuple(projections))
 
 
-def split_by_projection(layers: list[Layer], matrices: list[NDArray[np.int8]]) -> list[NDArray[np.int8]]:
+def split_by_projection(layers: list[Layer], matrices: Sequence[Codes]) -> list[Codes]:
     """Matrices of the projections of `build_network` (views) from those of the layers."""
-    parts = []
+    parts: list[Codes] = []
     for layer, matrix in zip(layers, matrices, strict=True):
         n_main = layer.n_afferent * layer.copies
         parts.append(matrix[:n_main])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from host.metrics import EpochMetrics
+    from host.optimizers import Codes
     from host.run_file import Origin
     from host.settings import Settings
     from hxloop.records import Record
@@ -69,8 +70,8 @@ class Run:
         return last_validation(self.metrics)
 
     @property
-    def codes(self) -> list[NDArray[np.int8]]:
-        """Weight codes of the kept weights, int8 [n_rows, n_neurons] per layer."""
+    def codes(self) -> list[Codes]:
+        """Weight codes of the kept weights, int8 [n_rows, n_neurons] per layer; float64 if trained with such codes."""
         return [
             self.record.quantities[f"weights/{k}/code"].values for k in range(int(self.record.attributes["layers"]))
         ]

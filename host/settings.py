@@ -22,6 +22,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
 
+DISCRETE_BITS: Final = 6
+"""Most bits of a weight's magnitude that discrete codes can tell apart (HICANN-X: 0..63)."""
+
 
 class Section(BaseModel):
     """A table of the file: no unknown keys, no conversions."""
@@ -60,6 +63,11 @@ class NeuronSettings(Section):
     v_threshold_mv: Finite = 735.0
     model_threshold: Positive = Field(description="threshold in units of model weight, C = tau_syn = 1")
     scale_weights: Positive = Field(30.0, description="weight codes per unit of model weight")
+    weight_bits: Annotated[int, Field(ge=0, le=8)] = Field(
+        DISCRETE_BITS,
+        description="bits of a weight's magnitude beside its sign, evenly spaced: k 63 / (2^bits - 1), k = 0, 1, ..., "
+        "rounded to a code; 7, 8 and 0 (float) need a chip with continuous weights",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> NeuronSettings:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from host.chip_network import ChipNetwork
     from host.datasets import Dataset
+    from host.optimizers import Codes
     from host.settings import LossSettings, OptimizerSettings, Settings
 
 EVALUATION_SAMPLES = 2000
@@ -229,9 +230,7 @@ class _Tally:
         )
 
 
-def score(
-    network: ChipNetwork, codes: list[NDArray[np.int8]], data: Dataset, loss: SpikeTimeLoss, trial_seed: int
-) -> Score:
+def score(network: ChipNetwork, codes: Sequence[Codes], data: Dataset, loss: SpikeTimeLoss, trial_seed: int) -> Score:
     """Run a data set with given weight codes; nothing is learned."""
     network.configure(codes)
     times = network.on_grid(network.input_times(data.features))
