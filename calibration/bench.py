@@ -15,7 +15,7 @@ from hxloop.calibration_table import Cost
 from hxloop.capmem import Cell, QuadrantCell
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
-from hxloop.seeds import derive_seed, generator
+from hxloop.seeds import bench_trial_seed, generator
 from hxloop.spec import quadrant
 from hxloop.spikes import SpikeBatch
 
@@ -89,7 +89,7 @@ class Bench:
         self.absolute_mv = 0.0
         self.synapse_spread = np.zeros(2)
         self.costs: list[Cost] = []
-        self._trial_seed = derive_seed(seed, "calibration")
+        self._trial_seed = bench_trial_seed(seed)
         self._now_us = begin_s * 1e6
         self._written = 0
         self._config: ChipConfig | None = None

@@ -17,6 +17,7 @@ from host.metrics import ChipUse
 from host.optimizers import dequantise, quantise
 from host.settings import DISCRETE_BITS
 from hxloop.errors import OutOfRangeError
+from hxloop.seeds import bench_trial_seed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +70,9 @@ class ChipNetwork:
         Every run is added to it; put a new one in its place to count anew.
     weight_limit : float
         Largest model weight the chip can have.
+    clock : int or None
+        Number of the next sample in the continuous trial of a chip that stays switched on; None: every run belongs to
+        the trial it names.
 
     Raises
     ------
@@ -84,6 +88,7 @@ class ChipNetwork:
         self.settings = settings
         self.chip = chip
         self.use = ChipUse()
+        self.clock: int | None = None
         self.layers = build_layers(settings, n_features)
         network = build_network(settings, self.layers)
         self._measured: MeasuredModel | None = None
@@ -107,6 +112,16 @@ class ChipNetwork:
                 f"({chip.spec.max_run_ticks} ticks)",
                 field="coding.duration",
             )
+        self._sample_us = self.duration_ticks * chip.spec.tick_us
+
+    def start_clock(self, at_s: float) -> None:
+        """Make all runs to come one continuous trial, that of calibration, which goes on at this chip time."""
+        self.clock = round(at_s * 1e6 / self._sample_us)
+
+    @property
+    def clock_s(self) -> float | None:
+        """Chip time of the next sample in s, None without a running clock."""
+        return None if self.clock is None else self.clock * self._sample_us * 1e-6
 
     def input_times(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64 [n_samples, n_channels] in tau_syn: features, then the bias channels; not yet on the chip's clock."""
@@ -150,7 +165,7 @@ class ChipNetwork:
         times : float64 [n_samples, n_channels]
             Input times from `on_grid`.
         trial_seed : int
-            Names the trial.
+            Names the trial; not used while the clock is running.
         parts : int
             Send the samples in so many parts; the result is the same.
         """
@@ -186,7 +201,12 @@ class ChipNetwork:
         record: Recording = "spikes",
         neurons: tuple[int, ...] | None = None,
     ) -> SpikeBatch:
-        """Run samples and return what the chip recorded of these heads, of all if none are named."""
+        """Run samples and return what the chip recorded of these heads, of all if none are named.
+
+        While the clock is running it says which samples of which trial these are.
+        """
+        if self.clock is not None:
+            trial_seed, first_sample = bench_trial_seed(), self.clock
         result = self.chip.run(
             TimeCoding.spikes(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us),
             duration_ticks=self.duration_ticks,
@@ -196,6 +216,8 @@ class ChipNetwork:
             neurons=neurons,
             config=self._config,
         )
+        if self.clock is not None:
+            self.clock += len(times)
         self.use.add(result)
         return result.spikes
 

@@ -12,8 +12,10 @@ from host.chip_network import ChipNetwork
 from host.chips import open_chip
 from host.metrics import speedup_over_biology
 from host.run import Run, load_run, mean_silence
+from host.settings import LATEST_S
 from host.tasks import find_task
 from host.training import build_loss, score
+from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ class Evaluation:
         What the test took.
     wall_s : float
         Wall time in s, without the start of a daemon.
+    at_s : float or None
+        Chip time of the test in the continuous trial, None for a trial of its own.
     """
 
     run: Run
@@ -63,6 +67,7 @@ class Evaluation:
     label: NDArray[np.int64]
     use: ChipUse
     wall_s: float
+    at_s: float | None = None
 
     def summary(self) -> dict[str, Any]:
         """Figures with the keys of `Run.summary` where they mean the same, and those of the training chip."""
@@ -83,6 +88,7 @@ class Evaluation:
             "events_lost": self.use.events_lost,
             "energy_j_estimate": self.use.energy_j_estimate,
             "run_path": str(self.run.path),
+            "at_s": self.at_s,
         }
 
 
@@ -94,6 +100,7 @@ def evaluate(
     endpoint: str | None = None,
     trial: int = 0,
     calibration: Calibration = None,
+    at_s: float | None = None,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
 
@@ -109,9 +116,13 @@ def evaluate(
         A daemon that runs already.
     trial : int
         Which repetition of the test: the temporal noise of a chip is another one in each. 0 is the test at the end of
-        the training, to the bit if it is on the same chip.
+        the training, to the bit if it is on the same chip; after a training with a running clock,
+        ``at_s=run.summary()["clock_s"]`` is.
     calibration : CalibrationTable, str or Path, optional
         As in `host.experiment.train`; by default, on the chip of the training the run's own, elsewhere none.
+    at_s : float, optional
+        Test at this chip time in s of the continuous trial that calibration uses, and training with a running clock,
+        instead of in a trial of its own: the chip has drifted until then.
 
     Returns
     -------
@@ -119,9 +130,14 @@ def evaluate(
 
     Raises
     ------
+    OutOfRangeError
+        `at_s` is negative, not finite or later than 1e9 s.
+    InvalidInputError
+        Both `at_s` and `trial`.
     HxloopError
         As `load_run` and `train`.
     """
+    _check_time(at_s, trial)
     loaded = run if isinstance(run, Run) else load_run(run)
     origin, task = loaded.origin, find_task(loaded.origin.task)
     if endpoint is None and (chip is None or isinstance(chip, str)):
@@ -135,6 +151,8 @@ def evaluate(
             table = find_calibration(calibration, device, origin.settings.neuron)
         start = time.perf_counter()
         network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
+        if at_s is not None:
+            network.start_clock(at_s)
         result = score(network, loaded.codes, data, loss, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,
@@ -147,6 +165,20 @@ def evaluate(
             data.label,
             network.use,
             time.perf_counter() - start,
+            at_s,
+        )
+
+
+def _check_time(at_s: float | None, trial: int) -> None:
+    if at_s is None:
+        return
+    if not 0 <= at_s <= LATEST_S:  # NaN too
+        raise OutOfRangeError(f"must be a chip time of 0..{LATEST_S:g} s, got {at_s:g}", field="at_s")
+    if trial:
+        raise InvalidInputError(
+            "at a chip time the test is part of the one continuous trial, and no repetition of its own",
+            field="trial",
+            hint="leave out one of trial and at_s",
         )
 
 

@@ -20,7 +20,7 @@ from host.pictures import answers_to_test, decision_map, raster
 from host.reporting import PlainReporter, Reporter
 from host.resume import check_chip, check_same_initial, settings_to_go_on
 from host.run import Run, find_initial, load_run, mean_silence
-from host.run_file import Origin, read_origin, restore, to_record, versions
+from host.run_file import Origin, clock_attributes, read_origin, restore, to_record, versions
 from host.settings import load_settings, preset_name
 from host.tasks import find_task
 from host.training import Trainer, build_loss, score
@@ -230,6 +230,8 @@ class _Experiment:
 
     def _finish(self) -> None:
         start, self.network.use = time.perf_counter(), ChipUse()
+        # A run that grows goes on from here: the test is no part of its training.
+        clock = clock_attributes(self.trainer)
         codes, seed = self.network.codes(self.trainer.selected()), self.origin.seed
         loss = build_loss(self.origin.settings.loss)
         result = score(self.network, codes, self.test, loss, derive_seed(seed, "test"))
@@ -249,6 +251,7 @@ class _Experiment:
             "test_loss": result.loss,
             "silent_fraction": mean_silence(result.silent_fraction, self.origin.settings.network.sizes),
             **after,
+            **clock,
             "after_wall_s": time.perf_counter() - start,
         }
         self.directory.finish(to_record(self.origin, self.trainer, results, quantities))

@@ -102,7 +102,8 @@ class Run:
         dict
             Fractions in 0..1; events, times and energy of the whole run with all evaluations; `silent_fraction` of
             all neurons on the test set (of the last epoch while the run is not finished); `weights` and `initial` are
-            digests of the kept weights and of those it began with, None if random.
+            digests of the kept weights and of those it began with, None if random; `clock_s` is the chip time in s at
+            which training ended and the test began, None without a running clock.
         """
         attributes = self.record.attributes
         total = {
@@ -130,6 +131,7 @@ class Run:
             "calibration": self.origin.calibration[:12] or None,
             "initial": self.origin.initial[:12] or None,
             "weights": self.digest[:12],
+            "clock_s": attributes.get("clock_s"),
         }
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
 

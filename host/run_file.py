@@ -140,12 +140,19 @@ def to_record(
         "epochs_done": trainer.epochs_done,
         "best_val_accuracy": trainer.best_accuracy,
         "finished": False,
+        **clock_attributes(trainer),
     }
     content = _weights(trainer) | _metrics(trainer.metrics)
     for part, state in (("optimizer", trainer.optimizer.state()), ("bumper", trainer.bumper.state())):
         for name, values in state.items():
             content[f"state/{part}/{name}"] = Quantity(np.atleast_1d(values), "1", f"{part} state, {name}")
     return Record(KIND, attributes | dict(results or {}), content | dict(quantities or {}))
+
+
+def clock_attributes(trainer: Trainer) -> dict[str, Any]:
+    """Position of a running clock: number and chip time of the next sample; nothing without such a clock."""
+    network = trainer.network
+    return {} if network.clock is None else {"clock_sample": network.clock, "clock_s": network.clock_s}
 
 
 def _weights(trainer: Trainer) -> dict[str, Quantity]:
@@ -185,6 +192,8 @@ def restore(trainer: Trainer, record: Record) -> None:
         trainer.metrics = read_metrics(record)
         trainer.optimizer.load_state(_state(record, "optimizer"))
         trainer.bumper.load_state(_state(record, "bumper"))
+        if trainer.network.clock is not None:
+            trainer.network.clock = int(record.attributes["clock_sample"])
     except KeyError as error:
         raise RecordError(f"the run file has no {error}", field="run") from None
 

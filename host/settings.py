@@ -19,6 +19,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+LATEST_S: Final = 1e9
+"""Latest chip time, 30 years: sample numbers are far from the largest that a run may have."""
+ChipTime = Annotated[float, Field(ge=0, le=LATEST_S, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 CountOrZero = Annotated[int, Field(ge=0)]
 
@@ -136,6 +139,12 @@ class TrainingSettings(Section):
     checkpoint_every: Count = Field(1, description="epochs between two checkpoints")
     keep_checkpoints: Annotated[int, Field(ge=2)] = 3
     select: Literal["last", "best"] = Field("last", description="weights kept at the end: last, or best on validation")
+    clock: Literal["trials", "running"] = Field(
+        "trials",
+        description="trials: each batch and test is a trial of its own. running: all are one continuous trial, that of "
+        "calibration, so that what drifts goes on drifting",
+    )
+    begin_s: ChipTime = Field(0.0, description="running: chip time of the first sample in s")
 
 
 class DataSettings(Section):

@@ -100,6 +100,8 @@ class Trainer:
         self.weights = [w.copy() for w in given]
         for weights in self.weights:
             clip_weights(weights, network.weight_limit)
+        if settings.training.clock == "running":
+            network.start_clock(settings.training.begin_s)
         self.best_weights = [w.copy() for w in self.weights]
         self.best_accuracy = math.nan
         self.metrics: list[EpochMetrics] = []

@@ -50,3 +50,16 @@ def generator(root: int, *path: str | int) -> np.random.Generator:
     Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
     """
     return np.random.Generator(np.random.Philox(key=derive_seed(root, *path)))
+
+
+def bench_trial_seed(seed: int = 0) -> int:
+    """Trial seed of a chip that stays switched on: calibration, and all that follows it with a running clock.
+
+    In one trial, what drifts is a function of chip time: whoever names this trial sees the same drift.
+
+    Parameters
+    ----------
+    seed : int
+        Of the calibration; 0 is that of `hxloop.calibrate`, unless told otherwise.
+    """
+    return derive_seed(seed, "calibration")

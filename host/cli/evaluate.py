@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from host.cli.options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app, print_json, say
 
 evaluate = make_app()
@@ -14,6 +18,16 @@ def _eval(
     serial: Serial = None,
     endpoint: Endpoint = None,
     calibration: Calibration = None,
+    at_s: Annotated[
+        float | None,
+        typer.Option(
+            "--at-s",
+            help="Test at this chip time: in the one continuous trial of calibration and of training with a running "
+            "clock, drifted until then.",
+            metavar="SECONDS",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Test the weights of a run, on the chip they were trained on or on any other.
@@ -25,10 +39,12 @@ def _eval(
       hxloop eval runs/first --chip ideal
 
       hxloop eval runs/first --serial 2 --json
+
+      hxloop eval runs/first --at-s 1800
     """
     from host import experiment
 
-    result = experiment.evaluate(run, chip=chip, serial=serial, endpoint=endpoint, calibration=calibration)
+    result = experiment.evaluate(run, chip=chip, serial=serial, endpoint=endpoint, calibration=calibration, at_s=at_s)
     if as_json:
         print_json(result.summary())
         return

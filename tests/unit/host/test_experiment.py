@@ -29,7 +29,7 @@ SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text().repl
 KEYS = {
     "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
     "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip", "calibration",
-    "initial", "weights",
+    "initial", "weights", "clock_s",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from hxloop.records import read_record, write_record
 
 @pytest.fixture
 def preset(tmp_path):
-    return write_settings(tmp_path / "tiny.toml", epochs=2, train=80)
+    return write_settings(tmp_path / "tiny.toml", epochs=2, train=80, init_mean=(0.4, 0.6))
 
 
 @pytest.fixture

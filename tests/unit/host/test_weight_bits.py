@@ -31,7 +31,9 @@ class LooksAtWeights(GridChip):
 
 @pytest.fixture
 def preset(tmp_path):
-    return lambda bits: _with_bits(write_settings(tmp_path / f"bits{bits}.toml", epochs=2, train=80), bits)
+    return lambda bits: _with_bits(
+        write_settings(tmp_path / f"bits{bits}.toml", epochs=2, train=80, init_mean=(0.4, 0.6)), bits
+    )
 
 
 def _with_bits(path, bits):
