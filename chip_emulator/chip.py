@@ -14,13 +14,14 @@ from chip_emulator.check import check_config
 from chip_emulator.check_readout import check_readout
 from chip_emulator.configured import Configured, make_configured
 from chip_emulator.delivery import deliver, deliver_plain
-from chip_emulator.links import admitted
+from chip_emulator.links import admitted, received
 from chip_emulator.mismatch import Mismatch
 from chip_emulator.presets import MODEL_VERSION, named_chip
 from chip_emulator.running import Runner
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.intake import unpack
 from chip_emulator.solver.packing import padded
+from chip_emulator.solver.random import STREAM_LINK_OUT
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
@@ -136,8 +137,9 @@ class EmulatedChip:
         needs_all = readout.counters or readout.correlation
         first_only = record == "first_spikes" and not needs_all
         trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
+        link_loss = self._imperfections.link_loss_trial
         if delivered is None:
-            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial)
+            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, link_loss)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
         circuit = configured.circuit
         if chosen is not None and not needs_all:
@@ -152,7 +154,8 @@ class EmulatedChip:
             spikes = spikes.first_of_each_source()
         if needs_all and chosen is not None:
             spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
-        sent = spikes if most <= self._spec.link_out_depth else self._reaching_host(spikes)
+        all_arrive = most <= self._spec.link_out_depth and not link_loss
+        sent = spikes if all_arrive else self._reaching_host(spikes, trial)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
             spikes=sent,
@@ -178,12 +181,16 @@ class EmulatedChip:
             self._configured = before
             raise
 
-    def _reaching_host(self, spikes: SpikeBatch) -> SpikeBatch:
-        """Those that the link to the host carries."""
+    def _reaching_host(self, spikes: SpikeBatch, trial: at.Trial) -> SpikeBatch:
+        """Those that the link to the host carries and does not lose."""
         spec, lane = self._spec, np.zeros(spikes.n_spikes, np.int64)
-        return spikes.select(
-            admitted(spikes.offsets, spikes.tick, lane, 1, spec.link_out_per_tick, spec.link_out_depth)
-        )
+        arrive = admitted(spikes.offsets, spikes.tick, lane, 1, spec.link_out_per_tick, spec.link_out_depth)
+        link_loss = self._imperfections.link_loss_trial
+        if link_loss:
+            arrive &= received(
+                spikes.offsets, spikes.tick, spikes.source, link_loss, STREAM_LINK_OUT, trial.key, trial.first_sample
+            )
+        return spikes.select(arrive)
 
     def warm_up(self) -> None:
         """Compile all kernels, or load them from the cache."""
@@ -196,9 +203,11 @@ class EmulatedChip:
             raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
         if not 1 <= duration_ticks <= self._spec.max_run_ticks:
             raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
-        plain = deliver_plain(
-            inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
-        )  # fmt: skip
+        plain = None
+        if not self._imperfections.link_loss_trial:
+            plain = deliver_plain(
+                inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
+            )  # fmt: skip
         if plain is None:
             self._check_inputs(inputs, configured, duration_ticks)
         return configured, plain

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chip_emulator.background import background_events
-from chip_emulator.links import admitted, exact_rate
+from chip_emulator.links import admitted, exact_rate, received
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.intake import take_in
+from chip_emulator.solver.random import STREAM_LINK_IN
 from hxloop.spikes import DTYPES
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def deliver_plain(
     return Delivered(at.Inputs(inputs.offsets, inputs.tick, reached), len(reached), 0) if plain else None
 
 
-def deliver(inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, trial: at.Trial) -> Delivered:
+def deliver(
+    inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, trial: at.Trial, link_loss: float
+) -> Delivered:
     """Bring events to their buses.
 
     Parameters
@@ -84,10 +87,16 @@ def deliver(inputs: SpikeBatch, background: Background, wiring: Wiring, spec: Ch
     wiring : Wiring
     spec : ChipSpec
     trial : Trial
+    link_loss : float
+        Probability that the link loses an event of the host; what it loses has taken its place there all the same.
     """
     on_link = admitted(
         inputs.offsets, inputs.tick, np.zeros(inputs.n_spikes, np.int64), 1, spec.link_in_per_tick, spec.link_in_depth
     )
+    if link_loss:
+        on_link &= received(
+            inputs.offsets, inputs.tick, inputs.source, link_loss, STREAM_LINK_IN, trial.key, trial.first_sample
+        )
     event, source = wiring.inputs.expand(inputs.source.astype(np.int64))
     if not on_link.all():
         event, source = event[on_link[event]], source[on_link[event]]

@@ -55,7 +55,7 @@ class Mismatch:
     synapse_dac : float64 [n_quadrants]
         Factor.
     driver : float64 [n_hemispheres, n_rows]
-        Factor of a row.
+        Factor of a row; 0 of a dead one, which passes no events.
     cadc_gain, cadc_offset_lsb : float64 [n_circuits]
     madc_gain, madc_offset_lsb : float
     dead : bool [n_circuits]
@@ -83,6 +83,8 @@ class Mismatch:
         self.coba = self._factor("coba", s.coba_fixed, 2, n)
         self.synapse_dac = self._factor("synapse_dac", s.synapse_dac_fixed, spec.n_quadrants)
         self.driver = self._factor("driver", s.driver_fixed, spec.n_hemispheres, spec.n_rows)
+        if s.dead_row_fixed:  # a factor, not an array of its own: the digest of chips without dead rows stays as it is
+            self.driver[self.stream("dead_row").random(self.driver.shape) < s.dead_row_fixed] = 0.0
         self.cadc_gain = self._factor("cadc_gain", s.cadc_gain_fixed, n)
         self.cadc_offset_lsb = self._offset("cadc_offset", s.cadc_offset_fixed_lsb, n)
         self.madc_gain = float(self._factor("madc_gain", s.madc_gain_fixed, 1)[0])

@@ -17,7 +17,7 @@ _CALIX = "assumed; calix tests: std after / before calibration"
 
 
 class Imperfections(BaseModel):
-    """Spreads of a chip, all standard deviations (of log-normal factors: of the logarithm).
+    """Spreads of a chip: standard deviations (of log-normal factors: of the logarithm), but for what is a probability.
 
     ``_fixed``: drawn once for a serial number, before calibration. ``_residual``: what the nightly calibration leaves
     (chips that boot calibrated only). ``_trial``: redrawn in every run.
@@ -69,6 +69,9 @@ class Imperfections(BaseModel):
         "1", "assumed (calix test: within a factor of 2)", "time constant of a sensor, log-normal, per synapse"
     )
     dead_fixed: float = _spread("1", "assumed", "probability that a circuit never spikes", highest=1.0)
+    dead_row_fixed: float = _spread(
+        "1", "assumed", "probability that a synapse row passes no events, per hemisphere and row", highest=1.0
+    )
 
     v_leak_residual_mv: float = _spread("mV", "assumed (below one CADC LSB)", "leak potential after calibration")
     v_reset_residual_mv: float = _spread("mV", "assumed (one CADC LSB)", "reset potential after calibration")
@@ -103,6 +106,13 @@ class Imperfections(BaseModel):
     drift_trial_mv: float = _spread("mV", "assumed", "slow drift of the threshold over the run time of a trial")
     cadc_trial_lsb: float = _spread("LSB", "assumed", "noise of a CADC reading")
     madc_trial_lsb: float = _spread("LSB", "assumed", "noise of a MADC reading")
+
+    link_loss_trial: float = _spread(
+        "1",
+        "assumed",
+        "probability that an event is lost on the link between host and chip, in either direction, each by itself",
+        highest=1.0,
+    )
 
     def sources(self) -> dict[str, tuple[str, str, str]]:
         """Meaning, unit and source of every spread, by field name."""

@@ -39,7 +39,7 @@ class Wiring:
     source_range : int64 [n_sources, 2]
         First and last + 1 neuron that a source reaches.
     reached : int64 [2, n_deliveries]
-        Source and synapse of every delivery.
+        Source and synapse of every delivery; none on dead rows.
     """
 
     inputs: Fanout
@@ -120,6 +120,9 @@ def wire_up(config: ChipConfig, neurons: Neurons, mismatch: Mismatch, spec: Chip
     starts = np.repeat(first - (np.cumsum(count) - count), count)
     synapse = order[np.arange(int(count.sum())) + starts]
     source = np.repeat(source, count)
+    alive = mismatch.driver[hemisphere, row] > 0.0
+    if not alive.all():  # a dead row's synapses are not even seen by their correlation sensors
+        source, synapse = source[alive[synapse]], synapse[alive[synapse]]
 
     inhibitory = (config.row_sign[hemisphere, row] < 0).astype(np.int64)
     active = np.abs(config.row_sign[hemisphere, row]).astype(np.float64)

@@ -40,7 +40,7 @@ MISMATCH: Final[dict[str, tuple[str, str]]] = {
     "exponential": ("1", "factor of the exponential current (circuit)"),
     "coba": ("1", "factor of the conductance modulation (excitatory and inhibitory, circuit)"),
     "synapse_dac": ("1", "factor of the synapse DAC's bias (quadrant)"),
-    "driver": ("1", "factor of a synapse row (hemisphere, row)"),
+    "driver": ("1", "factor of a synapse row, 0: it passes no events (hemisphere, row)"),
     "cadc_gain": ("1", "slope of a CADC channel (circuit)"),
     "cadc_offset_lsb": ("LSB", "offset of a CADC channel (circuit)"),
     "madc_gain": ("1", "slope of the MADC"),
@@ -150,7 +150,7 @@ def write_truth(chip: str, serial: int, path: Path, *, force: bool = False) -> d
     Returns
     -------
     dict
-        A short summary: chip, serial, digest, path, number of arrays, dead circuits.
+        A short summary: chip, serial, digest, path, number of arrays, dead circuits, dead rows (hemisphere, row).
 
     Raises
     ------
@@ -170,6 +170,7 @@ def write_truth(chip: str, serial: int, path: Path, *, force: bool = False) -> d
         "path": str(path),
         "arrays": len(arrays),
         "dead_circuits": dead.tolist(),
+        "dead_rows": np.argwhere(arrays["mismatch/driver"].values == 0).tolist(),
     }
 
 

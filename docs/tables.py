@@ -70,6 +70,14 @@ EQUATIONS = {
 }
 """Where the strength s of every imperfection enters, by picture and table; x is normal with standard deviation s."""
 
+FAULTS = {
+    "dead_row_fixed": "step = 0 with probability s",
+    "link_loss_trial": "lost with probability s",
+}
+"""The same for what passes events or does not: there is nothing to draw."""
+
+GROUPS = EQUATIONS | {"faults": FAULTS}
+
 
 def tables() -> dict[str, str]:
     """Every generated part of the page by its name."""
@@ -90,14 +98,14 @@ def tables() -> dict[str, str]:
             [_chip_row(name) for name in CHIPS],
         ),
     }
-    for group, equations in EQUATIONS.items():
+    for group, equations in GROUPS.items():
         rows = [
             _entry(typical[name], f"`{equation}`", _text(typical[name]["value"]))
             for name, equation in equations.items()
         ]
         found[group] = _table(("mechanism", "what varies", "unit of s", "equation", "s on `typical`", "source"), rows)
     known = {e["name"] for e in typical.values() if e["part"] == "imperfections"}
-    shown = {name for equations in EQUATIONS.values() for name in equations}
+    shown = {name for equations in GROUPS.values() for name in equations}
     if known != shown:
         raise SystemExit(f"without equation, or unknown: {', '.join(sorted(known ^ shown))}")
     return found

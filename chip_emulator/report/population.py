@@ -133,6 +133,11 @@ def count_dead(chips: Iterable[Bench]) -> int:
     return sum(int(chip.mismatch.dead.sum()) for chip in chips)
 
 
+def count_dead_rows(chips: Iterable[Bench]) -> int:
+    """Synapse rows that pass no events."""
+    return sum(int((chip.mismatch.driver == 0).sum()) for chip in chips)
+
+
 def _targets(target: OperatingPoint) -> dict[str, float]:
     """Values of a circuit with exact codes and no mismatch."""
     boot = nominal_boot(TEXTBOOK, target)
@@ -162,6 +167,8 @@ def _deviations(chip: Bench) -> dict[str, tuple[str, str, Floats]]:
         elif name == "adaptation":
             for k, part in enumerate(("tau", "a", "b")):
                 found[f"{name}: {part}"] = unit, f"factor of the adaptation's {part}", values[k]
+        elif name == "driver" and values.any():
+            found[name] = unit, "factor of a synapse row, of those that are not dead", values[values > 0]
         elif name != "dead":
             found[name] = unit, meaning.partition(" (")[0], values
     found["synapse"] = "1", "factor of a synapse", m.synapse(*place)

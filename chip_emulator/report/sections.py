@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from chip_emulator.describe import describe_chip
 from chip_emulator.report.curve_figures import curve_picture
 from chip_emulator.report.curves import circuit_curves, converter_curves, weight_curves
-from chip_emulator.report.population import ROWS, circuit_parameters, count_dead, mismatch_parameters
+from chip_emulator.report.population import ROWS, circuit_parameters, count_dead, count_dead_rows, mismatch_parameters
 from chip_emulator.report.population_figures import histograms
 from chip_emulator.report.recordings import record_membranes
 from chip_emulator.report.scatter import MECHANISMS, N_CIRCUITS, N_TRIALS, trial_scatter
@@ -39,14 +39,19 @@ _CALIBRATION: Final = ("std uncalibrated", "ratio, mean", "ratio, largest", "pub
 
 def identity(chip: str, chips: Sequence[Bench], model: str) -> Section:
     """Which chips these are."""
-    rows = [(c.serial, c.mismatch.digest(), len(c.boot.neurons.circuit) > 1, int(c.mismatch.dead.sum())) for c in chips]
+    rows = [
+        (c.serial, c.mismatch.digest(), len(c.boot.neurons.circuit) > 1, count_dead([c]), count_dead_rows([c]))
+        for c in chips
+    ]
+    n_rows = chips[0].spec.n_hemispheres * chips[0].spec.n_rows * len(chips)
     text = [
         f"Chips {chip}, datasheet {chips[0].spec.name}, version {model} of the physics. A page like this can only be "
         "made of emulated chips: it shows what is hidden in silicon. Values are true, not measured, unless a "
         "converter is named.",
-        f"Circuits that never spike: {count_dead(chips)} of {chips[0].spec.n_circuits * len(chips)}.",
+        f"Circuits that never spike: {count_dead(chips)} of {chips[0].spec.n_circuits * len(chips)}. "
+        f"Synapse rows that pass no events: {count_dead_rows(chips)} of {n_rows}.",
     ]
-    heading = ("serial", "digest of the silicon", "boots calibrated", "dead circuits")
+    heading = ("serial", "digest of the silicon", "boots calibrated", "dead circuits", "dead rows")
     return Section("identity", "Identity", text, tables=[Table(heading, rows)])
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chip_emulator.chip import EmulatedChip
-from chip_emulator.presets import MODEL_VERSION
-from chip_emulator.presets import named_chip
+from chip_emulator.presets import MODEL_VERSION, named_chip
 from chip_emulator.report import sections
 from chip_emulator.report.bench import put_on_bench
 from hxloop.errors import InvalidInputError

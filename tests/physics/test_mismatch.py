@@ -81,7 +81,7 @@ def draws(population):
 
 
 def test_every_fixed_knob_is_a_mechanism_here():
-    assert {name for name in type(TYPICAL).model_fields if "_fixed" in name} == {*KNOBS, "dead_fixed"}
+    assert {name for name in type(TYPICAL).model_fields if "_fixed" in name} == {*KNOBS, "dead_fixed", "dead_row_fixed"}
 
 
 @EACH

@@ -1,5 +1,6 @@
-"""Bandwidth limits against closed forms, and against a queue written out in exact fractions."""
+"""Bandwidth limits against closed forms and a queue in exact fractions; faults against Philox written out."""
 
+from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 
@@ -8,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chip_emulator.links import admitted
+from chip_emulator.links import admitted, received
+from chip_emulator.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
 from hxloop.spec import HICANN_X, TEXTBOOK
 
 
@@ -135,3 +137,73 @@ def test_no_events_and_no_samples():
     nothing = np.empty(0, np.int64)
     assert admitted(np.array([0]), nothing, nothing, 1, 1.0, 0).size == 0
     assert admitted(np.array([0, 0, 0]), nothing, nothing, 8, 1.0, 0).size == 0
+
+
+def philox(counter, key):
+    """Philox 4x32-10 (Salmon et al. 2011) on Python integers."""
+    low = 2**32 - 1
+    for _ in range(10):
+        first, second = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = (second >> 32) ^ counter[1] ^ key[0], second & low, (first >> 32) ^ counter[3] ^ key[1], first & low
+        key = (key[0] + 0x9E3779B9) & low, (key[1] + 0xBB67AE85) & low
+    return counter
+
+
+def test_philox_here_is_the_published_one():
+    pi = [int(word, 16) for word in ["243f6a88", "85a308d3", "13198a2e", "03707344", "a4093822", "299f31d0"]]
+    assert [f"{word:08x}" for word in philox(tuple(pi[:4]), tuple(pi[4:]))] == [
+        "d16cfe09", "94fdcceb", "5001e420", "24126ea1"
+    ]  # fmt: skip
+
+
+def arrives(sample, tick, name, earlier, share, stream, key):
+    counter = name + 2**16 * earlier, tick, sample % 2**32, sample // 2**32 * 2**8 + stream
+    return philox(counter, (key % 2**32, key // 2**32))[0] >= share * 2**32
+
+
+@pytest.mark.parametrize("stream", [STREAM_LINK_IN, STREAM_LINK_OUT])
+@pytest.mark.parametrize("first_sample", [0, 2**32 - 2, 2**40])
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_faulty_link_loses_is_a_function_of_the_event_alone(seed, first_sample, stream):
+    generator = np.random.default_rng(seed)
+    counts, key = generator.integers(0, 400, 5), int(generator.integers(2**63))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    tick = np.concatenate([np.sort(generator.choice([0, 1, 2, 70, 2**32 - 1], n)) for n in counts])
+    name = generator.choice([0, 1, 5, 65535], len(tick)).astype(np.int32)
+    found = received(offsets, tick, name, 0.3, stream, np.uint64(key), first_sample)
+    before, expected = Counter(), []
+    for k, here in enumerate(zip(np.repeat(np.arange(5), counts).tolist(), tick.tolist(), name.tolist(), strict=True)):
+        expected.append(arrives(first_sample + here[0], here[1], here[2], before[here], 0.3, stream, key))
+        before[here] += 1
+        assert before[here] < 200, k
+    np.testing.assert_array_equal(found, expected)
+    assert max(before.values()) > 10, "many events of the same tick and name"
+
+
+@pytest.mark.parametrize("share", [0.0, 1e-3, 0.2, 1.0])
+def test_events_are_lost_independently(share):
+    """Against the binomial law: all of them, and pairs that are neighbours in any way."""
+    n_samples, n_ticks, n_names, n_times = 20, 30, 10, 8
+    shape = n_samples, n_ticks, n_names, n_times
+    tick = np.broadcast_to(np.arange(n_ticks)[:, None, None], shape).ravel()
+    name = np.broadcast_to(np.arange(n_names, dtype=np.int32)[:, None], shape).ravel()
+    offsets = np.arange(n_samples + 1) * n_ticks * n_names * n_times
+    lost = [
+        ~received(offsets, tick, name, share, stream, np.uint64(key), 3).reshape(shape)
+        for stream in (STREAM_LINK_IN, STREAM_LINK_OUT)
+        for key in (1, 2)
+    ]
+    for found in lost:
+        assert abs(found.mean() - share) <= 4.5 * np.sqrt(share * (1 - share) / found.size)
+    pairs = [(lost[0], lost[1]), (lost[0], lost[2])]
+    for axis, n in enumerate(shape):
+        pairs.append((np.take(lost[0], range(1, n), axis), np.take(lost[0], range(n - 1), axis)))
+    for one, other in pairs:
+        assert (
+            abs((one & other).mean() - share**2) <= 4.5 * np.sqrt(share**2 * (1 - share**2) / one.size) + 1 / one.size
+        )
+
+
+def test_a_faulty_link_without_events():
+    nothing = np.empty(0, np.int64)
+    assert received(np.zeros(3, np.int64), nothing, nothing.astype(np.int32), 0.5, 48, np.uint64(1), 0).size == 0

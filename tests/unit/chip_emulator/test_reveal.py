@@ -103,6 +103,17 @@ def test_a_chip_without_mismatch_of_synapses_has_no_such_arrays():
     assert json.loads(record.attributes["imperfections"])["driver_fixed"] == 0.1
 
 
+def test_dead_rows_are_named(tmp_path):
+    name = "typical[dead_row_fixed=0.05]"
+    summary = write_truth(name, 4, tmp_path / "rows.h5")
+    dead = [tuple(place) for place in summary["dead_rows"]]
+    assert dead == [tuple(place) for place in np.argwhere(EmulatedChip(name, 4).mismatch.driver == 0).tolist()]
+    assert 5 < len(dead) < 60
+    quantity = read_record(tmp_path / "rows.h5", KIND).quantities["mismatch/driver"]
+    assert {tuple(place) for place in np.argwhere(quantity.values == 0).tolist()} == set(dead)
+    assert "passes no events" in quantity.long_name
+
+
 def test_a_file_is_only_replaced_with_force(path):
     before = path.read_bytes()
     with pytest.raises(InvalidInputError, match="is there already") as caught:
@@ -117,7 +128,7 @@ def test_command(tmp_path):
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["digest"] == read_record(out, KIND).attributes["digest"]
-    assert summary["dead_circuits"] == []
+    assert summary["dead_circuits"] == summary["dead_rows"] == []
     again = call("--chip", "typical", "--serial", 3, "--out", out)
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr.startswith("error: out: ") and again.stderr.count("\n") == 1
