@@ -139,6 +139,38 @@ def own_calibration(stored_key: str, directory: Path) -> CalibrationTable | None
     return table
 
 
+def check_no_other_table(table: CalibrationTable | None, directory: Path) -> None:
+    """Refuse to begin a run beside a table that is not its own: it would be overwritten, or be taken for the run's.
+
+    Such a table is left by a run that ended before its first checkpoint, or was put there by somebody.
+
+    Parameters
+    ----------
+    table : CalibrationTable or None
+        That of the run.
+    directory : Path
+        Of the run.
+
+    Raises
+    ------
+    InvalidInputError
+        There is another table, or the run has none.
+    RecordError
+        The table that is there is damaged.
+    """
+    file = directory / TABLE_FILE
+    if not file.exists():
+        return
+    there = load_calibration(file).key
+    if table is None or table.key != there:
+        raise InvalidInputError(
+            f"{file} is the calibration {there[:12]}, but the run that begins there has "
+            f"{'none' if table is None else table.key[:12]}",
+            field="out",
+            hint=f"give --calibration {file} to use it, move it away, or choose another --out",
+        )
+
+
 class _Forwarded(Lines):
     """Lines of a calibration, for a training's reporter."""
 

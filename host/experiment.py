@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from host.calibrated import TABLE_FILE, check_same_calibration, find_calibration, own_calibration
+from host.calibrated import (
+    TABLE_FILE,
+    check_no_other_table,
+    check_same_calibration,
+    find_calibration,
+    own_calibration,
+)
 from host.checkpoint import RunDirectory, choose_directory
 from host.chip_network import ChipNetwork, check_weight_bits
 from host.chips import open_chip, run_name
@@ -102,8 +108,8 @@ def train(
     ------
     InvalidInputError
         Unknown task, preset or key, a preset of another task, settings, a calibration or initial weights other than
-        those of the run to resume, a network that does not fit, initial weights of another network or task, or more
-        bits of weights than the chip has.
+        those of the run to resume, a network that does not fit, initial weights of another network or task, more bits
+        of weights than the chip has, or a calibration of another run in `out`.
     ChipMismatchError
         Another chip than the run to resume was trained on, than asked for at the `endpoint`, or than was calibrated.
     RecordError
@@ -136,11 +142,14 @@ def train(
             if run is not None:
                 return run
         else:
+            if resume:
+                reporter.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
             settings = settings.with_epochs(epochs)
         with open_chip(chip, serial, endpoint, threads) as device:
             check_weight_bits(settings.neuron, device.spec)
             if stored is None:
                 table = find_calibration(calibration, device, settings.neuron, reporter.message)
+                check_no_other_table(table, directory.path)
             else:
                 check_chip(stored, device.identity)
                 table = own_calibration(read_origin(stored).calibration, directory.path)

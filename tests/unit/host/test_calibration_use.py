@@ -300,3 +300,47 @@ def test_lost_and_damaged_tables_are_named(preset, tmp_path):
         evaluate(found, chip=GridChip())
     with pytest.raises(MissingFileError):
         run(preset, tmp_path / "new", calibration=tmp_path / "none.h5")
+
+
+def kill_before_the_first_checkpoint(preset, out, table, monkeypatch):
+    """Leave what a run leaves that is killed when its table is written, but no checkpoint."""
+    with monkeypatch.context() as patched:
+        patched.setattr("host.checkpoint.RunDirectory.save", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(preset, out, calibration=table)
+    assert [path.name for path in out.iterdir()] == ["calibration.h5"]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_run_killed_before_its_first_checkpoint_does_not_go_on_without_its_table(
+    preset, tmp_path, monkeypatch, resume
+):
+    table, out = table_for(GridChip(), exc=1.2), tmp_path / "run"
+    whole = run(preset, tmp_path / "whole", calibration=table)
+    kill_before_the_first_checkpoint(preset, out, table, monkeypatch)
+    content = (out / "calibration.h5").read_bytes()
+    for wrong in (None, table_for(GridChip(), key="b" * 64)):
+        with pytest.raises(
+            InvalidInputError, match=r"run/calibration\.h5 is the calibration aaaaaaaaaaaa, but"
+        ) as caught:
+            run(preset, out, calibration=wrong, resume=resume)
+        assert caught.value.field == "out" and "--calibration" in caught.value.hint
+        assert [path.name for path in out.iterdir()] == ["calibration.h5"]
+        assert (out / "calibration.h5").read_bytes() == content
+    said = []
+    reporter = SilentReporter()
+    reporter.message = said.append
+    same = train(
+        preset=preset, chip=GridChip(), out=out, calibration=out / "calibration.h5", resume=resume, report=reporter
+    )
+    for one, two in zip(weights(whole), weights(same), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert any("has no checkpoint" in line for line in said) == resume
+
+
+def test_a_damaged_table_in_the_way_is_named(preset, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "calibration.h5").write_text("notes")
+    with pytest.raises(RecordError, match=r"calibration\.h5"):
+        run(preset, tmp_path / "run", calibration=table_for(GridChip()))
+    assert (tmp_path / "run" / "calibration.h5").read_text() == "notes"
