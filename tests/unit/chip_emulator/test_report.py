@@ -18,9 +18,12 @@ from chip_emulator.presets import TYPICAL, named_chip
 from chip_emulator.report import write_report
 from chip_emulator.report.bench import put_on_bench, with_changes
 from chip_emulator.report.curves import circuit_curves, converter_curves, weight_curves
+from chip_emulator.report.population import mismatch_parameters
 from chip_emulator.report.recordings import record_membranes
 from chip_emulator.report.scatter import trial_scatter
+from chip_emulator.report.sections import identity
 from chip_emulator.report.spectrum import held_diffusion, lorentzian, membrane_spectrum
+from chip_emulator.report.summary import summarise
 from chip_emulator.truth import circuits_at_boot
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
@@ -153,6 +156,24 @@ def test_numbers_of_the_mismatch(report):
     assert dead > 0
     assert [int(row["dead circuits"]) for row in page.rows("identity").values()] == [int(m.dead.sum()) for m in silicon]
     assert int(page.rows("parameters")["v_threshold"]["values"]) == 2 * HICANN_X.n_circuits - dead
+
+
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_dead_rows_are_counted_and_left_out_of_the_spread(share):
+    name = f"typical[dead_row_fixed={share}]"
+    chips = [put_on_bench(name, serial) for serial in SERIALS]
+    factors = [Mismatch(HICANN_X, named_chip(name).imperfections, serial).driver for serial in SERIALS]
+    n_dead = [int((factor == 0).sum()) for factor in factors]
+    assert min(n_dead) > 20
+    (found,) = (p for p in mismatch_parameters(chips) if p.name == "driver")
+    if share < 1:
+        np.testing.assert_array_equal(np.concatenate(found.values), np.concatenate([f[f > 0] for f in factors]))
+        assert summarise(found).std == pytest.approx(TYPICAL.driver_fixed, rel=0.15)
+    else:
+        assert summarise(found).mean == 0.0
+    heading, rows = (section := identity(name, chips, "4")).tables[0].heading, section.tables[0].rows
+    assert [dict(zip(heading, row, strict=True))["dead rows"] for row in rows] == n_dead
+    assert any(f"pass no events: {sum(n_dead)} of 1024" in line for line in section.text)
 
 
 def test_transfer_curves_are_those_of_the_circuits():
