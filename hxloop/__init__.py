@@ -44,6 +44,7 @@ _HOME = {
     "train": "host.experiment",
     "evaluate": "host.experiment",
     "load_run": "host.experiment",
+    "study": "host.studies.verb",
 }
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "launch",
     "load_calibration",
     "load_run",
+    "study",
     "train",
 ]
 

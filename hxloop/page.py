@@ -14,18 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_PNG: Final = b"\x89PNG"
 _PAGE: Final = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-body { font: 14px/1.45 sans-serif; max-width: 1150px; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; margin: 1em 0; font-size: 12px; }
-th, td { border-bottom: 1px solid #ddd; padding: 2px 8px; text-align: left; vertical-align: top; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1150px; margin: 1.5em auto; padding: 0 1em;
+       color: #222; background: #fff; overflow-wrap: anywhere; }
+h1 { font-size: 1.6em; line-height: 1.2; }
+h2 { font-size: 1.2em; border-top: 1px solid #bbb; padding-top: 0.6em; }
+p { max-width: 46em; }
+a { color: #0060a0; }
+.wide { overflow-x: auto; margin: 1em 0; }
+table { border-collapse: collapse; font-size: 13px; overflow-wrap: normal; }
+th, td { border-bottom: 1px solid #ddd; padding: 3px 8px; text-align: left; vertical-align: top; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-img { max-width: 100%; display: block; margin: 1em 0; }
-h2 { border-top: 1px solid #bbb; padding-top: 0.6em; }
+img { max-width: 100%; height: auto; display: block; margin: 1em 0; }
+summary { cursor: pointer; padding: 0.3em 0; }
+pre { overflow-x: auto; background: #f4f4f4; padding: 0.7em; font-size: 13px; }
 </style>
 </head>
 <body>
@@ -39,11 +48,15 @@ $sections
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading; numbers are shown with `digits` significant digits, None as an empty cell."""
+    """Rows under a heading; numbers are shown with `digits` significant digits, None as an empty cell.
+
+    With `folded`, a line of text, the table is hidden until that line is clicked.
+    """
 
     heading: Sequence[str]
     rows: Sequence[Sequence[object]]
     digits: int = 4
+    folded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,10 @@ class Section:
     text : list of str
         Paragraphs.
     pictures : list of bytes
-        PNG.
+        PNG or SVG.
     tables : list of Table
+    code : str or None
+        A command, shown as it is.
     """
 
     key: str
@@ -67,6 +82,7 @@ class Section:
     text: list[str] = field(default_factory=list)
     pictures: list[bytes] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
+    code: str | None = None
 
 
 def check_page_name(path: Path, field: str) -> None:
@@ -106,16 +122,21 @@ def _section(section: Section) -> str:
     parts = [f'<section id="{section.key}">', f"<h2>{escape(section.title)}</h2>"]
     parts += [f"<p>{escape(text)}</p>" for text in section.text]
     for k, picture in enumerate(section.pictures):
-        data = base64.b64encode(picture).decode()
-        parts.append(f'<img alt="{escape(section.title)}, picture {k + 1}" src="data:image/png;base64,{data}">')
+        kind, data = "png" if picture.startswith(_PNG) else "svg+xml", base64.b64encode(picture).decode()
+        parts.append(f'<img alt="{escape(section.title)}, picture {k + 1}" src="data:image/{kind};base64,{data}">')
     parts += map(_table, section.tables)
+    if section.code is not None:
+        parts.append(f"<pre>{escape(section.code)}</pre>")
     return "\n".join([*parts, "</section>"])
 
 
 def _table(table: Table) -> str:
     heading = "".join(f"<th>{escape(text)}</th>" for text in table.heading)
     rows = "\n".join("<tr>" + "".join(_cell(value, table.digits) for value in row) + "</tr>" for row in table.rows)
-    return f"<table>\n<tr>{heading}</tr>\n{rows}\n</table>"
+    shown = f'<div class="wide"><table>\n<tr>{heading}</tr>\n{rows}\n</table></div>'
+    if table.folded is None:
+        return shown
+    return f"<details><summary>{escape(table.folded)}</summary>\n{shown}</details>"
 
 
 def _cell(value: object, digits: int) -> str:

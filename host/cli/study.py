@@ -1,88 +1,133 @@
-"""`hxloop study`: many trainings and measurements that answer one question."""
+"""`hxloop study`: many trainings that answer one question."""
 
 from __future__ import annotations
 
 import math
 import sys
-from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from host.cli.options import AsJson, make_app, print_json, say
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from host.studies.progress import StudyReporter
-    from host.studies.transfer_result import TransferStudy
+    from host.studies.request import Work
+    from host.studies.results import StudyResult
 
 study = make_app()
 
 
-@study.callback()
-def _study() -> None:
-    """Answer a question about chips with many trainings."""
+class Sizes(StrEnum):
+    """Sizes of a study."""
+
+    quick = "quick"
+    paper = "paper"
 
 
-@study.command(name="transfer")
-def _transfer(
-    task: Annotated[str, typer.Option("--task", help="What to learn: yin-yang.")] = "yin-yang",
-    preset: Annotated[
-        str, typer.Option("--preset", help="quick, paper, small, or a TOML file.", metavar="NAME|FILE")
-    ] = "small",
-    chip: Annotated[str, typer.Option("--chip", help="Named chip to be studied.", metavar="NAME")] = "typical",
-    serials: Annotated[
-        str, typer.Option("--serials", help="Serial numbers: 7, 1..20 or 1..5,8.", metavar="RANGE")
-    ] = "1..20",
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of every training.")] = 0,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
-    trials: Annotated[int, typer.Option("--trials", min=2, help="Repetitions of the test on the same chip.")] = 10,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Directory of the study; by default one in studies, named by the rest.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Trainings at a time.")] = 1,
-    calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Calibrate every chip first, for the operating point of the trainings.")
-    ] = False,
+class Designs(StrEnum):
+    """How values are combined."""
+
+    grid = "grid"
+    random = "random"
+    sobol = "sobol"
+
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE.toml",
+        help="mismatch, noise, bits, faults, drift, calibration, transfer, rules, yield, sensitivity, realism, grid "
+        "(what --set varies), or a TOML file with these options.",
+        show_default=False,
+    ),
+]
+Preset = Annotated[Sizes | None, typer.Option(help="quick: a few minutes. paper: figures for a paper.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Vary or fix something: a setting, an imperfection (chip.noise.NAME, chip.mismatch.NAME), all of a kind "
+        "(chip.factor.residual), or a list of the study (spread_percent). May be repeated.",
+        metavar="KEY=V1,V2|LOW..HIGH",
+    ),
+]
+Serials = Annotated[str | None, typer.Option(help="Serial numbers: 7, 1..20 or 1..5,8.", metavar="RANGE")]
+Seeds = Annotated[str | None, typer.Option(help="Seeds of the trainings: 0 or 0..2.", metavar="RANGE")]
+Chip = Annotated[str | None, typer.Option(help="Named chip instead of the study's.", metavar="NAME")]
+Calibrated = Annotated[bool, typer.Option("--calibrated", help="Calibrate every chip before it is used.")]
+Task = Annotated[str | None, typer.Option(help="What to learn: yin-yang (by default) or mnist16.")]
+Training = Annotated[str | None, typer.Option(help="Preset or TOML file of the trainings.", metavar="NAME|FILE")]
+Design = Annotated[Designs | None, typer.Option(help="Every combination of --set, or --samples draws from it.")]
+Samples = Annotated[int | None, typer.Option(min=1, help="Points of a random or Sobol design.")]
+Out = Annotated[Path | None, typer.Option(help="Directory of the study, by default a new one in studies.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or extend it.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes, by default one for every core.")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="A Dask scheduler that runs already: tcp://127.0.0.1:8786.", metavar="ADDRESS")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what it would do and cost, and end.")]
+
+
+@study.command(name="study")
+def _study(
+    name: Name,
+    preset: Preset = None,
+    set_: Set = None,
+    serials: Serials = None,
+    seeds: Seeds = None,
+    chip: Chip = None,
+    calibrated: Calibrated = False,
+    task: Task = None,
+    training: Training = None,
+    design: Design = None,
+    samples: Samples = None,
+    out: Out = None,
+    resume: Resume = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train on chip A, then run the weights on A again, on another chip and on ideal, and the other way round.
+    """Answer a question about a population of chips: one table, figures with 95 % intervals, one page.
 
-    What is done is not done again: after Ctrl-C, the same command goes on.
+    Every point is an ordinary run, stored when it is done and never done twice: --resume goes on, or adds what was not
+    asked for before. The directory ends up with table.csv, table.parquet, summary.csv, figures and report.html.
 
     [dim]Examples:[/dim]
 
-      hxloop study transfer
+      hxloop study mismatch --preset quick
 
-      hxloop study transfer --serials 1..4 --epochs 20 --jobs 2 --out studies/short
+      hxloop study yield --preset paper --out studies/yield --resume
 
-      hxloop study transfer --chip uncalibrated --calibrated --serials 1..6
+      hxloop study grid --set chip.noise.jitter_trial_us=0,0.1,0.3 --set training.epochs=20 --serials 1..5 --dry-run
     """
-    from host.studies.transfer import transfer_study
-    from hxloop.serials import parse_serials
+    from host.studies import request as requests
+
+    given = {
+        "preset": preset and preset.value, "serials": serials, "seeds": seeds, "chip": chip, "task": task,
+        "calibrated": calibrated or None, "training": training, "design": design and design.value, "samples": samples,
+    }  # fmt: skip
+    asked = requests.read_request(name, given)
+    typed = requests.read_settings(asked, set_ or [])
+    work = requests.work_of(asked.model_copy(update={"set": {**asked.set, **typed}}))
+    if dry_run:
+        _print_plan(work, as_json)
+        return
+    from host.studies.verb import run_study
 
     try:
-        result = transfer_study(
-            task,
-            preset=preset,
-            chip=chip,
-            serials=parse_serials(serials),
-            seed=seed,
-            epochs=epochs,
-            trials=trials,
-            out=out,
-            jobs=jobs,
-            calibrated=calibrated,
-            report=_reporter(),
-        )
+        result = run_study(
+            work, out=out, resume=resume, n_workers=workers, scheduler=scheduler, report=_reporter()
+        )  # fmt: skip
     except KeyboardInterrupt:
-        say("stopped; what is done is stored: the same command goes on")
+        say("stopped; what is done is stored: the same command with --resume goes on")
         raise
-    if as_json:
-        print_json(result.summary())
-        return
-    _print_tables(result)
+    _print_result(work, result, as_json)
+    if result.failed:
+        raise typer.Exit(1)
 
 
 def _reporter() -> StudyReporter:
@@ -96,41 +141,41 @@ def _reporter() -> StudyReporter:
     return Lines()
 
 
-def _print_tables(study: TransferStudy) -> None:
-    """Two tables that fit a terminal."""
-    from rich.console import Console
+def _print_plan(work: Work, as_json: bool) -> None:
+    from host.studies.verb import plan_lines
 
-    from host.studies.transfer_result import ACCURACIES, SPIKE_TIMES
+    say("measuring how fast this machine is")
+    lines, values = plan_lines(work)
+    if as_json:
+        print_json(values)
+        return
+    for line in lines:
+        print(line)
 
-    console = Console()
-    console.print(_table(study, "test accuracy (%)", ACCURACIES))
-    console.print(f" trained and run on ideal: {100 * study.reference_accuracy:.1f} %\n", highlight=False)
-    console.print(_table(study, "output spikes: times in tau_syn, shares in %", SPIKE_TIMES))
-    console.print(f" {study.plan.title}: {study.path.parent}", highlight=False, soft_wrap=True)
 
-
-def _table(study: TransferStudy, title: str, names: tuple[str, ...]) -> Table:
+def _print_result(work: Work, result: StudyResult, as_json: bool) -> None:
+    if as_json:
+        print_json(result.summary_values())
+        return
     from rich import box
+    from rich.console import Console
     from rich.table import Table
 
-    from host.studies.transfer_result import COLUMNS
+    table = Table(title=work.kind.title, box=box.SIMPLE, padding=(0, 1, 0, 0))
+    names = [name for name in result.summary.columns if name not in {"mean", "low", "high", "n"}]
+    for heading in (*names, "accuracy (%)", "95 %", "n"):
+        table.add_column(heading.replace("_", " "), overflow="fold")
+    for row in result.summary.to_dict("records"):
+        interval = "-" if math.isnan(row["low"]) else f"{100 * row['low']:.1f} .. {100 * row['high']:.1f}"
+        table.add_row(*(_cell(row[n]) for n in names), f"{100 * row['mean']:.1f}", interval, str(row["n"]))
+    console = Console()
+    console.print(table)
+    for finding in result.findings:
+        console.print(f" {finding.statement}: {finding.ours}", highlight=False, soft_wrap=True)
+    if result.failed:
+        say(f"{result.failed} points failed; --resume tries them again (table.csv says why)")
+    console.print(f" {result.report}", highlight=False, soft_wrap=True)
 
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 0, 0, 1))
-    for heading in ("serial", *(COLUMNS[name].heading for name in names)):
-        table.add_column(heading, justify="right", overflow="fold")
-    for k, serial in enumerate(study.plan.serials):
-        cells = [_cell(name, float(study.columns[name][k])) for name in names]
-        table.add_row(str(serial), *cells, end_section=serial == study.plan.serials[-1])
-    table.add_row("mean", *(_cell(name, study.mean(name)) for name in names))
-    table.add_row("std", *(_cell(name, study.std(name)) for name in names))
-    return table
 
-
-def _cell(name: str, value: float) -> str:
-    from host.studies.transfer_result import FRACTIONS
-
-    if math.isnan(value):
-        return "-"
-    if name in FRACTIONS:
-        return f"{100 * value:.1f}"
-    return f"{value:.2f}" if name == "correlation" else f"{value:.3f}"
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

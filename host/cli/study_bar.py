@@ -9,9 +9,11 @@ from host.cli.bars import TerminalBars
 if TYPE_CHECKING:
     from rich.console import Console
 
+_STEPS = 1000
+
 
 class StudyBar(TerminalBars):
-    """A `host.studies.progress.StudyReporter` with one bar for the present phase.
+    """A `host.studies.progress.StudyReporter` with one bar for the work of all points.
 
     Parameters
     ----------
@@ -21,17 +23,16 @@ class StudyBar(TerminalBars):
 
     def __init__(self, console: Console | None = None) -> None:
         super().__init__(console=console)
-        self._phase = self._progress.add_task("starting", total=None)
-        self._what = ""
+        self._bar = self._progress.add_task("starting workers", total=_STEPS)
 
     def started(self, title: str) -> None:
         """Draw the bar."""
-        self.message(f"transfer study of {title}")
+        self.message(title)
         self._progress.start()
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Move the bar; a new phase begins a new one."""
-        if what != self._what:
-            self._what = what
-            self._progress.reset(self._phase, description=what, total=total)
-        self._progress.update(self._phase, completed=done, total=total)
+    def progress(self, done: int, points: int, share: float, left_s: float | None) -> None:
+        """Move the bar."""
+        from host.studies.progress import duration
+
+        left = "" if left_s is None else f", {duration(left_s)} left"
+        self._progress.update(self._bar, description=f"{done} of {points} points{left}", completed=_STEPS * share)

@@ -15,18 +15,28 @@ class StudyReporter(Protocol):
     def started(self, title: str) -> None:
         """Begin."""
 
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Report about every second how far the present phase is."""
+    def progress(self, done: int, points: int, share: float, left_s: float | None) -> None:
+        """Report about every second how far the study is.
+
+        Parameters
+        ----------
+        done, points : int
+            Points done, and all.
+        share : float
+            Of the work, 0..1, half-done trainings included.
+        left_s : float or None
+            Time it may still take, None as long as nobody knows.
+        """
 
     def message(self, text: str) -> None:
         """Something that happened, one line."""
 
     def finished(self) -> None:
-        """No more jobs; also after an error or Ctrl-C."""
+        """No more points; also after an error or Ctrl-C."""
 
 
 class Lines:
-    """A line for every job, and one now and then in between.
+    """A line for what happens, and one every half minute in between.
 
     Parameters
     ----------
@@ -40,12 +50,13 @@ class Lines:
 
     def started(self, title: str) -> None:
         """One line."""
-        self.message(f"transfer study of {title}")
+        self.message(title)
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, done: int, points: int, share: float, left_s: float | None) -> None:
         """One line, if nothing was said for half a minute."""
         if time.monotonic() - self._said >= _QUIET_S:
-            self.message(f"{what}: {done} of {total}")
+            left = "" if left_s is None else f", {duration(left_s)} left"
+            self.message(f"{done} of {points} points, {100 * share:.0f} % of the work{left}")
 
     def message(self, text: str) -> None:
         """One line."""
@@ -54,3 +65,10 @@ class Lines:
 
     def finished(self) -> None:
         """Nothing to close."""
+
+
+def duration(seconds: float) -> str:
+    """Time for people: ``40 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

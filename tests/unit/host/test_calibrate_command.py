@@ -9,7 +9,7 @@ from support.grid_chip import GridChip
 from typer.testing import CliRunner
 
 import host.experiment
-import host.studies.transfer
+import host.studies.request
 from calibration.check import Check, Drifted
 from calibration.targets import PRESETS
 from hxloop.calibration_table import load_calibration
@@ -159,7 +159,9 @@ def test_other_commands_pass_the_calibration_on(monkeypatch):
 
     monkeypatch.setattr(host.experiment, "train", stop("train", "calibration"))
     monkeypatch.setattr(host.experiment, "evaluate", stop("eval", "calibration"))
-    monkeypatch.setattr(host.studies.transfer, "transfer_study", stop("study", "calibrated"))
+    monkeypatch.setattr(
+        host.studies.request, "work_of", lambda request: stop("study", "calibrated")(**request.model_dump())
+    )
     for command in (
         "train yin-yang --calibration auto",
         "eval runs/a --calibration t.h5",

@@ -78,7 +78,7 @@ def test_help_lists_all_commands():
         ["chip", "report"],
         ["runs", "list"],
         ["runs", "show"],
-        ["study", "transfer"],
+        ["study"],
     ],
 )
 def test_every_help_has_an_example(command):

@@ -1,0 +1,194 @@
+"""What a study may turn: every setting of a training and every imperfection of a chip, by name, checked beforehand.
+
+``optimizer.learning_rate`` is a setting, ``chip.noise.jitter_trial_us`` and ``chip.mismatch.synapse_fixed`` are
+imperfections, and ``chip.factor.residual`` multiplies all imperfections of a kind.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from host.settings import Settings
+from hxloop.errors import InvalidInputError, OutOfRangeError, UnknownKeyError
+from hxloop.suggest import suggestion
+from hxloop.toml import settings_from_mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from host.studies.sheet import ChipSheet
+
+    Value = bool | int | float | str | list[Any]
+
+KINDS: Final = ("fixed", "residual", "trial")
+"""Kinds of imperfections, as in their names: of the silicon, left by calibration, drawn anew in every trial."""
+
+_UNITS: Final = {"us": "us", "mv": "mV", "pf": "pF", "lsb": "LSB", "codes": "LSB", "s": "s", "percent": "%"}
+_WITH_UNIT: Final = re.compile(r"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Zµ%]+)")
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """All knobs of a base run on a chip.
+
+    Attributes
+    ----------
+    settings : Settings
+        Of the base run.
+    sheet : ChipSheet
+        Imperfections of its chip.
+    """
+
+    settings: Settings
+    sheet: ChipSheet
+
+    @property
+    def chip_keys(self) -> dict[str, str]:
+        """Key of every imperfection to its name."""
+        return {f"chip.{'noise' if kind_of(name) == 'trial' else 'mismatch'}.{name}": name for name in self.sheet.all}
+
+    @property
+    def keys(self) -> list[str]:
+        """All knobs."""
+        return [*self.chip_keys, *(f"chip.factor.{kind}" for kind in KINDS), *_leaves(self.settings.model_dump())]
+
+    def unit(self, key: str) -> str:
+        """Unit of a knob; ``1`` if it has none."""
+        name = self.chip_keys.get(key)
+        return self.sheet.all[name].unit if name else unit_of_name(key)
+
+    def check_key(self, key: str) -> None:
+        """Refuse a knob that does not exist.
+
+        Raises
+        ------
+        UnknownKeyError
+            With the nearest one that exists.
+        """
+        if key in self.keys:
+            return
+        last = key.rpartition(".")[2]
+        same = [known for known in self.keys if known.rpartition(".")[2] == last]
+        hint = f"did you mean {same[0]!r}?" if same else suggestion(key, self.keys, otherwise=_groups())
+        raise UnknownKeyError(f"unknown knob {key!r}", field=key, hint=hint)
+
+    def read(self, key: str, text: str) -> Value:
+        """Value of a knob from text.
+
+        Raises
+        ------
+        InvalidInputError
+            Another unit than the knob's, or no value at all.
+        """
+        self.check_key(key)
+        found = _WITH_UNIT.fullmatch(text.strip())
+        if found and not _is_number(text):
+            unit = self.unit(key)
+            if found[2].replace("µ", "u") != unit:
+                wanted = f"is in {unit}" if unit != "1" else "has no unit"
+                raise InvalidInputError(f"{text.strip()!r}: {key} {wanted}", field=key, hint="give a plain number")
+            text = found[1]
+        try:
+            value: Value = tomllib.loads(f"value = {text.strip()}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text.strip()
+        return value
+
+    def apply(self, changes: Mapping[str, Any]) -> tuple[Settings, str]:
+        """Settings and name of the chip with some knobs turned.
+
+        Parameters
+        ----------
+        changes : dict of str to value
+
+        Returns
+        -------
+        settings : Settings
+        chip : str
+            The same name whatever order the changes come in, and without those that change nothing.
+
+        Raises
+        ------
+        UnknownKeyError
+            No such knob.
+        InvalidInputError, OutOfRangeError
+            A value of the wrong type or outside its range.
+        """
+        for key in changes:
+            self.check_key(key)
+        own = {key: value for key, value in changes.items() if not key.startswith("chip.")}
+        settings = self.settings
+        if own:
+            settings = settings_from_mapping(_updated(settings.model_dump(), own), Settings, where="the study")
+        return settings, self._chip({key: value for key, value in changes.items() if key not in own})
+
+    def _chip(self, changes: Mapping[str, Any]) -> str:
+        strength = {name: entry.value for name, entry in self.sheet.all.items()}
+        for kind in KINDS:
+            factor = changes.get(f"chip.factor.{kind}")
+            if factor is not None:
+                value = _number(f"chip.factor.{kind}", factor, 0.0, None)
+                strength |= {name: value * old for name, old in strength.items() if kind_of(name) == kind}
+        for key, value in changes.items():
+            name = self.chip_keys.get(key)
+            if name:
+                entry = self.sheet.all[name]
+                strength[name] = _number(key, value, entry.lowest, entry.highest)
+        return self.sheet.named(strength)
+
+
+def kind_of(imperfection: str) -> str:
+    """Which of `KINDS` an imperfection is."""
+    return next(kind for kind in KINDS if f"_{kind}" in imperfection)
+
+
+def unit_of_name(name: str) -> str:
+    """Unit that the end of a name says, ``1`` if it says none."""
+    return _UNITS.get(name.rpartition("_")[2], "1") if "_" in name else "1"
+
+
+def _groups() -> str:
+    kinds = "|".join(KINDS)
+    return (
+        "known: settings as in docs/files.md (optimizer.learning_rate), chip.mismatch.NAME and chip.noise.NAME as in "
+        f"hxloop chip describe, chip.factor.{kinds}"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(key: str, value: object, lowest: float, highest: float | None) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidInputError(f"{value!r} is not a number", field=key)
+    number = float(value)
+    if not math.isfinite(number) or number < lowest or (highest is not None and number > highest):
+        above = "" if highest is None else f" and at most {highest:g}"
+        raise OutOfRangeError(f"{key} is {number:g}, but must be at least {lowest:g}{above}", field=key)
+    return number
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for name, value in tree.items():
+        found += _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [prefix + name]
+    return found
+
+
+def _updated(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in changes.items():
+        *path, leaf = key.split(".")
+        branch = tree
+        for part in path:
+            branch = branch[part]
+        branch[leaf] = value
+    return tree

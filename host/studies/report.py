@@ -1,0 +1,158 @@
+"""The page of a study: question, figures, findings, tables, how it was made; one file that needs no network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from hxloop.page import Section, Table, check_page_name, page
+from hxloop.records import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from host.studies.kind import Finding
+
+_MOST_ROWS: Final = 500
+_MOST_UNFOLDED: Final = 40
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: name of its files without their ending, and its SVG, which has its title."""
+
+    name: str
+    svg: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """What stands on the page.
+
+    Attributes
+    ----------
+    title, question : str
+    paragraphs : tuple of str
+        What is varied and how to read the figures.
+    pictures : tuple of Picture
+    findings : tuple of Finding
+    summary : DataFrame
+        Means with intervals: groups, ``mean``, ``low``, ``high``, ``n``; fractions.
+    analyses : dict of str to DataFrame
+        Further tables.
+    points : DataFrame
+        One row a point.
+    failed : tuple of (str, str)
+        Points that failed, and why.
+    made : dict of str to str
+        How it was made.
+    command : str
+        How to ask for it again.
+    """
+
+    title: str
+    question: str
+    paragraphs: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    findings: tuple[Finding, ...]
+    summary: pd.DataFrame
+    analyses: Mapping[str, pd.DataFrame]
+    points: pd.DataFrame
+    failed: tuple[tuple[str, str], ...]
+    made: Mapping[str, str]
+    command: str
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the page.
+
+    Parameters
+    ----------
+    path : Path
+        Must end in ``.html``; a file that is there is replaced.
+    content : ReportContent
+
+    Raises
+    ------
+    InvalidInputError
+        Not an HTML file.
+    RecordError
+        The file cannot be written.
+    """
+    check_page_name(path, "report")
+    sections = [_question(content), *([_failed(content)] if content.failed else []), *_figures(content)]
+    sections += [_findings(content)] if content.findings else []
+    sections += [_summary(content), _points(content), _made(content)]
+    write_atomically(path, page(f"Study: {content.title}", sections).encode())
+
+
+def _question(content: ReportContent) -> Section:
+    return Section("question", "Question", [content.question, *content.paragraphs])
+
+
+def _failed(content: ReportContent) -> Section:
+    text = "These points have no result; the command below with --resume tries them again."
+    return Section("failed", "Failed points", [text], tables=[Table(("point", "why"), content.failed)])
+
+
+def _figures(content: ReportContent) -> list[Section]:
+    return [
+        Section(f"figure-{picture.name}", f"Figure: {picture.name.replace('_', ' ')}", pictures=[picture.svg])
+        for picture in content.pictures
+    ]
+
+
+def _findings(content: ReportContent) -> Section:
+    rows = [(f.statement, f.ours, f.literature, _verdict(f.agrees), f.note) for f in content.findings]
+    noted = any(finding.note for finding in content.findings)
+    heading = ("what", "here", "literature", "agrees", *(("why not",) if noted else ()))
+    table = Table(heading, [row if noted else row[:-1] for row in rows])
+    return Section("findings", "Findings", ["Differences are those on the same chips; 95 % intervals."], tables=[table])
+
+
+def _verdict(agrees: bool | None) -> str:
+    return "-" if agrees is None else "yes" if agrees else "no"
+
+
+def _summary(content: ReportContent) -> Section:
+    frame = content.summary
+    groups = [name for name in frame.columns if name not in {"mean", "low", "high", "n"}]
+    rows = [
+        [*(_plain(line[g]) for g in groups), *(_percent(line[c]) for c in ("mean", "low", "high")), line["n"]]
+        for line in frame.to_dict("records")
+    ]
+    heading = (*(g.replace("_", " ") for g in groups), "test accuracy (%)", "95 % from", "to", "n")
+    tables = [Table(heading, rows, folded=None if len(rows) <= _MOST_UNFOLDED else f"{len(rows)} rows")]
+    tables += [_frame(found, 4, f"Table: {name}") for name, found in content.analyses.items()]
+    return Section("summary", "Accuracy", ["Mean over chips and seeds, with its 95 % interval."], tables=tables)
+
+
+def _points(content: ReportContent) -> Section:
+    shown, n = content.points.iloc[:_MOST_ROWS], len(content.points)
+    where = "" if n <= _MOST_ROWS else f" The first {_MOST_ROWS} are shown."
+    text = f"All {n} rows are in table.csv and table.parquet beside this page.{where}"
+    return Section("points", "Points", [text], tables=[_frame(shown, 5, f"{len(shown)} rows")])
+
+
+def _made(content: ReportContent) -> Section:
+    table = Table(("", ""), list(content.made.items()))
+    return Section("made", "How it was made", tables=[table], code=content.command)
+
+
+def _frame(frame: pd.DataFrame, digits: int, folded: str) -> Table:
+    rows = [[_plain(value) for value in line] for line in frame.itertuples(index=False, name=None)]
+    return Table([str(name).replace("_", " ") for name in frame.columns], rows, digits, folded)
+
+
+def _percent(value: float) -> str | None:
+    return None if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,217 @@
+"""The directory of a study: a folder for each point, named by what the point is, and a lock.
+
+<study>/study.json               what was asked for last
+<study>/points/KEY/point.h5      figures of a point; there when it is done
+<study>/points/KEY/run/          its training, an ordinary run
+<study>/calibrations/KEY.h5      tables of chips that were calibrated for it
+<study>/lock                     held while a process drives the study
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from host.run_file import KIND as RUN
+from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop.records import Record, read_record, write_atomically, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from host.studies.point import Point
+    from hxloop.records import Quantity
+
+KIND: Final = "study-point"
+PLAN_FILE: Final = "study.json"
+_LOOK_EVERY_S: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a point found.
+
+    Attributes
+    ----------
+    figures : dict of str to float or int
+        Columns of the table.
+    wall_s : float
+        Time it took.
+    """
+
+    figures: dict[str, float | int]
+    wall_s: float
+
+
+@dataclass(frozen=True)
+class Store:
+    """Files of a study."""
+
+    path: Path
+
+    def point_directory(self, point: Point) -> Path:
+        """Folder of a point."""
+        return self.path / "points" / point.key
+
+    def run_directory(self, point: Point) -> Path:
+        """Run of a training."""
+        return self.point_directory(point) / "run"
+
+    def point_file(self, point: Point) -> Path:
+        """Figures of a point."""
+        return self.point_directory(point) / "point.h5"
+
+    def calibration_file(self, key: str) -> Path:
+        """Table of a chip."""
+        return self.path / "calibrations" / f"{key}.h5"
+
+    def read(self, point: Point) -> Outcome | None:
+        """Figures of a point, None if it is not done.
+
+        Raises
+        ------
+        RecordError
+            A file of it is damaged.
+        """
+        file, run = self.point_file(point), self.run_directory(point) / "run.h5"
+        if not file.exists():
+            return None
+        record = read_record(file, KIND)
+        if record.attributes.get("point") != point.model_dump_json():
+            raise RecordError(f"{file} is not what its name says", field="point")
+        if point.action == "train":
+            try:
+                read_record(run, RUN)
+            except MissingFileError as error:
+                raise RecordError(f"{run} is gone", field="run") from error
+        figures = {name.removeprefix("figure_"): v for name, v in record.attributes.items() if name[:7] == "figure_"}
+        return Outcome(figures, float(record.attributes["wall_s"]))  # type: ignore[arg-type]
+
+    def spikes(self, point: Point) -> dict[str, Quantity]:
+        """Arrays of a point."""
+        return dict(read_record(self.point_file(point), KIND).quantities)
+
+    def write(self, point: Point, outcome: Outcome, quantities: dict[str, Quantity]) -> None:
+        """Store what a point found.
+
+        Raises
+        ------
+        RecordError
+            It cannot be written.
+        """
+        figures = {f"figure_{name}": value for name, value in outcome.figures.items()}
+        attributes = {"point": point.model_dump_json(), "wall_s": outcome.wall_s, **figures}
+        make_directory(self.point_directory(point))
+        write_record(self.point_file(point), Record(KIND, attributes, quantities))
+
+    def forget(self, point: Point) -> None:
+        """Remove all files of a point."""
+        shutil.rmtree(self.point_directory(point), ignore_errors=True)
+
+    def write_plan(self, plan: dict[str, Any]) -> None:
+        """Store what was asked for."""
+        write_atomically(self.path / PLAN_FILE, (json.dumps(plan, indent=1, allow_nan=False) + "\n").encode())
+
+    def is_used(self) -> bool:
+        """Whether a study was begun here."""
+        return (self.path / PLAN_FILE).exists()
+
+    @contextmanager
+    def driven(self) -> Iterator[None]:
+        """Make the directory if need be, and hold its lock.
+
+        Raises
+        ------
+        RecordError
+            Another process drives this study, or the directory cannot be made.
+        """
+        with _locked(self.path / "lock") as owner:
+            if owner is not None:
+                raise RecordError(
+                    f"process {owner} is driving the study in {self.path}",
+                    field="out",
+                    hint="wait for it, end it, or choose another --out",
+                )
+            yield
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Wait until nobody else works on what has this name: a worker whose driver was killed may still do."""
+        while True:
+            with _locked(self.path / "locks" / name) as owner:
+                if owner is None:
+                    yield
+                    return
+            time.sleep(_LOOK_EVERY_S)
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[str | None]:
+    """Hold a lock, or say who does; it ends with the process, whatever ends that."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise RecordError(
+            f"cannot use the directory {file.parent}: {error.strerror}", field="out", hint="choose another --out"
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            return
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield None
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it.
+
+    Raises
+    ------
+    RecordError
+        It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(f"cannot make the directory {path}: {error.strerror}", field="out") from error
+
+
+def study_directory(root: Path, name: str, out: Path | None, *, resume: bool) -> Path:
+    """Directory of a new study, or of the one to go on with: `out`, or the highest number of its name in `root`.
+
+    Raises
+    ------
+    InvalidInputError
+        There is a study already, and `resume` was not asked for.
+    MissingFileError
+        There is none to resume.
+    """
+    if out is not None:
+        if resume and not out.is_dir():
+            raise MissingFileError(f"there is no study to resume in {out}", field="out", hint="leave --resume out")
+        if not resume and Store(out).is_used():
+            raise InvalidInputError(
+                f"{out} holds a study already",
+                field="out",
+                hint="add --resume to go on with it or to extend it, or choose another --out",
+            )
+        return out
+    numbers = [int(p.name[-3:]) for p in root.glob(f"{name}-[0-9][0-9][0-9]") if p.is_dir()]
+    if not resume:
+        return root / f"{name}-{max(numbers, default=0) + 1:03d}"
+    if not numbers:
+        raise MissingFileError(f"there is no study {name}-* in {root}", field="out", hint="leave --resume out")
+    return root / f"{name}-{max(numbers):03d}"

@@ -1,0 +1,69 @@
+"""The table of a study: one row a point, tidy, units in names."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from host.studies.work import FIGURES
+from hxloop.records import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from host.studies.cluster import Failure
+    from host.studies.request import Work
+    from host.studies.store import Outcome
+
+DONE: Final = "done"
+FAILED: Final = "failed"
+
+COLUMNS: Final = {
+    "chip": "named chip",
+    "serial": "serial number of the chip",
+    "seed": "root of all random numbers of the training",
+    "epochs": "epochs of the last training of the weights",
+    **FIGURES,
+    "status": f"{DONE} or {FAILED}",
+    "error": "why it failed",
+    "point": "name of the point: a hash of all that its result depends on, and its folder in points/",
+}
+"""Columns every table has behind those that say what was varied, and what they mean."""
+
+
+def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[str, Failure]) -> pd.DataFrame:
+    """Rows in the order of the plan; a point that failed has NaN for its figures."""
+    lines = []
+    for row in work.rows:
+        point = row.point
+        outcome, failure = outcomes.get(point.key), failures.get(point.key)
+        line: dict[str, Any] = dict(row.labels)
+        own = {
+            "chip": point.chip,
+            "serial": point.serial,
+            "seed": point.seed,
+            "epochs": point.settings.training.epochs,
+            **{name: math.nan if outcome is None else outcome.figures[name] for name in FIGURES},
+            "status": FAILED if outcome is None else DONE,
+            "error": "" if failure is None else failure.message,
+            "point": point.key,
+        }
+        lines.append(line | {name: value for name, value in own.items() if name not in line})
+    table = pd.DataFrame(lines)
+    return work.kind.derive(table) if work.kind.derive else table
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as text, whole or not at all; numbers with all their digits."""
+    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet, whole or not at all."""
+    content = io.BytesIO()
+    table.to_parquet(content, index=False, engine="pyarrow")
+    write_atomically(path, content.getvalue())

@@ -1,0 +1,193 @@
+"""The verb `hxloop.study`: answer a question about chips with many trainings."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from host.run_file import versions
+from host.studies.cost import estimate, measured_speed
+from host.studies.driver import drive
+from host.studies.progress import Lines, duration
+from host.studies.request import read_request, work_of
+from host.studies.results import write_results
+from host.studies.store import Store, study_directory
+from host.studies.table import make_table
+from hxloop.connection import file_safe
+from hxloop.errors import OutOfRangeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from host.studies.cost import Estimate
+    from host.studies.progress import StudyReporter
+    from host.studies.request import Request, Work
+    from host.studies.results import StudyResult
+
+STUDIES: Final = Path("studies")
+"""Where studies go that are not told where, in the current directory."""
+
+
+def study(
+    name: str = "grid",
+    *,
+    preset: str | None = None,
+    set: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    training: str | Path | None = None,
+    chip: str | None = None,
+    calibrated: bool | None = None,
+    serials: str | None = None,
+    seeds: str | None = None,
+    design: str | None = None,
+    samples: int | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    report: StudyReporter | None = None,
+) -> pd.DataFrame:
+    """Do many trainings that answer one question, and return the table of their figures.
+
+    Every point is stored when it is done and never done twice. Points run in processes of their own, so a script that
+    calls this needs ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    name : str
+        ``mismatch``, ``noise``, ``bits``, ``faults``, ``drift``, ``calibration``, ``transfer``, ``rules``, ``yield``,
+        ``sensitivity``, ``grid`` (what `set` varies), or a TOML file with the other arguments.
+    preset : {"quick", "paper"}, optional
+        Sizes of the study.
+    set : dict of str to value or list of values, optional
+        What to vary or fix: settings (``optimizer.learning_rate``), imperfections (``chip.noise.jitter_trial_us``), all
+        of a kind (``chip.factor.residual``), or a list of the study (``spread_percent``). ``{"low": a, "high": b}`` for
+        a random or Sobol design.
+    task, training : str, optional
+        Task, and preset or TOML file of the trainings.
+    chip : str, optional
+        Named chip, by default the study's.
+    calibrated : bool, optional
+        Calibrate every chip before it is used.
+    serials, seeds : str, optional
+        For example ``"1..20"``.
+    design : {"grid", "random", "sobol"}, optional
+    samples : int, optional
+        Points of a random or Sobol design.
+    out : str or Path, optional
+        Directory of the study, by default a new one in ``studies``.
+    resume : bool
+        Go on with the study in `out` (or the latest one of its name), or extend it.
+    workers : int, optional
+        Processes, by default one for every core; results do not depend on it.
+    scheduler : str, optional
+        Address of a Dask scheduler that runs already, instead of processes of one's own.
+    report : StudyReporter, optional
+        Told of the progress; lines on stderr by default.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a point, as in ``table.csv``: what was varied, chip, serial, seed, figures; ``status`` is ``failed`` for
+        points that failed. ``attrs["path"]`` is the directory of the study.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything that is not right about the arguments; nothing is run then.
+    RecordError
+        Another process drives this study, or its directory cannot be written.
+    UnreachableError
+        No scheduler at the address.
+    KeyboardInterrupt
+        Passed on; what is done is stored.
+
+    Examples
+    --------
+    >>> table = hxloop.study("noise", serials="1..3", set={"strength_percent": [0, 5]})  # doctest: +SKIP
+    """
+    request = read_request(
+        name,
+        {
+            "preset": preset, "set": dict(set or {}), "task": task, "chip": chip, "calibrated": calibrated,
+            "training": None if training is None else str(training), "serials": serials, "seeds": seeds,
+            "design": design, "samples": samples,
+        },
+    )  # fmt: skip
+    result = run_study(
+        work_of(request), out=None if out is None else Path(out), resume=resume, n_workers=workers,
+        scheduler=scheduler, report=report,
+    )  # fmt: skip
+    return result.table
+
+
+def run_study(
+    work: Work,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    n_workers: int | None = None,
+    scheduler: str | None = None,
+    report: StudyReporter | None = None,
+) -> StudyResult:
+    """Do a study that is checked; arguments and errors as in `study`."""
+    if n_workers is not None and n_workers < 1:
+        raise OutOfRangeError(f"{n_workers} workers, at least 1 is needed", field="workers")
+    reporter = report or Lines()
+    store = Store(study_directory(STUDIES, study_name(work.request), out, resume=resume))
+    points = work.points()
+    with store.driven():
+        store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
+        reporter.started(f"{work.kind.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
+        try:
+            outcomes, failures = drive(points, store, reporter, scheduler, n_workers)
+        finally:
+            reporter.finished()
+        table = make_table(work, outcomes, failures)
+        table.attrs["path"] = str(store.path)
+        return write_results(work, table, failures, store, command_of(work.request))
+
+
+def study_name(request: Request) -> str:
+    """First part of the name of a study's directory."""
+    parts = [request.study, request.preset, *([] if request.chip is None else [file_safe(request.chip)])]
+    return "-".join(parts)
+
+
+def plan_lines(work: Work) -> tuple[list[str], dict[str, Any]]:
+    """What a study would do and cost, measured with a short training; as lines and as plain values."""
+    points = work.points()
+    cost: Estimate = estimate(points, measured_speed(points[0]))
+    chips = len({(p.chip, p.serial) for p in points})
+    lines = [
+        f"{work.kind.title} ({work.request.study}, preset {work.request.preset}): {len(work.rows)} rows of the table",
+        f"{cost.points} points on {chips} chips: {cost.trainings} trainings with {cost.epochs} epochs, "
+        f"{cost.points - cost.trainings} tests",
+        f"about {duration(cost.core_s)} of one core of this machine: {duration(cost.core_s / 2)} with 2 workers, "
+        f"{duration(cost.core_s / 64)} with 64",
+        f"about {cost.bytes / 1e6:.0f} MB on disk",
+    ]
+    return lines, {"rows": len(work.rows), "chips": chips, **asdict(cost)}
+
+
+def command_of(request: Request) -> str:
+    """Command that asks for the same study."""
+    parts = ["hxloop", "study", request.study, "--preset", request.preset]
+    for option in ("task", "training", "chip", "serials", "seeds", "design", "samples"):
+        value = getattr(request, option)
+        if value != type(request).model_fields[option].default:
+            parts += [f"--{option}", str(value)]
+    parts += ["--calibrated"] if request.calibrated else []
+    for key, values in request.set.items():
+        parts += ["--set", f"{key}={_setting(values)}"]
+    return shlex.join(parts)
+
+
+def _setting(values: Any) -> str:
+    if isinstance(values, dict):
+        return f"{values['low']}..{values['high']}"
+    return ",".join(map(str, values)) if isinstance(values, list | tuple) else str(values)

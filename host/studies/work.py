@@ -1,0 +1,196 @@
+"""The work of one point: train or test on its chip, and store what came of it. What is done is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from host.calibrated import operating_point
+from host.evaluation import evaluate
+from host.experiment import train
+from host.launch import launch
+from host.reporting import SilentReporter
+from host.run import load_run
+from host.studies.store import Outcome, make_directory
+from hxloop.calibration_table import load_calibration
+from hxloop.errors import ChipMismatchError, RecordError
+from hxloop.records import Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from host.client import RemoteChip
+    from host.metrics import EpochMetrics
+    from host.studies.point import Point
+    from host.studies.store import Store
+    from hxloop.calibration_table import CalibrationTable
+
+FIGURES: Final = {
+    "test_accuracy": "fraction of right answers on the test set",
+    "val_accuracy": "the same on the validation set, of the weights that were kept",
+    "silent_fraction": "(sample, neuron) pairs of the test without a spike",
+    "bump_fraction": "batches that raised weights onto silent neurons instead of a gradient step",
+    "events_in": "input events",
+    "events_out": "spikes",
+    "events_lost": "events lost on the way in or out, and spikes outside the recording window",
+    "chip_time_s": "time the chip ran, in s",
+    "energy_j_estimate": "estimate: datasheet power times chip time, in J",
+}
+"""Columns every point has, and what they mean; NaN where a test has no such figure."""
+
+_held: Final[dict[int, RemoteChip]] = {}
+"""The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
+
+
+def do_point(
+    point: Point, store: Store, threads: int, on_epoch: Callable[[int], None], say: Callable[[str], None]
+) -> Outcome:
+    """Do a point, or read what it found before.
+
+    Parameters
+    ----------
+    point : Point
+        What it begins with must be done.
+    store : Store
+    threads : int
+        Solver threads.
+    on_epoch : callable
+        Told of the epochs that are trained.
+    say : callable
+        Told of files that cannot be read, and are made again.
+
+    Raises
+    ------
+    HxloopError
+        As `host.experiment.train` and `host.evaluation.evaluate`.
+    """
+    with store.alone(point.key):
+        try:
+            known = store.read(point)
+        except RecordError as error:
+            say(f"{error.message}: computing point {point.key[:8]} again")
+            store.forget(point)
+            known = None
+        if known is None:
+            begin = time.monotonic()
+            figures, quantities = (_train if point.action == "train" else _test)(point, store, threads, on_epoch, say)
+            known = Outcome(figures, time.monotonic() - begin)
+            store.write(point, known, quantities)
+        return known
+
+
+def _train(
+    point: Point, store: Store, threads: int, on_epoch: Callable[[int], None], say: Callable[[str], None]
+) -> tuple[dict[str, float | int], dict[str, Quantity]]:
+    directory = store.run_directory(point)
+    arguments: dict[str, Any] = {
+        "seed": point.seed,
+        "out": directory,
+        "report": _Epochs(on_epoch),
+    }
+    if point.initial is not None:
+        arguments["initial"] = store.run_directory(point.initial)
+    device = chip_of_this_thread(point, threads)
+    table = _calibration(point, store, device)
+    for resume in (directory.exists(), False):
+        try:
+            run = train(
+                point.task, preset=point.settings, chip=device, calibration=table, resume=resume, **arguments
+            )  # fmt: skip
+            break
+        except RecordError as error:
+            if not resume:
+                raise
+            say(f"{error.message}: training point {point.key[:8]} from its beginning")
+            store.forget(point)
+    for checkpoint in (directory / "checkpoints").glob("*.h5"):
+        checkpoint.unlink()  # the run file has all that is in the last one
+    return _figures(run.summary()), {}
+
+
+def _test(
+    point: Point, store: Store, threads: int, on_epoch: Callable[[int], None], say: Callable[[str], None]
+) -> tuple[dict[str, float | int], dict[str, Quantity]]:
+    assert point.initial is not None
+    device = chip_of_this_thread(point, threads)
+    run = load_run(store.run_directory(point.initial))
+    table = _calibration(point, store, device)
+    found = evaluate(run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s)
+    axes = "first spikes of the label layer by (sample, class), inf: none"
+    return _figures(found.summary()), {"t_out": Quantity(found.t_out, "tau_syn", axes)}
+
+
+def _figures(summary: dict[str, Any]) -> dict[str, float | int]:
+    return {name: np.nan if summary.get(name) is None else summary[name] for name in FIGURES}
+
+
+def chip_of_this_thread(point: Point, threads: int) -> RemoteChip:
+    """Chip of a point, on this thread's own daemon; another chip it had open is closed.
+
+    Raises
+    ------
+    ChipMismatchError
+        The emulator is of another version than the driver's.
+    """
+    me = threading.get_ident()
+    held = _held.pop(me, None)
+    if held is None or (held.identity.chip, held.identity.serial) != (point.chip, point.serial):
+        if held is not None:
+            held.close()
+        held = launch(point.chip, point.serial, threads=threads)
+    if held.identity.model != point.model:
+        held.close()
+        raise ChipMismatchError(
+            f"this worker's chips are of model {held.identity.model}, the study's of {point.model}",
+            field="model",
+            hint="install the same version of hxloop on all machines",
+        )
+    _held[me] = held
+    return held
+
+
+def close_chips() -> None:
+    """End the daemons of all threads of this process."""
+    for thread in list(_held):
+        _held.pop(thread).close()
+
+
+def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTable | None:
+    """Table of the chip at that time, made once for the whole study."""
+    if point.calibrated_at_s is None:
+        return None
+    from calibration.options import Options
+    from calibration.reporting import Silent
+    from calibration.targets import Target
+    from calibration.verb import calibrate
+
+    target = Target(neuron=operating_point(point.settings.neuron))
+    options = Options(begin_s=point.calibrated_at_s)
+    wanted = f"{chip.identity.model_dump_json()} {target.model_dump_json()} {options.model_dump_json()}"
+    key = hashlib.sha256(wanted.encode()).hexdigest()[:20]
+    file = store.calibration_file(key)
+    with store.alone(f"calibration-{key}"):
+        if file.exists():
+            try:
+                return load_calibration(file)
+            except RecordError:
+                file.unlink()
+        table = calibrate(chip, target=target, options=options, cache=False, report=Silent())
+        make_directory(file.parent)
+        table.save(file)
+        return table
+
+
+class _Epochs(SilentReporter):
+    """Tells of every epoch."""
+
+    def __init__(self, on_epoch: Callable[[int], None]) -> None:
+        self._on_epoch = on_epoch
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        self._on_epoch(metrics.epoch)

@@ -1,0 +1,265 @@
+"""`hxloop study` with real workers and daemons: the same table whatever happens on the way."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
+
+from host.run import load_run
+from hxloop.errors import InvalidInputError, MissingFileError
+
+pytestmark = pytest.mark.processes
+
+TABLES = ("table.csv", "table.parquet", "summary.csv")
+
+
+def asked(training, out, *more):
+    return [
+        "study", "grid", "--training", training, "--set", "chip.noise.jitter_trial_us=0,0.3", "--serials", "1,4",
+        "--out", out, *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory):
+    return write_settings(tmp_path_factory.mktemp("settings") / "tiny.toml", epochs=3, train=400)
+
+
+@pytest.fixture(scope="module")
+def done(training, tmp_path_factory):
+    """Directory of an undisturbed study, and what it printed."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    found = run_hxloop(*asked(training, out, "--json"))
+    assert found.returncode == 0, found.stderr
+    return out, json.loads(found.stdout)
+
+
+def tables(out):
+    return [(out / name).read_bytes() for name in TABLES]
+
+
+def test_every_point_is_an_ordinary_run_that_anybody_can_repeat(done, training, tmp_path):
+    out, printed = done
+    table = pd.read_csv(out / "table.csv")
+    assert list(table["jitter_trial_us"]) == [0.0, 0.0, 0.3, 0.3]
+    assert list(table["serial"]) == [1, 4, 1, 4]
+    assert (table["status"] == "done").all()
+    pd.testing.assert_frame_equal(table, pd.read_parquet(out / "table.parquet"), check_dtype=False)
+    for row in table.itertuples():
+        run = load_run(out / "points" / row.point / "run")
+        assert (run.test_accuracy, run.origin.identity.serial) == (row.test_accuracy, row.serial)
+        assert run.origin.identity.chip == row.chip
+    again = run_hxloop(
+        "train", "yin-yang", "--preset", training, "--chip", "typical[jitter_trial_us=0.3]", "--serial", 4,
+        "--out", tmp_path / "run", "--json",
+    )  # fmt: skip
+    assert json.loads(again.stdout)["test_accuracy"] == table["test_accuracy"].iloc[3]
+    assert printed["failed"] == 0
+    means = table.groupby("jitter_trial_us")["test_accuracy"].mean()
+    assert [line["mean"] for line in printed["summary"]] == pytest.approx(list(means))
+
+
+def test_what_it_leaves_behind(done):
+    out, printed = done
+    assert Path(printed["report"]) == out / "report.html"
+    page = (out / "report.html").read_text()
+    assert "hxloop study grid" in page
+    assert str(out) not in page
+    for name in ("accuracy_jitter_trial_us",):
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (out / "figures" / f"{name}.svg").read_text()
+
+
+def test_a_plain_scheduler_gives_the_same_bytes(done, training, tmp_path):
+    dask, file = Path(sys.executable).with_name("dask"), tmp_path / "scheduler.json"
+    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    loopback = ["--host", "127.0.0.1", "--no-dashboard"]
+    processes = [
+        subprocess.Popen([dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", str(file)], **common)
+    ]
+    try:
+        wait_for(file.exists, what="the scheduler")
+        address = json.loads(file.read_text())["address"]
+        assert address.startswith("tcp://127.0.0.1:")
+        processes += [subprocess.Popen([dask, "worker", address, *loopback], **common) for _ in range(2)]
+        found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", address))
+        assert found.returncode == 0, found.stderr
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(30)
+    assert tables(tmp_path / "out") == tables(done[0])
+
+
+def test_nobody_at_the_scheduler(training, tmp_path):
+    found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9"))
+    assert found.returncode == 1
+    assert "no scheduler at tcp://127.0.0.1:9" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def _command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def _find(driver, what):
+    """A process below the driver: a worker that has started a daemon, or a daemon."""
+    below = [(pid, _command(pid)) for pid in descendants(driver)]
+    daemons = [pid for pid, text in below if "chip_emulator serve" in text]
+    if what == "daemon":
+        return daemons[0] if daemons else None
+    return next((pid for pid, text in below if "spawn_main" in text and descendants(pid) & set(daemons)), None)
+
+
+@pytest.mark.parametrize("victim", ["worker", "daemon", "driver"])
+def test_a_killed_process_changes_nothing(done, training, tmp_path, victim):
+    out = tmp_path / "out"
+    process = start_hxloop(*asked(training, out))
+
+    def epochs():
+        return sum(file.read_text().count("\n") for file in out.glob("points/*/run/journal.jsonl"))
+
+    wait_for(lambda: epochs() >= 1 or process.poll() is not None, what="the first epoch")
+    pids = descendants(process.pid)
+    os.kill(process.pid if victim == "driver" else _find(process.pid, victim), signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert "Traceback" not in err
+    if victim == "driver":
+        assert process.returncode == -signal.SIGKILL
+        resumed = run_hxloop(*asked(training, out, "--resume"))
+        assert resumed.returncode == 0, resumed.stderr
+        wait_until_gone(pids)
+    else:
+        assert process.returncode == 0, err
+    assert tables(out) == tables(done[0])
+
+
+def test_ctrl_c_stops_and_resume_goes_on(done, training, tmp_path):
+    out = tmp_path / "out"
+    process = start_hxloop(*asked(training, out))
+    wait_for(lambda: list(out.glob("points/*/run/journal.jsonl")) or process.poll() is not None, what="a training")
+    pids = descendants(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "with --resume goes on" in err
+    assert "Traceback" not in err
+    wait_until_gone(pids)
+    assert run_hxloop(*asked(training, out, "--resume", "--workers", 1)).returncode == 0
+    assert tables(out) == tables(done[0])
+
+
+def test_only_one_process_drives_a_study(training, tmp_path):
+    out = tmp_path / "out"
+    first = start_hxloop(*asked(training, out))
+    try:
+        wait_for(lambda: (out / "study.json").exists() or first.poll() is not None, what="the study")
+        second = run_hxloop(*asked(training, out, "--resume"))
+        assert second.returncode == 1
+        assert f"process {first.pid} is driving the study" in second.stderr
+        assert "Traceback" not in second.stderr
+    finally:
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+
+
+def test_used_directories_unknown_names_and_missing_studies_are_refused_before_anything_runs(done, training, tmp_path):
+    used = run_hxloop(*asked(training, done[0]))
+    assert used.returncode == InvalidInputError.exit_code
+    assert "--resume" in used.stderr
+    missing = run_hxloop(*asked(training, tmp_path / "none", "--resume"))
+    assert missing.returncode == MissingFileError.exit_code
+    for setting, nearest in (
+        ("chip.noise.jitter_trail_us=0.1", "chip.noise.jitter_trial_us"),
+        ("chip.noise.jitter_trial_us=0.1ms", "is in us"),
+        ("chip.mismatch.dead_fixed=2", "at most 1"),
+        ("optimizer.learningrate=1", "optimizer.learning_rate"),
+    ):
+        refused = run_hxloop(*asked(training, tmp_path / "new", "--set", setting))
+        assert refused.returncode == InvalidInputError.exit_code
+        assert nearest in refused.stderr
+        assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_damaged_files_are_named_and_computed_again_and_nothing_else_is(done, training, tmp_path):
+    out = tmp_path / "out"
+    subprocess.run(["cp", "-a", done[0], out], check=True)
+    folders = sorted((out / "points").iterdir())
+    for file in (folders[0] / "point.h5", folders[1] / "run" / "run.h5"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    before = [file.stat().st_mtime_ns for file in (folders[2] / "point.h5", folders[3] / "point.h5")]
+    (out / "table.csv").unlink()
+    found = run_hxloop(*asked(training, out, "--resume"))
+    assert found.returncode == 0, found.stderr
+    for folder in folders[:2]:
+        assert f"point {folder.name[:8]} is computed again" in found.stderr
+    assert [file.stat().st_mtime_ns for file in (folders[2] / "point.h5", folders[3] / "point.h5")] == before
+    assert tables(out) == tables(done[0])
+
+
+def test_a_full_disk_fails_points_by_name_and_resume_computes_them(done, training, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "hxloop", *map(str, asked(training, out))]
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    full = subprocess.run(command, preexec_fn=small_files, capture_output=True, text=True, timeout=200, check=False)
+    assert full.returncode == 1, full.stderr
+    assert "cannot write" in full.stderr
+    assert "Traceback" not in full.stderr
+    resumed = run_hxloop(*asked(training, out, "--resume"))
+    assert resumed.returncode == 0, resumed.stderr
+    assert tables(out) == tables(done[0])
+
+
+def test_a_study_grows_without_doing_anything_twice(done, training, tmp_path):
+    out = tmp_path / "out"
+    subprocess.run(["cp", "-a", done[0], out], check=True)
+    files = list(out.glob("points/*/point.h5"))
+    before = {file: file.stat().st_mtime_ns for file in files}
+    found = run_hxloop(*asked(training, out, "--resume", "--serials", "1,4,5"))
+    assert found.returncode == 0, found.stderr
+    assert "4 of 6 points are done already" in found.stderr
+    assert {file: file.stat().st_mtime_ns for file in files} == before
+    table, old = pd.read_csv(out / "table.csv"), pd.read_csv(done[0] / "table.csv")
+    kept = table[table["serial"] != 5].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, old)
+
+
+def test_failed_points_stand_in_the_table(training, tmp_path):
+    """A circuit count that no chip has: the settings are sound, the chip refuses them."""
+    found = run_hxloop(*asked(training, tmp_path / "out", "--set", "network.sizes=[20,3],[600,3]", "--json"))
+    assert found.returncode == 1, found.stderr
+    printed = json.loads(found.stdout)
+    assert printed["failed"] == 4
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    bad = table[table["sizes"] == "[600, 3]"]
+    assert (bad["status"] == "failed").all()
+    assert bad["test_accuracy"].isna().all()
+    assert bad["error"].str.contains("circuits").all()
+    assert (table[table["sizes"] == "[20, 3]"]["status"] == "done").all()
+
+
+def test_a_dry_run_says_what_it_costs_and_leaves_nothing(training, tmp_path):
+    many = asked(training, tmp_path / "out", "--serials", "1..5000", "--dry-run")
+    found = run_hxloop(*many, "--json")
+    assert found.returncode == 0, found.stderr
+    cost = json.loads(found.stdout)
+    assert (cost["points"], cost["epochs"], cost["chips"]) == (10_000, 30_000, 10_000)
+    assert cost["core_s"] > 1000.0
+    assert "10000 points on 10000 chips" in run_hxloop(*many).stdout
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,269 @@
+"""What a study may turn, how designs combine it, and the points that follow."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy import stats
+from support.sheets import fake_sheet, sheets  # noqa: F401 (a fixture)
+
+from host.settings import load_settings
+from host.studies.axes import Axis, checked_axis, combinations, read_axis
+from host.studies.kind import Base
+from host.studies.kinds import KINDS, find_kind
+from host.studies.knobs import Knobs
+from host.studies.point import Point
+from host.studies.request import Request, read_request, read_settings, work_of
+from host.studies.verb import command_of
+from hxloop.errors import HxloopError, InvalidInputError, OutOfRangeError, UnknownKeyError
+
+KNOBS = Knobs(load_settings("quick"), fake_sheet("typical"))
+
+
+def point(**changes):
+    given = {
+        "action": "train", "task": "yin-yang", "settings": load_settings("quick"), "chip": "typical", "serial": 1,
+        "seed": 0, "model": "4",
+    }  # fmt: skip
+    return Point(**(given | changes))
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "field", "says"),
+    [
+        ("chip.noise.jitter_trail_us=0.1", UnknownKeyError, "chip.noise.jitter_trail_us", "chip.noise.jitter_trial_us"),
+        ("chip.noise.jitter_trial_ms=0.1", UnknownKeyError, "chip.noise.jitter_trial_ms", "chip.noise.jitter_trial_us"),
+        ("chip.jitter_trial_us=0.1", UnknownKeyError, "chip.jitter_trial_us", "chip.noise.jitter_trial_us"),
+        ("optimiser.learning_rate=1", UnknownKeyError, "optimiser.learning_rate", "optimizer.learning_rate"),
+        ("optimizer.learning_rat=1", UnknownKeyError, "optimizer.learning_rat", "optimizer.learning_rate"),
+        ("chip.noise.jitter_trial_us=0.1ms", InvalidInputError, "chip.noise.jitter_trial_us", "is in us"),
+        ("training.epochs=3 us", InvalidInputError, "training.epochs", "has no unit"),
+        ("chip.noise.jitter_trial_us=-1", OutOfRangeError, "chip.noise.jitter_trial_us", "at least 0"),
+        ("chip.noise.jitter_trial_us=nan", OutOfRangeError, "chip.noise.jitter_trial_us", "at least 0"),
+        ("chip.noise.jitter_trial_us=soft", InvalidInputError, "chip.noise.jitter_trial_us", "not a number"),
+        ("chip.mismatch.dead_fixed=1.5", OutOfRangeError, "chip.mismatch.dead_fixed", "at most 1"),
+        ("training.epochs=0", InvalidInputError, "training.epochs", ""),
+        ("training.epochs=2.5", InvalidInputError, "training.epochs", ""),
+        ("neuron.tau_mem_us=7", InvalidInputError, "neuron", "twice"),
+        ("training.epochs=3,3", InvalidInputError, "training.epochs", "twice"),
+        ("training.epochs=", InvalidInputError, "set", "KEY=VALUE"),
+        ("chip.noise.jitter_trial_us=0.3..0.1", OutOfRangeError, "chip.noise.jitter_trial_us", "no interval"),
+    ],
+)
+def test_bad_overrides_are_refused_with_the_nearest_right_name(setting, error, field, says):
+    with pytest.raises(error) as caught:
+        read_axis(setting, KNOBS)
+    assert caught.value.field == field
+    assert says in str(caught.value)
+
+
+def test_values_are_read_with_units_lists_and_intervals():
+    assert read_axis("chip.noise.jitter_trial_us=0, 0.1us,0.3 us", KNOBS).values == (0, 0.1, 0.3)
+    assert read_axis("silence.limits=[0.3,0.05],[0.5,0.5]", KNOBS).values == ([0.3, 0.05], [0.5, 0.5])
+    assert read_axis("loss.kind=softmax_times", KNOBS).values == ("softmax_times",)
+    assert read_axis("chip.factor.trial=0..2.5", KNOBS).interval == (0, 2.5)
+
+
+def test_a_chip_has_one_name_whatever_turns_its_knobs():
+    assert KNOBS.apply({})[1] == "typical"
+    assert KNOBS.apply({"chip.noise.jitter_trial_us": 0.04})[1] == "typical"
+    ways = [{"chip.noise.jitter_trial_us": 0.1, "chip.mismatch.tau_mem_residual": 0.0}]
+    ways.append(dict(reversed(ways[0].items())))
+    assert len({KNOBS.apply(way)[1] for way in ways}) == 1
+    factored = KNOBS.apply({"chip.factor.trial": 2, "chip.noise.jitter_trial_us": 0.5})[1]
+    assert "jitter_trial_us=0.5" in factored
+    assert "membrane_trial_mv=0.08" in factored
+    assert "residual" not in factored
+    none = Knobs(load_settings("quick"), fake_sheet("typical[all=0]"))
+    assert none.apply({"chip.mismatch.synapse_fixed": 0.2})[1] == "typical[all=0,synapse_fixed=0.2]"
+
+
+def test_settings_are_changed_and_nothing_else():
+    settings, chip = KNOBS.apply({"training.epochs": 3, "network.copies": [4, 1]})
+    expected = load_settings("quick").model_dump()
+    expected["training"]["epochs"], expected["network"]["copies"] = 3, [4, 1]
+    assert settings.model_dump() == expected
+    assert chip == "typical"
+
+
+def test_a_grid_is_the_product_of_its_axes():
+    axes = [Axis("a", (1, 2, 3)), Axis("b", ("x", "y"))]
+    expected = [{"a": a, "b": b} for a, b in itertools.product((1, 2, 3), ("x", "y"))]
+    assert combinations(axes, "grid", 0, 0) == expected
+    with pytest.raises(InvalidInputError, match="single values"):
+        combinations([Axis("a", (), (0.0, 1.0))], "grid", 0, 0)
+
+
+@pytest.mark.parametrize("design", ["random", "sobol"])
+def test_designs_fill_their_space_and_are_the_same_every_time(design):
+    axes = [Axis("a", (), (2.0, 4.0)), Axis("b", ("x", "y", "z")), Axis("c", (), (1, 3))]
+    found = combinations(axes, design, 256, 7)
+    assert found == combinations(axes, design, 256, 7)
+    assert found != combinations(axes, design, 256, 8)
+    a = np.array([row["a"] for row in found])
+    assert stats.kstest(a, stats.uniform(2.0, 2.0).cdf).pvalue > 1e-3
+    for key, values in (("b", ("x", "y", "z")), ("c", (1, 2, 3))):
+        counts = [sum(row[key] == v for row in found) for v in values]
+        assert sum(counts) == 256
+        assert stats.chisquare(counts).pvalue > 1e-3
+    if design == "sobol":  # far more even than independent draws: every 1/256th holds one
+        assert sorted(((a - 2.0) * 128).astype(int)) == list(range(256))
+
+
+def test_a_design_without_samples_or_axes_is_refused():
+    for axes, samples, field in (([Axis("a", (1,))], 0, "samples"), ([], 4, "set")):
+        with pytest.raises(InvalidInputError) as caught:
+            combinations(axes, "random", samples, 0)
+        assert caught.value.field == field
+
+
+def test_a_point_is_named_by_everything_its_result_depends_on():
+    first = point()
+    assert first.key == point().key
+    others = [
+        point(serial=2), point(seed=1), point(chip="rough"), point(model="5"), point(calibrated_at_s=0.0),
+        point(settings=load_settings("quick").with_epochs(3)), point(initial=first),
+        point(action="test", initial=first), point(action="test", initial=first, trial=1),
+        point(action="test", initial=first, at_s=0.0), point(action="test", initial=point(seed=1)),
+    ]  # fmt: skip
+    assert len({p.key for p in [first, *others]}) == 1 + len(others)
+    assert Point.model_validate_json(others[-1].model_dump_json()).key == others[-1].key
+    for wrong in ({"action": "test"}, {"trial": 1}, {"at_s": 1.0}, {"serial": -1}, {"serial": 1.0}):
+        with pytest.raises(ValidationError):
+            point(**wrong)
+
+
+@pytest.mark.parametrize("preset", ["quick", "paper"])
+@pytest.mark.parametrize("name", list(KINDS))
+def test_every_study_has_points_in_order_and_columns(name, preset, sheets):  # noqa: F811
+    work = work_of(Request(study=name, preset=preset))
+    labels = {tuple(row.labels) for row in work.rows}
+    assert len(labels) == 1
+    assert set(work.kind.groups) <= set(next(iter(labels))) | {"kept"}
+    points = work.points()
+    seen = set()
+    for p in points:
+        assert p.initial is None or p.initial.key in seen
+        assert p.key not in seen
+        seen.add(p.key)
+    assert {row.point.key for row in work.rows} <= seen
+
+
+def test_fixed_patterns_are_what_the_label_says(sheets):  # noqa: F811
+    work = work_of(Request(study="mismatch", preset="paper"))
+    height = 735.0 - 420.0
+    for row in work.rows:
+        labels, chip = row.labels, row.point.chip
+        spread = labels["spread_percent"] / 100
+        if spread == 0.0:
+            assert chip == "typical[all=0]"
+        elif labels["mechanism"] == "threshold":
+            assert chip == f"typical[all=0,v_threshold_residual_mv={spread * height!r}]"
+        elif labels["mechanism"] == "all":
+            assert chip.count("=") == 6
+        weights = row.point.initial
+        assert (weights is None) == (labels["method"] == "in_loop")
+        assert weights is None or (weights.chip, weights.action) == ("ideal", "train")
+        assert (row.point.action == "test") == (labels["method"] == "transferred")
+
+
+def test_points_that_are_the_same_are_done_once(sheets):  # noqa: F811
+    work = work_of(read_request("mismatch", {"serials": "1,2", "set": {"spread_percent": [0], "method": ["in_loop"]}}))
+    assert len(work.rows) == 2 * len(work.kind.presets["quick"].options["mechanism"])
+    assert len(work.points()) == 2
+
+
+def test_settings_add_columns_or_change_all_points(sheets):  # noqa: F811
+    given = {"set": {"training.epochs": [3, 4], "training.batch_size": 20, "quality": ["uncalibrated"]}}
+    work = work_of(read_request("calibration", given | {"serials": "5"}))
+    assert work.columns == ["epochs"]
+    assert {row.labels["epochs"] for row in work.rows} == {3, 4}
+    assert all(row.point.settings.training.batch_size == 20 for row in work.rows)
+    assert all(row.point.settings.training.epochs == row.labels["epochs"] for row in work.rows)
+    assert {row.labels["quality"] for row in work.rows} == {"residual", "uncalibrated"}
+    assert {row.point.serial for row in work.rows} == {5}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "field"),
+    [
+        ("mismatsch", {}, "study"),
+        ("mismatch", {"set": {"spread_procent": [1]}}, "spread_procent"),
+        ("mismatch", {"set": {"mechanism": ["treshold"]}}, "mechanism"),
+        ("mismatch", {"set": {"spread_percent": [-1]}}, "spread_percent"),
+        ("mismatch", {"set": {"spread_percent": ["much"]}}, "spread_percent"),
+        ("mismatch", {"set": {"spread_percent": [1, 1]}}, "spread_percent"),
+        ("mismatch", {"serials": "9..1"}, "serials"),
+        ("mismatch", {"seeds": "a"}, "seeds"),
+        ("mismatch", {"chip": "tipical"}, "chip"),
+        ("mismatch", {"task": "yinyang"}, "task"),
+        ("mismatch", {"task": "mnist16"}, "network.sizes"),
+        ("mismatch", {"training": "papre"}, "preset"),
+        ("mismatch", {"preset": "large"}, "preset"),
+        ("mismatch", {"samples": 3, "design": "sobol"}, "set"),
+        ("sensitivity", {"set": {"n_base": [3]}}, "n_base"),
+        ("none.toml", {}, "settings"),
+    ],
+)
+def test_bad_requests_are_refused_naming_the_field(name, given, field, sheets):  # noqa: F811
+    with pytest.raises(HxloopError) as caught:
+        work_of(read_request(name, given))
+    assert caught.value.field == field
+
+
+def test_a_file_asks_for_the_same_study_as_the_command(tmp_path, sheets):  # noqa: F811
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'study = "noise"\nserials = "1..2"\nquestion = "How?"\n[set]\nstrength_percent = [0, 5]\n'
+        '"training.epochs" = 3\n"coding.jitter" = [0.0, 0.1]\n'
+    )
+    work = work_of(read_request(str(file), {}))
+    request = read_request("noise", {"serials": "1..2"})
+    typed = ["strength_percent=0,5", "training.epochs=3", "coding.jitter=0.0,0.1"]
+    request = request.model_copy(update={"set": read_settings(request, typed)})
+    assert [r.point.key for r in work.rows] == [r.point.key for r in work_of(request).rows]
+    command = command_of(work.request)
+    assert command.startswith("hxloop study noise --preset quick --serials 1..2 --set strength_percent=0,5")
+    file.write_text('study = "noise"\nserial = "1..2"\n')
+    with pytest.raises(UnknownKeyError, match="serials"):
+        read_request(str(file), {})
+
+
+def test_sizes_of_the_textbook_are_not_those_of_a_chip(sheets):  # noqa: F811
+    base = Base("yin-yang", load_settings("quick"), "typical").turned(
+        {"chip.noise.jitter_trial_us": 0.3, "training.epochs": 4}
+    )
+    reference = base.reference().train(1, 0)
+    assert reference.chip == "ideal"
+    assert reference.settings.training.epochs == 4
+    assert base.calibrating(True).train(1, 0).calibrated_at_s == 0.0
+    assert base.calibrating(True).reference().train(1, 0).calibrated_at_s is None
+
+
+def test_saltelli_samples_give_the_indices_of_a_linear_model(sheets):  # noqa: F811
+    """For y = sum a_k x_k with independent uniform x_k, index k is a_k^2 / sum a^2, first order and total alike."""
+    import pandas as pd
+
+    names = ["threshold", "tau_mem", "jitter"]
+    given = {"set": {"mechanism": names, "n_base": [256]}, "serials": "1"}
+    work = work_of(read_request("sensitivity", given))
+    slopes = dict(zip(names, (0.03, 0.02, 0.01), strict=True))
+    lines = [
+        {**row.labels, "serial": 1, "seed": 0, "status": "done", "point": row.point.key}
+        | {"test_accuracy": 0.9 - sum(slopes[n] * row.labels[f"factor_{n}"] for n in names)}
+        for row in work.rows
+    ]
+    found = find_kind("sensitivity").analyse(pd.DataFrame(lines), None)["sensitivity"].set_index("mechanism")
+    total = sum(a * a for a in slopes.values())
+    for name, slope in slopes.items():
+        assert found.loc[name, "effect_points"] == pytest.approx(100 * 5 * slope)
+        for index in ("first_index", "total_index"):
+            assert found.loc[name, index] == pytest.approx(slope**2 / total, abs=0.06)
+    assert not math.isnan(found["total_index_low"].min())
+
+
+def test_an_interval_needs_both_ends():
+    with pytest.raises(InvalidInputError, match="low and high"):
+        checked_axis("training.epochs", {"low": 1}, KNOBS)
