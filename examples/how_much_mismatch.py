@@ -1,4 +1,4 @@
-"""How much mismatch does training in the loop absorb?
+"""How much mismatch training in the loop absorbs.
 
 A study trains the same network on several virtual chips, with more and more spread between their circuits, and returns
 a tidy table (pandas). Written as cells of a notebook (``# %%``); as a script, ``python examples/how_much_mismatch.py``

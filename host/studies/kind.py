@@ -216,6 +216,8 @@ class Kind:
         More tables that follow from it, by name.
     analysis_charts : dict of str to tuple of Chart
         Figures of these tables.
+    literature : tuple of str
+        What others found.
     """
 
     name: str
@@ -231,3 +233,4 @@ class Kind:
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     analyse: Callable[[pd.DataFrame, Spikes], Analyses] | None = None
     analysis_charts: Mapping[str, tuple[Chart, ...]] = field(default_factory=dict)
+    literature: tuple[str, ...] = ()

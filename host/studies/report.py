@@ -38,6 +38,8 @@ class ReportContent:
     title, question : str
     paragraphs : tuple of str
         What is varied and how to read the figures.
+    literature : tuple of str
+        What others found.
     pictures : tuple of Picture
     findings : tuple of Finding
     summary : DataFrame
@@ -57,6 +59,7 @@ class ReportContent:
     title: str
     question: str
     paragraphs: tuple[str, ...]
+    literature: tuple[str, ...]
     pictures: tuple[Picture, ...]
     findings: tuple[Finding, ...]
     summary: pd.DataFrame
@@ -85,6 +88,7 @@ def write_report(path: Path, content: ReportContent) -> None:
     """
     check_page_name(path, "report")
     sections = [_question(content), *([_failed(content)] if content.failed else []), *_figures(content)]
+    sections += [Section("literature", "Literature", list(content.literature))] if content.literature else []
     sections += [_findings(content)] if content.findings else []
     sections += [_summary(content), _points(content), _made(content)]
     write_atomically(path, page(f"Study: {content.title}", sections).encode())

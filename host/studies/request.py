@@ -151,7 +151,9 @@ def work_of(request: Request) -> Work:
     preset = kind.presets[request.preset]
     settings = load_settings(request.training or preset.settings)
     task.check(settings)
-    base = Base(request.task, settings, request.chip or kind.chip, request.calibrated).turned(preset.changes)
+    # Settings that somebody chose are not changed by the sizes of the study.
+    sizes = {k: v for k, v in preset.changes.items() if request.training is None or k.startswith("chip.")}
+    base = Base(request.task, settings, request.chip or kind.chip, request.calibrated).turned(sizes)
     options = {name: list(values) for name, values in preset.options.items()}
     axes: list[Axis] = []
     for key, values in request.set.items():

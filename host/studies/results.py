@@ -103,6 +103,7 @@ def write_results(
         title=work.request.title or work.kind.title,
         question=work.request.question or work.kind.question,
         paragraphs=work.kind.reading,
+        literature=work.kind.literature,
         pictures=tuple(pictures),
         findings=tuple(findings),
         summary=summary,

@@ -122,7 +122,9 @@ def study(
         work_of(request), out=None if out is None else Path(out), resume=resume, n_workers=workers,
         scheduler=scheduler, report=report,
     )  # fmt: skip
-    return result.table
+    table = result.table
+    table.attrs["path"] = str(result.path)
+    return table
 
 
 def run_study(
@@ -148,7 +150,6 @@ def run_study(
         finally:
             reporter.finished()
         table = make_table(work, outcomes, failures)
-        table.attrs["path"] = str(store.path)
         return write_results(work, table, failures, store, command_of(work.request))
 
 

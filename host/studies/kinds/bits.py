@@ -91,6 +91,11 @@ BITS_STUDY: Final = Kind(
         "bits of the hardware are the most there is.",
         "The range is that of a weight at code 63; a wider one has coarser steps.",
     ),
+    literature=(
+        "Goeltz, Kriener et al. (2021, Fig. 5) find the method robust from 5 to 6 bits on, and to moderate "
+        "clipping. In a numpy replication (50 epochs, one seed, +-1 to 2 points) clipping at +-3 costs more (91.3 "
+        "to 88.8 %) than going from 6 bits to 4 or 3 at that range (88.8, 88.8, 89.3 %).",
+    ),
     chip="typical",
     presets={
         "quick": Preset(

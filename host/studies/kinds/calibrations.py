@@ -58,6 +58,10 @@ CALIBRATION_STUDY: Final = Kind(
         "Beside it the same silicon with nominal codes ('uncalibrated'), as it is and calibrated with the routines of "
         "hxloop calibrate. 'transferred' are weights of the textbook chip, not trained on this one.",
     ),
+    literature=(
+        "Calibration is published to shrink spreads to 0.2 to 0.45 of what they were (calix); no figure is known "
+        "that relates it to accuracy.",
+    ),
     chip="typical",
     presets={
         "quick": Preset(

@@ -67,6 +67,10 @@ DRIFT_STUDY: Final = Kind(
         "'none': codes and weights stay. 'recalibrated': calibrated again at that time, the weights stay. "
         "'retrained': the codes stay, the weights are trained on for one epoch at that time.",
     ),
+    literature=(
+        "No published figure is known. BrainScaleS-2 chips are calibrated every night, which says how long their "
+        "codes are trusted.",
+    ),
     chip="uncalibrated",
     presets={
         "quick": Preset(

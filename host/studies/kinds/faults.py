@@ -61,6 +61,10 @@ FAULTS_STUDY: Final = Kind(
         "'in_loop': trained with the faults. 'transferred': trained on the same chip before it had them. 'fine_tuned': "
         "the latter trained on for a few epochs.",
     ),
+    literature=(
+        "No published figure is known for this network. BrainScaleS-2 calibrations exclude circuits that fail; "
+        "lost events are counted by its links.",
+    ),
     chip="typical",
     presets={
         "quick": Preset(

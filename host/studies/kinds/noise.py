@@ -69,6 +69,11 @@ NOISE_STUDY: Final = Kind(
         "0.512 us, 8.5 % of 6 us: at 10 % the effective deviation is smaller); membrane noise is a diffusion; "
         "threshold noise is drawn for every spike; amplitude noise for every event of a source.",
     ),
+    literature=(
+        "In a numpy replication of the software model of Goeltz, Kriener et al. (2021), 50 epochs and one seed, "
+        "jitter of 0.05 tau on the spikes of every layer costs 4.2 points (91.3 to 87.1 %), 0.1 tau 11.4 points "
+        "(79.9 %): it is temporal noise that costs accuracy, not fixed patterns.",
+    ),
     chip="typical",
     presets={
         "quick": Preset(

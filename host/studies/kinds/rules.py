@@ -48,6 +48,11 @@ RULES_STUDY: Final = Kind(
         "Every rule that this version has is run with every loss it can follow; network, chips, batches, epochs and "
         "learning rate are the same. The settings are tuned for the first one.",
     ),
+    literature=(
+        "On silicon, 25-120-3 or alike: first-spike learning 95.0 +- 0.9 % (Goeltz, Kriener et al. 2021); "
+        "EventProp more than 85 % after 10 epochs and surrogate gradients more than 84 % after 5 (tests of jaxsnn "
+        "and hxtorch).",
+    ),
     chip="typical",
     presets={
         "quick": Preset("quick", "1..3", changes={"training.epochs": 10}, options={"rule": list(RULES)}),

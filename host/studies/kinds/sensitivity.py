@@ -148,6 +148,10 @@ SENSITIVITY_STUDY: Final = Kind(
         "index is the share of a mechanism alone, the total index includes what it does together with others. Noise of "
         "the training itself counts as variance too: it makes total indices of weak mechanisms larger than 0.",
     ),
+    literature=(
+        "Goeltz, Kriener et al. (2021) vary range, bits and time constants; a ranking of all mechanisms is not "
+        "known to be published.",
+    ),
     chip="typical",
     presets={
         "quick": Preset(
