@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,8 @@ def write_results(
     write_csv(store.path / "table.csv", table)
     write_parquet(store.path / "table.parquet", table)
     write_csv(store.path / "summary.csv", summary)
+    stated = {"command": command, "versions": versions(), "findings": [vars(finding) for finding in findings]}
+    write_atomically(store.path / "findings.json", (json.dumps(stated, indent=1) + "\n").encode())
     charts: list[tuple[Chart, pd.DataFrame]] = [(chart, table) for chart in work.kind.charts(table)]
     for name, found in analyses.items():
         write_csv(store.path / f"{name}.csv", found)

@@ -16,6 +16,11 @@ def test_tables_of_the_chip_are_up_to_date():
     assert done.returncode == 0, "run: python docs/tables.py"
 
 
+def test_pages_of_the_studies_are_up_to_date():
+    done = subprocess.run([sys.executable, ROOT / "docs" / "study_pages.py", "--check"], cwd=ROOT, check=False)
+    assert done.returncode == 0, "run: python docs/study_pages.py"
+
+
 def test_every_mechanism_has_an_equation_and_a_picture():
     done = subprocess.run(
         [sys.executable, ROOT / "docs" / "pictures.py", "--check"], check=False, capture_output=True, text=True

@@ -1,0 +1,42 @@
+"""The examples run as scripts, in a quick form; that of calibration runs with the tests of calibration."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.processes
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name, *arguments, cwd):
+    command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_network_on_a_chip(tmp_path):
+    assert "first spike in us" in run("in_the_loop.py", cwd=tmp_path)
+
+
+def test_one_network_on_many_chips(tmp_path):
+    printed = run("one_network_many_chips.py", "2..3", "quick", 1, cwd=tmp_path)
+    found = [float(x) for x in re.findall(r"([\d.]+) %", printed)]
+    assert len(found) == 5
+    assert all(40.0 < x <= 100.0 for x in found)
+
+
+def test_a_study_from_python_and_the_same_again(tmp_path):
+    """The second time nothing is left to do."""
+    printed = [run("how_much_mismatch.py", "study", "1..1", 1, cwd=tmp_path) for _ in range(2)]
+    assert printed[0] == printed[1]
+    assert "report.html" in printed[0]
+    table = pd.read_parquet(tmp_path / "study" / "table.parquet")
+    assert set(table["method"]) == {"in_loop", "transferred", "fine_tuned"}
+    assert (table["status"] == "done").all()
+    assert table["test_accuracy"].between(0.3, 1.0).all()
