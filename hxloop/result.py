@@ -103,7 +103,7 @@ class RunResult:
     events_out : int
         Spikes of all neurons within the run, recorded or not; with ``first_spikes`` up to where a sample ended.
     lost_in : int
-        Those of them that did not reach all their drivers, because the link or a bus was overloaded or the link lost them.
+        Those of them that did not reach all their drivers: the link or a bus was overloaded, or the link lost them.
     lost_out : int
         Spikes dropped or lost on their way to the host.
     lost_late : int

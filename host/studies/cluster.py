@@ -72,7 +72,7 @@ def usable_cores() -> int:
 
 
 @contextmanager
-def workers(scheduler: str | None, n_workers: int | None) -> Iterator[tuple[Client, int]]:
+def workers(scheduler: str | None, n_workers: int | None) -> Iterator[Client]:
     """Processes to work with: those of a scheduler that runs already, or new ones on this machine.
 
     Parameters
@@ -85,8 +85,6 @@ def workers(scheduler: str | None, n_workers: int | None) -> Iterator[tuple[Clie
     Yields
     ------
     client : distributed.Client
-    threads : int
-        Solver threads for each point.
 
     Raises
     ------
@@ -101,12 +99,11 @@ def workers(scheduler: str | None, n_workers: int | None) -> Iterator[tuple[Clie
                 f"no scheduler at {scheduler}: {error}", field="scheduler", hint="start one: dask scheduler"
             ) from None
         with client:
-            yield client, 1
+            yield client
         return
-    count = n_workers or usable_cores()
     with (
         LocalCluster(
-            n_workers=count,
+            n_workers=n_workers or usable_cores(),
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
@@ -117,10 +114,10 @@ def workers(scheduler: str | None, n_workers: int | None) -> Iterator[tuple[Clie
         ) as cluster,
         Client(cluster) as client,
     ):
-        yield client, max(1, usable_cores() // count)
+        yield client
 
 
-def work_on(client: Client, points: Sequence[Point], directory: Path, threads: int, watch: Watch) -> list[Failure]:
+def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Watch) -> list[Failure]:
     """Do all points, each after the one it begins with.
 
     Parameters
@@ -130,8 +127,6 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, threads: i
         Each of them once, what others begin with included, before these.
     directory : Path
         Of the study.
-    threads : int
-        Solver threads of a point.
     watch : Watch
         Told of what happens.
 
@@ -147,7 +142,7 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, threads: i
     for point in points:
         before = [] if point.initial is None else [futures[point.initial.key]]
         futures[point.key] = client.submit(
-            _work, point.model_dump_json(), str(directory.absolute()), threads, before, key=point.key, pure=False
+            _work, point.model_dump_json(), str(directory.absolute()), before, key=point.key, pure=False
         )
     failures: list[Failure] = []
     waiting = as_completed(list(futures.values()), with_results=False)
@@ -176,7 +171,7 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, threads: i
     return failures
 
 
-def _work(text: str, directory: str, threads: int, _before: list[Any]) -> dict[str, Any]:
+def _work(text: str, directory: str, _before: list[Any]) -> dict[str, Any]:
     """Do a point in a worker, a few times if need be.
 
     Raises
@@ -188,7 +183,7 @@ def _work(text: str, directory: str, threads: int, _before: list[Any]) -> dict[s
     tell = _Teller(point.key)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            outcome = do_point(point, store, threads, tell.epochs, tell.message)
+            outcome = do_point(point, store, tell.epochs, tell.message)
         except Exception as error:
             message = str(error) if isinstance(error, HxloopError) else f"{type(error).__name__}: {error}"
             if attempt == ATTEMPTS or isinstance(error, InvalidInputError):

@@ -54,8 +54,8 @@ def drive(
     if not missing:
         return outcomes, {}
     progress = _Progress(points, outcomes, reporter)
-    with workers(scheduler, n_workers) as (client, threads):
-        failures = work_on(client, missing, store.path, threads, progress)
+    with workers(scheduler, n_workers) as client:
+        failures = work_on(client, missing, store.path, progress)
     return progress.outcomes, {failure.point.key: failure for failure in failures}
 
 

@@ -47,9 +47,7 @@ _held: Final[dict[int, RemoteChip]] = {}
 """The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
 
 
-def do_point(
-    point: Point, store: Store, threads: int, on_epoch: Callable[[int], None], say: Callable[[str], None]
-) -> Outcome:
+def do_point(point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]) -> Outcome:
     """Do a point, or read what it found before.
 
     Parameters
@@ -57,8 +55,6 @@ def do_point(
     point : Point
         What it begins with must be done.
     store : Store
-    threads : int
-        Solver threads.
     on_epoch : callable
         Told of the epochs that are trained.
     say : callable
@@ -78,14 +74,14 @@ def do_point(
             known = None
         if known is None:
             begin = time.monotonic()
-            figures, quantities = (_train if point.action == "train" else _test)(point, store, threads, on_epoch, say)
+            figures, quantities = (_train if point.action == "train" else _test)(point, store, on_epoch, say)
             known = Outcome(figures, time.monotonic() - begin)
             store.write(point, known, quantities)
         return known
 
 
 def _train(
-    point: Point, store: Store, threads: int, on_epoch: Callable[[int], None], say: Callable[[str], None]
+    point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]
 ) -> tuple[dict[str, float | int], dict[str, Quantity]]:
     directory = store.run_directory(point)
     arguments: dict[str, Any] = {
@@ -95,7 +91,7 @@ def _train(
     }
     if point.initial is not None:
         arguments["initial"] = store.run_directory(point.initial)
-    device = chip_of_this_thread(point, threads)
+    device = chip_of_this_thread(point)
     table = _calibration(point, store, device)
     for resume in (directory.exists(), False):
         try:
@@ -114,10 +110,10 @@ def _train(
 
 
 def _test(
-    point: Point, store: Store, threads: int, on_epoch: Callable[[int], None], say: Callable[[str], None]
+    point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]
 ) -> tuple[dict[str, float | int], dict[str, Quantity]]:
     assert point.initial is not None
-    device = chip_of_this_thread(point, threads)
+    device = chip_of_this_thread(point)
     run = load_run(store.run_directory(point.initial))
     table = _calibration(point, store, device)
     found = evaluate(run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s)
@@ -129,7 +125,7 @@ def _figures(summary: dict[str, Any]) -> dict[str, float | int]:
     return {name: np.nan if summary.get(name) is None else summary[name] for name in FIGURES}
 
 
-def chip_of_this_thread(point: Point, threads: int) -> RemoteChip:
+def chip_of_this_thread(point: Point) -> RemoteChip:
     """Chip of a point, on this thread's own daemon; another chip it had open is closed.
 
     Raises
@@ -142,7 +138,7 @@ def chip_of_this_thread(point: Point, threads: int) -> RemoteChip:
     if held is None or (held.identity.chip, held.identity.serial) != (point.chip, point.serial):
         if held is not None:
             held.close()
-        held = launch(point.chip, point.serial, threads=threads)
+        held = launch(point.chip, point.serial, threads=1)  # workers are what runs side by side
     if held.identity.model != point.model:
         held.close()
         raise ChipMismatchError(

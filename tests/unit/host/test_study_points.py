@@ -36,7 +36,7 @@ def chips(monkeypatch):
     """Points run on chips without a daemon; the list says which were asked for."""
     asked = []
 
-    def chip_of_this_thread(point, _threads):
+    def chip_of_this_thread(point):
         asked.append((point.chip, point.serial))
         return GridChip(point.serial)
 
@@ -46,7 +46,7 @@ def chips(monkeypatch):
 
 def do(point, store, said=None):
     said = [] if said is None else said
-    return work.do_point(point, store, 1, lambda _: None, said.append)
+    return work.do_point(point, store, lambda _: None, said.append)
 
 
 def test_a_point_is_done_once_and_its_figures_are_those_of_its_run(tmp_path, chips):
@@ -102,10 +102,10 @@ def test_a_training_that_was_interrupted_goes_on(tmp_path, chips, monkeypatch):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        work.do_point(point, store, 1, interrupt, print)
+        work.do_point(point, store, interrupt, print)
     assert store.read(point) is None
     epochs = []
-    found = work.do_point(point, store, 1, epochs.append, print)
+    found = work.do_point(point, store, epochs.append, print)
     assert epochs == [2]
     assert found.figures == expected
 
