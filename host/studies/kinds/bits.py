@@ -103,7 +103,7 @@ BITS_STUDY: Final = Kind(
             options={"weight_bits": [1, 2, 3, 4, 6, 0], "weight_limit": [1.05, 2.1, 4.2]},
         ),
         "paper": Preset(
-            "paper", "1..10", changes={"training.epochs": 30},
+            "paper", "1..10", changes={"training.epochs": 20},
             options={"weight_bits": [1, 2, 3, 4, 5, 6, 7, 8, 0], "weight_limit": [0.525, 1.05, 2.1, 4.2, 8.4]},
         ),
     },

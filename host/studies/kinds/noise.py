@@ -81,7 +81,7 @@ NOISE_STUDY: Final = Kind(
             options={"mechanism": ["jitter", "membrane", "threshold_noise"], "strength_percent": [0, 5, 10]},
         ),
         "paper": Preset(
-            "paper", "1..10", changes={"training.epochs": 30, "chip.factor.trial": 0.0},
+            "paper", "1..10", changes={"training.epochs": 20, "chip.factor.trial": 0.0},
             options={"mechanism": list(NOISE), "strength_percent": [0, 2, 5, 10]},
         ),
     },
