@@ -45,7 +45,7 @@ def interval(values: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Interv
     Parameters
     ----------
     values : float [n]
-        NaN are left out.
+        NaN are left out; infinite values leave the bounds unknown.
     level : float
         Confidence, 0..1.
     seed : int
@@ -63,15 +63,17 @@ def interval(values: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Interv
     given = np.asarray(values, np.float64)
     if given.ndim != 1:
         raise ArrayError(f"values of shape {given.shape} have no mean of their own", field="values")
-    known = given[np.isfinite(given)]
+    known = given[~np.isnan(given)]
     n = len(known)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    mean = float(known.mean())
-    if n == 1:
-        return Interval(mean, math.nan, math.nan, 1)
+    with np.errstate(invalid="ignore"):  # +inf and -inf have the mean NaN
+        mean = float(known.mean())
+    if n == 1 or not np.isfinite(known).all():
+        return Interval(mean, math.nan, math.nan, n)
     if np.ptp(known) == 0.0:
-        return Interval(mean, mean, mean, n)
+        same = float(known[0])  # their mean may differ by rounding
+        return Interval(same, same, same, n)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said below, by the NaN it gives
         found = stats.bootstrap(
@@ -87,11 +89,19 @@ def interval(values: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Interv
 def difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Interval:
     """Mean of first - second of paired values (the same chips), with its interval as `interval`.
 
+    Two Series are paired by their index, whatever their order; anything else by position. A pair with a NaN is left
+    out.
+
     Raises
     ------
     ArrayError
-        Different lengths.
+        Different lengths, or an index that is not the same or names a value twice.
     """
+    if isinstance(first, pd.Series) and isinstance(second, pd.Series):
+        unique = first.index.is_unique and second.index.is_unique
+        if not unique or len(first.index.symmetric_difference(second.index)):
+            raise ArrayError("the two series are not about the same things, once each", field="second")
+        second = second.reindex(first.index)
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if a.shape != b.shape:
         raise ArrayError(f"values of shape {a.shape} and {b.shape} are no pairs", field="second")
