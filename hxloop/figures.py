@@ -48,8 +48,13 @@ def draw(width: float, height: float, fill: Callable[[Figure], None], dpi: int =
 def draw_svg_and_png(
     width: float, height: float, fill: Callable[[Figure], None], dpi: int = 200
 ) -> tuple[bytes, bytes]:
-    """SVG and PNG of a figure, the same bytes for the same content; parameters as `draw`."""
-    svg, png = _drawn(width, height, fill, [("svg", dpi), ("png", dpi)], {"font.size": 9, "legend.fontsize": 8})
+    """SVG and PNG of a figure, the same bytes for the same content; parameters as `draw`.
+
+    All letters have 9 points, to be read on a phone, and a dollar sign is a dollar sign: names of columns are no
+    formulas.
+    """
+    style = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 9, "text.parse_math": False}
+    svg, png = _drawn(width, height, fill, [("svg", dpi), ("png", dpi)], style)
     return svg, png
 
 

@@ -24,23 +24,25 @@ class Chart:
         columns `x`, mean and interval beside them, colours by `by`. ``distribution``: share of the points at or above
         each value of `y`, one step curve for each `by`. ``matrix``: mean of `y` as colour and number by `x` (columns)
         and `by` (rows). ``bars``: horizontal bars of `y` by `x`, longest first, with intervals from the columns
-        ``<y>_low`` and ``<y>_high`` where the table has them.
+        ``<y>_low`` and ``<y>_high`` where the table has them. Lines need numbers as `x`; strips, the columns of
+        matrices and bars take names.
     title : str
         One sentence above it.
     x, y : str
         Columns of the table.
     x_label, y_label : str
-        Labels of the axes, with units.
+        Labels of the axes, with units. ``distribution``: of the values, and of their share. ``matrix``: of columns and
+        rows. ``strip`` and ``bars`` lie on their side: `y_label` is below.
     by, panel : str or None
         Column that decides colour and line, and column with one panel for each value.
     scale : float
         Factor on `y` (100 for percent).
     bar : float or None
-        Value of `y`, after `scale`, at which a dotted line is drawn.
+        Value of `y`, after `scale`, at which a dotted line is drawn; not in a matrix.
     where : dict of str to object
         Only rows with these values of columns.
     log_x : bool
-        Logarithmic x axis.
+        Logarithmic x axis of ``lines``; linear below the smallest positive value where the table has others.
     """
 
     name: str
