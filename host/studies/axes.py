@@ -8,10 +8,11 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
 from scipy.stats import qmc
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop.seeds import generator
+from hxloop.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -136,13 +137,18 @@ def combinations(axes: Sequence[Axis], design: Design, samples: int, seed: int) 
     if not axes:
         raise InvalidInputError(f"a {design} design needs something to draw", field="set", hint="--set KEY=LOW..HIGH")
     if design == "sobol":
-        sampler = qmc.Sobol(len(axes), scramble=True, rng=generator(seed, "design"))
+        sampler = qmc.Sobol(len(axes), scramble=True, rng=_with_children(seed))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # samples need not be a power of two
             unit = sampler.random(samples)
     else:
         unit = generator(seed, "design").random((samples, len(axes)))
     return [{axis.key: _drawn(axis, float(u)) for axis, u in zip(axes, row, strict=True)} for row in unit]
+
+
+def _with_children(seed: int) -> np.random.Generator:
+    """Generator that can have children, which scipy asks for; one with a key of its own cannot."""
+    return np.random.Generator(np.random.Philox(derive_seed(seed, "design")))
 
 
 def _drawn(axis: Axis, u: float) -> Any:

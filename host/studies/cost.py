@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PROBE_SAMPLES: Final = (200, 2000)
 """Samples of the two trainings that are timed; the first one loads what is loaded once."""
 _FIXED: Final = 13.0
-"""Work of starting a chip and storing a run. The unit is a thousand samples of 3000 synapses, so an epoch of Yin-Yang is
+"""Work of starting a chip and storing a run. The unit is a thousand samples of 3000 synapses, an epoch of Yin-Yang is
 6.7: in 61 points of `yield` it took 0.65 s, and each point 1.3 s more."""
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _UNIT: Final = 1000.0 * 25 * 120

@@ -10,6 +10,7 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from host.settings import Settings
@@ -46,12 +47,12 @@ class Knobs:
     settings: Settings
     sheet: ChipSheet
 
-    @property
+    @cached_property
     def chip_keys(self) -> dict[str, str]:
         """Key of every imperfection to its name."""
         return {f"chip.{'noise' if kind_of(name) == 'trial' else 'mismatch'}.{name}": name for name in self.sheet.all}
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """All knobs."""
         return [*self.chip_keys, *(f"chip.factor.{kind}" for kind in KINDS), *_leaves(self.settings.model_dump())]

@@ -1,5 +1,7 @@
 """What the emulator says of its chips, without the emulator."""
 
+import functools
+
 import pytest
 
 from host.studies.kinds.faults import FAULTS
@@ -17,6 +19,7 @@ _NAMES = sorted(
 _UNITS = {"mv": "mV", "us": "us"}
 
 
+@functools.lru_cache
 def fake_sheet(chip):
     """Sheet of a chip: 0.04 of everything but faults on all chips but ideal, changes in brackets as the emulator."""
     base, _, changes = chip.partition("[")
