@@ -41,7 +41,7 @@ figcaption { max-width: 46em; font-size: 14px; color: #444; }
 img { max-width: 100%; height: auto; display: block; margin: 1em 0; }
 summary { cursor: pointer; padding: 0.3em 0; }
 pre { white-space: pre-wrap; background: #f4f4f4; padding: 0.7em; font-size: 14px; }
-@media (max-width: 600px) { body { padding: 0 0.5em; } }
+@media (max-width: 600px) { body { padding: 0 0.5em; } th, td { max-width: 13em; } }
 </style>
 </head>
 <body>
@@ -55,9 +55,10 @@ $sections
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a heading (none if all of it is empty); numbers are shown with `digits` significant digits, None as an empty cell.
+    """Rows under a heading; numbers are shown with `digits` significant digits, None as an empty cell.
 
-    With `folded`, a line of text, the table is hidden until that line is clicked.
+    A heading whose texts are all empty is not shown. With `folded`, a line of text, the table is hidden until that
+    line is clicked.
     """
 
     heading: Sequence[str]

@@ -6,6 +6,7 @@ its own. What is sent is text and the names of functions of this package.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import queue
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3
 """Times that a point is tried before it counts as failed."""
 
-_TOPIC: Final = "hxloop-study"
 _LOOK_EVERY_S: Final = 0.1
 _CONNECT: Final = "10s"
 _TELL_EVERY_S: Final = 0.5
@@ -136,14 +136,17 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Wat
         Points that failed in all attempts, and those that begin with them.
     """
     told: queue.Queue[dict[str, Any]] = queue.Queue()
-    client.subscribe_topic(_TOPIC, lambda event: told.put(event[1]))
-    by_key = {point.key: point for point in points}
+    place = str(directory.absolute())
+    topic = f"hxloop-study {place}"  # other studies may use the same scheduler
+    client.subscribe_topic(topic, lambda event: told.put(event[1]))
+    by_name: dict[str, Point] = {}
     futures: dict[str, Future] = {}
     for point in points:
-        before = [] if point.initial is None else [futures[point.initial.key]]
-        futures[point.key] = client.submit(
-            _work, point.model_dump_json(), str(directory.absolute()), before, key=point.key, pure=False
-        )
+        # What a point begins with is here too, unless it was done before.
+        before = [futures[p.key] for p in point.ancestry() if p.key in futures]
+        name = f"{point.key}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+        futures[point.key] = client.submit(_work, point.model_dump_json(), place, topic, before, key=name, pure=False)
+        by_name[name] = point
     failures: list[Failure] = []
     waiting = as_completed(list(futures.values()), with_results=False)
     try:
@@ -154,7 +157,7 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Wat
                 watch.look()
                 continue
             future = waiting.next()
-            point = by_key[future.key]
+            point = by_name[future.key]
             failure = _failure_of(point, future)
             if failure is not None:
                 failures.append(failure)
@@ -165,13 +168,13 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Wat
     finally:
         client.cancel(list(futures.values()), force=True)
         with suppress(Exception):
-            client.unsubscribe_topic(_TOPIC)
+            client.unsubscribe_topic(topic)
         with suppress(Exception):
             client.run(close_chips)
     return failures
 
 
-def _work(text: str, directory: str, _before: list[Any]) -> dict[str, Any]:
+def _work(text: str, directory: str, topic: str, _before: list[Any]) -> dict[str, Any]:
     """Do a point in a worker, a few times if need be.
 
     Raises
@@ -180,7 +183,7 @@ def _work(text: str, directory: str, _before: list[Any]) -> dict[str, Any]:
         It failed every time; plain text, because errors with fields of their own do not survive the way back.
     """
     point, store = Point.model_validate_json(text), Store(Path(directory))
-    tell = _Teller(point.key)
+    tell = _Teller(point.key, topic)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             outcome = do_point(point, store, tell.epochs, tell.message)
@@ -197,8 +200,8 @@ def _work(text: str, directory: str, _before: list[Any]) -> dict[str, Any]:
 class _Teller:
     """Tells the driver from inside a worker."""
 
-    def __init__(self, key: str) -> None:
-        self._key, self._last = key, 0.0
+    def __init__(self, key: str, topic: str) -> None:
+        self._key, self._topic, self._last = key, topic, 0.0
 
     def epochs(self, epochs: int) -> None:
         now = time.monotonic()
@@ -210,7 +213,7 @@ class _Teller:
         self._tell({"message": text})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
-        get_worker().log_event(_TOPIC, dict(event))
+        get_worker().log_event(self._topic, dict(event))
 
 
 def _failure_of(point: Point, future: Future) -> Failure | None:

@@ -6,14 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from hxloop.page import Section, Table, check_page_name, page
+import pandas as pd
+
+from hxloop import page as html
+from hxloop.page import Section, Table, check_page_name
 from hxloop.records import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pandas as pd
 
     from host.studies.kind import Finding
 
@@ -23,10 +24,24 @@ _MOST_UNFOLDED: Final = 40
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: name of its files without their ending, and its SVG, which has its title."""
+    """A figure.
+
+    Attributes
+    ----------
+    name : str
+        Of its files, without their ending.
+    svg : bytes
+        Has its title in it.
+    title : str
+        The same title, for those who do not see it.
+    caption : str
+        More words below it.
+    """
 
     name: str
     svg: bytes
+    title: str = ""
+    caption: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +106,7 @@ def write_report(path: Path, content: ReportContent) -> None:
     sections += [Section("literature", "Literature", list(content.literature))] if content.literature else []
     sections += [_findings(content)] if content.findings else []
     sections += [_summary(content), _points(content), _made(content)]
-    write_atomically(path, page(f"Study: {content.title}", sections).encode())
+    write_atomically(path, html.page(f"Study: {content.title}", sections).encode())
 
 
 def _question(content: ReportContent) -> Section:
@@ -100,14 +115,17 @@ def _question(content: ReportContent) -> Section:
 
 def _failed(content: ReportContent) -> Section:
     text = "These points have no result; the command below with --resume tries them again."
-    return Section("failed", "Failed points", [text], tables=[Table(("point", "why"), content.failed)])
+    table = Table(("point", "why"), content.failed, folded=_folded(len(content.failed)))
+    return Section("failed", "Failed points", [text], tables=[table])
 
 
 def _figures(content: ReportContent) -> list[Section]:
-    return [
-        Section(f"figure-{picture.name}", f"Figure: {picture.name.replace('_', ' ')}", pictures=[picture.svg])
-        for picture in content.pictures
-    ]
+    sections = []
+    for picture in content.pictures:
+        name = picture.name.replace("_", " ")
+        shown = html.Picture(picture.svg, picture.title or f"figure {name}", picture.caption)
+        sections.append(Section(f"figure-{picture.name}", f"Figure: {name}", pictures=[shown]))
+    return sections
 
 
 def _findings(content: ReportContent) -> Section:
@@ -130,7 +148,7 @@ def _summary(content: ReportContent) -> Section:
         for line in frame.to_dict("records")
     ]
     heading = (*(g.replace("_", " ") for g in groups), "test accuracy (%)", "95 % from", "to", "n")
-    tables = [Table(heading, rows, folded=None if len(rows) <= _MOST_UNFOLDED else f"{len(rows)} rows")]
+    tables = [Table(heading, rows, folded=_folded(len(rows)))]
     tables += [_frame(found, 4, f"Table: {name}") for name, found in content.analyses.items()]
     return Section("summary", "Accuracy", ["Mean over chips and seeds, with its 95 % interval."], tables=tables)
 
@@ -152,11 +170,15 @@ def _frame(frame: pd.DataFrame, digits: int, folded: str) -> Table:
     return Table([str(name).replace("_", " ") for name in frame.columns], rows, digits, folded)
 
 
+def _folded(rows: int) -> str | None:
+    return None if rows <= _MOST_UNFOLDED else f"{rows} rows"
+
+
 def _percent(value: float) -> str | None:
     return None if math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _plain(value: Any) -> object:
-    if isinstance(value, float) and math.isnan(value):
+    if pd.isna(value):
         return None
     return value.item() if hasattr(value, "item") else value

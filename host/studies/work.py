@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.records import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from host.client import RemoteChip
@@ -45,6 +46,8 @@ FIGURES: Final = {
 
 _held: Final[dict[int, RemoteChip]] = {}
 """The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
+_busy: Final[set[int]] = set()
+"""Threads at work, perhaps for another study."""
 
 
 def do_point(point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]) -> Outcome:
@@ -65,7 +68,7 @@ def do_point(point: Point, store: Store, on_epoch: Callable[[int], None], say: C
     HxloopError
         As `host.experiment.train` and `host.evaluation.evaluate`.
     """
-    with store.alone(point.key):
+    with store.alone(point.key), _at_work():
         try:
             known = store.read(point)
         except RecordError as error:
@@ -151,9 +154,18 @@ def chip_of_this_thread(point: Point) -> RemoteChip:
 
 
 def close_chips() -> None:
-    """End the daemons of all threads of this process."""
-    for thread in list(_held):
+    """End the daemons of all threads of this process that have nothing to do."""
+    for thread in set(_held) - _busy:
         _held.pop(thread).close()
+
+
+@contextmanager
+def _at_work() -> Iterator[None]:
+    _busy.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _busy.discard(threading.get_ident())
 
 
 def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTable | None:

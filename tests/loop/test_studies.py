@@ -242,6 +242,28 @@ def test_a_study_grows_without_doing_anything_twice(done, training, tmp_path):
     pd.testing.assert_frame_equal(kept, old)
 
 
+def test_weights_that_are_there_are_begun_with(training, tmp_path):
+    """The textbook network is trained once; what is fine-tuned from it comes later, with --resume."""
+    out = tmp_path / "out"
+    asked = [
+        "study", "mismatch", "--training", training, "--set", "mechanism=threshold", "--set", "spread_percent=20",
+        "--set", "fine_tune_epochs=1", "--serials", 3, "--out", out,
+    ]  # fmt: skip
+    first = run_hxloop(*asked, "--set", "method=transferred")
+    assert first.returncode == 0, first.stderr
+    more = run_hxloop(*asked, "--resume", "--json")
+    assert more.returncode == 0, more.stderr
+    assert "2 of 4 points are done already" in more.stderr
+    table = pd.read_csv(out / "table.csv").set_index("method")
+    ideal = [load_run(p) for p in out.glob("points/*/run") if load_run(p).origin.identity.chip == "ideal"]
+    tuned = load_run(out / "points" / table.loc["fine_tuned", "point"] / "run")
+    assert len(ideal) == 1
+    assert tuned.origin.initial == ideal[0].digest
+    chip = "typical[all=0,v_threshold_residual_mv=63.0]"
+    tested = run_hxloop("eval", ideal[0].directory, "--chip", chip, "--serial", 3, "--json")
+    assert json.loads(tested.stdout)["test_accuracy"] == table.loc["transferred", "test_accuracy"]
+
+
 def test_failed_points_stand_in_the_table(training, tmp_path):
     """A circuit count that no chip has: the settings are sound, the chip refuses them."""
     found = run_hxloop(*asked(training, tmp_path / "out", "--set", "network.sizes=[20,3],[600,3]", "--json"))
