@@ -146,7 +146,7 @@ def _picture(chart: Chart, table: pd.DataFrame, folder: Path) -> Picture:
     make_directory(folder)
     write_atomically(folder / f"{chart.name}.svg", svg)
     write_atomically(folder / f"{chart.name}.png", png)
-    return Picture(chart.name, svg)
+    return Picture(chart.name, svg, chart.title)
 
 
 def _made(work: Work, table: pd.DataFrame) -> dict[str, str]:

@@ -66,6 +66,7 @@ def test_every_module_imports(bare_tree):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.timeout(900)  # all unit tests once more, in one process
 def test_unit_tests_pass(bare_tree):
     done = python(bare_tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
