@@ -36,6 +36,7 @@ FACTORS: Final = {
 """Mechanisms, and the imperfections that are scaled together."""
 
 _OAT, _VARIANCE = "one_at_a_time", "variance"
+_RESAMPLING_SEED: Final = 1  # SALib takes 0 for none
 _METHODS: Final = ("in_loop", "transferred")
 
 
@@ -132,7 +133,9 @@ def _shares(rows: pd.DataFrame, names: list[str]) -> dict[str, NDArray[np.float6
     if np.ptp(answers) == 0.0:
         return {}
     highest = float(rows[[f"factor_{n}" for n in names]].to_numpy().max())
-    found = sobol.analyze(_problem(names, highest), answers, calc_second_order=False, conf_level=0.95, seed=0)
+    found = sobol.analyze(
+        _problem(names, highest), answers, calc_second_order=False, conf_level=0.95, seed=_RESAMPLING_SEED
+    )
     return {"first": found["S1"], "first_conf": found["S1_conf"], "total": found["ST"], "total_conf": found["ST_conf"]}
 
 
