@@ -19,27 +19,15 @@ if TYPE_CHECKING:
     from host.studies.kind import Kind, Preset
 
 DOCS = Path(__file__).parent
-BEGIN, END = "<!-- begin found -->", "<!-- end found -->"
+FOUND = ("<!-- begin found -->", "<!-- end found -->")
+"""Around what a study found, which is written from its directory."""
+REMARKS = ("<!-- begin remarks -->", "<!-- end remarks -->")
+"""Around what has to be said about it, which is written by hand."""
 _NOTHING = "Not measured yet."
-REMARKS = {
-    "mismatch": """\
-Where it does not agree:
-
-- **From random weights**, 30 epochs at this learning rate are too few for some chips. With 20 % spread of tau_syn one of ten, and of synaptic inputs three of
-  ten, never get out of weight bumping (47 to 63 % of their batches, 24 % on a chip without spread) and stay between 56 and 86 %. The same chips reach 91 to 98 %
-  in three epochs if training begins with textbook weights: the way there fails, not the spread. The `paper` preset of training has 100 epochs.
-- **Synaptic inputs** are not in the replication. Their spread scales all weights onto a neuron, independently for both signs, and costs 2.3 points even fine-tuned;
-  so does `all`, which contains it (1.9). Whether it is the limited range of weights was not examined.
-- **Time constants** hardly matter to textbook weights either (1.1 and 1.4 points): what transfer loses, it loses to thresholds (16) and synaptic inputs (21).""",
-    "noise": """\
-Jitter costs more than in the replication, in the same order. There are three differences, whose shares were not examined: weights of 6 bits and a range of 2.1
-leave less room between the spikes of right and wrong labels; training has 20 epochs at a high learning rate; and the chips have the fixed patterns of `typical`.""",
-}
-"""What has to be said about figures, beside them."""
 _MOST_LINES = 40
 
 
-def page_of(kind: Kind, found: str) -> str:
+def page_of(kind: Kind, found: str, remarks: str) -> str:
     """The page of a study."""
     parts = [
         f"# {kind.title}",
@@ -51,8 +39,8 @@ def page_of(kind: Kind, found: str) -> str:
         "## Literature",
         *(kind.literature or ("Whatever you compare with.",)),
         "## What it found",
-        f"{BEGIN}\n{found}\n{END}",
-        *([REMARKS[kind.name]] if kind.name in REMARKS else []),
+        f"{FOUND[0]}\n{found}\n{FOUND[1]}",
+        f"{REMARKS[0]}\n{remarks}\n{REMARKS[1]}",
         "How to vary something else, resume, and use a cluster: [studies](../studies.md).",
     ]
     return "\n\n".join(parts) + "\n"
@@ -122,9 +110,9 @@ def _percent(text: str) -> str:
     return f"{100 * float(text):.1f}"
 
 
-def _kept(path: Path) -> str:
+def _kept(path: Path, marks: tuple[str, str]) -> str:
     text = path.read_text() if path.exists() else ""
-    return text.partition(BEGIN)[2].partition(END)[0].strip("\n") or _NOTHING
+    return text.partition(marks[0])[2].partition(marks[1])[0].strip("\n")
 
 
 def main(arguments: list[str]) -> int:
@@ -134,7 +122,7 @@ def main(arguments: list[str]) -> int:
     wrong = []
     for name, kind in KINDS.items():
         path = DOCS / "studies" / f"{name}.md"
-        text = page_of(kind, found.get(name) or _kept(path))
+        text = page_of(kind, found.get(name) or _kept(path, FOUND) or _NOTHING, _kept(path, REMARKS))
         if not check:
             path.write_text(text)
         elif not path.exists() or path.read_text() != text:
