@@ -15,14 +15,16 @@ class TerminalBars:
         Further columns.
     console : rich.console.Console, optional
         Where to draw, by default stderr.
+    counted : bool
+        Show a count and the time that is left.
     """
 
-    def __init__(self, *columns: ProgressColumn, console: Console | None = None) -> None:
+    def __init__(self, *columns: ProgressColumn, console: Console | None = None, counted: bool = True) -> None:
+        counts: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TimeRemainingColumn()) if counted else ()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            *counts,
             *columns,
             console=console or Console(stderr=True),
         )

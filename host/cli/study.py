@@ -114,7 +114,7 @@ def _study(
     typed = requests.read_settings(asked, set_ or [])
     work = requests.work_of(asked.model_copy(update={"set": {**asked.set, **typed}}))
     if dry_run:
-        _print_plan(work, as_json)
+        _print_plan(work, out, resume, as_json)
         return
     from host.studies.verb import run_study
 
@@ -141,11 +141,11 @@ def _reporter() -> StudyReporter:
     return Lines()
 
 
-def _print_plan(work: Work, as_json: bool) -> None:
+def _print_plan(work: Work, out: Path | None, resume: bool, as_json: bool) -> None:
     from host.studies.verb import plan_lines
 
     say("measuring how fast this machine is")
-    lines, values = plan_lines(work)
+    lines, values = plan_lines(work, out, resume=resume)
     if as_json:
         print_json(values)
         return

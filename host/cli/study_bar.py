@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.progress import TaskProgressColumn
+
 from host.cli.bars import TerminalBars
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ class StudyBar(TerminalBars):
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        super().__init__(console=console)
+        super().__init__(TaskProgressColumn(), console=console, counted=False)
         self._bar = self._progress.add_task("starting workers", total=_STEPS)
 
     def started(self, title: str) -> None:

@@ -54,14 +54,19 @@ def read_axis(setting: str, knobs: Knobs) -> Axis:
     key, equals, text = setting.partition("=")
     key = key.strip()
     if not equals or not text.strip():
-        raise InvalidInputError(
-            f"{setting!r} is not KEY=VALUE", field="set", hint="for example --set chip.noise.jitter_trial_us=0,0.1"
-        )
+        raise not_a_setting(setting)
     knobs.check_key(key)
     span = _RANGE.fullmatch(text)
     if span:
         return checked_axis(key, {"low": knobs.read(key, span[1]), "high": knobs.read(key, span[2])}, knobs)
     return checked_axis(key, [knobs.read(key, part) for part in _SEPARATORS.split(text)], knobs)
+
+
+def not_a_setting(text: str) -> InvalidInputError:
+    """Error for something else than ``KEY=VALUE``."""
+    return InvalidInputError(
+        f"{text!r} is not KEY=VALUE", field="set", hint="for example --set chip.noise.jitter_trial_us=0,0.1"
+    )
 
 
 def read_number(key: str, text: str) -> int | float:

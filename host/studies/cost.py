@@ -42,6 +42,8 @@ class Estimate:
         Points that are not done, those of them that train, and epochs they train.
     core_s : float
         Time on one core of this machine, in s.
+    longest_s : float
+        Time of the longest point with those before it: no number of workers is faster.
     bytes : int
         Disk space.
     """
@@ -50,6 +52,7 @@ class Estimate:
     trainings: int
     epochs: int
     core_s: float
+    longest_s: float
     bytes: int
 
 
@@ -77,6 +80,10 @@ def _all_samples(task: str, split: Split) -> int:
     return find_task(task).load(split).n_samples
 
 
+def _chain(point: Point, to_do: set[str]) -> float:
+    return sum(work_of_point(p) for p in (*point.ancestry(), point) if p.key in to_do)
+
+
 def estimate(points: Sequence[Point], speed: float) -> Estimate:
     """Cost of points.
 
@@ -86,12 +93,13 @@ def estimate(points: Sequence[Point], speed: float) -> Estimate:
     speed : float
         Work per second of one core, from `measured_speed`.
     """
-    trainings = [p for p in points if p.action == "train"]
+    trainings, keys = [p for p in points if p.action == "train"], {p.key for p in points}
     return Estimate(
         points=len(points),
         trainings=len(trainings),
         epochs=sum(p.epochs for p in trainings),
         core_s=sum(map(work_of_point, points)) / speed,
+        longest_s=max((_chain(p, keys) for p in points), default=0.0) / speed,
         bytes=len(trainings) * _RUN_BYTES + (len(points) - len(trainings)) * _RUN_BYTES // 10,
     )
 

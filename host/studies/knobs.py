@@ -91,7 +91,11 @@ class Knobs:
             unit = self.unit(key)
             if found[2].replace("µ", "u") != unit:
                 wanted = f"is in {unit}" if unit != "1" else "has no unit"
-                raise InvalidInputError(f"{text.strip()!r}: {key} {wanted}", field=key, hint="give a plain number")
+                raise InvalidInputError(
+                    f"{text.strip()!r}: {key} {wanted}",
+                    field=key,
+                    hint=f"write the number, or the number and {unit}" if unit != "1" else "write the number",
+                )
             text = found[1]
         try:
             value: Value = tomllib.loads(f"value = {text.strip()}")["value"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from host.studies.kind import Finding
 
 _MOST_ROWS: Final = 500
+_FEW: Final = 6
 _MOST_UNFOLDED: Final = 40
 
 
@@ -129,9 +130,9 @@ def _figures(content: ReportContent) -> list[Section]:
 
 
 def _findings(content: ReportContent) -> Section:
-    rows = [(f.statement, f.ours, f.literature, _verdict(f.agrees), f.note) for f in content.findings]
+    rows = [(f.statement, f.ours, _verdict(f.agrees), f.literature, f.note) for f in content.findings]
     noted = any(finding.note for finding in content.findings)
-    heading = ("what", "here", "literature", "agrees", *(("why not",) if noted else ()))
+    heading = ("what", "here", "agrees", "literature", *(("why not",) if noted else ()))
     table = Table(heading, [row if noted else row[:-1] for row in rows])
     return Section("findings", "Findings", ["Differences are those on the same chips; 95 % intervals."], tables=[table])
 
@@ -150,7 +151,10 @@ def _summary(content: ReportContent) -> Section:
     heading = (*(g.replace("_", " ") for g in groups), "test accuracy (%)", "95 % from", "to", "n")
     tables = [Table(heading, rows, folded=_folded(len(rows)))]
     tables += [_frame(found, 4, f"Table: {name}") for name, found in content.analyses.items()]
-    return Section("summary", "Accuracy", ["Mean over chips and seeds, with its 95 % interval."], tables=tables)
+    text = ["Mean over chips and seeds, with its 95 % interval."]
+    if len(frame) and frame["n"].min() < _FEW:
+        text.append(f"With fewer than {_FEW} values, bootstrap intervals are too narrow: look at the single points.")
+    return Section("summary", "Accuracy", text, tables=tables)
 
 
 def _points(content: ReportContent) -> Section:

@@ -15,6 +15,7 @@ from host.studies.axes import (
     checked_axis,
     columns_of,
     combinations,
+    not_a_setting,
     read_axis,
     read_number,
     split_axes,
@@ -131,12 +132,21 @@ def read_request(name: str, given: Mapping[str, Any]) -> Request:
     """
     if name.endswith(".toml"):
         stored = load_toml(Path(name), Request)
+        stored = stored.model_copy(update={"set": _flat(stored.set)})  # keys with dots need no quotes
     else:
         find_kind(name)
         stored = Request(study=name)
     changes = {key: value for key, value in given.items() if value is not None}
     changes["set"] = {**stored.set, **changes.get("set", {})}
     return settings_from_mapping(stored.model_dump() | changes, Request, where="the arguments")
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and set(value) != {"low", "high"}
+        found |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return found
 
 
 def work_of(request: Request) -> Work:
@@ -219,7 +229,9 @@ def read_settings(request: Request, settings: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
-        if key in preset.options and equals:
+        if not equals or not text:
+            raise not_a_setting(setting)
+        if key in preset.options:
             numbers = not isinstance(preset.options[key][0], str)
             found[key] = [read_number(key, part) if numbers else part.strip() for part in text.split(",")]
             continue

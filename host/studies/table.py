@@ -23,13 +23,13 @@ DONE: Final = "done"
 FAILED: Final = "failed"
 
 COLUMNS: Final = {
-    "chip": "named chip",
     "serial": "serial number of the chip",
     "seed": "root of all random numbers of the training",
     "epochs": "epochs of the last training of the weights",
     **FIGURES,
     "status": f"{DONE} or {FAILED}",
     "error": "why it failed",
+    "chip": "named chip, with all its imperfections",
     "point": "name of the point: a hash of all that its result depends on, and its folder in points/",
 }
 """Columns every table has behind those that say what was varied, and what they mean."""
@@ -43,13 +43,13 @@ def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[st
         outcome, failure = outcomes.get(point.key), failures.get(point.key)
         line: dict[str, Any] = dict(row.labels)
         own = {
-            "chip": point.chip,
             "serial": point.serial,
             "seed": point.seed,
             "epochs": point.settings.training.epochs,
             **{name: math.nan if outcome is None else outcome.figures[name] for name in FIGURES},
             "status": FAILED if outcome is None else DONE,
             "error": "" if failure is None else failure.message,
+            "chip": point.chip,
             "point": point.key,
         }
         lines.append(line | {name: value for name, value in own.items() if name not in line})

@@ -159,20 +159,33 @@ def study_name(request: Request) -> str:
     return "-".join(parts)
 
 
-def plan_lines(work: Work) -> tuple[list[str], dict[str, Any]]:
-    """What a study would do and cost, measured with a short training; as lines and as plain values."""
-    points = work.points()
-    cost: Estimate = estimate(points, measured_speed(points[0]))
-    chips = len({(p.chip, p.serial) for p in points})
+def plan_lines(work: Work, out: Path | None, *, resume: bool) -> tuple[list[str], dict[str, Any]]:
+    """What a study would do and cost, measured with a short training; as lines and as plain values.
+
+    Raises
+    ------
+    InvalidInputError, MissingFileError
+        As `study` would.
+    """
+    store = Store(study_directory(STUDIES, study_name(work.request), out, resume=resume))
+    every = work.points()
+    points = [point for point in every if not store.point_file(point).exists()]
+    cost: Estimate = estimate(points, measured_speed(every[0]))
+    chips = {(p.chip, p.serial) for p in every}
+    serials = len({serial for _, serial in chips})
+
+    def with_workers(n: int) -> str:
+        return duration(max(cost.core_s / n, cost.longest_s))
+
     lines = [
-        f"{work.kind.title} ({work.request.study}, preset {work.request.preset}): {len(work.rows)} rows of the table",
-        f"{cost.points} points on {chips} chips: {cost.trainings} trainings with {cost.epochs} epochs, "
-        f"{cost.points - cost.trainings} tests",
-        f"about {duration(cost.core_s)} of one core of this machine: {duration(cost.core_s / 2)} with 2 workers, "
-        f"{duration(cost.core_s / 64)} with 64",
+        f"{work.kind.title} ({work.request.study}, preset {work.request.preset}): {len(work.rows)} rows of the table, "
+        f"{len(every)} points, {len(every) - len(points)} of them done, on {serials} serial numbers",
+        f"to do: {cost.trainings} trainings with {cost.epochs} epochs altogether, {cost.points - cost.trainings} tests",
+        f"about {with_workers(1)} with one worker on a free core of this machine, {with_workers(2)} with 2, "
+        f"{with_workers(64)} with 64",
         f"about {cost.bytes / 1e6:.0f} MB on disk",
     ]
-    return lines, {"rows": len(work.rows), "chips": chips, **asdict(cost)}
+    return lines, {"rows": len(work.rows), "serials": serials, "chips": len(chips), **asdict(cost)}
 
 
 def command_of(request: Request) -> str:

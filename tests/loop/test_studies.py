@@ -285,5 +285,5 @@ def test_a_dry_run_says_what_it_costs_and_leaves_nothing(training, tmp_path):
     cost = json.loads(found.stdout)
     assert (cost["points"], cost["epochs"], cost["chips"]) == (10_000, 30_000, 10_000)
     assert cost["core_s"] > 1000.0
-    assert "10000 points on 10000 chips" in run_hxloop(*many).stdout
+    assert "10000 points, 0 of them done, on 5000 serial numbers" in run_hxloop(*many).stdout
     assert not (tmp_path / "out").exists()

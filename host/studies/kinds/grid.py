@@ -18,7 +18,7 @@ def _points(plan: Plan) -> list[Row]:
 
 
 def _charts(table: pd.DataFrame) -> list[Chart]:
-    varied = list(table.columns[: table.columns.get_loc("chip")])  # what --set added comes first
+    varied = list(table.columns[: table.columns.get_loc("serial")])  # what --set added comes first
     return [
         Chart(
             f"accuracy_{name}", "lines" if table[name].dtype.kind in "if" else "strip",
