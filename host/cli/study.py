@@ -68,6 +68,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Processes, by default 
 Scheduler = Annotated[
     str | None, typer.Option(help="A Dask scheduler that runs already: tcp://127.0.0.1:8786.", metavar="ADDRESS")
 ]
+List = Annotated[bool, typer.Option("--list", help="Print all that --set can turn, with its value, and end.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what it would do and cost, and end.")]
 
 
@@ -89,6 +90,7 @@ def _study(
     workers: Workers = None,
     scheduler: Scheduler = None,
     dry_run: DryRun = False,
+    list_: List = False,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question about a population of chips: one table, figures with 95 % intervals, one page.
@@ -113,6 +115,9 @@ def _study(
     asked = requests.read_request(name, given)
     typed = requests.read_settings(asked, set_ or [])
     work = requests.work_of(asked.model_copy(update={"set": {**asked.set, **typed}}))
+    if list_:
+        _print_list(work, as_json)
+        return
     if dry_run:
         _print_plan(work, out, resume, as_json)
         return
@@ -139,6 +144,29 @@ def _reporter() -> StudyReporter:
     from host.studies.progress import Lines
 
     return Lines()
+
+
+def _print_list(work: Work, as_json: bool) -> None:
+    lists = dict(work.kind.presets[work.request.preset].options)
+    knobs = work.base.knobs.listed()
+    if as_json:
+        print_json({"lists": lists, "knobs": {key: value for key, value, _ in knobs}})
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    for title, rows in (
+        (f"lists of {work.request.study}", [(name, ", ".join(map(str, values)), "") for name, values in lists.items()]),
+        (f"settings, and imperfections of {work.base.chip}", knobs),
+    ):
+        table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+        for heading in ("--set", "value", "meaning"):
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        if rows:
+            Console().print(table)
 
 
 def _print_plan(work: Work, out: Path | None, resume: bool, as_json: bool) -> None:

@@ -55,12 +55,26 @@ class Knobs:
     @cached_property
     def keys(self) -> list[str]:
         """All knobs."""
-        return [*self.chip_keys, *(f"chip.factor.{kind}" for kind in KINDS), *_leaves(self.settings.model_dump())]
+        return [
+            *self.chip_keys,
+            *(f"chip.factor.{kind}" for kind in KINDS),
+            *(key for key, _ in _values(self.settings.model_dump())),
+        ]
 
     def unit(self, key: str) -> str:
         """Unit of a knob; ``1`` if it has none."""
         name = self.chip_keys.get(key)
         return self.sheet.all[name].unit if name else unit_of_name(key)
+
+    def listed(self) -> list[tuple[str, str, str]]:
+        """Every knob with its present value and unit, and what it means where it says so itself."""
+        found = [(key, str(value), "") for key, value in _values(self.settings.model_dump())]
+        found += [(f"chip.factor.{kind}", "1", f"factor on all imperfections called _{kind}") for kind in KINDS]
+        for key, name in self.chip_keys.items():
+            entry = self.sheet.all[name]
+            unit = "" if entry.unit == "1" else f" {entry.unit}"
+            found.append((key, f"{entry.value:g}{unit}", entry.text))
+        return found
 
     def check_key(self, key: str) -> None:
         """Refuse a knob that does not exist.
@@ -182,10 +196,10 @@ def _number(key: str, value: object, lowest: float, highest: float | None) -> fl
     return number
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found: list[str] = []
+def _values(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
     for name, value in tree.items():
-        found += _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [prefix + name]
+        found += _values(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
     return found
 
 

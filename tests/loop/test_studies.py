@@ -287,3 +287,13 @@ def test_a_dry_run_says_what_it_costs_and_leaves_nothing(training, tmp_path):
     assert cost["core_s"] > 1000.0
     assert "10000 points, 0 of them done, on 5000 serial numbers" in run_hxloop(*many).stdout
     assert not (tmp_path / "out").exists()
+
+
+def test_a_list_of_all_that_can_be_turned(training):
+    found = json.loads(run_hxloop("study", "noise", "--training", training, "--list", "--json").stdout)
+    assert found["lists"]["strength_percent"] == [0, 5, 10]
+    assert found["knobs"]["training.epochs"] == "3"
+    assert found["knobs"]["chip.noise.jitter_trial_us"] == "0.12 us"
+    printed = run_hxloop("study", "noise", "--list").stdout
+    assert "chip.mismatch.synapse_fixed" in printed
+    assert "strength_percent" in printed
