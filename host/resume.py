@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from host.run_file import read_origin
 from hxloop.errors import ChipMismatchError, InvalidInputError
+from hxloop.toml import flat
 
 if TYPE_CHECKING:
     from host.settings import Settings
@@ -34,7 +35,7 @@ def settings_to_go_on(stored: Record, *, task: str, seed: int, settings: Setting
                 field=name,
                 hint="use its own, or start another run",
             )
-    old, new = _flat(origin.settings.model_dump()), _flat(settings.model_dump())
+    old, new = flat(origin.settings.model_dump()), flat(settings.model_dump())
     changed = [key for key in old.keys() | new.keys() if key not in NEUTRAL and old.get(key) != new.get(key)]
     if changed:
         key = min(changed)
@@ -94,10 +95,3 @@ def check_chip(stored: Record, identity: ChipIdentity) -> None:
             field="chip",
             hint="use that chip; to see what the weights do on this one, evaluate the run on it",
         )
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return found

@@ -12,7 +12,7 @@ from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError
 from hxloop.suggest import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -95,6 +95,15 @@ def settings_from_mapping(data: dict[str, Any], model: type[Model], where: str) 
             raise UnknownKeyError(f"unknown key {key!r} in {where}", field=key, hint=_suggest(key, model)) from None
         text = first["msg"].removeprefix("Value error, ")
         raise InvalidInputError(f"{text} (in {where})", field=key) from None
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "", *, leaf: Callable[[Any], bool] = lambda _: False) -> dict[str, Any]:
+    """Values of nested tables by their whole key, ``a.b.c``; a table for which `leaf` holds is a value itself."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict) and not leaf(value)
+        found |= flat(value, f"{prefix}{key}.", leaf=leaf) if nested else {prefix + key: value}
+    return found
 
 
 def _suggest(key: str, model: type[BaseModel]) -> str:

@@ -122,11 +122,9 @@ class Base:
     ) -> Point:
         """Train on a chip."""
         settings, chip = self.knobs.apply(self.changes)
-        if calibrated_at_s is None and self.calibrated and not _is_ideal(chip):
-            calibrated_at_s = 0.0
         return Point(
             action="train", task=self.task, settings=settings, chip=chip, serial=serial, seed=seed,
-            model=self.knobs.sheet.model, initial=initial, calibrated_at_s=calibrated_at_s,
+            model=self.knobs.sheet.model, initial=initial, calibrated_at_s=self._calibrated_at_s(calibrated_at_s),
         )  # fmt: skip
 
     def test(
@@ -135,16 +133,16 @@ class Base:
     ) -> Point:  # fmt: skip
         """Test the weights of a training on a chip."""
         _, chip = self.knobs.apply(self.changes)
-        if calibrated_at_s is None and self.calibrated and not _is_ideal(chip):
-            calibrated_at_s = 0.0
         return Point(
             action="test", task=self.task, settings=weights.settings, chip=chip, serial=serial, seed=weights.seed,
-            model=self.knobs.sheet.model, initial=weights, calibrated_at_s=calibrated_at_s, at_s=at_s, trial=trial,
+            model=self.knobs.sheet.model, initial=weights, calibrated_at_s=self._calibrated_at_s(calibrated_at_s),
+            at_s=at_s, trial=trial,
         )  # fmt: skip
 
-
-def _is_ideal(chip: str) -> bool:
-    return chip.partition("[")[0] == IDEAL
+    def _calibrated_at_s(self, asked_s: float | None) -> float | None:
+        """As asked for; else 0 if the study calibrates every chip, but never the textbook one."""
+        textbook = self.knobs.sheet.base == IDEAL
+        return 0.0 if asked_s is None and self.calibrated and not textbook else asked_s
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from host.settings import Settings
 from hxloop.errors import InvalidInputError, OutOfRangeError, UnknownKeyError
 from hxloop.suggest import suggestion
-from hxloop.toml import settings_from_mapping
+from hxloop.toml import flat, settings_from_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class Knobs:
     @cached_property
     def chip_keys(self) -> dict[str, str]:
         """Key of every imperfection to its name."""
-        return {f"chip.{'noise' if kind_of(name) == 'trial' else 'mismatch'}.{name}": name for name in self.sheet.all}
+        return {key_of(name): name for name in self.sheet.all}
 
     @cached_property
     def keys(self) -> list[str]:
@@ -58,7 +58,7 @@ class Knobs:
         return [
             *self.chip_keys,
             *(f"chip.factor.{kind}" for kind in KINDS),
-            *(key for key, _ in _values(self.settings.model_dump())),
+            *flat(self.settings.model_dump()),
         ]
 
     def unit(self, key: str) -> str:
@@ -68,7 +68,7 @@ class Knobs:
 
     def listed(self) -> list[tuple[str, str, str]]:
         """Every knob with its present value and unit, and what it means where it says so itself."""
-        found = [(key, str(value), "") for key, value in _values(self.settings.model_dump())]
+        found = [(key, str(value), "") for key, value in flat(self.settings.model_dump()).items()]
         found += [(f"chip.factor.{kind}", "1", f"factor on all imperfections called _{kind}") for kind in KINDS]
         for key, name in self.chip_keys.items():
             entry = self.sheet.all[name]
@@ -165,6 +165,11 @@ def kind_of(imperfection: str) -> str:
     return next(kind for kind in KINDS if f"_{kind}" in imperfection)
 
 
+def key_of(imperfection: str) -> str:
+    """Knob of an imperfection."""
+    return f"chip.{'noise' if kind_of(imperfection) == 'trial' else 'mismatch'}.{imperfection}"
+
+
 def unit_of_name(name: str) -> str:
     """Unit that the end of a name says, ``1`` if it says none."""
     return _UNITS.get(name.rpartition("_")[2], "1") if "_" in name else "1"
@@ -194,13 +199,6 @@ def _number(key: str, value: object, lowest: float, highest: float | None) -> fl
         above = "" if highest is None else f" and at most {highest:g}"
         raise OutOfRangeError(f"{key} is {number:g}, but must be at least {lowest:g}{above}", field=key)
     return number
-
-
-def _values(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        found += _values(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)]
-    return found
 
 
 def _updated(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

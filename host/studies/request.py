@@ -27,7 +27,7 @@ from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.seeds import SEED_MAX
 from hxloop.serials import parse_numbers, parse_serials
 from hxloop.suggest import suggestion
-from hxloop.toml import load_toml, settings_from_mapping
+from hxloop.toml import flat, load_toml, settings_from_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +132,7 @@ def read_request(name: str, given: Mapping[str, Any]) -> Request:
     """
     if name.endswith(".toml"):
         stored = load_toml(Path(name), Request)
-        stored = stored.model_copy(update={"set": _flat(stored.set)})  # keys with dots need no quotes
+        stored = stored.model_copy(update={"set": flat(stored.set, leaf=_is_interval)})  # keys with dots need no quotes
     else:
         find_kind(name)
         stored = Request(study=name)
@@ -141,12 +141,8 @@ def read_request(name: str, given: Mapping[str, Any]) -> Request:
     return settings_from_mapping(stored.model_dump() | changes, Request, where="the arguments")
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        nested = isinstance(value, dict) and set(value) != {"low", "high"}
-        found |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
-    return found
+def _is_interval(value: dict[str, Any]) -> bool:
+    return set(value) == {"low", "high"}
 
 
 def work_of(request: Request) -> Work:

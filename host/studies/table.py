@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from host.studies.statistics import DONE
 from host.studies.work import FIGURES
 from hxloop.records import write_atomically
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from host.studies.request import Work
     from host.studies.store import Outcome
 
-DONE: Final = "done"
 FAILED: Final = "failed"
 
 COLUMNS: Final = {

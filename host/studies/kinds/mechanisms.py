@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from host.studies.knobs import key_of
 from hxloop.errors import InvalidInputError
 from hxloop.suggest import suggestion
 
@@ -42,7 +43,7 @@ def turned(mechanism: str, percent: float, neuron: NeuronSettings) -> dict[str, 
         if name == mechanism or (mechanism == ALL and name in MISMATCH):
             chosen |= imperfections
     unit = {_HEIGHT: neuron.v_threshold_mv - neuron.v_leak_mv, _TAU: neuron.tau_syn_us, _RATIO: 1.0}
-    return {f"chip.{_group(name)}.{name}": float(f"{percent / 100 * unit[u]:.9g}") for name, u in chosen.items()}
+    return {key_of(name): float(f"{percent / 100 * unit[u]:.9g}") for name, u in chosen.items()}
 
 
 def check_known(names: Collection[str], known: Mapping[str, object] | Collection[str], field: str) -> None:
@@ -56,7 +57,3 @@ def check_known(names: Collection[str], known: Mapping[str, object] | Collection
     for name in names:
         if name not in known:
             raise InvalidInputError(f"no {field} is called {name!r}", field=field, hint=suggestion(name, list(known)))
-
-
-def _group(imperfection: str) -> str:
-    return "noise" if "_trial" in imperfection else "mismatch"

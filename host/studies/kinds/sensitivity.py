@@ -11,6 +11,7 @@ from host.studies.chart import Chart
 from host.studies.kind import Kind, Preset, Row
 from host.studies.kinds.findings import paired
 from host.studies.kinds.mechanisms import check_known
+from host.studies.knobs import key_of
 from hxloop.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -75,9 +76,8 @@ def _scaled(plan: Plan, factors: dict[str, float]) -> dict[str, float]:
     changes = {}
     for name, factor in factors.items():
         for imperfection in FACTORS[name]:
-            group = "noise" if "_trial" in imperfection else "mismatch"
             strength = factor * plan.base.strength(imperfection)
-            changes[f"chip.{group}.{imperfection}"] = float(f"{strength:.9g}")
+            changes[key_of(imperfection)] = float(f"{strength:.9g}")
     return changes
 
 
