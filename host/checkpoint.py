@@ -8,14 +8,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from host.directories import choose_directory, lock
 from host.run_file import KIND
-from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, RecordError
+from hxloop.errors import HxloopError, RecordError
 from hxloop.records import read_record, write_atomically, write_record
 
 if TYPE_CHECKING:
@@ -87,17 +87,13 @@ class RunDirectory:
             self.path.rmdir()
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+        owner = lock(descriptor)
+        if owner is not None:
             raise RecordError(
                 f"process {owner} is training the run in {self.path}",
                 field="out",
                 hint="wait for it, end it, or choose another --out",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            )
 
     def is_used(self) -> bool:
         """Whether there is a run, finished or not."""
@@ -170,38 +166,9 @@ class RunDirectory:
             raise RecordError(f"cannot write the journal: {error.strerror}", field="out") from error
 
 
-def choose_directory(root: Path, name: str, out: Path | None, *, resume: bool) -> Path:
-    """Directory for a new run, or the one to go on with.
-
-    Parameters
-    ----------
-    root : Path
-        Where runs go that are not told where.
-    name : str
-        What kind of run it is; the directory is ``root / name-001`` or the next free number.
-    out : Path, optional
-        The directory the user wants.
-    resume : bool
-        Go on with a run that is there: `out`, or the highest number.
-
-    Raises
-    ------
-    MissingFileError
-        Nothing there to resume.
-    InvalidInputError
-        There is a run already.
-    """
-    if out is not None:
-        if resume and not out.is_dir():
-            raise MissingFileError(f"there is no run to resume in {out}", field="out", hint="leave --resume out")
-        if not resume and RunDirectory(out).is_used():
-            raise InvalidInputError(
-                f"{out} holds a run already", field="out", hint="add --resume to go on with it, or choose another --out"
-            )
-        return out
-    numbers = [int(p.name[-3:]) for p in root.glob(f"{name}-[0-9][0-9][0-9]") if p.is_dir()]
-    if not resume:
-        return root / f"{name}-{max(numbers, default=0) + 1:03d}"
-    if not numbers:
-        raise MissingFileError(f"there is no run {name}-* in {root}", field="out", hint="leave --resume out")
-    return root / f"{name}-{max(numbers):03d}"
+def choose_run(root: Path, name: str, out: Path | None, *, resume: bool) -> Path:
+    """Directory for a new run, or the one to go on with; see `host.directories.choose_directory`."""
+    return choose_directory(
+        root, name, out, resume=resume,
+        kind="run", is_used=lambda path: RunDirectory(path).is_used(), go_on="go on with it",
+    )  # fmt: skip

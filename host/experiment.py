@@ -17,7 +17,7 @@ from host.calibrated import (
     find_calibration,
     own_calibration,
 )
-from host.checkpoint import RunDirectory, choose_directory
+from host.checkpoint import RunDirectory, choose_run
 from host.chip_network import ChipNetwork, check_weight_bits
 from host.chips import open_chip, run_name
 from host.evaluation import Evaluation, evaluate
@@ -127,7 +127,7 @@ def train(
     found.check(settings)
     begin = find_initial(initial, task, settings)
     directory = RunDirectory(
-        choose_directory(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
+        choose_run(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
         settings.training.keep_checkpoints,
     )
     with directory.locked():

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -18,8 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from host.directories import choose_directory, lock
 from host.run_file import KIND as RUN
-from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop.errors import MissingFileError, RecordError
 from hxloop.records import Record, read_record, write_atomically, write_record
 
 if TYPE_CHECKING:
@@ -163,14 +163,7 @@ def _locked(file: Path) -> Iterator[str | None]:
             f"cannot use the directory {file.parent}: {error.strerror}", field="out", hint="choose another --out"
         ) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-            return
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield None
+        yield lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -199,19 +192,7 @@ def study_directory(root: Path, name: str, out: Path | None, *, resume: bool) ->
     MissingFileError
         There is none to resume.
     """
-    if out is not None:
-        if resume and not out.is_dir():
-            raise MissingFileError(f"there is no study to resume in {out}", field="out", hint="leave --resume out")
-        if not resume and Store(out).is_used():
-            raise InvalidInputError(
-                f"{out} holds a study already",
-                field="out",
-                hint="add --resume to go on with it or to extend it, or choose another --out",
-            )
-        return out
-    numbers = [int(p.name[-3:]) for p in root.glob(f"{name}-[0-9][0-9][0-9]") if p.is_dir()]
-    if not resume:
-        return root / f"{name}-{max(numbers, default=0) + 1:03d}"
-    if not numbers:
-        raise MissingFileError(f"there is no study {name}-* in {root}", field="out", hint="leave --resume out")
-    return root / f"{name}-{max(numbers):03d}"
+    return choose_directory(
+        root, name, out, resume=resume,
+        kind="study", is_used=lambda path: Store(path).is_used(), go_on="go on with it or to extend it",
+    )  # fmt: skip
