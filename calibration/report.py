@@ -9,7 +9,7 @@ import numpy as np
 from hxloop.calibration_table import TEXTS, Reason
 from hxloop.figures import BLUE, GREY, RED, draw
 from hxloop.page import Section, Table, check_page_name, page
-from hxloop.records import write_atomically
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from host.directories import choose_directory, lock
 from host.run_file import KIND
 from hxloop.errors import HxloopError, RecordError
-from hxloop.records import read_record, write_atomically, write_record
+from hxloop.records import read_record, write_record
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -123,7 +124,7 @@ class Daemon:
                 raise self._start_error(code)
             time.sleep(_LOOK_EVERY_S)
         raise DaemonStartError(
-            f"the chip daemon was not ready after {_START_TIMEOUT_S:g} s; its log ends with:\n{self._log_tail()}"
+            f"the chip daemon was not ready after {_START_TIMEOUT_S:g} s; its log ends with:", details=self._log_tail()
         )
 
     def _start_error(self, code: int) -> DaemonStartError | InvalidInputError:
@@ -132,8 +133,9 @@ class Daemon:
         if code == InvalidInputError.exit_code and errors:
             return InvalidInputError(errors[-1].removeprefix("error: "))
         return DaemonStartError(
-            f"the chip daemon ended while starting (exit code {code}); its log ends with:\n{tail or '(nothing)'}",
-            hint="command: " + " ".join(self._command),
+            f"the chip daemon ended while starting (exit code {code}); its log is below",
+            hint="command: " + shlex.join(self._command),
+            details=tail or "(nothing)",
         )
 
     def _log_tail(self) -> str:

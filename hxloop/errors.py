@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from hxloop.text import many_lines, one_line
+
 
 class HxloopError(Exception):
     """Base of all errors raised on purpose.
@@ -19,21 +21,29 @@ class HxloopError(Exception):
         Name of the offending field, argument or array element, for example ``synapses.weight_code[17]``.
     hint : str, optional
         What to do about it.
+    details : str
+        Further lines, for example the end of a log.
+
+    Notes
+    -----
+    As a string it is one line, and below it those of `details`; foreign text in it is escaped (`hxloop.text`).
     """
 
     code: ClassVar[str] = "error"
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, hint: str | None = None, details: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.field = field
         self.hint = hint
+        self.details = details
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field and self.field not in self.message else ""
         what_to_do = f" ({self.hint})" if self.hint else ""
-        return f"{where}{self.message}{what_to_do}"
+        below = f"\n{many_lines(self.details)}" if self.details else ""
+        return one_line(f"{where}{self.message}{what_to_do}") + below
 
 
 class InvalidInputError(HxloopError):

@@ -7,11 +7,9 @@ Every dataset has a Fletcher-32 checksum and the attributes ``units`` and ``long
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hxloop.errors import MissingFileError, RecordError
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,41 +81,6 @@ def write_record(path: Path, record: Record) -> None:
     if len(header) != USER_BLOCK_BYTES:
         raise RecordError(f"kind of record is too long: {record.kind!r}", field="kind")
     write_atomically(path, header + body)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file by new content through a temporary file beside it, flushed to the disk with its directory.
-
-    Raises
-    ------
-    RecordError
-        The file cannot be written; a file that was there before is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise RecordError(
-            f"cannot write {path}: {error.strerror or error}",
-            field="path",
-            hint="make room or choose another directory; what was there before is unchanged",
-        ) from error
-
-
-def sync_directory(directory: Path) -> None:
-    """Flush a directory, so that a renamed file survives a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_record(path: Path, kind: str) -> Record:

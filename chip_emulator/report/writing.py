@@ -10,7 +10,7 @@ from chip_emulator.report import sections
 from chip_emulator.report.bench import put_on_bench
 from hxloop.errors import InvalidInputError
 from hxloop.page import check_page_name, page
-from hxloop.records import write_atomically
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hxloop import page as html
 from hxloop.page import Section, Table, check_page_name
-from hxloop.records import write_atomically
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from host.studies.report import Picture, ReportContent, write_report
 from host.studies.statistics import summarise
 from host.studies.store import make_directory
 from host.studies.table import write_csv, write_parquet
-from hxloop.records import write_atomically
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

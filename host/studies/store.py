@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from host.directories import choose_directory, lock
 from host.run_file import KIND as RUN
 from hxloop.errors import MissingFileError, RecordError
-from hxloop.records import Record, read_record, write_atomically, write_record
+from hxloop.records import Record, read_record, write_record
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pandas as pd
 
 from host.studies.statistics import DONE
 from host.studies.work import FIGURES
-from hxloop.records import write_atomically
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
