@@ -1,7 +1,29 @@
-"""Settings for all tests."""
+"""Settings and fixtures for all tests."""
 
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 # Machines that run tests are busy: a slow example is not a failure. The examples are the same in every run.
 settings.register_profile("hxloop", deadline=None, derandomize=True)
 settings.load_profile("hxloop")
+
+
+@pytest.fixture
+def square():
+    """A folder as ``/tmp`` is: every user may put something there."""
+    with tempfile.TemporaryDirectory(prefix="hxl-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o1777)
+        yield folder
+
+
+@pytest.fixture(params=[0o000, 0o022], ids=["umask000", "umask022"])
+def umask(request):
+    """The test runs with one mask and with the other."""
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
