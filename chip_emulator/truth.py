@@ -15,7 +15,7 @@ from chip_emulator.circuits import Circuits, true_circuits
 from chip_emulator.presets import named_chip
 from hxloop.errors import InvalidInputError
 from hxloop.program import flatten
-from hxloop.records import Attribute, Quantity, Record, write_record
+from hxloop.records import Quantity, Record, write_record
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from chip_emulator.mismatch import Mismatch
     from hxloop.boot import BootSettings
+    from hxloop.hdf5_types import Attribute
     from hxloop.spec import ChipSpec
 
 KIND: Final = "truth"

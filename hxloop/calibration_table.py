@@ -14,10 +14,12 @@ from hxloop.boot import BootSettings, OperatingPoint
 from hxloop.chip import ChipIdentity
 from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.program import NeuronCodes, SharedCodes
-from hxloop.records import Attribute, Quantity, Record, read_record, write_record
+from hxloop.records import Quantity, Record, read_record, write_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from hxloop.hdf5_types import Attribute
 
     Floats = NDArray[np.float64]
 

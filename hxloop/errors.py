@@ -198,6 +198,12 @@ class RecordError(HxloopError):
     code = "record"
 
 
+class UnreadableFileError(InvalidInputError, RecordError):
+    """A file is damaged, something else than it should be, or larger or stranger than any such file needs to be."""
+
+    code = "unreadable_file"
+
+
 class DataError(HxloopError):
     """A data set cannot be found or downloaded."""
 

@@ -11,16 +11,19 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hxloop.errors import MissingFileError, RecordError
+from hxloop.errors import RecordError, UnreadableFileError
+from hxloop.hdf5 import parse
+from hxloop.hdf5_types import Attribute, FormatError
+from hxloop.reading import MIB, read_file
 from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import h5py
     from numpy.typing import NDArray
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "hxloop-record-1"
 USER_BLOCK_BYTES: Final = 512
 
-Attribute = str | int | float | bool
+MAX_RECORD_BYTES: Final = 1024 * MIB
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,56 +86,54 @@ def write_record(path: Path, record: Record) -> None:
     write_atomically(path, header + body)
 
 
-def read_record(path: Path, kind: str) -> Record:
+def read_record(path: str | Path, kind: str) -> Record:
     """Read a record and check it.
 
     Raises
     ------
     MissingFileError
         No such file.
-    RecordError
-        Not a record, a record of another kind or format, or damaged.
+    UnreadableFileError
+        Not a record, a record of another kind or format, damaged, or with anything that records do not have.
     """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise MissingFileError(f"no such file: {path}", field="path") from None
-    except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror or error}", field="path") from error
+    content = read_file(path, limit_bytes=MAX_RECORD_BYTES, field="path")
     manifest = _manifest(content, path)
-    body = content[USER_BLOCK_BYTES:]
-    if hashlib.sha256(body).hexdigest() != manifest.get("sha256"):
-        raise RecordError(
+    body = memoryview(content)[USER_BLOCK_BYTES:]
+    if hashlib.sha256(body).hexdigest() != manifest["sha256"]:
+        raise UnreadableFileError(
             f"{path} is damaged: its content does not match the SHA-256 in its manifest",
             field="path",
             hint="use an older checkpoint or a backup",
         )
-    if manifest.get("kind") != kind:
-        raise RecordError(f"{path} is a record of kind {manifest.get('kind')!r}, not {kind!r}", field="path")
+    if manifest["kind"] != kind:
+        raise UnreadableFileError(f"{path} is a record of kind {manifest['kind']!r}, not {kind!r}", field="path")
     try:
         return _from_hdf5(body, kind)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise RecordError(f"{path} is not a readable record: {error}", field="path") from error
+    except FormatError as error:
+        raise UnreadableFileError(f"{path} is not a readable record: {error}", field="path") from None
 
 
-def _manifest(content: bytes, path: Path) -> dict[str, Any]:
+def _manifest(content: bytes, path: str | Path) -> dict[str, str]:
     try:
         manifest = json.loads(content[:USER_BLOCK_BYTES])
-        if manifest["format"] != FORMAT:
-            raise RecordError(
-                f"{path} has the format {manifest['format']!r}, this version reads {FORMAT!r}", field="path"
-            )
-    except (ValueError, KeyError, TypeError):
-        raise RecordError(f"{path} is damaged or not a record of this program", field="path") from None
-    found: dict[str, Any] = manifest
-    return found
+    except (ValueError, RecursionError):
+        manifest = None
+    if not isinstance(manifest, dict) or not all(
+        isinstance(manifest.get(key), str) for key in ("format", "kind", "sha256")
+    ):
+        raise UnreadableFileError(f"{path} is damaged or not a record of this program", field="path")
+    if manifest["format"] != FORMAT:
+        raise UnreadableFileError(
+            f"{path} has the format {manifest['format']!r}, this version reads {FORMAT!r}", field="path"
+        )
+    return manifest
 
 
 def _to_hdf5(record: Record) -> bytes:
     import h5py
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", libver="earliest") as file:  # what `hxloop.hdf5` reads
         for name, value in record.attributes.items():
             file.attrs[name] = value
         for name, quantity in record.quantities.items():
@@ -150,21 +151,12 @@ def _write_dataset(file: h5py.File, name: str, quantity: Quantity) -> None:
     dataset.attrs["long_name"] = quantity.long_name
 
 
-def _from_hdf5(body: bytes, kind: str) -> Record:
-    import h5py
-
-    quantities: dict[str, Quantity] = {}
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            quantities[name] = Quantity(item[()], str(item.attrs["units"]), str(item.attrs["long_name"]))
-
-    with h5py.File(io.BytesIO(body), "r") as file:
-        attributes = {name: _plain(value) for name, value in file.attrs.items()}
-        file.visititems(visit)
+def _from_hdf5(body: memoryview, kind: str) -> Record:
+    attributes, datasets = parse(body)
+    quantities = {}
+    for name, found in datasets.items():
+        units, long_name = found.attributes.get("units"), found.attributes.get("long_name")
+        if not isinstance(units, str) or not isinstance(long_name, str):
+            raise FormatError(f"{name}: has no units or no long_name")
+        quantities[name] = Quantity(found.values, units, long_name)
     return Record(kind, attributes, quantities)
-
-
-def _plain(value: Any) -> Attribute:
-    plain: Attribute = value.item() if isinstance(value, np.generic) else value
-    return plain
