@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Protocol
+
+from hxloop.terminal import say
 
 
 class Reporter(Protocol):
@@ -61,4 +62,4 @@ class Lines(Silent):
 
     def message(self, text: str) -> None:
         """Print it."""
-        print(text, file=sys.stderr, flush=True)
+        say(text)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
-import sys
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from hxloop.errors import HxloopError
+from hxloop.entry import Group, run_program
 from hxloop.logs import LogFormat, set_up_logging
+from hxloop.terminal import print_json, print_table, say, show
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="An emulated chip as a service of its own.")
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="An emulated chip as a service of its own.",
+)
 
 ChipName = Annotated[
     str,
@@ -87,21 +91,16 @@ def describe(
         for entry in entries:
             content = {k: v for k, v in entry.items() if k not in {"part", "name"} and (sources or k != "source")}
             parts.setdefault(entry["part"], {})[entry["name"]] = content
-        print(json.dumps({"chip": chip, "serial": serial, "model": MODEL_VERSION, **parts}))
+        print_json({"chip": chip, "serial": serial, "model": MODEL_VERSION, **parts})
         return
-    from rich.console import Console
-    from rich.table import Table
-
+    headings = ("name", "value", "unit", "meaning", *(("source",) if sources else ()))
     for part in dict.fromkeys(entry["part"] for entry in entries):
-        table = Table(title=f"{chip}/{serial}: {part}")
-        table.add_column("name", no_wrap=True)  # to be copied
-        for heading in ("value", "unit", "meaning", *(["source"] if sources else [])):
-            table.add_column(heading)
-        for entry in entries:
-            if entry["part"] == part:
-                row = [entry["name"], _readable(entry["value"]), entry["unit"], entry["description"]]
-                table.add_row(*row, *([entry["source"]] if sources else []))
-        Console().print(table)
+        rows = [
+            [e["name"], _readable(e["value"]), e["unit"], e["description"], *([e["source"]] if sources else [])]
+            for e in entries
+            if e["part"] == part
+        ]
+        print_table(headings, rows, title=f"{chip}/{serial}: {part}")
 
 
 @app.command()
@@ -116,11 +115,10 @@ def reveal(
     from chip_emulator.truth import write_truth
 
     found = write_truth(chip, serial, out, force=force)
-    print(
-        json.dumps(found)
-        if as_json
-        else f"{chip}/{serial}, digest {found['digest']}: {found['arrays']} arrays in {out}"
-    )
+    if as_json:
+        print_json(found)
+    else:
+        show(f"{chip}/{serial}, digest {found['digest']}: {found['arrays']} arrays in {out}")
 
 
 @app.command()
@@ -135,8 +133,11 @@ def report(
     from chip_emulator.report import write_report
     from hxloop.serials import parse_serials
 
-    rows = write_report(chip, parse_serials(serials), out, force=force, say=lambda line: print(line, file=sys.stderr))
-    print(json.dumps({"chip": chip, "serials": serials, "path": str(out), "parameters": rows}) if as_json else out)
+    rows = write_report(chip, parse_serials(serials), out, force=force, say=say)
+    if as_json:
+        print_json({"chip": chip, "serials": serials, "path": out, "parameters": rows})
+    else:
+        show(out)
 
 
 def _readable(value: object) -> str:
@@ -145,11 +146,6 @@ def _readable(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def main() -> None:
-    """Entry point: errors raised on purpose become one line on stderr and an exit code, never a traceback."""
-    try:
-        app()
-    except HxloopError as error:
-        logging.getLogger("chip_emulator").debug("ended by an error", exc_info=True)
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+def main() -> NoReturn:
+    """Entry point."""
+    run_program(app, "chip_emulator")

@@ -13,9 +13,9 @@ import numpy as np
 from chip_emulator.chip import EmulatedChip
 from chip_emulator.circuits import Circuits, true_circuits
 from chip_emulator.presets import named_chip
-from hxloop.errors import InvalidInputError
 from hxloop.program import flatten
 from hxloop.records import Quantity, Record, write_record
+from hxloop.writing import check_target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,12 +156,11 @@ def write_truth(chip: str, serial: int, path: Path, *, force: bool = False) -> d
     Raises
     ------
     InvalidInputError
-        No such chip, or a file that is there already without `force`.
+        No such chip, or a file that is there already (without `force`) or cannot be written.
     RecordError
         The file cannot be written.
     """
-    if path.exists() and not force:
-        raise InvalidInputError(f"{path} is there already", field="out", hint="use --force to replace it")
+    check_target(path, force=force)
     record = reveal(chip, serial)
     write_record(path, record)
     attributes, arrays = record.attributes, record.quantities

@@ -13,7 +13,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from host.directories import choose_directory, lock
+from host.directories import choose_directory, is_file, lock, numbered
 from host.run_file import KIND
 from hxloop.errors import HxloopError, RecordError
 from hxloop.records import read_record, write_record
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hxloop.records import Record
 
 RUN_FILE: Final = "run.h5"
-_CHECKPOINTS: Final = "checkpoints"
+CHECKPOINTS: Final = "checkpoints"
 _JOURNAL: Final = "journal.jsonl"
 
 
@@ -61,7 +61,7 @@ class RunDirectory:
             Another process holds it, or the directory cannot be made.
         """
         try:
-            (self.path / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+            (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise RecordError(
@@ -69,7 +69,7 @@ class RunDirectory:
             ) from error
         try:
             self._lock(descriptor)
-            for leftover in (*self.path.glob(".*.tmp"), *(self.path / _CHECKPOINTS).glob(".*.tmp")):
+            for leftover in (*self.path.glob(".*.tmp"), *(self.path / CHECKPOINTS).glob(".*.tmp")):
                 leftover.unlink(missing_ok=True)
             try:
                 yield
@@ -84,7 +84,7 @@ class RunDirectory:
             return
         with suppress(OSError):  # files of somebody else stay, and so does their directory
             (self.path / "lock").unlink(missing_ok=True)
-            (self.path / _CHECKPOINTS).rmdir()
+            (self.path / CHECKPOINTS).rmdir()
             self.path.rmdir()
 
     def _lock(self, descriptor: int) -> None:
@@ -98,11 +98,12 @@ class RunDirectory:
 
     def is_used(self) -> bool:
         """Whether there is a run, finished or not."""
-        return self.run_file.exists() or bool(self.checkpoints())
+        return is_file(self.run_file) or bool(self.checkpoints())
 
     def checkpoints(self) -> list[Path]:
         """Checkpoints, the newest first."""
-        return sorted((self.path / _CHECKPOINTS).glob("epoch-*.h5"), reverse=True)
+        found = numbered(self.path / CHECKPOINTS, "epoch-", ".h5")
+        return [found[epoch] for epoch in sorted(found, reverse=True)]
 
     def save(self, epoch: int, record: Record) -> None:
         """Write the checkpoint of an epoch and forget the oldest ones.
@@ -112,9 +113,10 @@ class RunDirectory:
         RecordError
             It cannot be written; the checkpoints before it are intact.
         """
-        write_record(self.path / _CHECKPOINTS / f"epoch-{epoch:06d}.h5", record)
+        write_record(self.path / CHECKPOINTS / f"epoch-{epoch:06d}.h5", record)
         for old in self.checkpoints()[self.keep :]:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # somebody else's entry of that name
+                old.unlink(missing_ok=True)
 
     def newest(self, say: Callable[[str], None]) -> Record | None:
         """Newest state that can be read, None where there never was one.
@@ -130,7 +132,7 @@ class RunDirectory:
             There are files, but all are damaged.
         """
         candidates = self.checkpoints()
-        if self.run_file.exists():
+        if is_file(self.run_file):
             candidates.append(self.run_file)
         for path in candidates:
             try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hxloop.errors import InvalidInputError, MissingFileError
@@ -43,19 +45,74 @@ def choose_directory(
         There is one already.
     """
     if out is not None:
-        if resume and not out.is_dir():
+        if resume and not is_directory(out):
             raise MissingFileError(f"there is no {kind} to resume in {out}", field="out", hint="leave --resume out")
         if not resume and is_used(out):
             raise InvalidInputError(
                 f"{out} holds a {kind} already", field="out", hint=f"add --resume to {go_on}, or choose another --out"
             )
         return out
-    numbers = [int(p.name[-3:]) for p in root.glob(f"{name}-[0-9][0-9][0-9]") if p.is_dir()]
+    there = numbered(root, f"{name}-")
     if not resume:
-        return root / f"{name}-{max(numbers, default=0) + 1:03d}"
-    if not numbers:
+        return root / f"{name}-{max(there, default=0) + 1:03d}"
+    directories = {number: path for number, path in there.items() if is_directory(path)}
+    if not directories:
         raise MissingFileError(f"there is no {kind} {name}-* in {root}", field="out", hint="leave --resume out")
-    return root / f"{name}-{max(numbers):03d}"
+    return directories[max(directories)]
+
+
+def subdirectories(folder: Path) -> list[Path]:
+    """Directories in a folder, and links to some, the newest last; what cannot be looked at is left out.
+
+    Raises
+    ------
+    MissingFileError
+        There is no such folder.
+    InvalidInputError
+        It cannot be read.
+    """
+    if not is_directory(folder):
+        raise MissingFileError(f"no such folder: {folder}", field="folder", hint="hxloop train writes to runs/")
+    found = []
+    try:
+        for path in folder.iterdir():
+            with suppress(OSError):  # it went away meanwhile
+                if is_directory(path):
+                    found.append((path.stat().st_mtime, path.name, path))
+    except OSError as error:
+        raise InvalidInputError(f"cannot read the folder {folder}: {error.strerror}", field="folder") from None
+    return [path for *_, path in sorted(found)]
+
+
+def numbered(folder: Path, before: str, after: str = "") -> dict[int, Path]:
+    """Entries of a folder by the number in their name, of three digits or more, between two texts.
+
+    Nothing where there is no folder, or one that cannot be read.
+    """
+    found = {}
+    pattern = re.compile(re.escape(before) + r"([0-9]{3,18})" + re.escape(after))
+    with suppress(OSError):
+        for path in folder.iterdir():
+            fits = pattern.fullmatch(path.name)
+            if fits:
+                found[int(fits[1])] = path
+    return found
+
+
+def is_directory(path: Path) -> bool:
+    """Whether it is a directory; what cannot be looked at is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a file; what cannot be looked at is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def lock(descriptor: int) -> str | None:

@@ -31,10 +31,13 @@ from host.settings import load_settings, preset_name
 from host.tasks import find_task
 from host.training import Trainer, build_loss, score
 from hxloop.errors import InvalidInputError, RecordError
+from hxloop.extras import extra
 from hxloop.records import Quantity
 from hxloop.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from host.calibrated import Calibration
     from host.settings import Settings
     from host.tasks import Task
@@ -194,6 +197,7 @@ class _Experiment:
         self.test = task.data("test", settings)
         self.network = ChipNetwork(settings, chip, train_data.features.shape[1], calibration)
         self.calibration = calibration
+        self._has_journal = True
         initial = None if begin is None else begin.weights
         self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed, initial=initial)
 
@@ -206,7 +210,7 @@ class _Experiment:
             begun = read_origin(stored)
             self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)
             restore(self.trainer, stored)
-        self.directory.write_journal(self.trainer.metrics)
+        self._keep_journal(partial(self.directory.write_journal, self.trainer.metrics))
         self.reporter.started(
             self.origin.title,
             first_epoch=self.trainer.epochs_done,
@@ -219,6 +223,14 @@ class _Experiment:
         finally:
             self.reporter.finished()
 
+    def _keep_journal(self, write: Callable[[], None]) -> None:
+        """Write the journal; it is for eyes: what stops it stops no training, and is said once."""
+        if self._has_journal:
+            self._has_journal = False
+            with extra("journal", self.reporter.message):
+                write()
+                self._has_journal = True
+
     def _epochs(self) -> None:
         training, trainer = self.origin.settings.training, self.trainer
         unsaved: Record | None = None
@@ -230,7 +242,7 @@ class _Experiment:
                 if epoch % training.checkpoint_every == 0 or epoch == training.epochs:
                     self.directory.save(epoch, unsaved)
                     unsaved = None
-                self.directory.append_journal(metrics)
+                self._keep_journal(partial(self.directory.append_journal, metrics))
                 self.reporter.epoch(metrics)
         except BaseException:  # Ctrl-C too: whatever ends the training, the last finished epoch is kept
             if unsaved is not None:

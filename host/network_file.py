@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hxloop.errors import ArrayError, InvalidInputError, MissingFileError, OutOfRangeError
+from hxloop.writing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -121,8 +122,8 @@ def write_spike_file(
 
     Raises
     ------
-    InvalidInputError
-        The file cannot be written.
+    RecordError
+        The file cannot be written; one that was there before is untouched.
     """
     arrays: dict[str, Any] = {"layer_delay_us": np.array([layer.delay_us for layer in layers], np.float64)}
     arrays |= recordings or {}
@@ -130,11 +131,8 @@ def write_spike_file(
         arrays[f"spikes_{k}_sample"] = layer.sample.astype(np.int32)
         arrays[f"spikes_{k}_neuron"] = layer.neuron.astype(np.int32)
         arrays[f"spikes_{k}_time_us"] = layer.time_us
-    try:
-        with Path(path).open("wb") as file:  # a name without .npz stays as the user typed it
-            np.savez(file, **arrays)
-    except OSError as error:
-        raise InvalidInputError(f"cannot write {path}: {error.strerror}", field="out") from None
+    with replacing(Path(path)) as file:  # a name without .npz stays as the user typed it
+        np.savez(file, **arrays)
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:

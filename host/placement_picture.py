@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from host.crossbar import drivers_per_bus
-from host.plots import CLASS_COLORS, GREY, STYLE
+from host.plots import CLASS_COLORS, DPI, GREY, STYLE
 from hxloop.errors import InvalidInputError
+from hxloop.figures import draw, forms
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from host.mapping import Placement
@@ -49,35 +51,33 @@ def label_map(placement: Placement) -> NDArray[np.int64]:
     return count.reshape(spec.n_hemispheres, spec.n_drivers)
 
 
-def draw_placement(placement: Placement, path: Path) -> None:
-    """Write the picture; hemisphere 0 is drawn above hemisphere 1, its row 0 at the top.
+def draw_placement(placement: Placement, form: str) -> bytes:
+    """Picture in a form of `hxloop.figures.forms`; hemisphere 0 is above hemisphere 1, its row 0 at the top."""
 
-    Raises
-    ------
-    InvalidInputError
-        The file cannot be written, or its name ends on no format of pictures.
-    """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    spec = placement.spec
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(6.6, 9.6), layout="constrained")
-        canvas = FigureCanvasAgg(figure)
+    def fill(figure: Figure) -> None:
         axes = figure.subplot_mosaic(
             [["labels0", "synapses0"], [".", "neurons0"], [".", "neurons1"], ["labels1", "synapses1"]],
             height_ratios=[20, 1, 1, 20], width_ratios=[1, 20],
         )  # fmt: skip
-        for hemisphere in range(spec.n_hemispheres):
+        for hemisphere in range(placement.spec.n_hemispheres):
             _draw_hemisphere(placement, hemisphere, {name: axes[f"{name}{hemisphere}"] for name in _PANELS})
         _legend(placement, axes["synapses0"], axes["synapses1"])
-        if path.suffix.removeprefix(".") not in canvas.get_supported_filetypes():
-            raise InvalidInputError(f"{path} ends on no format of pictures", field="out", hint="for example .png")
-        try:
-            figure.savefig(path)
-        except OSError as error:
-            raise InvalidInputError(f"cannot write {path}: {error.strerror}", field="out") from None
+
+    return draw(6.6, 9.6, fill, DPI, form=form, style=STYLE)
+
+
+def check_picture_name(path: Path, field: str) -> str:
+    """Form of a picture, from its name.
+
+    Raises
+    ------
+    InvalidInputError
+        The name ends on no form of pictures.
+    """
+    form = path.suffix.removeprefix(".").lower()
+    if form not in forms():
+        raise InvalidInputError(f"{path} ends on no format of pictures", field=field, hint="for example .png")
+    return form
 
 
 _PANELS: Final = ("labels", "synapses", "neurons")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from host.layers import layer_names
 from host.pictures import INPUT_ROWS, OUTSIDE, SILENT
+from hxloop.figures import draw
+from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,44 +27,35 @@ GREY: Final = "#777777"
 CLASS_COLORS: Final = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 """Palette of Okabe and Ito (2008): can be told apart with any colour vision."""
 
-STYLE: Final[dict[Any, Any]] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "figure.dpi": 100,
-    "savefig.dpi": 200,
-}
+STYLE: Final[dict[str, Any]] = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": "medium"}
+"""What is other here than in pages (`hxloop.figures`)."""
+DPI: Final = 200
 
 
 def plot_run(run: Run) -> list[Path]:
-    """Draw what the run has and write it beside the run file.
+    """Draw what the run has and write it beside the run file; pictures that are there are replaced.
 
     Returns
     -------
     list of Path
-        ``curves.png``, and for finished runs ``decision_map.png`` (tasks in a plane) and ``raster.png``.
-    """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+        ``curves.png``, and for finished runs ``decision_map.png`` (tasks in a plane) and ``raster.png``; beside a copy
+        of a run file with another name, they begin with that.
 
+    Raises
+    ------
+    RecordError
+        A picture cannot be written.
+    """
     pictures = {"curves": (_curves, (8.0, 2.8))} if run.metrics else {}
     if "pictures/map" in run.record.quantities:
         pictures["decision_map"] = (_decision_map, (4.4, 4.0))
     if any(name.startswith("pictures/raster/") for name in run.record.quantities):
         pictures["raster"] = (_raster, (6.0, 4.0))
     written = []
-    with mpl.rc_context(STYLE):
-        for name, (draw, size) in pictures.items():
-            figure = Figure(figsize=size, layout="constrained")
-            FigureCanvasAgg(figure)
-            draw(run, figure)
-            path = run.directory / f"{name}.png"
-            figure.savefig(path)
-            written.append(path)
+    for name, (fill, size) in pictures.items():
+        path = run.picture_file(name)
+        write_atomically(path, draw(*size, partial(fill, run), DPI, style=STYLE))
+        written.append(path)
     return written
 
 

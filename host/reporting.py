@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
+
+from hxloop.terminal import say
 
 if TYPE_CHECKING:
     from host.metrics import EpochMetrics
@@ -51,7 +52,7 @@ class PlainReporter:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = stream
         self._epochs = 0
 
     def started(self, title: str, *, first_epoch: int, epochs: int, batches: int) -> None:
@@ -75,7 +76,7 @@ class PlainReporter:
         """Nothing to close."""
 
     def _line(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+        say(text, self._stream)
 
 
 class SilentReporter:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from host.checkpoint import RUN_FILE, RunDirectory
+from host.checkpoint import CHECKPOINTS, RUN_FILE, RunDirectory
+from host.directories import is_directory, is_file
 from host.metrics import ChipUse, speedup_over_biology
 from host.run_file import KIND, last_validation, read_metrics, read_origin
-from hxloop.errors import InvalidInputError, MissingFileError
+from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 from hxloop.records import read_record
 
 if TYPE_CHECKING:
@@ -49,8 +51,14 @@ class Run:
 
     @property
     def directory(self) -> Path:
-        """Where the run and its pictures are."""
-        return self.path.parent if self.path.name == RUN_FILE else self.path.parent.parent
+        """Where the run and its pictures are: the folder of its file, or that above the folder of checkpoints."""
+        folder = self.path.absolute().parent
+        return folder.parent if folder.name == CHECKPOINTS and self.path.name != RUN_FILE else self.path.parent
+
+    def picture_file(self, name: str) -> Path:
+        """File of a picture; beside a copy of a run file, among others, it begins with the name of that."""
+        is_copy = self.path.name != RUN_FILE and self.directory == self.path.parent
+        return self.directory / (f"{self.path.stem}-{name}.png" if is_copy else f"{name}.png")
 
     @property
     def finished(self) -> bool:
@@ -172,15 +180,17 @@ def load_run(path: str | Path) -> Run:
         The file is damaged or something else.
     """
     given = Path(path)
-    if not given.exists():
-        raise MissingFileError(f"there is no run at {given}", field="run", hint="give a run directory or its run.h5")
     file = given
-    if given.is_dir():
+    if is_directory(given):
         directory = RunDirectory(given)
-        files = [directory.run_file] if directory.run_file.exists() else directory.checkpoints()
+        if not os.access(given, os.R_OK | os.X_OK):
+            raise RecordError(f"the directory {given} cannot be read", field="run")
+        files = [directory.run_file] if is_file(directory.run_file) else directory.checkpoints()
         if not files:
             raise MissingFileError(f"there is no run in the directory {given}", field="run")
         file = files[0]
+    elif not is_file(given):
+        raise MissingFileError(f"there is no run at {given}", field="run", hint="give a run directory or its run.h5")
     record = read_record(file, KIND)
     return Run(file, record, read_origin(record), read_metrics(record))
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator, MutableMapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from hxloop.errors import HxloopError
+from hxloop.entry import Group, run_program
+from hxloop.terminal import show
 from hxloop.version import __version__
 
 COMMANDS: Final = {
@@ -25,8 +24,6 @@ COMMANDS: Final = {
     "study": "host.cli.study:study",
 }
 """Command to the `typer.Typer` that holds it; names, not imports: this package does not depend on the host."""
-
-_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
 
 
 class _Commands(MutableMapping[str, Any]):
@@ -56,23 +53,12 @@ class _Commands(MutableMapping[str, Any]):
         return len(COMMANDS)
 
 
-class _Group(TyperGroup):
-    """Commands on demand; errors raised on purpose become one line and an exit code, never a traceback."""
+class _Group(Group):
+    """Commands on demand."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         self.commands = _Commands()
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except HxloopError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            raise typer.Exit(_INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -87,7 +73,7 @@ app = typer.Typer(
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"hxloop {__version__}")
+        show(f"hxloop {__version__}")
         raise typer.Exit
 
 
@@ -103,6 +89,6 @@ def hxloop(
     """
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the command."""
-    app(prog_name="hxloop")
+    run_program(app, "hxloop")

@@ -6,7 +6,9 @@ import json
 import logging
 import sys
 import time
-from typing import Literal
+from typing import Any, Literal
+
+from hxloop.text import many_lines, one_line
 
 LogFormat = Literal["text", "json"]
 
@@ -19,7 +21,19 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)
+
+
+class _Lines(logging.Formatter):
+    """One line a record, whatever is in it; a traceback below it is indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (name of the base class)
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(f"  {line}" for line in many_lines(super().formatException(ei)).split("\n"))
 
 
 def set_up_logging(style: LogFormat = "text", level: int = logging.INFO) -> None:
@@ -33,7 +47,5 @@ def set_up_logging(style: LogFormat = "text", level: int = logging.INFO) -> None
         As in `logging`.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _JsonLines() if style == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(_JsonLines() if style == "json" else _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)

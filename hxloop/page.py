@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from html import escape
+from html import escape as escape_html
 from string import Template
 from typing import TYPE_CHECKING, Final
 
 from hxloop.errors import InvalidInputError
+from hxloop.text import many_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,6 +135,11 @@ def page(title: str, sections: Sequence[Section]) -> str:
     """HTML of the whole page; every text is escaped."""
     links = " &middot; ".join(f'<a href="#{escape(s.key)}">{escape(s.title)}</a>' for s in sections)
     return _PAGE.substitute(title=escape(title), links=links, sections="\n".join(map(_section, sections)))
+
+
+def escape(text: str) -> str:
+    """HTML of foreign text; lines stay lines, and every character can be seen."""
+    return escape_html(many_lines(text))
 
 
 def shown(value: object, digits: int = 4) -> str:

@@ -55,7 +55,7 @@ def spectrum_picture(spectrum: Spectrum) -> bytes:
         )
         axes.loglog(spectrum.f_mhz, spectrum.diffusion, color=ORANGE, lw=1, label="unlimited diffusion (Lorentzian)")
         axes.loglog(spectrum.f_mhz, spectrum.floor, color=GREY, lw=1, ls=":", label="converter: noise and rounding")
-        axes.set(xlabel="frequency (MHz)", ylabel="power spectral density (mV$^2$/MHz)")
+        axes.set(xlabel="frequency (MHz)", ylabel="power spectral density (mV²/MHz)")
         axes.set_ylim(0.1 * min(spectrum.floor[0], spectrum.measured.min()), 3 * spectrum.measured.max())
         axes.legend()
 

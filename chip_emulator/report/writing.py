@@ -8,9 +8,8 @@ from chip_emulator.chip import EmulatedChip
 from chip_emulator.presets import MODEL_VERSION, named_chip
 from chip_emulator.report import sections
 from chip_emulator.report.bench import put_on_bench
-from hxloop.errors import InvalidInputError
 from hxloop.page import check_page_name, page
-from hxloop.writing import write_atomically
+from hxloop.writing import check_target, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,14 +41,13 @@ def write_report(
     Raises
     ------
     InvalidInputError
-        No such chip, not an HTML file, or a file that is there already.
+        No such chip, not an HTML file, or a file that is there already or cannot be written.
     RecordError
         The file cannot be written.
     """
     imperfections = named_chip(chip).imperfections
     check_page_name(out, "out")
-    if out.exists() and not force:
-        raise InvalidInputError(f"{out} is there already", field="out", hint="use --force to replace it")
+    check_target(out, force=force)
     chips = []
     for k, serial in enumerate(serials):
         say(f"silicon {chip}/{serial} ({k + 1} of {len(serials)})")

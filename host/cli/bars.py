@@ -22,7 +22,7 @@ class TerminalBars:
     def __init__(self, *columns: ProgressColumn, console: Console | None = None, counted: bool = True) -> None:
         counts: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TimeRemainingColumn()) if counted else ()
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             *counts,
             *columns,

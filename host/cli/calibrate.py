@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
-from hxloop.errors import InvalidInputError, RecordError
+from host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
+from hxloop.connection import file_safe
+from hxloop.errors import InvalidInputError
+from hxloop.extras import extra
+from hxloop.page import check_page_name
+from hxloop.terminal import print_json, print_table, say, show
+from hxloop.writing import check_target
 
 if TYPE_CHECKING:
     from calibration.options import Options
     from calibration.reporting import Reporter
     from hxloop.calibration_table import CalibrationTable
-    from hxloop.chip import Chip as AnyChip
 
 calibrate = make_app()
 
@@ -52,13 +57,15 @@ def _calibrate(
     check: Annotated[
         Path | None, typer.Option("--check", help="Measure a table again and say what drifted.", metavar="TABLE")
     ] = None,
+    force: Force = False,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Use a table that was measured before.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Find the codes with which all circuits of a chip do what they should.
 
     Without [bold]--endpoint[/bold] an emulated chip, uncalibrated/1 unless another one is named, is started for it.
-    Exit code 1 with [bold]--check[/bold]: the table has expired.
+    Exit code 1 with [bold]--check[/bold]: the table has expired; with [bold]--report[/bold]: there is a table, but no
+    page.
 
     [dim]Examples:[/dim]
 
@@ -78,16 +85,46 @@ def _calibrate(
         _refuse_together("targets", preset=preset)
     aim = targets or preset or "lif-6us"
     options = _options(only, seed, begin_s)
-    table, found = _measure(aim, options, (chip, serial, endpoint), out, report, cache=cache)
+    if endpoint is None:
+        chip, serial = chip or "uncalibrated", 1 if serial is None else serial
+    files = _Files(out, report, [targets] if targets else [], force)
+    table, found = _measure(aim, options, (chip, serial, endpoint), files, cache=cache)
     if as_json:
         print_json(found)
-        return
-    _print(table)
-    say(
-        f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
-        f"on silicon {table.chip_time_s:.1f} s"
-    )
-    print(found["table_path"])
+    else:
+        _print(table)
+        say(
+            f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
+            f"on silicon {table.chip_time_s:.1f} s"
+        )
+        show(found["table_path"])
+    if found["report_path"] != report:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """What a calibration writes, and reads; checked before it begins."""
+
+    out: Path | None
+    report: Path | None
+    read: list[Path]
+    force: bool
+
+    def check(self) -> None:
+        if self.report is not None:
+            check_page_name(self.report, "report")
+            check_target(self.report, field="report", force=self.force, others=self.read)
+        if self.out is not None:
+            self.check_table(self.out)
+
+    def check_table(self, file: Path) -> Path:
+        check_target(file, force=self.force, others=[*self.read, *([self.report] if self.report else [])])
+        return file
+
+    def table_of(self, chip: str, serial: int) -> Path:
+        """File of the table of this chip, checked."""
+        return self.out or self.check_table(Path(f"calibration-{file_safe(chip)}-{serial}.h5"))
 
 
 def _options(only: str | None, seed: int, begin_s: float | None) -> Options:
@@ -102,35 +139,33 @@ def _measure(
     aim: str | Path,
     options: Options,
     which: tuple[str | None, int | None, str | None],
-    out: Path | None,
-    report: Path | None,
+    files: _Files,
     *,
     cache: bool,
 ) -> tuple[CalibrationTable, dict[str, Any]]:
     """Calibrate and write table and page; the table and its figures."""
     from calibration.targets import load_target
     from calibration.verb import calibrate_with_source
+    from host.chips import open_chip
 
     begin, target = time.perf_counter(), load_target(aim)
-    if out is not None:
-        _refuse_folder("out", out)
-        _refuse_other_files(out)
-    if report is not None:
-        _refuse_folder("report", report)
-        from calibration.report import write_report
-        from hxloop.page import check_page_name
-
-        check_page_name(report, "report")
-    with _open(*which) as device:
-        file = out or Path(f"calibration-{_safe(device)}.h5")
-        if out is None:
-            _refuse_other_files(file)
+    files.check()
+    chip, serial, endpoint = which
+    if endpoint is None and chip is not None and serial is not None:
+        files.table_of(chip, serial)  # before a chip is started for it
+    with open_chip(*which) as device:
+        file = files.table_of(device.identity.chip, device.identity.serial)
         table, _, hit = calibrate_with_source(
             device, target=target, options=options, cache=cache, report=_reporter()
         )  # fmt: skip
     table.save(file)
-    if report is not None:
-        write_report(table, report)
+    report = None
+    if files.report is not None:
+        with extra("page", say):
+            from calibration.report import write_report
+
+            write_report(table, files.report)
+            report = files.report
     more = {"wall_s": time.perf_counter() - begin, "from_cache": hit, "table_path": file, "report_path": report}
     return table, table.summary() | more
 
@@ -139,34 +174,21 @@ def _check(
     file: Path, chip: str | None, serial: int | None, endpoint: str | None, begin_s: float | None, *, as_json: bool
 ) -> None:
     from calibration.check import check
+    from host.chips import open_chip
     from hxloop.calibration_table import load_calibration
 
     table = load_calibration(file)
     if endpoint is None:
         chip, serial = chip or table.identity.chip, table.identity.serial if serial is None else serial
-    with _open(chip, serial, endpoint) as device:
+    with open_chip(chip, serial, endpoint) as device:
         found = check(device, table, begin_s=begin_s, report=_reporter())
     if as_json:
         print_json({**found.summary(), "table_path": file})
     else:
         for line in found.lines():
-            print(line)
+            show(line)
     if found.expired:
         raise typer.Exit(1)
-
-
-def _open(chip: str | None, serial: int | None, endpoint: str | None) -> Any:
-    from host.chips import open_chip
-
-    if endpoint is None:
-        chip, serial = chip or "uncalibrated", 1 if serial is None else serial
-    return open_chip(chip, serial, endpoint)
-
-
-def _safe(device: AnyChip) -> str:
-    from hxloop.connection import file_safe
-
-    return f"{file_safe(device.identity.chip)}-{device.identity.serial}"
 
 
 def _refuse_together(option: str, **others: object) -> None:
@@ -176,25 +198,6 @@ def _refuse_together(option: str, **others: object) -> None:
         raise InvalidInputError(
             f"--{option} and --{given[0]} do not go together", field=given[0], hint="leave one of them out"
         )
-
-
-def _refuse_folder(option: str, file: Path) -> None:
-    if not file.absolute().parent.is_dir():
-        raise InvalidInputError(f"there is no directory {file.parent}", field=option, hint="make it first")
-
-
-def _refuse_other_files(file: Path) -> None:
-    """A table may be replaced by a newer one; anything else is somebody's work."""
-    from hxloop.calibration_table import load_calibration
-
-    if not file.exists():
-        return
-    try:
-        load_calibration(file)
-    except RecordError:
-        raise InvalidInputError(
-            f"{file} is there and is no calibration table", field="out", hint="choose another name"
-        ) from None
 
 
 def _reporter() -> Reporter:
@@ -209,15 +212,13 @@ def _reporter() -> Reporter:
 
 
 def _print(table: CalibrationTable) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table("parameter", "target", "median", "std", "std before", "as wanted", title=str(table.identity))
+    rows = []
     for name, parameter in table.parameters.items():
         s = parameter.summary()
         cells = [_number(s[key]) for key in ("target", "median", "std", "std_before")]
-        shown.add_row(f"{name} ({s['unit']})", *cells, f"{100 * s['success_fraction']:.1f} %")
-    Console(stderr=True).print(shown)
+        rows.append([f"{name} ({s['unit']})", *cells, f"{100 * s['success_fraction']:.1f} %"])
+    headings = ("parameter", "target", "median", "std", "std before", "as wanted")
+    print_table(headings, rows, title=str(table.identity), stderr=True)
     for circuit, name, reason in table.failures()[:20]:
         say(f"circuit {circuit}, {name}: {reason}")
 

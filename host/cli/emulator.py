@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from host.cli.options import CHIP_HELP, make_app
+from host.cli.options import CHIP_HELP, Force, make_app
 from hxloop.errors import DaemonStartError
 
 _PROGRAM = "chip_emulator"
@@ -21,7 +21,6 @@ chip = make_app()
 
 ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME")]
 Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 
 
 class LogFormat(StrEnum):

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from host.cli.options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app, print_json, say
+from host.cli.options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app
+from hxloop.terminal import print_json, say
 
 evaluate = make_app()
 

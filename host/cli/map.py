@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from host.cli.options import AsJson, make_app, print_json, say
+from host.cli.options import AsJson, Force, make_app
+from hxloop.terminal import print_json, print_table, say
+from hxloop.writing import check_target, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from rich.table import Table
-
     from host.mapping import Placement
 
 map_ = make_app()
@@ -31,6 +29,7 @@ def _map(
     out: Annotated[
         Path | None, typer.Option("--out", help="Draw both synapse arrays with their drivers, buses and neurons (png).")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Place a network on the chip without running it, and show what it uses.
@@ -48,13 +47,16 @@ def _map(
     from host.placement_table import as_dict
     from hxloop.spec import HICANN_X
 
+    if out is not None:
+        from host.placement_picture import check_picture_name, draw_placement
+
+        form = check_picture_name(out, "out")
+        check_target(out, force=force, others=[Path(source)])
     placement, changed = place_source(source, HICANN_X, inputs)
     for change in changed:
         say(f"warning: {change}")
     if out is not None:
-        from host.placement_picture import draw_placement
-
-        draw_placement(placement, out)
+        write_atomically(out, draw_placement(placement, form))
         say(f"picture in {out}")
     if as_json:
         print_json(as_dict(placement) | {"changed": changed})
@@ -63,8 +65,6 @@ def _map(
 
 
 def _print(placement: Placement) -> None:
-    from rich.console import Console
-
     from host.placement_table import bus_uses, population_uses, totals
 
     spec = placement.spec
@@ -79,22 +79,9 @@ def _print(placement: Placement) -> None:
         for b in bus_uses(placement)
     ]
     sums = [(name, used, there) for name, (used, there) in totals(placement).items()]
-    console = Console()
     for heads, rows in (
         (("population", "circuits", "inputs", "drivers", "labels", "synapses", *hemispheres), populations),
         (("bus", "rows", "neurons heard", "channels heard", "labels"), buses),
         ((spec.name, "used", "there"), sums),
     ):
-        console.print(_table(heads, rows))
-        console.print()
-
-
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for k, head in enumerate(heads):
-        table.add_column(head, justify="right" if k else "left")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    return table
+        print_table(heads, rows, plain=True, numbers=True)

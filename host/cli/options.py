@@ -1,12 +1,9 @@
-"""Options that several commands share, and how results are printed."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import json
-import math
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -51,6 +48,7 @@ Initial = Annotated[
         show_default=False,
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="Directory of the run, or its run.h5.", show_default=False)
@@ -62,27 +60,3 @@ def make_app() -> typer.Typer:
     return typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich", context_settings=ENTRY_SETTINGS
     )
-
-
-def print_json(values: dict[str, Any]) -> None:
-    """Print one strict JSON object on stdout; NaN and infinity become null."""
-    print(json.dumps(_plain(values), allow_nan=False), flush=True)
-
-
-def say(text: str) -> None:
-    """Print a line for the user's eyes, on stderr."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -31,7 +31,7 @@ class TerminalReporter(TerminalBars):
 
     def started(self, title: str, *, first_epoch: int, epochs: int, batches: int) -> None:
         """Draw the bars."""
-        self._progress.console.print(f"training {title}", highlight=False)
+        self.message(f"training {title}")
         self._progress.update(self._epochs, total=epochs, completed=first_epoch)
         self._progress.update(self._batches, total=batches)
         self._progress.start()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from host.cli.options import AsJson, Chip, Endpoint, Serial, make_app, print_json, say
+from host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
 from hxloop.errors import ChipMismatchError, InvalidInputError
+from hxloop.terminal import print_json, say
+from hxloop.writing import check_target
 
 if TYPE_CHECKING:
     from host.network_run import NetworkRun
@@ -34,6 +36,7 @@ def _run(
     madc: Annotated[
         str | None, typer.Option(help="Sample the membrane of one neuron (from 0) fast.", metavar="LAYER:NEURON")
     ] = None,
+    force: Force = False,
     seed: Annotated[int, typer.Option(min=0, help="Names the trial: the noise of a noisy chip depends on it.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +61,7 @@ def _run(
     from host.probes import Probes
 
     begin = time.monotonic()
+    check_target(out, force=force, others=[file])
     network = read_network_file(file)
     probes = Probes(tuple(dict.fromkeys(cadc or ())), _pair(madc))
     with open_chip(chip or "ideal", 1 if serial is None else serial, endpoint=endpoint, threads=threads) as remote:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from host.cli.options import AsJson, RunPath, make_app, print_json, say
+from host.cli.options import AsJson, RunPath, make_app
 from hxloop.errors import HxloopError, MissingFileError
+from hxloop.terminal import print_json, print_table, say
+from hxloop.text import one_line
 
 if TYPE_CHECKING:
     from host.run import Run
@@ -47,14 +49,11 @@ def _list(
 
       hxloop runs list results --json
     """
+    from host.directories import subdirectories
     from host.run import load_run
 
-    if not folder.is_dir():
-        raise MissingFileError(f"no such folder: {folder}", field="folder", hint="hxloop train writes to runs/")
     found: list[dict[str, Any]] = []
-    for directory in sorted(folder.iterdir(), key=lambda path: (path.stat().st_mtime, path.name)):
-        if not directory.is_dir():
-            continue
+    for directory in subdirectories(folder):
         try:
             found.append(_entry(load_run(directory)))
         except MissingFileError:
@@ -65,7 +64,8 @@ def _list(
         print_json({"runs": found})
         return
     short = [e | {"run": Path(e["run"]).name} for e in found]
-    _print_table(f"runs in {folder}", list(_COLUMNS.values()), [[_cell(e[key]) for key in _COLUMNS] for e in short])
+    rows = [[_cell(e[key]) for key in _COLUMNS] for e in short]
+    print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}")
 
 
 @runs.command(name="show")
@@ -91,7 +91,8 @@ def _show(
     if as_json:
         print_json(entry)
         return
-    _print_table(str(loaded.directory), ["figure", "value"], [[key, _cell(value)] for key, value in entry.items()])
+    rows = [[key, _cell(value)] for key, value in entry.items()]
+    print_table(["figure", "value"], rows, title=str(loaded.directory))
 
 
 def _entry(run: Run) -> dict[str, Any]:
@@ -108,23 +109,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return "\n".join(value)
-    return str(value)
-
-
-_PIPED_WIDTH = 160  # columns, where no terminal says how wide it is
-
-
-def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PIPED_WIDTH
-    table = Table(title=title)
-    for k, heading in enumerate(headings):
-        table.add_column(heading, overflow="fold", no_wrap=k == 0)
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+        return "\n".join(map(one_line, value))
+    return one_line(value)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from host.cli.options import AsJson, make_app, print_json, say
+from host.cli.options import AsJson, make_app
+from hxloop.terminal import print_json, print_table, say, show
 
 if TYPE_CHECKING:
     from host.studies.progress import StudyReporter
@@ -152,21 +153,12 @@ def _print_list(work: Work, as_json: bool) -> None:
     if as_json:
         print_json({"lists": lists, "knobs": {key: value for key, value, _ in knobs}})
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     for title, rows in (
         (f"lists of {work.request.study}", [(name, ", ".join(map(str, values)), "") for name, values in lists.items()]),
         (f"settings, and imperfections of {work.base.chip}", knobs),
     ):
-        table = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
-        for heading in ("--set", "value", "meaning"):
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*row)
         if rows:
-            Console().print(table)
+            print_table(("--set", "value", "meaning"), rows, title=title, plain=True)
 
 
 def _print_plan(work: Work, out: Path | None, resume: bool, as_json: bool) -> None:
@@ -178,31 +170,25 @@ def _print_plan(work: Work, out: Path | None, resume: bool, as_json: bool) -> No
         print_json(values)
         return
     for line in lines:
-        print(line)
+        show(line)
 
 
 def _print_result(work: Work, result: StudyResult, as_json: bool) -> None:
     if as_json:
         print_json(result.summary_values())
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=work.kind.title, box=box.SIMPLE, padding=(0, 1, 0, 0))
     names = [name for name in result.summary.columns if name not in {"mean", "low", "high", "n"}]
-    for heading in (*names, "accuracy (%)", "95 %", "n"):
-        table.add_column(heading.replace("_", " "), overflow="fold")
+    rows = []
     for row in result.summary.to_dict("records"):
         interval = "-" if math.isnan(row["low"]) else f"{100 * row['low']:.1f} .. {100 * row['high']:.1f}"
-        table.add_row(*(_cell(row[n]) for n in names), f"{100 * row['mean']:.1f}", interval, str(row["n"]))
-    console = Console()
-    console.print(table)
+        rows.append([*(_cell(row[n]) for n in names), f"{100 * row['mean']:.1f}", interval, row["n"]])
+    headings = [heading.replace("_", " ") for heading in (*names, "accuracy (%)", "95 %", "n")]
+    print_table(headings, rows, title=work.kind.title, plain=True)
     for finding in result.findings:
-        console.print(f" {finding.statement}: {finding.ours}", highlight=False, soft_wrap=True)
+        show(f" {finding.statement}: {finding.ours}")
     if result.failed:
         say(f"{result.failed} points failed; --resume tries them again (table.csv says why)")
-    console.print(f" {result.report}", highlight=False, soft_wrap=True)
+    show(f" {result.report}")
 
 
 def _cell(value: Any) -> str:

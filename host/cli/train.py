@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from host.cli.options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app, print_json, say
+from host.cli.options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app
+from hxloop.extras import extra
+from hxloop.terminal import print_json, say, show
 
 if TYPE_CHECKING:
     from host.reporting import Reporter
@@ -100,9 +102,11 @@ def _reporter() -> Reporter:
 def _show(result: Run, *, plots: bool, as_json: bool) -> None:
     summary = result.summary()
     say(f"test accuracy {100 * result.test_accuracy:.2f} %, {summary['speedup_over_biology']:.0f} x biology")
-    for picture in result.plot() if plots else ():
-        say(f"picture: {picture}")
+    if plots:
+        with extra("pictures", say):
+            for picture in result.plot():
+                say(f"picture: {picture}")
     if as_json:
         print_json(summary)
         return
-    print(result.path)
+    show(result.path)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Final, Protocol, TextIO
+
+from hxloop.terminal import say
 
 _QUIET_S: Final = 30.0
 
@@ -45,7 +46,7 @@ class Lines:
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stderr
+        self._stream = stream
         self._said = time.monotonic()
 
     def started(self, title: str) -> None:
@@ -61,7 +62,7 @@ class Lines:
     def message(self, text: str) -> None:
         """One line."""
         self._said = time.monotonic()
-        print(text, file=self._stream, flush=True)
+        say(text, self._stream)
 
     def finished(self) -> None:
         """Nothing to close."""

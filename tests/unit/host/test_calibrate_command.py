@@ -83,8 +83,8 @@ def test_options_reach_the_calibration(bench, tmp_path):
     (tmp_path / "aims.toml").write_text("[neuron]\nv_leak_mv = 430.0\n")
     assert calibrate().exit_code == 0
     more = ("--only", "leak,threshold", "--seed", 4, "--begin-s", 60, "--no-cache")
-    assert calibrate("--chip", "rough", "--serial", 7, "--preset", "lif-10us", *more).exit_code == 0
-    assert calibrate("--endpoint", "ipc:///nowhere", "--targets", "aims.toml").exit_code == 0
+    assert calibrate("--chip", "rough", "--serial", 7, "--preset", "lif-10us", "--out", "r.h5", *more).exit_code == 0
+    assert calibrate("--endpoint", "ipc:///nowhere", "--targets", "aims.toml", "--out", "a.h5").exit_code == 0
     assert bench.opened == [("uncalibrated", 1, None), ("rough", 7, None), (None, None, "ipc:///nowhere")]
     plain, full, aimed = bench.calibrated
     assert plain["target"] == PRESETS["lif-6us"] and plain["cache"] and not plain["options"].only
@@ -94,15 +94,32 @@ def test_options_reach_the_calibration(bench, tmp_path):
     assert aimed["target"].neuron.v_leak_mv == 430.0
 
 
-def test_only_tables_are_replaced(bench, tmp_path):
+def test_what_is_there_is_replaced_with_force_only(bench, tmp_path):
     table_for(GridChip(), key="b" * 64).save(tmp_path / "t.h5")
-    assert calibrate("--out", "t.h5").exit_code == 0
+    before = (tmp_path / "t.h5").read_bytes()
+    assert calibrate("--out", "t.h5").exit_code == 2
+    assert (tmp_path / "t.h5").read_bytes() == before
+    assert calibrate("--out", "t.h5", "--force").exit_code == 0
     assert load_calibration(tmp_path / "t.h5").key == "a" * 64
-    (tmp_path / "calibration-grid-1.h5").write_text("mine")
-    done = calibrate()
-    assert done.exit_code == 2 and "is no calibration table" in done.stderr
-    assert (tmp_path / "calibration-grid-1.h5").read_text() == "mine"
+    for name in ("calibration-uncalibrated-1.h5", "calibration-grid-1.h5"):  # as asked for, and as it answers
+        (tmp_path / name).write_text("mine")
+        done = calibrate()
+        assert done.exit_code == 2 and f"{name} is there already (use --force" in done.stderr
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
     assert len(bench.calibrated) == 1
+
+
+def test_a_page_that_fails_costs_no_table(bench, tmp_path, monkeypatch):
+    def fails(*_):
+        raise ValueError("no such font")
+
+    monkeypatch.setattr("calibration.report.write_report", fails)
+    done = calibrate("--out", "t.h5", "--report", "page.html", "--json")
+    assert done.exit_code == 1  # what was asked for is not there
+    assert json.loads(done.stdout)["report_path"] is None
+    assert "warning: no page: ValueError: no such font" in done.stderr
+    load_calibration(tmp_path / "t.h5")
 
 
 @pytest.mark.parametrize(
@@ -111,8 +128,11 @@ def test_only_tables_are_replaced(bench, tmp_path):
         (("--out", "none/t.h5"), "out: there is no directory none"),
         (("--report", "none/t.html"), "report: there is no directory none"),
         (("--report", "page.pdf"), "report:"),
-        (("--out", "notes.txt"), "out: notes.txt is there and is no calibration table"),
-        (("--out", "folder"), "out: folder is there and is no calibration table"),
+        (("--out", "notes.txt"), "out: notes.txt is there already"),
+        (("--report", "page.html"), "report: page.html is there already"),
+        (("--out", "folder", "--force"), "out: folder is no regular file"),
+        (("--targets", "good.toml", "--out", "good.toml", "--force"), "out: good.toml is read or written by the same"),
+        (("--out", "u.html", "--report", "u.html"), "out: u.html is read or written by the same"),
         (("--targets", "aims.toml", "--preset", "lif-6us"), "--targets and --preset do not go together"),
         (("--check", "t.h5", "--out", "u.h5"), "--check and --out do not go together"),
         (("--check", "t.h5", "--only", "leak"), "--check and --only do not go together"),
@@ -124,8 +144,10 @@ def test_only_tables_are_replaced(bench, tmp_path):
 )
 def test_refused_before_a_chip_is_started(bench, tmp_path, arguments, text):
     (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "page.html").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "aims.toml").write_text("[neuron]\nv_leek_mv = 430.0\n")
+    (tmp_path / "good.toml").write_text("[neuron]\nv_leak_mv = 430.0\n")
     table_for(GridChip()).save(tmp_path / "t.h5")
     done = calibrate(*arguments)
     assert done.exit_code == 2 and text in done.stderr, done.stderr

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 import host.experiment
 import host.launch
-from host.cli.options import print_json
 from host.cli.progress import TerminalReporter
 from host.client import RemoteChip
 from host.metrics import EpochMetrics
 from hxloop.cli import COMMANDS, app
 from hxloop.errors import ChipMismatchError, UnreachableError
+from hxloop.terminal import print_json
 from hxloop.version import __version__
 
 runner = CliRunner()

@@ -9,7 +9,7 @@ from host.network_file import LayerSpikes, read_network_file, write_spike_file
 from host.network_run import map_network, run_network_file
 from host.probes import Probes
 from hxloop.chip import ChipIdentity
-from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, MissingFileError, OutOfRangeError
+from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, MissingFileError, OutOfRangeError, RecordError
 from hxloop.operating_point import nominal_boot
 from hxloop.result import Observations, RunResult
 from hxloop.spec import HICANN_X, TEXTBOOK
@@ -273,5 +273,5 @@ def test_sample_longer_than_any_run(tmp_path):
 
 def test_unwritable_file(tmp_path):
     spikes = LayerSpikes(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0), 0.0)
-    with pytest.raises(InvalidInputError, match="cannot write"):
+    with pytest.raises(RecordError, match="cannot write"):
         write_spike_file(tmp_path / "no" / "folder.npz", [spikes])

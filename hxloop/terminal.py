@@ -1,0 +1,107 @@
+"""What programs print: results on stdout, all else on stderr. Foreign text is escaped here, and is never markup."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from hxloop.text import many_lines, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from hxloop.errors import HxloopError
+
+_UNLIMITED: Final = 100_000
+"""Columns, where no terminal says how wide it is: lines are not broken then, so that they can be searched."""
+
+
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print a line for the user's eyes, by default on stderr; where that is closed or full, nothing happens."""
+    stream = stream or sys.stderr
+    if stream is None:  # closed before the program began
+        return
+    with suppress(OSError, ValueError):
+        print(one_line(text), file=stream, flush=True)
+
+
+def say_error(error: HxloopError) -> None:
+    """Print an error in one line, and its details below."""
+    for line in f"error: {error}".split("\n"):
+        say(line)
+
+
+def show(text: object) -> None:
+    """Print a line of a result on stdout."""
+    print(one_line(text), flush=True)
+
+
+def print_json(values: dict[str, Any]) -> None:
+    """Print one strict JSON object on stdout; NaN and infinity become null."""
+    print(json.dumps(_plain(values), allow_nan=False), flush=True)
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    plain: bool = False,
+    numbers: bool = False,
+    stderr: bool = False,
+) -> None:
+    """Print a table.
+
+    Parameters
+    ----------
+    headings : sequence of str
+    rows : iterable of sequences
+        Cells; a newline begins another line of a cell.
+    title : str, optional
+    plain : bool
+        Without a frame.
+    numbers : bool
+        All columns but the first are numbers.
+    stderr : bool
+        Beside the result, not the result.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=stderr)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNLIMITED
+    table = Table(
+        title=None if title is None else Text(one_line(title), style="table.title"),
+        title_justify="left" if plain else "center",
+        box=box.SIMPLE if plain else box.HEAVY_HEAD,
+        padding=(0, 1, 0, 0) if plain else (0, 1),
+    )
+    for k, heading in enumerate(headings):
+        table.add_column(
+            Text(one_line(heading)), overflow="fold", no_wrap=k == 0, justify="right" if numbers and k else "left"
+        )
+    for row in rows:
+        table.add_row(*(Text(many_lines(value)) for value in row))
+    console.print(table)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
