@@ -23,6 +23,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from host.arithmetic import exp_of, log_of
 from hxloop.errors import ArrayError, OutOfRangeError
 
 Times = NDArray[np.float64]
@@ -114,13 +115,13 @@ class SoftmaxTimes(SpikeTimeLoss):
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
         rows = np.arange(len(times))
         first = times.min(axis=1, keepdims=True)
-        weights = np.exp(-(times - first) / self.xi)
+        weights = exp_of(-(times - first) / self.xi)
         total = weights.sum(axis=1)
         own = times[rows, labels]
-        late = self.alpha * np.exp(own / self.beta)
+        late = self.alpha * exp_of(own / self.beta)
         gradient = -weights / total[:, None] / self.xi
         gradient[rows, labels] += 1.0 / self.xi + late / self.beta
-        return np.log(total) + (own - first[:, 0]) / self.xi + late, gradient
+        return log_of(total) + (own - first[:, 0]) / self.xi + late, gradient
 
 
 @final

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
+from host.arithmetic import whole_power
 from hxloop.errors import ArrayError, OutOfRangeError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class StepDecay(Schedule):
 
     def factor(self, epoch: int) -> float:
         """Return ``gamma ** (epoch // step_epochs)``."""
-        return float(self.gamma ** (epoch // self.step_epochs))
+        return whole_power(self.gamma, epoch // self.step_epochs)
 
 
 @final
@@ -144,8 +145,8 @@ class Adam:
         if shapes != [g.shape for g in gradients] or shapes != [m.shape for m in self._first]:
             raise ArrayError(f"must have the shapes of the parameters, {shapes}, in every step", field="gradients")
         self._steps += 1
-        correction1 = 1.0 - self.beta1**self._steps
-        correction2 = 1.0 - self.beta2**self._steps
+        correction1 = 1.0 - whole_power(self.beta1, self._steps)
+        correction2 = 1.0 - whole_power(self.beta2, self._steps)
         for k, gradient in enumerate(gradients):
             first, second = self._first[k], self._second[k]
             np.add(first, (1.0 - self.beta1) * (gradient - first), out=first)

@@ -1,12 +1,9 @@
 """Background generators: regular trains, and trains with an independent draw in every period."""
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver import cache
+from chip_emulator.solver.compiled import compiled, compiled_for, spliced
 from chip_emulator.solver.random import STREAM_BACKGROUND, STREAM_BACKGROUND_LABEL, philox
-
-_PATH = cache.CACHE_PATH
 
 FULL = -1
 SOURCE_BITS = 9
@@ -17,7 +14,7 @@ _S2, _S3, _S4, _S8, _S32 = np.uint64(2), np.uint64(3), np.uint64(4), np.uint64(8
 _PER_WORD, _PER_BLOCK = np.uint64(3), np.uint64(15)  # masks: four bytes in a word, 16 in a block
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _block(number, seed, sample, stream, key):
     """Sixteen random bytes, for periods ``16 number .. 16 number + 15``."""
     return philox(
@@ -30,13 +27,13 @@ def _block(number, seed, sample, stream, key):
     )
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def _byte(block, position):
     word = block[np.int64((position & _PER_BLOCK) >> _S2)]
     return np.int64((word >> ((position & _PER_WORD) << _S3)) & _BYTE)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _run_generator(settings, duration, sample, key, out, written):
     """Events of one generator in one sample; see `run_generators`."""
     number, poisson, period, rate, seed, label, mask = settings
@@ -63,7 +60,7 @@ def _run_generator(settings, duration, sample, key, out, written):
     return written
 
 
-@njit("int64(int64[:,::1], int64, int64, int64, uint64, int64[::1], int64[::1])", nogil=True, cache=True)
+@compiled_for("int64(int64[:,::1], int64, int64, int64, uint64, int64[::1], int64[::1])")
 def run_generators(settings, duration, n_samples, first_sample, key, out, offsets):
     """Events of all generators, sample after sample, sorted by tick, then source.
 

@@ -1,18 +1,17 @@
 """Which events pass links that carry so many a tick and let so many wait, and which a faulty link loses."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
-from chip_emulator.solver import cache
+from chip_emulator.solver.compiled import compiled_for
 from chip_emulator.solver.random import philox
 
-_PATH = cache.CACHE_PATH
 _LONGS = types.Array(types.int64, 1, "C", readonly=True)  # as arrays from a socket are
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(0xFFFF)
 _S8, _S16, _S32 = np.uint64(8), np.uint64(16), np.uint64(32)
 
 
-@njit(types.boolean[::1](_LONGS, _LONGS, _LONGS, types.int64, types.float64, types.float64), nogil=True, cache=True)
+@compiled_for(types.boolean[::1](_LONGS, _LONGS, _LONGS, types.int64, types.float64, types.float64))
 def pass_buckets(offsets, tick, lane, n_lanes, rate_per_tick, depth):
     """See `chip_emulator.links.admitted`; `rate_per_tick` has few enough bits that all sums are exact."""
     passed = np.zeros(tick.size, np.bool_)
@@ -32,11 +31,10 @@ def pass_buckets(offsets, tick, lane, n_lanes, rate_per_tick, depth):
     return passed
 
 
-@njit(
+@compiled_for(
     types.boolean[::1](
         _LONGS, _LONGS, _LONGS, types.int64, types.float64, types.int64, types.uint64, types.int64
-    ),
-    nogil=True, cache=True,
+    )
 )  # fmt: skip
 def pass_faults(offsets, tick, name, n_names, probability, stream, key, first_sample):
     """See `chip_emulator.links.received`; names are below `n_names`."""

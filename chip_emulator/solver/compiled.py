@@ -1,4 +1,4 @@
-"""How kernels are compiled: three decorators, and an instruction that Numba has no name for.
+"""How kernels are compiled: decorators, and an instruction that Numba has no name for.
 
 Numba counts the references to every array among a kernel's arguments, with atomic operations that cost more than the
 arithmetic of a small step. Kernels that allocate nothing can do without, and those called often are compiled into their
@@ -7,30 +7,41 @@ callers.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from numba import njit
+import numba
 from numba.extending import intrinsic
 
-from chip_emulator.solver import cache
+from hxloop.kernel_library import KernelLibrary
 
-_BARE: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "_nrt": False}
-_PATH = cache.CACHE_PATH  # imported for its effect: Numba must know its cache before the first kernel
+_BARE: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+_library = KernelLibrary(Path(__file__).parent.glob("*.py"), numba)
 
 
 def compiled(function: Any) -> Any:
     """Kernel that may allocate arrays."""
-    return njit(nogil=True, cache=True)(function)
+    return _library.keep(numba.njit(nogil=True)(function))
+
+
+def compiled_for(signature: Any) -> Any:
+    """The same, for these arguments alone: no time is lost on finding out what they are."""
+    return lambda function: _library.keep(numba.njit(nogil=True)(function), signature)
 
 
 def uncounted(function: Any) -> Any:
     """Kernel that allocates nothing: no references are counted."""
-    return njit(**_BARE)(function)
+    return _library.keep(numba.njit(**_BARE)(function))
 
 
 def inlined(function: Any) -> Any:
     """Kernel that allocates nothing and becomes part of every kernel that calls it."""
-    return njit(**_BARE, forceinline=True)(function)
+    return _library.keep(numba.njit(**_BARE, forceinline=True)(function))
+
+
+def spliced(function: Any) -> Any:
+    """Kernel whose source becomes part of every kernel that calls it; there is none to keep."""
+    return numba.njit(nogil=True, inline="always")(function)
 
 
 @intrinsic

@@ -1,11 +1,8 @@
 """Pairs of pre- and postsynaptic events, summed for every synapse."""
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver import cache
-
-_PATH = cache.CACHE_PATH
+from chip_emulator.solver.compiled import compiled
 
 FRACTION_BITS = 32
 """Sums are integers in units of 2^-32 LSB, so that they do not depend on the order of samples or on threads."""
@@ -15,7 +12,7 @@ _NEVER = np.iinfo(np.int64).max
 _NEITHER, _PRE, _POST = 0, 1, 2
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_pairs(sums, n_samples, pre, post, reach, head, rate, amplitude):
     """Add the pairs of all samples to the sums of all synapses.
 
@@ -63,7 +60,7 @@ def add_pairs(sums, n_samples, pre, post, reach, head, rate, amplitude):
                 _pair(sums, synapse, merged, count, post_tick, begin, end, rate, amplitude)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _pair(sums, synapse, pre, n_pre, post, begin, end, rate, amplitude):
     """Walk through both trains; a pair is two neighbours of different kind, and simultaneous events are no pair."""
     i, j = 0, begin

@@ -1,23 +1,21 @@
 """On the way in and out of the solver, each in one pass: events without anything unusual about them, and spikes."""
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
-from chip_emulator.solver import cache
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.compiled import compiled_for
 
-_PATH = cache.CACHE_PATH
 _LONGS = types.Array(types.int64, 1, "C", readonly=True)
 _INTS = types.Array(types.int32, 1, "C", readonly=True)
 _TABLE = types.Array(types.int64, 2, "C", readonly=True)
 
 
-@njit(
+@compiled_for(
     types.boolean(
         _LONGS, _LONGS, _INTS, types.int64, _LONGS, _LONGS, _LONGS, types.int64, types.UniTuple(types.float64, 2),
         types.UniTuple(types.float64, 2), types.int64[::1],
-    ),
-    nogil=True, cache=True,
+    )
 )  # fmt: skip
 def take_in(offsets, tick, channel, duration, first, source, bus, n_buses, link, lane, reached):
     """Check events and find their sources, as long as every channel has one and no link is overloaded.
@@ -71,7 +69,7 @@ def take_in(offsets, tick, channel, duration, first, source, bus, n_buses, link,
     return True
 
 
-@njit(types.int64(_LONGS, _TABLE, _LONGS, types.int64[::1], types.int64[::1], types.int32[::1]), nogil=True, cache=True)
+@compiled_for(types.int64(_LONGS, _TABLE, _LONGS, types.int64[::1], types.int64[::1], types.int32[::1]))
 def unpack(packed, counts, heads, offsets, tick, source):
     """Take packed spikes apart.
 

@@ -9,9 +9,8 @@ Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 20
 """
 
 import numpy as np
-from numba import njit
 
-from chip_emulator.solver.compiled import fma, uncounted
+from chip_emulator.solver.compiled import fma, spliced, uncounted
 from chip_emulator.solver.layout import LANES
 
 STREAM_MEMBRANE = 1
@@ -56,14 +55,14 @@ _SEVEN, _EIGHT = np.uint64(7), np.uint64(8)
 _LOW_SUM = np.uint64(0x3FF)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def _round(c0, c1, c2, c3, k0, k1):
     p0 = _M0 * c0
     p1 = _M1 * c2
     return (p1 >> _S32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _S32) ^ c3 ^ k1, p0 & _LOW
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def philox_7(c0, c1, c2, c3, k0, k1):
     """Philox 4x32-7: the fewest rounds that pass all statistical tests (Salmon et al. 2011, table 2).
 
@@ -86,7 +85,7 @@ def philox_7(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def philox(c0, c1, c2, c3, k0, k1):
     """Philox 4x32-10: three more rounds."""
     c0, c1, c2, c3 = philox_7(c0, c1, c2, c3, k0, k1)
@@ -99,7 +98,7 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0, c1, c2, c3
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def _normal(c0, c1, c2, c3, k0, k1):
     r0, r1, r2, r3 = philox(c0, c1, c2, c3, k0, k1)
     total = (
@@ -143,7 +142,7 @@ def two_normals(key, stream, sample, index, member):
     return _of_eight_bytes(r0 | r1 << _S32), _of_eight_bytes(r2 | r3 << _S32)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def _of_eight_bytes(x):
     pairs = (x & _BYTES) + ((x >> _EIGHT) & _BYTES)
     pairs += pairs >> _S32
@@ -153,7 +152,7 @@ def _of_eight_bytes(x):
     return z * (_E1 + z2 * (_E3 + z2 * (_E5 + z2 * _E7)))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@spliced
 def of_four_bytes(total):
     """Standard normal deviate in single precision from a sum of `fill_sums`."""
     z = (np.float32(total) - _MEAN_4) * _SCALE_4

@@ -1,14 +1,10 @@
 """Noise of converter readings, addressed by sample, read and channel."""
 
-from numba import njit
-
-from chip_emulator.solver import cache
+from chip_emulator.solver.compiled import compiled
 from chip_emulator.solver.random import fill_normals
 
-_PATH = cache.CACHE_PATH
 
-
-@njit(nogil=True, cache=True)
+@compiled
 def fill_read_noise(out, channel, key, stream, first_sample):
     """Standard normal deviates for every reading.
 

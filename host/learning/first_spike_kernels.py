@@ -1,21 +1,21 @@
 """Compiled loops of `host.learning.first_spike`: spike times and gradients without [sample, input, output] arrays.
 
 All exponentials are taken relative to a nearby time, never of a time itself, so that late spikes neither overflow nor
-lose digits. Everything is computed in a fixed order, whatever the number of threads that share the blocks.
+lose digits. Everything is computed in a fixed order, whatever the number of threads that share the blocks and however
+the kernels were compiled: sums run in lanes, as vectors do, but in lanes that are written down.
 """
 
 # Kernels stay un-annotated: numba infers the types.
 # ruff: noqa: ANN001, ANN201, ANN202, SIM108, PLR1714
-# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator"
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator, call-arg, var-annotated"
 
 import math
 
 import numpy as np
-from numba import njit
 
-_jit = njit(cache=True, nogil=True, error_model="numpy")
-# Sums along the inputs in vectors: their order is that of the machine's vectors, the same in every call.
-_sums = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
+from host.arithmetic import exp, log
+from host.compiled import compiled
+from host.learning.lanes import LANES, causal_sums
 
 _INV_E = 0.36787944117144233
 _INV_E_REST = -1.2428753672788363e-17  # 1/e - _INV_E
@@ -23,14 +23,14 @@ _BAND = 500.0  # tau_syn; exp(2 * 500 / 2) and exp(-500) are far inside float64
 _SAMPLES = 4  # done together: 4 x 256 inputs x 2 arrays are 16 kB
 
 
-@_jit
+@compiled
 def _halley_step(w, e_w, z):
     """By how much `w`, whose exponential is `e_w`, is too large for ``w exp(w) = z``."""
     f = w * e_w - z
     return f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
 
 
-@_jit
+@compiled
 def lambert_w0(z):
     """Principal branch of the Lambert W function; NaN below -1/e.
 
@@ -48,49 +48,49 @@ def lambert_w0(z):
         if p < 6e-3:  # the series is exact to rounding, and Halley's quotient would cancel
             return w
         if p < 1.1:  # two steps are enough, and the second one's exponential follows from the first
-            e_w = math.exp(w)
+            e_w = exp(w)
             step = _halley_step(w, e_w, z)
             w -= step
             tail = 1 / 6 - step * (1 / 24 - step * (1 / 120 - step * (1 / 720)))
             e_w *= 1.0 - step * (1.0 - step * (1 / 2 - step * tail))
             return w - _halley_step(w, e_w, z)
     elif z < 3.0:
-        w = z / (1.0 + z) if z < 1.0 else 0.5 * math.log1p(z) + 0.25
+        w = z / (1.0 + z) if z < 1.0 else 0.5 * log(1.0 + z) + 0.25
     else:
-        w = math.log(z) - math.log(math.log(z))
+        w = log(z) - log(log(z))
     for _ in range(20):
-        step = _halley_step(w, math.exp(w), z)
+        step = _halley_step(w, exp(w), z)
         w -= step
         if abs(step) <= 1e-15 * abs(w):
             break
     return w
 
 
-@_jit
+@compiled
 def _wait_1(v, i, d, v_end, threshold):
     """Time s in 0..d until ``u(s) = (v + i s) exp(-s)`` (tau_mem = tau_syn) reaches threshold, or inf."""
     r = v / i
-    if v_end < threshold and not (0.0 < 1.0 - r < d and i * math.exp(r - 1.0) >= threshold):
+    if v_end < threshold and not (0.0 < 1.0 - r < d and i * exp(r - 1.0) >= threshold):
         return math.inf
-    w = lambert_w0(-(threshold / i) * math.exp(-r))
+    w = lambert_w0(-(threshold / i) * exp(-r))
     s = (1.0 if math.isnan(w) else -w) - r  # NaN: touches, up to rounding
     return min(max(s, 0.0), d)
 
 
-@_jit
+@compiled
 def _wait_2(v, i, d, v_end, threshold):
     """The same for tau_mem = 2 tau_syn, ``u(s) = (v + 2 i) y - 2 i y^2`` with ``y = exp(-s / 2)``."""
     b = v + 2.0 * i
     discriminant = b * b - 8.0 * i * threshold
     if v_end < threshold:
         y_peak = b / (4.0 * i)
-        if discriminant < 0.0 or not 0.0 < y_peak < 1.0 or -2.0 * math.log(y_peak) >= d:
+        if discriminant < 0.0 or not 0.0 < y_peak < 1.0 or -2.0 * log(y_peak) >= d:
             return math.inf
-    s = -2.0 * math.log((b + math.sqrt(max(discriminant, 0.0))) / (4.0 * i))
+    s = -2.0 * log((b + math.sqrt(max(discriminant, 0.0))) / (4.0 * i))
     return min(max(s, 0.0), d)
 
 
-@_jit
+@compiled
 def first_spike_times(t_in, order, weights, tau_ratio, threshold):
     """First spike times [n_samples, n_out]; `order` sorts each sample's inputs by time."""
     n_samples, n_in = t_in.shape
@@ -108,8 +108,8 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
                 break
             following = t_in[sample, order[sample, k + 1]] if k + 1 < n_in else math.inf
             d = following - now if following < math.inf else math.inf
-            decay_syn = math.exp(-d)
-            decay_mem = decay_syn if tau_ratio == 1 else math.exp(-0.5 * d)
+            decay_syn = exp(-d)
+            decay_mem = decay_syn if tau_ratio == 1 else exp(-0.5 * d)
             gain = (d * decay_syn if d < math.inf else 0.0) if tau_ratio == 1 else 2.0 * (decay_mem - decay_syn)
             for j in range(n_out):
                 if t_out[sample, j] < math.inf:
@@ -129,18 +129,18 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
     return t_out
 
 
-@_jit
+@compiled
 def _coefficients_1(sum_0, sum_1, u, outer, threshold):
     """P, Q, R, S of `add_block` and a bound of all weight gradients, for tau_mem = tau_syn.
 
     Zeros where the model cannot spike.
     """
-    shift = math.exp(-u)
+    shift = exp(-u)
     a = sum_0 * shift
     if not a > 0.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0
     b = sum_1 * shift - u * a
-    w = lambert_w0(-(threshold / a) * math.exp(b / a))
+    w = lambert_w0(-(threshold / a) * exp(b / a))
     if not w > -1.0:
         return 0.0, 0.0, 0.0, 0.0, 0.0
     slope = outer / (a * (1.0 + w))
@@ -148,10 +148,10 @@ def _coefficients_1(sum_0, sum_1, u, outer, threshold):
     return p * u, -p, p * (u - 1.0), -p, abs(slope) * _INV_E  # (u - t) exp(t - u) is 1/e at most
 
 
-@_jit
+@compiled
 def _coefficients_2(sum_0, sum_1, u, outer, threshold):
     """The same for tau_mem = 2 tau_syn."""
-    shift_mem = math.exp(-0.5 * u)
+    shift_mem = exp(-0.5 * u)
     shift = shift_mem * shift_mem
     a1 = sum_1 * shift
     a2 = sum_0 * shift_mem
@@ -166,50 +166,34 @@ def _coefficients_2(sum_0, sum_1, u, outer, threshold):
     return p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift, max(abs(p), abs(q))
 
 
-# In the loops below, `inputs` [2, n_samples, n_in] comes from `relative_inputs`: time before the origin, and E.
+# In the loops below, `t`, `e` and `f` [width] are times before the origin, E and F of `add_block` for one sample.
 
 
-@_sums
-def _causal_sums(inputs, sample, columns, j, until, tau_ratio):
-    """Sums of w E and w E F over the causes of one spike: the inputs before `until`."""
-    sum_0 = 0.0
-    sum_1 = 0.0
-    for i in range(inputs.shape[2]):
-        t, e = inputs[0, sample, i], inputs[1, sample, i]
-        term = columns[j, i] * e if t < until else 0.0
-        sum_0 += term
-        sum_1 += term * (t if tau_ratio == 1 else e)
-    return sum_0, sum_1
-
-
-@_jit
-def _exceeds(inputs, sample, until, p, q, max_dw_norm, tau_ratio):
+@compiled
+def _exceeds(t, e, f, until, p, q, max_dw_norm):
     """Whether the gradient of any weight does."""
     largest = 0.0
-    for i in range(inputs.shape[2]):
-        t, e = inputs[0, sample, i], inputs[1, sample, i]
-        if t < until:
-            largest = max(largest, abs(e * (p + q * (t if tau_ratio == 1 else e))))
+    for i in range(t.size):
+        if t[i] < until:
+            largest = max(largest, abs(e[i] * (p + q * f[i])))
     return largest > max_dw_norm
 
 
-@_sums
-def _add_to_weights(gradients, j, inputs, sample, until, p, q, tau_ratio):
-    for i in range(inputs.shape[2]):
-        t, e = inputs[0, sample, i], inputs[1, sample, i]
-        change = e * (p + q * (t if tau_ratio == 1 else e))
-        gradients[j, i] += change if t < until else 0.0
+@compiled
+def _add_to_weights(gradients, t, e, f, until, p, q):
+    for i in range(t.size):
+        change = e[i] * (p + q * f[i])
+        gradients[i] += change if t[i] < until else 0.0
 
 
-@_sums
-def _add_to_times(grad_t_in, inputs, sample, columns, j, until, r, s, tau_ratio):
-    for i in range(inputs.shape[2]):
-        t, e = inputs[0, sample, i], inputs[1, sample, i]
-        change = columns[j, i] * e * (r + s * (t if tau_ratio == 1 else e))
-        grad_t_in[sample, i] += change if t < until else 0.0
+@compiled
+def _add_to_times(gradients, t, e, f, weights, until, r, s):
+    for i in range(gradients.size):
+        change = weights[i] * e[i] * (r + s * f[i])
+        gradients[i] += change if t[i] < until else 0.0
 
 
-@_jit
+@compiled
 def next_band(t_out, outer, latest, origin):
     """Move each sample on to its next band of spikes with a gradient, those before `latest`; whether there is any.
 
@@ -227,22 +211,24 @@ def next_band(t_out, outer, latest, origin):
     return found
 
 
-@_jit
+@compiled
 def relative_inputs(t_in, origin, tau_ratio):
-    """Times relative to the origin of their sample and E of `add_block`, float64 [2, n_samples, n_in].
+    """Times relative to the origin of their sample and E of `add_block`, float64 [2, n_samples, whole lanes >= n_in].
 
     An input that is not before the origin, or is none at all, causes nothing: it is put after it.
     """
-    values = np.empty((2, *t_in.shape))
-    for sample in range(t_in.shape[0]):
-        for i in range(t_in.shape[1]):
+    n_samples, n_in = t_in.shape
+    values = np.empty((2, n_samples, -(-n_in // LANES) * LANES))
+    values[0], values[1] = 1.0, 0.0
+    for sample in range(n_samples):
+        for i in range(n_in):
             t = t_in[sample, i] - origin[sample]
             values[0, sample, i] = t if t < 0.0 else 1.0
-            values[1, sample, i] = math.exp(t if tau_ratio == 1 else 0.5 * t) if t < 0.0 else 0.0
+            values[1, sample, i] = exp(t if tau_ratio == 1 else 0.5 * t) if t < 0.0 else 0.0
     return values
 
 
-@_jit
+@compiled
 def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in):
     """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
@@ -259,12 +245,12 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
     grad_t_in : float64 [n_samples, n_in], or [0, n_in] if it is not wanted
         Share of these outputs.
     """
-    n_samples, n_in = inputs.shape[1:]
-    columns = np.empty((last - first, n_in))
+    (n_samples, width), n_in = inputs.shape[1:], weights.shape[0]
+    columns = np.zeros((last - first, width))
     for i in range(n_in):
         for j in range(last - first):
             columns[j, i] = weights[i, first + j]
-    gradients = np.zeros((last - first, n_in))
+    gradients = np.zeros((last - first, width))
     wanted = grad_t_in.shape[0] > 0
     for begin in range(0, n_samples, _SAMPLES):
         for j in range(last - first):
@@ -273,7 +259,9 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
                 if slope == 0.0 or not origin[sample] - _BAND <= spike <= origin[sample]:
                     continue
                 until = spike - origin[sample]
-                sum_0, sum_1 = _causal_sums(inputs, sample, columns, j, until, tau_ratio)
+                t, e = inputs[0, sample], inputs[1, sample]
+                f = t if tau_ratio == 1 else e
+                sum_0, sum_1 = causal_sums(t, e, f, columns[j], until)
                 if tau_ratio == 1:
                     p, q, r, s, bound = _coefficients_1(sum_0, sum_1, until, slope, threshold)
                 else:
@@ -281,10 +269,10 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
                 if bound == 0.0:
                     continue
                 if wanted:
-                    _add_to_times(grad_t_in, inputs, sample, columns, j, until, r, s, tau_ratio)
+                    _add_to_times(grad_t_in[sample], t, e, f, columns[j], until, r, s)
                 # The bound is that of any input, found without looking at them; the factor covers its rounding.
-                if bound * 1.001 <= max_dw_norm or not _exceeds(inputs, sample, until, p, q, max_dw_norm, tau_ratio):
-                    _add_to_weights(gradients, j, inputs, sample, until, p, q, tau_ratio)
+                if bound * 1.001 <= max_dw_norm or not _exceeds(t, e, f, until, p, q, max_dw_norm):
+                    _add_to_weights(gradients[j], t, e, f, until, p, q)
     for i in range(n_in):
         for j in range(last - first):
             grad_w[i, first + j] += gradients[j, i]

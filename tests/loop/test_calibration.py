@@ -19,12 +19,13 @@ from calibration.reporting import Silent
 from calibration.targets import Target
 from calibration.verb import calibrate_with_source
 from chip_emulator.chip import EmulatedChip
-from chip_emulator.solver.cache import CACHE_PATH
 from host.launch import launch
 from host.patience import Patience
 from host.reporting import SilentReporter
 from hxloop.calibration_table import load_calibration
+from hxloop.folders import cache_directory
 
+KERNELS = cache_directory() / "kernels"
 QUICK = ("leak", "reset", "threshold", "refractory")
 
 
@@ -32,7 +33,7 @@ QUICK = ("leak", "reset", "threshold", "refractory")
 def _own_cache(tmp_path, monkeypatch):
     """No tables of other tests, but the compiled kernels of all."""
     (tmp_path / "cache").mkdir()
-    (tmp_path / "cache" / "kernels").symlink_to(CACHE_PATH.parent)
+    (tmp_path / "cache" / "kernels").symlink_to(KERNELS)
     monkeypatch.setenv("HXLOOP_CACHE_DIR", str(tmp_path / "cache"))
 
 
