@@ -10,23 +10,34 @@ contain.
 
 from __future__ import annotations
 
-import zipfile
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hxloop.errors import ArrayError, InvalidInputError, MissingFileError, OutOfRangeError
+from hxloop.arguments import shown
+from hxloop.errors import ArrayError, OutOfRangeError, UnknownKeyError
+from hxloop.npz import NpzFile
+from hxloop.suggest import suggestion
 from hxloop.writing import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-_SCALARS = ("duration_us", "tau_mem_us", "tau_syn_us", "t_ref_us")
-_REQUIRED = ("n_samples", *_SCALARS, "weights_1", "input_sample", "input_neuron", "input_time_us")
+MAX_SAMPLES: Final = 1_000_000
+"""Most samples of a file, which may be silent: nothing else in the file says how many there are."""
+
+_SCALARS: Final = ("duration_us", "tau_mem_us", "tau_syn_us", "t_ref_us")
+_REQUIRED: Final = ("n_samples", *_SCALARS, "weights_1", "input_sample", "input_neuron", "input_time_us")
+_OF_LAYER: Final = re.compile(r"(weights|weight_scale)_([1-9]\d{0,3})")
+_NOT_READ: Final = re.compile(r"exact_[1-9]\d{0,3}_(sample|neuron|time_us)")
+"""Spikes to compare with, in files that serve several simulators."""
+_MAX_NAME: Final = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,20 +102,24 @@ def read_network_file(path: str | Path) -> NetworkFile:
     ------
     MissingFileError
         No such file.
+    UnreadableFileError
+        Not an npz file, or damaged; the array is named.
+    UnknownKeyError
+        An array that no network has; the nearest name is suggested.
     ArrayError
         An array is missing, or has the wrong shape or type, or its spikes are not sorted; the array is named.
     OutOfRangeError
         A number that no network can have: NaN, negative times, neurons that do not exist.
-    InvalidInputError
-        Not an npz file.
     """
-    data = _load(Path(path))
+    file = NpzFile(path, "network file")
+    _check_names(file.names, path)
+    data = {name: file.read(name) for name in file.names if not _NOT_READ.fullmatch(name)}
     scalars = {name: _positive(data, name, or_zero=name == "t_ref_us") for name in _SCALARS}
     weights, scales = _weights(data)
     n_samples = _count(data, "n_samples")
-    sample, neuron, time_us = _inputs(data, n_samples, weights[0].shape[0], scalars["duration_us"])
+    sample, neuron, time_us = _inputs(data, n_samples, weights[0], scalars["duration_us"])
     return NetworkFile(
-        name=str(data["name"]) if "name" in data else Path(path).stem,
+        name=_text(data, "name") if "name" in data else Path(path).stem,
         n_samples=n_samples,
         **scalars,
         weights=weights,
@@ -135,23 +150,37 @@ def write_spike_file(
         np.savez(file, **arrays)
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    if not path.exists():
-        raise MissingFileError(f"no such file: {path}", field="network file")
-    hint = "write it with numpy.savez and plain number arrays"
+def _check_names(names: Collection[str], path: str | Path) -> None:
+    depth = 0
+    while f"weights_{depth + 1}" in names:
+        depth += 1
+    known = [*_REQUIRED, "name", *(f"{part}_{k + 1}" for k in range(depth) for part in ("weights", "weight_scale"))]
+    for name in sorted(names):
+        if name in known or _NOT_READ.fullmatch(name):
+            continue
+        layer = _OF_LAYER.fullmatch(name)
+        if layer and int(layer[2]) > depth:
+            raise ArrayError(
+                f"the array is missing, but {path} has {name!r}: layers are numbered 1, 2, ...",
+                field=f"weights_{depth + 1}",
+            )
+        raise UnknownKeyError(
+            f"{path} has the array {shown(name)}, which no network has",
+            field="network file" if len(name) > _MAX_NAME else name,
+            hint=suggestion(name, list(dict.fromkeys(known)), otherwise="leave it out")
+            + "; networks of files are feed-forward",
+        )
+
+
+def _text(data: dict[str, NDArray[Any]], name: str) -> str:
+    array = _get(data, name, "US", 0)
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
-            raise InvalidInputError(f"{path} is a single array, not an npz file", field="network file", hint=hint)
-        with file:
-            return {name: file[name] for name in file.files}
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {path}: {error.strerror or error}", field="network file") from None
-    except (ValueError, EOFError, zipfile.BadZipFile):
-        # The library's own message suggests to allow pickled objects, which nobody should.
-        raise InvalidInputError(
-            f"{path} is not an npz file of number arrays", field="network file", hint=hint
-        ) from None
+        text: str = array.item().decode() if array.dtype.kind == "S" else array.item()
+    except UnicodeDecodeError:
+        raise ArrayError("is no text", field=name) from None
+    if len(text) > _MAX_NAME:
+        raise ArrayError(f"has {len(text)} characters, more than {_MAX_NAME}", field=name)
+    return text
 
 
 def _get(data: dict[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDArray[Any]:
@@ -162,8 +191,10 @@ def _get(data: dict[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDA
             hint="arrays in the file: " + ", ".join(sorted(data)),
         )
     array = data[name]
+    if array.size == 0 and array.ndim == ndim == 1 and array.dtype.kind == "f":
+        array = array.astype(np.int64)  # what numpy makes of []
     if array.ndim != ndim or array.dtype.kind not in kinds:
-        wanted = "whole numbers" if "f" not in kinds else "numbers"
+        wanted = {"iu": "whole numbers", "iuf": "numbers", "US": "text"}[kinds]
         raise ArrayError(
             f"must hold {wanted} and have {ndim} dimensions, got {array.dtype} with shape {array.shape}", field=name
         )
@@ -181,30 +212,29 @@ def _positive(data: dict[str, NDArray[Any]], name: str, *, or_zero: bool) -> flo
 
 def _count(data: dict[str, NDArray[Any]], name: str) -> int:
     value = int(_get(data, name, "iu", 0))
-    if value < 1:
-        raise OutOfRangeError(f"at least one sample is needed, got {value}", field=name)
+    if not 1 <= value <= MAX_SAMPLES:
+        raise OutOfRangeError(f"must be 1..{MAX_SAMPLES} samples, got {value}", field=name)
     return value
 
 
 def _weights(data: dict[str, NDArray[Any]]) -> tuple[tuple[NDArray[np.float64], ...], tuple[float | None, ...]]:
-    depth = 0
+    depth = 1
     while f"weights_{depth + 1}" in data:
         depth += 1
-    beyond = sorted(
-        name for name in data if name.startswith("weights_") and name[8:].isdigit() and int(name[8:]) > depth
-    )
-    if not depth or beyond:
-        raise ArrayError("the array is missing: layers are numbered 1, 2, ...", field=f"weights_{depth + 1}")
+    shapes = [_get(data, f"weights_{k}", "iuf", 2).shape for k in range(1, depth + 1)]
     weights: list[NDArray[np.float64]] = []
     scales: list[float | None] = []
     for k in range(1, depth + 1):
         name = f"weights_{k}"
-        matrix = _get(data, name, "iuf", 2).astype(np.float64)
+        with np.errstate(over="ignore"):  # what a float64 does not hold is not finite
+            matrix = data[name].astype(np.float64)
         if 0 in matrix.shape:
             raise ArrayError(f"is empty: shape {matrix.shape}", field=name)
         if weights and matrix.shape[0] != weights[-1].shape[1]:
             raise ArrayError(
-                f"has {matrix.shape[0]} rows, but weights_{k - 1} has {weights[-1].shape[1]} columns", field=name
+                f"has {matrix.shape[0]} rows, but weights_{k - 1} has {weights[-1].shape[1]} columns",
+                field=name,
+                hint=_transposed(shapes, k - 1),
             )
         if not np.isfinite(matrix).all():
             row, column = np.argwhere(~np.isfinite(matrix))[0].tolist()
@@ -212,6 +242,22 @@ def _weights(data: dict[str, NDArray[Any]]) -> tuple[tuple[NDArray[np.float64], 
         weights.append(matrix)
         scales.append(_scale(data, f"weight_scale_{k}"))
     return tuple(weights), tuple(scales)
+
+
+def _transposed(shapes: list[tuple[int, ...]], wrong: int) -> str | None:
+    """Hint where matrices fit together with rows and columns exchanged: all of them, or one of the two that do not."""
+    looks = "looks transposed: matrices are [inputs, neurons]"
+    turned = [shape[::-1] for shape in shapes]
+    if _chained(turned):
+        return f"weights_1 .. weights_{len(shapes)} {looks.replace('looks', 'look')}"
+    for k in (wrong, wrong - 1):
+        if _chained([*shapes[:k], turned[k], *shapes[k + 1 :]]):
+            return f"weights_{k + 1} {looks}"
+    return None
+
+
+def _chained(shapes: list[tuple[int, ...]]) -> bool:
+    return all(before[1] == after[0] for before, after in pairwise(shapes))
 
 
 def _scale(data: dict[str, NDArray[Any]], name: str) -> float | None:
@@ -222,16 +268,20 @@ def _scale(data: dict[str, NDArray[Any]], name: str) -> float | None:
 
 
 def _inputs(
-    data: dict[str, NDArray[Any]], n_samples: int, n_inputs: int, duration_us: float
+    data: dict[str, NDArray[Any]], n_samples: int, first: NDArray[np.float64], duration_us: float
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
     sample, neuron = _get(data, "input_sample", "iu", 1), _get(data, "input_neuron", "iu", 1)
-    time_us = _get(data, "input_time_us", "iuf", 1).astype(np.float64)
+    with np.errstate(over="ignore"):
+        time_us = _get(data, "input_time_us", "iuf", 1).astype(np.float64)
     for name, array in (("input_neuron", neuron), ("input_time_us", time_us)):
         if len(array) != len(sample):
             raise ArrayError(f"has {len(array)} entries, but input_sample has {len(sample)}", field=name)
+    n_inputs, n_neurons = first.shape
     _check_range("input_sample", sample, 0, n_samples - 1)
-    _check_range("input_neuron", neuron, 0, n_inputs - 1)
+    hint = "weights_1 looks transposed: it is [inputs, neurons]" if n_neurons > neuron.max(initial=0) else None
+    _check_range("input_neuron", neuron, 0, n_inputs - 1, hint)
     _check_range("input_time_us", time_us, 0.0, duration_us)
+    sample, neuron = sample.astype(np.int32), neuron.astype(np.int32)  # unsigned differences would wrap around
     falls = (np.diff(sample) < 0) | ((np.diff(sample) == 0) & (np.diff(time_us) < 0))
     if falls.any():
         k = int(falls.argmax()) + 1
@@ -241,11 +291,11 @@ def _inputs(
             field=f"input_time_us[{k}]",
             hint="numpy.lexsort((input_time_us, input_sample))",
         )
-    return sample.astype(np.int32), neuron.astype(np.int32), time_us
+    return sample, neuron, time_us
 
 
-def _check_range(name: str, values: NDArray[Any], low: float, high: float) -> None:
+def _check_range(name: str, values: NDArray[Any], low: float, high: float, hint: str | None = None) -> None:
     bad = ~((values >= low) & (values <= high))  # NaN is bad too
     if bad.any():
         k = int(bad.argmax())
-        raise OutOfRangeError(f"{values[k]} is outside {low:g}..{high:g}", field=f"{name}[{k}]")
+        raise OutOfRangeError(f"{values[k]} is outside {low:g}..{high:g}", field=f"{name}[{k}]", hint=hint)

@@ -74,7 +74,8 @@ def run_network_file(
     """
     placement, codes, changed = map_network(network, chip.spec, chip.boot)
     tick_us, delay_ticks = chip.spec.tick_us, chip.spec.routing_delay_ticks
-    last_tick = int(np.floor(network.duration_us / tick_us + _GRID_TOLERANCE))
+    # No more than a number of ticks that is too long in any case: a float may be too large for an integer.
+    last_tick = int(min(np.floor(network.duration_us / tick_us + _GRID_TOLERANCE), chip.spec.max_run_ticks))
     # A spike of layer k is k - 1 hops late; the last tick of the sample still counts.
     duration_ticks = last_tick + 1 + (len(network.weights) - 1) * delay_ticks
     if duration_ticks > chip.spec.max_run_ticks:

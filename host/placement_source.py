@@ -13,6 +13,7 @@ from host.settings import PRESETS, load_settings
 from host.tasks import TASKS
 from hxloop.errors import InvalidInputError
 from hxloop.operating_point import nominal_boot
+from hxloop.reading import first_bytes
 
 if TYPE_CHECKING:
     from host.mapping import Placement
@@ -61,7 +62,4 @@ def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> 
 def _is_archive(path: Path) -> bool:
     if path.suffix == ".npz":
         return True
-    if path.suffix == ".toml" or not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"
+    return path.suffix != ".toml" and first_bytes(path, 2) == b"PK"

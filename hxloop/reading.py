@@ -54,28 +54,35 @@ def read_file(path: str | Path, *, limit_bytes: int, field: str, hint: str | Non
     except (FileNotFoundError, NotADirectoryError):
         raise MissingFileError(f"no such file: {path}", field=field, hint=hint) from None
     except IsADirectoryError:
-        raise UnreadableFileError(f"{path} is a folder, not a file", field=field) from None
+        raise _refusal(path, "it is a folder, not a file", field) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        raise UnreadableFileError(f"cannot read {path}: {reason}", field=field) from None
+        raise _refusal(path, getattr(error, "strerror", None) or str(error), field) from None
+
+
+def first_bytes(path: str | Path, count: int) -> bytes:
+    """How a file begins; nothing where there is no regular file, or it cannot be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return b""
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        return file.read(count) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
 
 def _content(descriptor: int, path: str | Path, limit_bytes: int, field: str) -> bytes:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
         kind = _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
-        raise UnreadableFileError(f"{path} is {kind}, not a file", field=field)
+        raise _refusal(path, f"it is {kind}, not a file", field)
     if found.st_size > limit_bytes:
-        raise UnreadableFileError(
-            f"{path} has {found.st_size} bytes, and no such file needs more than {limit_bytes}", field=field
-        )
+        raise _refusal(path, f"it has {found.st_size} bytes, and no such file needs more than {limit_bytes}", field)
     parts = []
     left = found.st_size + 1
     while left and (part := os.read(descriptor, min(left, 64 * MIB))):
         parts.append(part)
         left -= len(part)
     if left != 1:
-        raise UnreadableFileError(f"{path} changed while it was read", field=field, hint="try again")
+        raise _refusal(path, "it changed meanwhile", field, "try again")
     return b"".join(parts)
 
 
@@ -90,6 +97,8 @@ def decode_text(content: bytes, path: str | Path, field: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UnreadableFileError(
-            f"{path} is not UTF-8 text (byte {error.start})", field=field, hint="save it in this encoding"
-        ) from None
+        raise _refusal(path, f"it is not UTF-8 text (byte {error.start})", field, "save it in this encoding") from None
+
+
+def _refusal(path: str | Path, why: str, field: str, hint: str | None = None) -> UnreadableFileError:
+    return UnreadableFileError(f"cannot read {path}: {why}", field=field, hint=hint)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError
+from hxloop.arguments import shown
+from hxloop.errors import InvalidInputError, UnknownKeyError, UnreadableFileError
+from hxloop.reading import MIB, decode_text, first_bytes, read_file
 from hxloop.suggest import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_MAX_BYTES: Final = MIB // 4
+_MAX_DEPTH: Final = 16
+_LONGEST_KEY: Final = 60
+_WHOLE: Final = range(-(2**63), 2**63)
+_KEY_PART: Final = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:{_KEY_PART}){{{_MAX_DEPTH}}}")
 
 
 def load_toml(path: str | Path, model: type[Model]) -> Model:
@@ -31,19 +41,52 @@ def load_toml(path: str | Path, model: type[Model]) -> Model:
     ------
     MissingFileError
         No such file.
+    UnreadableFileError
+        Not TOML, or no file.
     UnknownKeyError
         A key the model does not have; the nearest one is suggested.
     InvalidInputError
-        Not TOML, or a value of the wrong type or range.
+        A value of the wrong type or range.
     """
-    file = Path(path)
+    text = decode_text(read_file(path, limit_bytes=_MAX_BYTES, field="settings"), path, "settings")
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingFileError(f"no such file: {file}", field="settings") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInputError(f"cannot read {file}: {error}", field="settings") from None
-    return settings_from_mapping(data, model, where=str(file))
+        data = parse_toml(text)
+    except ValueError as error:
+        raise UnreadableFileError(f"cannot read {path}: {error}", field="settings") from None
+    return settings_from_mapping(data, model, where=str(path))
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Content of a TOML text: no deeper than settings are, with whole numbers of 64 bits, as TOML has them.
+
+    Raises
+    ------
+    ValueError
+        Not TOML, or beyond these bounds.
+    """
+    if _LONG_KEY.search(text):  # time and memory of the parser grow with the square of a key's parts
+        raise ValueError(f"a key has more than {_MAX_DEPTH} parts")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:
+        raise ValueError("a whole number has thousands of digits") from None
+    except RecursionError:
+        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels") from None
+    _check_bounds(data, _MAX_DEPTH)
+    return data
+
+
+def _check_bounds(value: Any, depth_left: int) -> None:
+    if isinstance(value, int) and value not in _WHOLE:
+        raise ValueError(f"whole numbers have 64 bits, got {shown(value)}")
+    if not isinstance(value, dict | list):
+        return
+    if not depth_left:
+        raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
+    for child in value.values() if isinstance(value, dict) else value:
+        _check_bounds(child, depth_left - 1)
 
 
 def load_preset(
@@ -73,7 +116,7 @@ def load_preset(
     """
     if str(preset) in names:
         return load(str(preset))
-    if isinstance(preset, Path) or preset.endswith(".toml") or Path(preset).is_file():
+    if isinstance(preset, Path) or preset.endswith(".toml") or first_bytes(preset, 1):
         return load_toml(preset, model)
     near = suggestion(preset, names, cutoff=0.5, otherwise="")
     raise InvalidInputError(
@@ -91,6 +134,8 @@ def settings_from_mapping(data: dict[str, Any], model: type[Model], where: str) 
         # A misspelt required key is both unknown and missing: the unknown one can be helped.
         first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
+        if len(key) > _LONGEST_KEY:
+            key = f"{key[:_LONGEST_KEY]}..."
         if first["type"] == "extra_forbidden":
             raise UnknownKeyError(f"unknown key {key!r} in {where}", field=key, hint=_suggest(key, model)) from None
         text = first["msg"].removeprefix("Value error, ")

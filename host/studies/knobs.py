@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from host.settings import Settings
 from hxloop.errors import InvalidInputError, OutOfRangeError, UnknownKeyError
 from hxloop.suggest import suggestion
-from hxloop.toml import flat, settings_from_mapping
+from hxloop.toml import flat, parse_toml, settings_from_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -112,8 +111,8 @@ class Knobs:
                 )
             text = found[1]
         try:
-            value: Value = tomllib.loads(f"value = {text.strip()}")["value"]
-        except tomllib.TOMLDecodeError:
+            value: Value = parse_toml(f"value = {text.strip()}")["value"]
+        except ValueError:
             value = text.strip()
         return value
 

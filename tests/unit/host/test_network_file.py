@@ -9,7 +9,16 @@ from host.network_file import LayerSpikes, read_network_file, write_spike_file
 from host.network_run import map_network, run_network_file
 from host.probes import Probes
 from hxloop.chip import ChipIdentity
-from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, MissingFileError, OutOfRangeError, RecordError
+from hxloop.errors import (
+    ArrayError,
+    DoesNotFitError,
+    InvalidInputError,
+    MissingFileError,
+    OutOfRangeError,
+    RecordError,
+    UnknownKeyError,
+    UnreadableFileError,
+)
 from hxloop.operating_point import nominal_boot
 from hxloop.result import Observations, RunResult
 from hxloop.spec import HICANN_X, TEXTBOOK
@@ -64,6 +73,18 @@ NAN_WEIGHT[2, 1] = np.nan
         ({"weights_1": None, "weights_2": None}, ArrayError, "weights_1"),
         ({"weights_1": None}, ArrayError, "weights_1"),
         ({"weights_4": np.ones((2, 2))}, ArrayError, "weights_3"),
+        ({"weight_scale_3": 1.0}, ArrayError, "weights_3"),
+        ({"weights_01": np.ones((4, 5))}, UnknownKeyError, "weights_01"),
+        ({"name": np.array(["a", "b"])}, ArrayError, "name"),
+        ({"name": np.frombuffer(b"\xff" * 4, "<U1").reshape(())}, UnreadableFileError, "network file"),
+        ({"name": np.frombuffer(b"\0\xd8\0\0", "<U1").reshape(())}, UnreadableFileError, "network file"),
+        ({"name": np.bytes_(b"\xff")}, ArrayError, "name"),
+        ({"name": "x" * 300}, ArrayError, "name"),
+        ({"n_samples": 10**12}, OutOfRangeError, "n_samples"),
+        ({"n_samples": np.uint64(2**64 - 1)}, OutOfRangeError, "n_samples"),
+        ({"duration_us": np.longdouble("1e400")}, OutOfRangeError, "duration_us"),
+        ({"weights_2": np.full((5, 2), np.longdouble("1e400"))}, OutOfRangeError, "weights_2[0,0]"),
+        ({"input_sample": np.array([0, 0, 2**63], np.uint64)}, OutOfRangeError, "input_sample[2]"),
         ({"weights_1": np.ones(4)}, ArrayError, "weights_1"),
         ({"weights_1": np.ones((4, 5), complex)}, ArrayError, "weights_1"),
         ({"weights_1": np.ones((4, 6))}, ArrayError, "weights_2"),
@@ -86,6 +107,8 @@ NAN_WEIGHT[2, 1] = np.nan
         ({"input_time_us": np.array([0.0, 30.1, 1.0])}, OutOfRangeError, "input_time_us[1]"),
         ({"input_time_us": np.array([2.0, 1.0, 1.0])}, ArrayError, "input_time_us[1]"),
         ({"input_sample": np.array([0, 2, 0])}, ArrayError, "input_time_us[2]"),
+        ({"input_sample": np.array([0, 2, 0], np.uint8)}, ArrayError, "input_time_us[2]"),
+        ({"input_sample": np.array([0, 2, 0], np.uint64)}, ArrayError, "input_time_us[2]"),
     ],
 )
 def test_refuses_by_name(tmp_path, change, error, field):
@@ -93,6 +116,60 @@ def test_refuses_by_name(tmp_path, change, error, field):
         read(tmp_path, **change)
     assert caught.value.field == field
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("recurrent_weights_1", "'weights_1'"),
+        ("weight_1", "'weights_1'"),
+        ("weights_2_", "'weights_2'"),
+        ("input_times_us", "'input_time_us'"),
+        ("tau_mem", "'tau_mem_us'"),
+        ("bias", "leave it out"),
+    ],
+)
+def test_unknown_arrays_are_refused_with_the_nearest_name(tmp_path, name, nearest):
+    """Nothing that somebody stored is left out in silence: a recurrent network is not run as a feed-forward one."""
+    with pytest.raises(UnknownKeyError, match=rf"net\.npz has the array '{name}'") as caught:
+        read(tmp_path, **{name: np.ones((5, 5))})
+    assert nearest in caught.value.hint and caught.value.field == name and caught.value.exit_code == 2
+
+
+def test_unknown_arrays_are_not_even_unpacked(tmp_path):
+    with pytest.raises(UnknownKeyError, match="'config'"):
+        read(tmp_path, config=np.array([print], object))
+
+
+def test_spikes_to_compare_with_may_be_in_the_file(tmp_path):
+    assert read(tmp_path, exact_1_time_us=np.ones(3), exact_2_sample=np.ones(3, int)).n_samples == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"weights_1": np.ones((5, 4)), "weights_2": np.ones((2, 5))}, "weights_1 .. weights_2 look transposed"),
+        ({"weights_2": np.ones((2, 5))}, "weights_2 looks transposed"),
+        ({"weights_1": np.ones((5, 4))}, "weights_1 looks transposed"),
+        ({"weights_1": np.ones((3, 4)), "weights_2": None, "weight_scale_2": None}, "weights_1 looks transposed"),
+    ],
+)
+def test_transposed_weights_are_called_so(tmp_path, change, hint):
+    with pytest.raises(InvalidInputError, match="transposed") as caught:
+        read(tmp_path, **change)
+    assert caught.value.hint.startswith(hint)
+
+
+def test_shapes_that_fit_neither_way_are_not_called_transposed(tmp_path):
+    with pytest.raises(ArrayError) as caught:
+        read(tmp_path, weights_2=np.ones((7, 9)))
+    assert caught.value.hint is None
+
+
+@pytest.mark.parametrize("nothing", [[], np.array([], np.float32), np.array([], np.uint8)])
+def test_no_spikes_are_a_silent_run(tmp_path, nothing):
+    network = read(tmp_path, input_sample=nothing, input_neuron=nothing, input_time_us=nothing)
+    assert (network.n_samples, len(network.input_sample), network.input_neuron.dtype) == (3, 0, np.int32)
 
 
 def test_refuses_what_is_no_npz_file(tmp_path):
@@ -265,8 +342,9 @@ def test_input_times_off_the_clock_are_named(tmp_path):
     assert done.changed == ["input times are rounded to the 8 ns clock"]
 
 
-def test_sample_longer_than_any_run(tmp_path):
-    network = read(tmp_path, duration_us=1e9)
+@pytest.mark.parametrize("duration_us", [1e9, 1e308])
+def test_sample_longer_than_any_run(tmp_path, duration_us):
+    network = read(tmp_path, duration_us=duration_us)
     with pytest.raises(OutOfRangeError, match="longer"):
         run_network_file(network, Recorder(network))
 

@@ -1,8 +1,11 @@
+import os
+import time
+
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError
-from hxloop.toml import load_toml
+from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError, UnreadableFileError
+from hxloop.toml import load_preset, load_toml
 
 
 class Inner(BaseModel):
@@ -72,6 +75,55 @@ def test_bad_values_name_the_field(write, text, field):
         load_toml(write(text), Outer)
     assert caught.value.field == field
     assert "settings.toml" in str(caught.value)
+
+
+def test_a_mark_in_front_is_no_text(write):
+    """Windows editors begin UTF-8 files with a byte order mark."""
+    assert load_toml(write(b"\xef\xbb\xbfepochs = 7\n"), Outer).epochs == 7
+
+
+HOSTILE = {
+    "other encoding": "epochs = 7".encode("utf-16"),
+    "arrays in arrays": "a = " + "[" * 5000 + "]" * 5000,
+    "tables in tables": "a = " + "{a = " * 5000 + "1" + "}" * 5000,
+    "deep, but parsed": "a = " + "[" * 60 + "]" * 60,
+    "a key of many parts": ".".join("a" * 30_000) + " = 1",
+    "a header of many parts": "[" + ".".join(["'a'"] * 30_000) + "]",
+    "many digits": "epochs = " + "1" * 5000,
+    "more than 64 bits": "epochs = 9223372036854775808",
+    "more than 64 bits, in hexadecimal": "epochs = 0x" + "f" * 4000,
+    "large": "# " + "x" * 2**20,
+    "zero bytes": bytes(1000),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_files_are_refused_at_once(write, case):
+    text = HOSTILE[case]
+    path = write(text)
+    begin = time.process_time()
+    with pytest.raises(UnreadableFileError, match=r"cannot read .*settings\.toml: ") as caught:
+        load_toml(path, Outer)
+    assert time.process_time() - begin < 0.5
+    assert caught.value.exit_code == 2 and len(str(caught.value)) < 300
+
+
+def test_long_keys_are_cut_in_messages(write):
+    with pytest.raises(UnknownKeyError) as caught:
+        load_toml(write("k" * 100_000 + " = 1"), Outer)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "settings.toml")
+    with pytest.raises(UnreadableFileError, match="a pipe"):
+        load_toml(tmp_path / "settings.toml", Outer)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "x" * 300 + ".toml"])
+def test_names_no_file_can_have(name):
+    with pytest.raises(InvalidInputError):
+        load_preset(name, Outer, ["quick"], lambda _: Outer())
 
 
 def test_a_missing_file(tmp_path):
