@@ -67,7 +67,17 @@ Out = Annotated[Path | None, typer.Option(help="Directory of the study, by defau
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or extend it.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes, by default one for every core.")]
 Scheduler = Annotated[
-    str | None, typer.Option(help="A Dask scheduler that runs already: tcp://127.0.0.1:8786.", metavar="ADDRESS")
+    str | None, typer.Option(help="A Dask scheduler that runs already: tls://10.0.0.1:8786.", metavar="ADDRESS")
+]
+Tls = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder with ca.pem, cert.pem and key.pem for it, by default what dask's configuration says.",
+        metavar="FOLDER",
+    ),
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Use a scheduler without TLS: whoever reaches it can run programs as you.")
 ]
 List = Annotated[bool, typer.Option("--list", help="Print all that --set can turn, with its value, and end.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what it would do and cost, and end.")]
@@ -90,6 +100,8 @@ def _study(
     resume: Resume = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    tls: Tls = None,
+    insecure: Insecure = False,
     dry_run: DryRun = False,
     list_: List = False,
     as_json: AsJson = False,
@@ -122,12 +134,12 @@ def _study(
     if dry_run:
         _print_plan(work, out, resume, as_json)
         return
+    from host.studies.cluster import remote_scheduler
     from host.studies.verb import run_study
 
+    remote = remote_scheduler(scheduler, tls, insecure=insecure)
     try:
-        result = run_study(
-            work, out=out, resume=resume, n_workers=workers, scheduler=scheduler, report=_reporter()
-        )  # fmt: skip
+        result = run_study(work, out=out, resume=resume, n_workers=workers, remote=remote, report=_reporter())
     except KeyboardInterrupt:
         say("stopped; what is done is stored: the same command with --resume goes on")
         raise

@@ -1,32 +1,32 @@
 """Many points on many processes: `dask.distributed` hands them out, here as on a cluster.
 
 A worker needs this package, and the directory of the study under the same path; each of its threads starts a daemon of
-its own. What is sent is text and the names of functions of this package.
+its own. What is sent is text and the names of functions of this package. Workers on this machine are those of
+`host.studies.crew`; elsewhere they are other people's business, and so is who can reach them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 import queue
-import signal
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed import Client, as_completed, get_worker
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 
+from host.studies.crew import crew
 from host.studies.point import Point
 from host.studies.store import Outcome, Store
 from host.studies.work import close_chips, do_point
-from hxloop.errors import HxloopError, InvalidInputError, UnreachableError
+from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from distributed import Future as _Future
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 3
 """Times that a point is tried before it counts as failed."""
 
+TLS_FILES: Final = ("ca.pem", "cert.pem", "key.pem")
+"""Certificates of whom to trust, one's own certificate, and its key."""
+
+_TLS: Final = "tls://"
 _LOOK_EVERY_S: Final = 0.1
 _CONNECT: Final = "10s"
 _TELL_EVERY_S: Final = 0.5
@@ -67,96 +71,124 @@ class Watch:
         """Time passes."""
 
 
-def usable_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0))
+@dataclass(frozen=True)
+class Remote:
+    """A scheduler that runs already.
+
+    Attributes
+    ----------
+    address : str
+        For example ``tls://10.0.0.1:8786``.
+    tls : Path or None
+        Folder with `TLS_FILES`, None: what dask's configuration says.
+    """
+
+    address: str
+    tls: Path | None = None
+
+    def security(self) -> Security:
+        """Certificates for the connection, none for one without TLS."""
+        if not self.address.startswith(_TLS):
+            return Security()
+        if self.tls is None:
+            return Security(require_encryption=True)
+        ca, cert, key = (str(self.tls / name) for name in TLS_FILES)
+        return Security(require_encryption=True, tls_ca_file=ca, tls_client_cert=cert, tls_client_key=key)
+
+
+def remote_scheduler(address: str | None, tls: Path | None = None, *, insecure: bool = False) -> Remote | None:
+    """Check how a scheduler is to be reached; None where none is.
+
+    Raises
+    ------
+    InvalidInputError
+        No TLS where nobody allowed that, TLS without certificates, or something that has no effect.
+    """
+    encrypted = address is not None and address.startswith(_TLS)
+    if tls is not None and not encrypted:
+        raise InvalidInputError("certificates need a scheduler with TLS", field="tls", hint="--scheduler tls://...")
+    if insecure and (address is None or encrypted):
+        raise InvalidInputError("is for a scheduler without TLS", field="insecure", hint="leave it out")
+    if address is None:
+        return None
+    remote = Remote(address, tls)
+    if not encrypted and not insecure:
+        raise InvalidInputError(
+            f"{address} has no TLS: whoever reaches it can run programs as you",
+            field="scheduler",
+            hint="start it with TLS (docs/studies.md); or, where nobody else can reach it, --insecure (insecure=True)",
+        )
+    if tls is not None:
+        missing = [name for name in TLS_FILES if not (tls / name).is_file()]
+        if missing:
+            raise MissingFileError(f"no {missing[0]} in {tls}", field="tls", hint=f"it needs {', '.join(TLS_FILES)}")
+    try:
+        complete = not encrypted or remote.security().get_connection_args("client")["ssl_context"] is not None
+    except (OSError, ValueError) as error:
+        raise InvalidInputError(f"cannot use the certificates: {error}", field="tls") from None
+    if not complete:
+        raise InvalidInputError(
+            "no certificates to connect with", field="tls", hint=f"--tls FOLDER with {', '.join(TLS_FILES)}"
+        )
+    return remote
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes to work with.
+
+    Attributes
+    ----------
+    client : distributed.Client
+    look : callable
+        To be called now and then: starts those again that ended.
+    """
+
+    client: Client
+    look: Callable[[], None]
 
 
 @contextmanager
-def workers(scheduler: str | None, n_workers: int | None) -> Iterator[Client]:
+def workers(remote: Remote | None, n_workers: int | None) -> Iterator[Workers]:
     """Processes to work with: those of a scheduler that runs already, or new ones on this machine.
 
     Parameters
     ----------
-    scheduler : str, optional
-        Address, for example ``tcp://127.0.0.1:8786``.
+    remote : Remote, optional
     n_workers : int, optional
-        New processes, by default one for every core; they listen on the loopback interface only.
+        New processes, by default one for every core (`host.studies.crew`).
 
     Yields
     ------
-    client : distributed.Client
+    Workers
 
     Raises
     ------
     UnreachableError
         No scheduler at the address.
+    ServiceError
+        New processes cannot be started.
     """
-    if scheduler is not None:
-        try:
-            client = Client(scheduler, timeout=_CONNECT)
-        except (OSError, ValueError, TimeoutError) as error:
-            raise UnreachableError(
-                f"no scheduler at {scheduler}: {error}", field="scheduler", hint="start one: dask scheduler"
-            ) from None
-        with client:
-            yield client
+    if remote is None:
+        with crew(n_workers) as own, Client(own.cluster) as client:
+            yield Workers(client, own.look)
         return
-    with ExitStack() as stack:
-        with _uninterrupted():
-            cluster = stack.enter_context(
-                LocalCluster(
-                    n_workers=n_workers or usable_cores(),
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    worker_dashboard_address="127.0.0.1:0",
-                    memory_limit=0,
-                    silence_logs=logging.CRITICAL,
-                )
-            )
-            client = stack.enter_context(Client(cluster))
-            _one_core_each(client)
-        yield client
-
-
-def _one_core_each(client: Client) -> None:
-    """Give each worker, with its daemons, a core of its own if they take all cores.
-
-    A worker and its daemon run by turns: on one core they wake each other faster, and two workers do 1.2 times as much.
-    """
-    cores, addresses = sorted(os.sched_getaffinity(0)), sorted(client.scheduler_info(n_workers=-1)["workers"])
-    if len(addresses) == len(cores):
-        for core, address in zip(cores, addresses, strict=True):
-            client.run(_stay_on, core, workers=[address])
-
-
-def _stay_on(core: int) -> None:
-    for task in Path("/proc/self/task").iterdir():  # threads that are there; those to come inherit it
-        with suppress(OSError):
-            os.sched_setaffinity(int(task.name), {core})
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back until the end; threads and processes that begin here never get one.
-
-    A terminal sends it to all processes. It is for the driver, which then ends the others.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        client = Client(remote.address, timeout=_CONNECT, security=remote.security())
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise UnreachableError(
+            f"no scheduler at {remote.address}: {error}", field="scheduler", hint="start one: dask scheduler"
+        ) from None
+    with client:
+        yield Workers(client, lambda: None)
 
 
-def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Watch) -> list[Failure]:
+def work_on(workers: Workers, points: Sequence[Point], directory: Path, watch: Watch) -> list[Failure]:
     """Do all points, each after the one it begins with.
 
     Parameters
     ----------
-    client : distributed.Client
+    workers : Workers
     points : sequence of Point
         Each of them once, what others begin with included, before these.
     directory : Path
@@ -169,6 +201,7 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Wat
     list of Failure
         Points that failed in all attempts, and those that begin with them.
     """
+    client = workers.client
     told: queue.Queue[dict[str, Any]] = queue.Queue()
     place = str(directory.absolute())
     topic = f"hxloop-study {place}"  # other studies may use the same scheduler
@@ -188,6 +221,7 @@ def work_on(client: Client, points: Sequence[Point], directory: Path, watch: Wat
             _pass_on(told, watch)
             if not waiting.has_ready():
                 time.sleep(_LOOK_EVERY_S)
+                workers.look()
                 watch.look()
                 continue
             future = waiting.next()

@@ -12,13 +12,14 @@ from hxloop.errors import RecordError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from host.studies.cluster import Remote
     from host.studies.point import Point
     from host.studies.progress import StudyReporter
     from host.studies.store import Outcome, Store
 
 
 def drive(
-    points: Sequence[Point], store: Store, reporter: StudyReporter, scheduler: str | None, n_workers: int | None
+    points: Sequence[Point], store: Store, reporter: StudyReporter, remote: Remote | None, n_workers: int | None
 ) -> tuple[dict[str, Outcome], dict[str, Failure]]:
     """Do all points that are not done.
 
@@ -29,7 +30,7 @@ def drive(
     store : Store
         Its lock must be held.
     reporter : StudyReporter
-    scheduler, n_workers
+    remote, n_workers
         As `host.studies.cluster.workers`.
 
     Returns
@@ -54,8 +55,8 @@ def drive(
     if not missing:
         return outcomes, {}
     progress = _Progress(points, outcomes, reporter)
-    with workers(scheduler, n_workers) as client:
-        failures = work_on(client, missing, store.path, progress)
+    with workers(remote, n_workers) as found:
+        failures = work_on(found, missing, store.path, progress)
     return progress.outcomes, {failure.point.key: failure for failure in failures}
 
 

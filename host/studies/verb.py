@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from host.run_file import versions
+from host.studies.cluster import remote_scheduler
 from host.studies.cost import estimate, measured_speed
 from host.studies.driver import drive
 from host.studies.progress import Lines, duration
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from host.studies.cluster import Remote
     from host.studies.cost import Estimate
     from host.studies.progress import StudyReporter
     from host.studies.request import Request, Work
@@ -49,12 +51,14 @@ def study(
     resume: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    tls: str | Path | None = None,
+    insecure: bool = False,
     report: StudyReporter | None = None,
 ) -> pd.DataFrame:
     """Do many trainings that answer one question, and return the table of their figures.
 
-    Every point is stored when it is done and never done twice. Points run in processes of their own, so a script that
-    calls this needs ``if __name__ == "__main__":``.
+    Every point is stored when it is done and never done twice. Points run in processes of their own, which nobody but
+    this call can use.
 
     Parameters
     ----------
@@ -85,7 +89,11 @@ def study(
     workers : int, optional
         Processes, by default one for every core; results do not depend on it.
     scheduler : str, optional
-        Address of a Dask scheduler that runs already, instead of processes of one's own.
+        Address of a Dask scheduler that runs already, instead of processes of one's own: ``tls://10.0.0.1:8786``.
+    tls : str or Path, optional
+        Folder with ``ca.pem``, ``cert.pem`` and ``key.pem`` for it; by default what dask's configuration says.
+    insecure : bool
+        Use a `scheduler` without TLS: whoever reaches it can run programs as you.
     report : StudyReporter, optional
         Told of the progress; lines on stderr by default.
 
@@ -101,8 +109,8 @@ def study(
         Anything that is not right about the arguments; nothing is run then.
     RecordError
         Another process drives this study, or its directory cannot be written.
-    UnreachableError
-        No scheduler at the address.
+    ServiceError
+        No scheduler at the address, or processes of one's own cannot be started.
     KeyboardInterrupt
         Passed on; what is done is stored.
 
@@ -120,7 +128,7 @@ def study(
     )  # fmt: skip
     result = run_study(
         work_of(request), out=None if out is None else Path(out), resume=resume, n_workers=workers,
-        scheduler=scheduler, report=report,
+        remote=remote_scheduler(scheduler, None if tls is None else Path(tls), insecure=insecure), report=report,
     )  # fmt: skip
     table = result.table
     table.attrs["path"] = str(result.path)
@@ -133,7 +141,7 @@ def run_study(
     out: Path | None = None,
     resume: bool = False,
     n_workers: int | None = None,
-    scheduler: str | None = None,
+    remote: Remote | None = None,
     report: StudyReporter | None = None,
 ) -> StudyResult:
     """Do a study that is checked; arguments and errors as in `study`."""
@@ -146,7 +154,7 @@ def run_study(
         store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
         reporter.started(f"{work.kind.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
         try:
-            outcomes, failures = drive(points, store, reporter, scheduler, n_workers)
+            outcomes, failures = drive(points, store, reporter, remote, n_workers)
         finally:
             reporter.finished()
         table = make_table(work, outcomes, failures)

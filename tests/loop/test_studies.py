@@ -79,19 +79,35 @@ def test_what_it_leaves_behind(done):
         assert "<svg" in (out / "figures" / f"{name}.svg").read_text()
 
 
-def test_a_plain_scheduler_gives_the_same_bytes(done, training, tmp_path):
+def write_certificates(folder):
+    """What a scheduler, its workers and hxloop share, made by openssl as docs/studies.md says."""
+    folder.mkdir()
+    names = ["-keyout", "key.pem", "-out", "cert.pem"]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=study", *names]
+    subprocess.run(make, cwd=folder, check=True, capture_output=True)
+    (folder / "ca.pem").write_bytes((folder / "cert.pem").read_bytes())
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_scheduler_that_runs_already_gives_the_same_bytes(done, training, tmp_path, tls):
     dask, file = Path(sys.executable).with_name("dask"), tmp_path / "scheduler.json"
     common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    loopback = ["--host", "127.0.0.1", "--no-dashboard"]
+    loopback, access = ["--host", "127.0.0.1", "--no-dashboard"], ["--insecure"]
+    if tls:
+        write_certificates(tmp_path / "keys")
+        loopback[1] = "tls://127.0.0.1"
+        for option, name in (("ca-file", "ca"), ("cert", "cert"), ("key", "key")):
+            loopback += [f"--tls-{option}", str(tmp_path / "keys" / f"{name}.pem")]
+        access = ["--tls", tmp_path / "keys"]
     processes = [
         subprocess.Popen([dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", str(file)], **common)
     ]
     try:
         wait_for(file.exists, what="the scheduler")
         address = json.loads(file.read_text())["address"]
-        assert address.startswith("tcp://127.0.0.1:")
+        assert address.startswith("tls://127.0.0.1:" if tls else "tcp://127.0.0.1:")
         processes += [subprocess.Popen([dask, "worker", address, *loopback], **common) for _ in range(2)]
-        found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", address))
+        found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", address, *access))
         assert found.returncode == 0, found.stderr
     finally:
         for process in reversed(processes):
@@ -101,7 +117,7 @@ def test_a_plain_scheduler_gives_the_same_bytes(done, training, tmp_path):
 
 
 def test_nobody_at_the_scheduler(training, tmp_path):
-    found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9"))
+    found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9", "--insecure"))
     assert found.returncode == 1
     assert "no scheduler at tcp://127.0.0.1:9" in found.stderr
     assert "Traceback" not in found.stderr
@@ -120,7 +136,7 @@ def _find(driver, what):
     daemons = [pid for pid, text in below if "chip_emulator serve" in text]
     if what == "daemon":
         return daemons[0] if daemons else None
-    return next((pid for pid, text in below if "spawn_main" in text and descendants(pid) & set(daemons)), None)
+    return next((pid for pid, text in below if "host.studies.worker" in text and descendants(pid) & set(daemons)), None)
 
 
 @pytest.mark.parametrize("victim", ["worker", "daemon", "driver"])

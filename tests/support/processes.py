@@ -92,3 +92,21 @@ def wait_until_gone(pids: set[int], timeout_s: float = 12.0) -> None:
 
 def send(pid: int, signal_number: int) -> None:
     os.kill(pid, signal_number)
+
+
+def listening_ports(pids: set[int]) -> dict[int, int]:
+    """TCP ports on which processes listen, and the process of each."""
+    ports = {}
+    for file in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        for line in file.read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A":  # listening
+                ports[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    found = {}
+    for pid in pids:
+        try:
+            links = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        found |= {ports[link]: pid for link in links if link in ports}
+    return found
