@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calibration.targets import Positive, Section
+from calibration.targets import Positive
 from hxloop.seeds import SEED_MAX
+from hxloop.strict import Strict
 
 SearchName = Literal["model", "binary", "noisy-binary", "linear"]
 
 
-class Options(Section):
+class Options(Strict):
     """Options of a calibration; with the target and the chip, they decide every number in the table.
 
     Attributes

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from hxloop import nominal
 from hxloop.boot import OperatingPoint
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.strict import Strict
 from hxloop.toml import load_preset
 
 if TYPE_CHECKING:
@@ -26,13 +27,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Section(BaseModel):
-    """A table of the file: no unknown keys, no conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class CadcTarget(Section):
+class CadcTarget(Strict):
     """Two potentials and what the CADC should read at them; between, it is linear."""
 
     low_mv: Positive = 150.0
@@ -41,7 +36,7 @@ class CadcTarget(Section):
     high_lsb: Positive = 220.0
 
 
-class AdaptationTarget(Section):
+class AdaptationTarget(Strict):
     """Adaptation current of all circuits."""
 
     tau_us: Positive = 100.0
@@ -49,20 +44,20 @@ class AdaptationTarget(Section):
     b_na: Positive = 5.0
 
 
-class RateTarget(Section):
+class RateTarget(Strict):
     """All circuits spike regularly, because their leak potential is above the threshold."""
 
     rate_khz: Positive = 40.0
 
 
-class CorrelationTarget(Section):
+class CorrelationTarget(Strict):
     """Correlation sensors: time constant, and what one pair of coincident events adds."""
 
     tau_us: Positive = 5.0
     amplitude_lsb: Positive = 0.5
 
 
-class Target(Section):
+class Target(Strict):
     """Aims of a calibration. A table that is left out is not calibrated.
 
     References

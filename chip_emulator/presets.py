@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
 from chip_emulator.settings import Imperfections
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
@@ -120,9 +118,8 @@ def named_chip(name: str) -> NamedChip:
         values.update(dict.fromkeys(names, _number(key, text)))
     try:
         return replace(CHIPS[base], imperfections=Imperfections(**values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise InvalidInputError(f"{first['msg']}, got {first['input']}", field=f"chip[{first['loc'][0]}]") from None
+    except InvalidInputError as error:
+        raise InvalidInputError(error.message, field=f"chip[{error.field}]") from None
 
 
 def _known(key: str, values: dict[str, float]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from hxloop.spec import field_sources
+from hxloop.strict import Strict
 
 
 def _spread(unit: str, source: str, text: str, highest: float | None = None) -> Any:
@@ -16,14 +17,12 @@ def _spread(unit: str, source: str, text: str, highest: float | None = None) -> 
 _CALIX = "assumed; calix tests: std after / before calibration"
 
 
-class Imperfections(BaseModel):
+class Imperfections(Strict):
     """Spreads of a chip: standard deviations (of log-normal factors: of the logarithm), but for what is a probability.
 
     ``_fixed``: drawn once for a serial number, before calibration. ``_residual``: what the nightly calibration leaves
     (chips that boot calibrated only). ``_trial``: redrawn in every run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     v_leak_fixed_mv: float = _spread("mV", f"{_CALIX} < 0.30", "offset of the leak potential, per circuit")
     v_reset_fixed_mv: float = _spread("mV", f"{_CALIX} < 0.20", "offset of the reset potential, per circuit")

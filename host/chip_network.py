@@ -17,6 +17,7 @@ from host.metrics import ChipUse
 from host.optimizers import dequantise, quantise
 from host.settings import DISCRETE_BITS
 from hxloop.errors import OutOfRangeError
+from hxloop.operating_point import nominal_boot
 from hxloop.seeds import bench_trial_seed
 
 if TYPE_CHECKING:
@@ -105,13 +106,7 @@ class ChipNetwork:
         self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
         self._config = self.placement.wiring
         self._tau_per_tick = chip.spec.tick_us / settings.neuron.tau_syn_us
-        self.duration_ticks = round(settings.coding.duration / self._tau_per_tick)
-        if self.duration_ticks > chip.spec.max_run_ticks:
-            raise OutOfRangeError(
-                f"a sample of {self.duration_ticks} ticks is longer than {chip.spec.name} runs "
-                f"({chip.spec.max_run_ticks} ticks)",
-                field="coding.duration",
-            )
+        self.duration_ticks = sample_ticks(settings, chip.spec)
         self._sample_us = self.duration_ticks * chip.spec.tick_us
 
     def start_clock(self, at_s: float) -> None:
@@ -130,8 +125,8 @@ class ChipNetwork:
         return np.hstack([times, *biases])
 
     def on_grid(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Input times as the chip gets them, rounded to its clock."""
-        return TimeCoding.on_grid(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us)
+        """Input times as the chip gets them: rounded to its clock, and within the sample."""
+        return TimeCoding.on_grid(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us, self.duration_ticks)
 
     def codes(self, weights: list[NDArray[np.float64]]) -> list[Codes]:
         """Weight codes per layer that stand for model weights on this chip, with the bits the settings ask for.
@@ -265,6 +260,43 @@ class ChipNetwork:
                 grad_out = self.layers[k].afferent_gradient(grad_rows)
             gradients.append(grad_w if factor is None else grad_w * factor)
         return gradients[::-1]
+
+
+def sample_ticks(settings: Settings, spec: ChipSpec) -> int:
+    """Length of a sample in ticks of the chip.
+
+    Raises
+    ------
+    OutOfRangeError
+        Shorter than a tick, or longer than the chip can run.
+    """
+    ticks = round(settings.coding.duration / (spec.tick_us / settings.neuron.tau_syn_us))
+    if not 1 <= ticks <= spec.max_run_ticks:
+        raise OutOfRangeError(
+            f"a sample of {ticks} ticks is outside 1..{spec.max_run_ticks}, what {spec.name} runs",
+            field="coding.duration",
+        )
+    return ticks
+
+
+def check_training(settings: Settings, spec: ChipSpec, n_features: int) -> None:
+    """Refuse a training that no chip with this datasheet can do; none is needed.
+
+    Parameters
+    ----------
+    settings : Settings
+    spec : ChipSpec
+    n_features : int
+        Features of a sample.
+
+    Raises
+    ------
+    DoesNotFitError, OutOfRangeError
+        As `ChipNetwork`, and `check_weight_bits`.
+    """
+    check_weight_bits(settings.neuron, spec)
+    sample_ticks(settings, spec)
+    place(build_network(settings, build_layers(settings, n_features)), spec, nominal_boot(spec))
 
 
 def check_weight_bits(neuron: NeuronSettings, spec: ChipSpec) -> None:

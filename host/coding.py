@@ -1,4 +1,9 @@
-"""Values into spikes: every feature is one spike, the later the larger."""
+"""Values into spikes: every feature is one spike, the later the larger.
+
+Every time that is drawn or computed passes through `TimeCoding.on_grid`, which keeps it within its sample: what would
+come before its beginning or after its end is mirrored there. Noise is so as strong at the ends as elsewhere; cut off,
+it would pile up many spikes on one tick, which a chip's buses then lose.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +58,7 @@ class TimeCoding:
         Parameters
         ----------
         features : float64 [n_samples, n_features]
-            Values; NaN for no spike.
+            Values 0..1; NaN for no spike.
 
         Returns
         -------
@@ -64,10 +69,16 @@ class TimeCoding:
         ------
         ArrayError
             Not two-dimensional.
+        OutOfRangeError
+            A value outside 0..1.
         """
         values = np.asarray(features, np.float64)
         if values.ndim != 2:
             raise ArrayError(f"must have shape [n_samples, n_features], got {values.shape}", field="features")
+        outside = (values < 0.0) | (values > 1.0)  # false for NaN
+        if outside.any():
+            sample, feature = np.argwhere(outside)[0].tolist()
+            raise OutOfRangeError(f"{values[sample, feature]:g} is outside 0..1", field=f"features[{sample},{feature}]")
         times = self.t_early + values * (self.t_late - self.t_early)
         times[np.isnan(times)] = np.inf
         if self.bias_time is None:
@@ -75,15 +86,26 @@ class TimeCoding:
         return np.hstack([times, np.full((len(times), 1), self.bias_time)])
 
     @staticmethod
-    def on_grid(times: NDArray[np.float64], tau_syn_us: float, tick_us: float) -> NDArray[np.float64]:
-        """Times as the chip gets them: rounded to its clock; arguments and errors as for `spikes`.
+    def on_grid(
+        times: NDArray[np.float64], tau_syn_us: float, tick_us: float, duration_ticks: int
+    ) -> NDArray[np.float64]:
+        """Times as the chip gets them: rounded to its clock, and within the sample.
+
+        Parameters
+        ----------
+        times : float64 [n_samples, n_inputs], tau_syn
+            Times, not finite where no spike; outside of the sample they are mirrored at its beginning or end.
+        tau_syn_us, tick_us : float, us
+            Synaptic time constant and clock tick.
+        duration_ticks : int
+            Length of the sample.
 
         Returns
         -------
         float64 [n_samples, n_inputs], tau_syn
             The times the backward pass must use.
         """
-        ticks = _ticks(times, tau_syn_us, tick_us)
+        ticks = _mirrored(_ticks(times, tau_syn_us, tick_us), duration_ticks - 1)
         return ticks * (tick_us / tau_syn_us)
 
     @staticmethod
@@ -108,6 +130,8 @@ class TimeCoding:
             A negative time.
         """
         ticks = _ticks(times, tau_syn_us, tick_us)
+        if ticks.min(initial=0.0) < 0:
+            raise OutOfRangeError(f"must not be negative, got {np.nanmin(times)} tau_syn", field="times")
         n_inputs = max(1, ticks.shape[1])
         # Time and source as one number, exact in float64 (times of hours), sort a sample's spikes in one go.
         keys = ticks * n_inputs + np.arange(ticks.shape[1])
@@ -121,7 +145,16 @@ class TimeCoding:
 def _ticks(times: NDArray[np.float64], tau_syn_us: float, tick_us: float) -> NDArray[np.float64]:
     """Nearest whole ticks as floats, ``inf`` where no spike."""
     given = np.where(np.isfinite(times), times, np.inf)
-    if given.min(initial=0.0) < 0:
-        raise OutOfRangeError(f"must not be negative, got {given.min()} tau_syn", field="times")
     given *= tau_syn_us / tick_us
     return np.asarray(np.rint(given, out=given))
+
+
+def _mirrored(ticks: NDArray[np.float64], last: int) -> NDArray[np.float64]:
+    """Whole ticks (or inf) within 0..`last`: others are mirrored at tick 0 and behind the last, as often as needed."""
+    outside = np.isfinite(ticks) & ((ticks < 0) | (ticks > last))
+    if outside.any():
+        # Whole numbers: exact, and a tick inside of the sample is not touched.
+        there_and_back = 2 * last + 1
+        within = np.abs(ticks[outside]) % there_and_back
+        ticks[outside] = np.minimum(within, there_and_back - within)
+    return ticks

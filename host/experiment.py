@@ -29,7 +29,7 @@ from host.run import Run, find_initial, load_run, mean_silence
 from host.run_file import Origin, clock_attributes, read_origin, restore, to_record, versions
 from host.settings import load_settings, preset_name
 from host.tasks import find_task
-from host.training import Trainer, build_loss, score
+from host.training import Trainer, build_loss, score, standstill
 from hxloop.errors import InvalidInputError, RecordError
 from hxloop.extras import extra
 from hxloop.records import Quantity
@@ -234,10 +234,14 @@ class _Experiment:
     def _epochs(self) -> None:
         training, trainer = self.origin.settings.training, self.trainer
         unsaved: Record | None = None
+        begun = [weights.copy() for weights in trainer.weights]
         try:
             while trainer.epochs_done < training.epochs:
                 epoch = trainer.epochs_done + 1
                 metrics = trainer.epoch(partial(self.reporter.batch, epoch))
+                if begun and all(map(np.array_equal, begun, trainer.weights)):
+                    self.reporter.message(f"warning: {standstill(metrics)}")
+                begun = []  # only the first epoch is looked at
                 unsaved = to_record(self.origin, trainer)
                 if epoch % training.checkpoint_every == 0 or epoch == training.epochs:
                     self.directory.save(epoch, unsaved)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.resources
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from hxloop.errors import InvalidInputError
+from hxloop.arguments import whole_number
+from hxloop.strict import Strict, WrongFieldError
 from hxloop.toml import load_preset, load_toml
 
 if TYPE_CHECKING:
@@ -15,55 +16,70 @@ if TYPE_CHECKING:
 
 PRESETS: Final = ("quick", "paper", "small", "mnist16")
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+EPOCHS_MAX: Final = 999_999
+"""Most epochs: the names of checkpoints have six digits."""
 LATEST_S: Final = 1e9
 """Latest chip time, 30 years: sample numbers are far from the largest that a run may have."""
-ChipTime = Annotated[float, Field(ge=0, le=LATEST_S, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
-
 DISCRETE_BITS: Final = 6
 """Most bits of a weight's magnitude that discrete codes can tell apart (HICANN-X: 0..63)."""
+STEEPEST: Final = 50.0
+"""Largest exponent of a loss: a sample over its time scale."""
+
+# Bounds are far outside of what any chip has, and near enough for all arithmetic behind them to stay finite.
+Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+Signed = Annotated[float, Field(ge=-1e6, le=1e6)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+CountOrZero = Annotated[int, Field(ge=0, le=1_000_000)]
+MOST_LAYERS: Final = 100
 
 
-class Section(BaseModel):
-    """A table of the file: no unknown keys, no conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class NetworkSettings(Section):
+class NetworkSettings(Strict):
     """Layers, the label layer last. Lists have one entry per layer."""
 
-    sizes: Annotated[list[Count], Field(min_length=1)] = Field(description="neurons")
+    sizes: Annotated[list[Count], Field(min_length=1, max_length=MOST_LAYERS)] = Field(description="neurons")
     copies: list[Count] = Field(description="signed rows driven by every afferent neuron or input")
     bias_copies: list[CountOrZero] = Field(description="signed rows driven by the layer's bias spike, 0: no bias")
     bias_times: list[NotNegative] = Field(description="time of the layer's bias spike in tau_syn")
-    init_mean: list[Finite] = Field(description="mean of the initial model weights")
+    init_mean: list[Signed] = Field(description="mean of the initial model weights")
     init_std: list[NotNegative] = Field(description="standard deviation of the initial model weights")
 
 
-class CodingSettings(Section):
+class CodingSettings(Strict):
     """Values 0..1 to spike times."""
 
     t_early: NotNegative = Field(0.15, description="time of the value 0 in tau_syn")
     t_late: Positive = Field(2.0, description="time of the value 1 in tau_syn")
     duration: Positive = Field(5.0, description="length of a sample in tau_syn")
-    jitter: NotNegative = Field(0.0, description="std of Gaussian noise on the times of training inputs, in tau_syn")
+    jitter: NotNegative = Field(
+        0.0,
+        description="std of Gaussian noise on the times of training inputs, in tau_syn; a time that would leave the "
+        "sample is mirrored at its end (`host.coding`)",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> CodingSettings:
+        if self.t_late < self.t_early:
+            raise WrongFieldError("t_late", "t_late must not be before t_early")
+        if self.duration <= self.t_late:
+            raise WrongFieldError("duration", "duration must be longer than t_late")
+        if self.jitter > self.duration:
+            raise WrongFieldError("jitter", "jitter must not be longer than duration")
+        return self
 
 
-class NeuronSettings(Section):
+class NeuronSettings(Strict):
     """Operating point of all neurons in physical units, and how the model sees it."""
 
     tau_mem_us: Positive = 6.0
     tau_syn_us: Positive = 6.0
     t_refractory_us: NotNegative = Field(32.0, description="as long as a sample: each neuron spikes at most once")
-    v_leak_mv: Finite = 420.0
-    v_reset_mv: Finite = 420.0
-    v_threshold_mv: Finite = 735.0
+    v_leak_mv: Signed = 420.0
+    v_reset_mv: Signed = 420.0
+    v_threshold_mv: Signed = 735.0
     model_threshold: Positive = Field(description="threshold in units of model weight, C = tau_syn = 1")
     scale_weights: Positive = Field(30.0, description="weight codes per unit of model weight")
     weight_bits: Annotated[int, Field(ge=0, le=8)] = Field(
@@ -74,10 +90,11 @@ class NeuronSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> NeuronSettings:
-        if self.v_threshold_mv <= self.v_leak_mv:
-            raise ValueError("v_threshold_mv must be above v_leak_mv")
+        for name in ("v_leak_mv", "v_reset_mv"):
+            if self.v_threshold_mv <= getattr(self, name):
+                raise WrongFieldError("v_threshold_mv", f"v_threshold_mv must be above {name}")
         if self.tau_ratio not in {1, 2} or abs(self.tau_mem_us / self.tau_syn_us - self.tau_ratio) > 1e-9:
-            raise ValueError("first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us")
+            raise WrongFieldError("tau_mem_us", "first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us")
         return self
 
     @property
@@ -92,21 +109,39 @@ class NeuronSettings(Section):
         return mv_per_model_unit / (self.scale_weights * self.tau_syn_us)
 
 
-class LossSettings(Section):
+class LossSettings(Strict):
     """What the label layer's spike times are compared with; see `host.losses`."""
 
     kind: Literal["shift_invariant_mse", "softmax_times", "target_times_mse"]
-    delta: NotNegative = Field(
-        0.3, description="shift_invariant_mse: how much later wrong labels should spike, tau_syn"
-    )
+    delta: Positive = Field(0.3, description="shift_invariant_mse: how much later wrong labels should spike, tau_syn")
     xi: Positive = Field(0.2, description="softmax_times: width of the comparison in tau_syn")
     alpha: NotNegative = Field(0.005, description="softmax_times: weight of the pull to early times")
     beta: Positive = Field(1.0, description="softmax_times: time scale of that pull in tau_syn")
     t_correct: Positive = Field(1.6, description="target_times_mse: target of the label neuron in tau_syn")
     t_wrong: Positive = Field(1.9, description="target_times_mse: target of the others in tau_syn")
 
+    def check(self, duration: float) -> None:
+        """Refuse times that no sample of this length (in tau_syn) has, and losses that grow beyond all numbers in it.
 
-class SilenceSettings(Section):
+        Raises
+        ------
+        WrongFieldError
+        """
+        of_kind = {
+            "shift_invariant_mse": ("delta",),
+            "softmax_times": (),
+            "target_times_mse": ("t_correct", "t_wrong"),
+        }
+        for name in of_kind[self.kind]:
+            if getattr(self, name) >= duration:
+                raise WrongFieldError(name, f"{name} must be shorter than coding.duration ({duration:g} tau_syn)")
+        if self.kind == "softmax_times" and self.beta * STEEPEST < duration:
+            raise WrongFieldError(
+                "beta", f"beta must be at least coding.duration / {STEEPEST:g} ({duration / STEEPEST:g} tau_syn)"
+            )
+
+
+class SilenceSettings(Strict):
     """What is done about neurons that do not spike; see `host.optimizers.WeightBumper`."""
 
     limits: list[Fraction] = Field(description="per layer: share of missing spikes above which weights are bumped")
@@ -115,29 +150,29 @@ class SilenceSettings(Section):
     targeted: bool = Field(True, description="bump only the neurons that missed a spike")
 
 
-class OptimizerSettings(Section):
+class OptimizerSettings(Strict):
     """Adam and its learning rate."""
 
-    learning_rate: Positive
-    beta1: Fraction = 0.9
-    beta2: Fraction = 0.999
-    epsilon: Positive = 1e-8
+    learning_rate: Annotated[float, Field(gt=0, le=1e3)]
+    beta1: Decay = 0.9
+    beta2: Decay = 0.999
+    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = 1e-8
     max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
     schedule: Literal["step", "cosine", "constant"] = "step"
     step_epochs: Count = Field(20, description="step: epochs between two decays")
-    gamma: Positive = Field(0.95, description="step: factor of a decay")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="step: factor of a decay")
     floor: Fraction = Field(0.0, description="cosine: share of the learning rate left at the end")
 
 
-class TrainingSettings(Section):
+class TrainingSettings(Strict):
     """The loop."""
 
-    epochs: Count
+    epochs: Annotated[int, Field(ge=1, le=EPOCHS_MAX)]
     batch_size: Count = 40
     batch_split: Count = Field(1, description="parts in which a batch is sent to the chip; results do not depend on it")
     evaluate_every: Count = Field(1, description="epochs between two evaluations on the validation set")
     checkpoint_every: Count = Field(1, description="epochs between two checkpoints")
-    keep_checkpoints: Annotated[int, Field(ge=2)] = 3
+    keep_checkpoints: Annotated[int, Field(ge=2, le=EPOCHS_MAX)] = 3
     select: Literal["last", "best"] = Field("last", description="weights kept at the end: last, or best on validation")
     clock: Literal["trials", "running"] = Field(
         "trials",
@@ -147,7 +182,7 @@ class TrainingSettings(Section):
     begin_s: ChipTime = Field(0.0, description="running: chip time of the first sample in s")
 
 
-class DataSettings(Section):
+class DataSettings(Strict):
     """How many samples of each set are used, the first ones; 0 for all."""
 
     train: CountOrZero = 0
@@ -155,7 +190,7 @@ class DataSettings(Section):
     test: CountOrZero = 0
 
 
-class Settings(Section):
+class Settings(Strict):
     """A whole experiment."""
 
     network: NetworkSettings
@@ -170,27 +205,33 @@ class Settings(Section):
     @model_validator(mode="after")
     def _check(self) -> Settings:
         layers = len(self.network.sizes)
-        for section, name in (
-            *((self.network, key) for key in ("copies", "bias_copies", "bias_times", "init_mean", "init_std")),
-            (self.silence, "limits"),
-        ):
-            if len(getattr(section, name)) != layers:
-                raise ValueError(f"{name} needs one entry for each of the {layers} layers in network.sizes")
-        if self.coding.t_late >= self.coding.duration:
-            raise ValueError("coding.duration must be longer than coding.t_late")
+        for name in ("network.copies", "network.bias_copies", "network.bias_times", "network.init_mean",
+                     "network.init_std", "silence.limits"):  # fmt: skip
+            section, _, key = name.partition(".")
+            if len(getattr(getattr(self, section), key)) != layers:
+                raise WrongFieldError(name, f"{key} needs one entry for each of the {layers} layers in network.sizes")
+        duration = self.coding.duration
+        for k, (copies, time) in enumerate(zip(self.network.bias_copies, self.network.bias_times, strict=True)):
+            if copies and time >= duration:
+                raise WrongFieldError(
+                    f"network.bias_times[{k}]", f"a bias spike must come before coding.duration ({duration:g} tau_syn)"
+                )
+        try:
+            self.loss.check(duration)
+        except WrongFieldError as error:
+            raise WrongFieldError(f"loss.{error.field}", str(error)) from None
         return self
 
     def with_epochs(self, epochs: int | None) -> Settings:
         """Return the same experiment with another number of epochs (None: unchanged)."""
         if epochs is None:
             return self
-        if epochs < 1:
-            raise InvalidInputError(f"at least one epoch is needed, got {epochs}", field="epochs")
-        return self.model_copy(update={"training": self.training.model_copy(update={"epochs": epochs})})
+        number = whole_number(epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
+        return self.model_copy(update={"training": self.training.model_copy(update={"epochs": number})})
 
 
 def load_settings(preset: str | Path | Settings) -> Settings:
-    """Settings of a preset (one of `PRESETS`) or of a TOML file; settings are returned as they are.
+    """Settings of a preset (one of `PRESETS`) or of a TOML file; settings are checked and returned.
 
     Raises
     ------
@@ -201,7 +242,9 @@ def load_settings(preset: str | Path | Settings) -> Settings:
     InvalidInputError
         Neither a preset nor a TOML file, or a value out of range.
     """
-    return preset if isinstance(preset, Settings) else load_preset(preset, Settings, PRESETS, _shipped)
+    if isinstance(preset, Settings):
+        return Settings(**preset.model_dump())  # copies of pydantic models with other values are not checked
+    return load_preset(preset, Settings, PRESETS, _shipped)
 
 
 def preset_name(preset: str | Path | Settings) -> str:

@@ -172,8 +172,9 @@ class Trainer:
         times, jitter = self._times[samples], self.settings.coding.jitter
         if not jitter:
             return times
-        times += generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, times.shape)
-        return self.network.on_grid(np.abs(times, out=times))
+        return self.network.on_grid(
+            times + generator(self.seed, "jitter", epoch, batch).normal(0.0, jitter, times.shape)
+        )
 
     def _validate(self, epoch: int) -> float:
         done, training = epoch + 1, self.settings.training
@@ -230,6 +231,16 @@ class _Tally:
             **vars(use),
             wall_s=time.perf_counter() - start,
         )
+
+
+def standstill(metrics: EpochMetrics) -> str:
+    """Why an epoch may have moved no weight, in one line with what to do."""
+    if metrics.silent_fraction[-1] == 1.0:
+        return (
+            f"no output spiked in epoch {metrics.epoch}, and no weight was raised for that: nothing will be learned "
+            "(set silence.bump above 0 and silence.limits below 1, or begin with a larger network.init_mean)"
+        )
+    return f"epoch {metrics.epoch} moved no weight (is optimizer.learning_rate or optimizer.max_dw_norm too small?)"
 
 
 def score(network: ChipNetwork, codes: Sequence[Codes], data: Dataset, loss: SpikeTimeLoss, trial_seed: int) -> Score:

@@ -71,6 +71,17 @@ def shown(value: object) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
+def plain(value: Any) -> Any:
+    """Python's own numbers and lists in place of numpy's, also inside of lists, tuples and dicts."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(entry) for key, entry in value.items()}
+    return type(value)(map(plain, value)) if type(value) in {list, tuple} else value
+
+
 def optional(check: Callable[..., T], value: object, field: str, **limits: Any) -> T | None:
     """Checked value, or None where nothing was given."""
     return None if value is None else check(value, field, **limits)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hxloop.strict import Strict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from hxloop.program import NeuronCodes, SharedCodes
 
 
-class OperatingPoint(BaseModel):
+class OperatingPoint(Strict):
     """Physical values that a calibration aims at, the same for all circuits.
 
     The default is the published operating point for spiking networks: leak and reset 80, threshold 150 CADC LSB, all
@@ -24,8 +26,6 @@ class OperatingPoint(BaseModel):
     ----------
     calix, nightly calibration "spiking2"; Goeltz et al., Nat. Mach. Intell. 3:823 (2021), generate_calibration.py.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     v_leak_mv: float = Field(420.0, description="leak potential")
     v_reset_mv: float = Field(420.0, description="reset potential")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from hxloop.strict import Strict
 
 if TYPE_CHECKING:
     from hxloop.boot import BootSettings
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hxloop.spikes import SpikeBatch
 
 
-class ChipIdentity(BaseModel):
+class ChipIdentity(Strict):
     """Which chip this is; a run or a calibration is bound to it.
 
     Attributes
@@ -29,8 +29,6 @@ class ChipIdentity(BaseModel):
     model : str
         Version of the chip's physics; results of different versions are not comparable bit by bit.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     chip: str
     serial: int

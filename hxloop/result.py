@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from hxloop.strict import Strict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +20,7 @@ Recording = Literal["spikes", "first_spikes"]
 """``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample."""
 
 
-class Readout(BaseModel):
+class Readout(Strict):
     """What a run observes beside spikes.
 
     Attributes
@@ -34,8 +36,6 @@ class Readout(BaseModel):
     correlation : bool
         Read the correlation sensors of all synapses in use at the end of the run; they are reset at its start.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     cadc_circuits: Annotated[tuple[int, ...], Field(max_length=512)] = ()
     cadc_period_ticks: int = 256

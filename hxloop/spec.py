@@ -10,9 +10,10 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from hxloop.capmem import CAPMEM_CODE_MAX
+from hxloop.strict import Strict
 from hxloop.units import TICK_US
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ def _entry(unit: str, source: str, text: str) -> Any:
     return Field(description=text, json_schema_extra={"unit": unit, "source": source})
 
 
-class ChipSpec(BaseModel):
+class ChipSpec(Strict):
     """Datasheet of a chip: counts, ranges and delays.
 
     A range is ``(lowest, highest)``, both allowed. `sources` gives unit and source of every field.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = _entry("", "-", "kind of chip")
     n_hemispheres: int = _entry("1", "halco vx/synapse.h", "synapse arrays, one above and one below the neurons")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from hxloop import arguments
 from hxloop.arguments import shown
-from hxloop.errors import InvalidInputError, UnknownKeyError, UnreadableFileError
+from hxloop.errors import InvalidInputError, UnreadableFileError
 from hxloop.reading import MIB, decode_text, first_bytes, read_file
+from hxloop.strict import input_error
 from hxloop.suggest import suggestion
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _MAX_BYTES: Final = MIB // 4
 _MAX_DEPTH: Final = 16
-_LONGEST_KEY: Final = 60
 _WHOLE: Final = range(-(2**63), 2**63)
 _KEY_PART: Final = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:{_KEY_PART}){{{_MAX_DEPTH}}}")
@@ -114,6 +115,7 @@ def load_preset(
     InvalidInputError
         As `load_toml`, and neither a preset nor a TOML file.
     """
+    arguments.path(preset, "preset", f"the name of a {kind} (str) or a TOML file")
     if str(preset) in names:
         return load(str(preset))
     if isinstance(preset, Path) or preset.endswith(".toml") or first_bytes(preset, 1):
@@ -131,15 +133,7 @@ def settings_from_mapping(data: dict[str, Any], model: type[Model], where: str) 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        # A misspelt required key is both unknown and missing: the unknown one can be helped.
-        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-        key = ".".join(str(part) for part in first["loc"])
-        if len(key) > _LONGEST_KEY:
-            key = f"{key[:_LONGEST_KEY]}..."
-        if first["type"] == "extra_forbidden":
-            raise UnknownKeyError(f"unknown key {key!r} in {where}", field=key, hint=_suggest(key, model)) from None
-        text = first["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"{text} (in {where})", field=key) from None
+        raise input_error(error, model, where) from None
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "", *, leaf: Callable[[Any], bool] = lambda _: False) -> dict[str, Any]:
@@ -149,17 +143,3 @@ def flat(tree: Mapping[str, Any], prefix: str = "", *, leaf: Callable[[Any], boo
         nested = isinstance(value, dict) and not leaf(value)
         found |= flat(value, f"{prefix}{key}.", leaf=leaf) if nested else {prefix + key: value}
     return found
-
-
-def _suggest(key: str, model: type[BaseModel]) -> str:
-    known = _all_keys(model)
-    return suggestion(key, known, cutoff=0.5, otherwise="known keys: " + ", ".join(known))
-
-
-def _all_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    keys: list[str] = []
-    for name, info in model.model_fields.items():
-        keys.append(prefix + name)
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            keys += _all_keys(info.annotation, f"{prefix}{name}.")
-    return keys

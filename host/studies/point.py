@@ -6,17 +6,18 @@ import hashlib
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from host.settings import Settings
 from hxloop.seeds import SEED_MAX
+from hxloop.strict import Strict
 
 _KEY_LENGTH = 20  # 80 bits: among a million points, two with the same name have odds of 1 to 10^12
 
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
-class Point(BaseModel):
+class Point(Strict):
     """One computation of a study.
 
     Attributes
@@ -40,7 +41,7 @@ class Point(BaseModel):
         Which repetition of the test.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ignored_types=(cached_property,))
+    model_config = ConfigDict(ignored_types=(cached_property,))
 
     action: Literal["train", "test"]
     task: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from host.settings import load_settings
 from host.studies.axes import (
@@ -26,6 +26,7 @@ from host.tasks import find_task
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.seeds import SEED_MAX
 from hxloop.serials import parse_numbers, parse_serials
+from hxloop.strict import Strict
 from hxloop.suggest import suggestion
 from hxloop.toml import flat, load_toml, settings_from_mapping
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from host.studies.point import Point
 
 
-class Request(BaseModel):
+class Request(Strict):
     """A study as it is asked for; a TOML file has the same keys.
 
     Attributes
@@ -65,8 +66,6 @@ class Request(BaseModel):
     set : dict
         Knob, or list of the study, to a value, a list of values, or ``{low, high}``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     study: str = "grid"
     preset: PresetName = "quick"

@@ -34,7 +34,7 @@ def test_times_on_grid_are_what_the_chip_gets(seed, tau_us):
     g = np.random.Generator(np.random.Philox(key=seed))
     times = g.uniform(0, 3, (4, 5))
     times[g.random(times.shape) < 0.2] = np.inf
-    on_grid = TimeCoding.on_grid(times, tau_us, TICK_US)
+    on_grid = TimeCoding.on_grid(times, tau_us, TICK_US, 10**6)
     batch = TimeCoding.spikes(times, tau_us, TICK_US)
     received = np.full(times.shape, np.inf)
     received[batch.sample, batch.source] = batch.tick * TICK_US / tau_us
@@ -42,7 +42,7 @@ def test_times_on_grid_are_what_the_chip_gets(seed, tau_us):
     np.testing.assert_array_equal(np.isinf(on_grid), np.isinf(times))
     finite = np.isfinite(times)
     assert np.abs(on_grid[finite] - times[finite]).max() <= 0.5 * TICK_US / tau_us * (1 + 1e-9)
-    np.testing.assert_allclose(TimeCoding.on_grid(on_grid, tau_us, TICK_US), on_grid, rtol=1e-14)
+    np.testing.assert_allclose(TimeCoding.on_grid(on_grid, tau_us, TICK_US, 10**6), on_grid, rtol=1e-14)
 
 
 def test_spikes_are_sorted_by_time_then_source():
@@ -75,3 +75,27 @@ def test_bad_arguments_are_named():
         TimeCoding(t_early=np.nan)
     with pytest.raises(ArrayError, match="features"):
         TimeCoding().times(np.zeros(4))
+
+
+@given(ticks=st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=20), duration=st.integers(1, 5000))
+@settings(max_examples=200, deadline=None)
+def test_times_outside_of_the_sample_are_mirrored_at_its_ends(ticks, duration):
+    """A walk that turns round at tick 0 and behind the last tick ends at the same place."""
+    last = duration - 1
+    period = [*range(last), last, *range(last, 0, -1)]
+    expected = [period[abs(t) % len(period)] for t in ticks]
+    found = TimeCoding.on_grid(np.array([ticks]) * TICK_US / TAU_US, TAU_US, TICK_US, duration)
+    np.testing.assert_allclose(found[0] * TAU_US / TICK_US, expected, atol=1e-6)
+
+
+def test_times_in_the_sample_are_not_touched_and_silence_stays():
+    times = np.array([[0.0, 1.0, np.inf, np.nan, 4.9999, 5.0, -0.3]])
+    found = TimeCoding.on_grid(times, TAU_US, TICK_US, 3750)
+    np.testing.assert_array_equal(found[0, :4], [0.0, 1.0, np.inf, np.inf])
+    np.testing.assert_allclose(found[0, 4:] * 750, [3749, 3749, 225])
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, np.inf])
+def test_values_outside_0_to_1_are_refused(value):
+    with pytest.raises(OutOfRangeError, match=r"features\[1,0\]"):
+        TimeCoding().times(np.array([[0.5, np.nan], [value, 0.5]]))

@@ -77,5 +77,5 @@ def test_missing_presets_and_files_are_named():
         load_settings("papr")
     with pytest.raises(MissingFileError, match=r"nowhere\.toml"):
         load_settings("nowhere.toml")
-    with pytest.raises(HxloopError, match="at least one epoch"):
+    with pytest.raises(HxloopError, match=r"epochs: must be 1\.\."):
         load_settings("quick").with_epochs(0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
+from hxloop.errors import InvalidInputError
 from hxloop.result import Observations, Readout, RunResult
 from hxloop.spikes import SpikeBatch
 
@@ -20,5 +20,5 @@ def test_nothing_observed_has_the_dtypes_of_the_wire():
 
 @pytest.mark.parametrize("wrong", [{"cadc_circuits": (1.5,)}, {"counters": 1}, {"v": 1}, {"cadc_circuits": (0,) * 513}])
 def test_a_readout_takes_nothing_else(wrong):
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidInputError):
         Readout(**wrong)
