@@ -14,9 +14,9 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from host.directories import choose_directory, is_file, lock, numbered
-from host.run_file import KIND
+from host.run_content import read_run
 from hxloop.errors import HxloopError, RecordError
-from hxloop.records import read_record, write_record
+from hxloop.records import write_record
 from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class RunDirectory:
             candidates.append(self.run_file)
         for path in candidates:
             try:
-                return read_record(path, KIND)
+                return read_run(path)
             except HxloopError as error:
                 say(f"passing over {path.name}: {error.message}")
         if candidates:

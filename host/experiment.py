@@ -26,7 +26,8 @@ from host.pictures import answers_to_test, decision_map, raster
 from host.reporting import PlainReporter, Reporter
 from host.resume import check_chip, check_same_initial, settings_to_go_on
 from host.run import Run, find_initial, load_run, mean_silence
-from host.run_file import Origin, clock_attributes, read_origin, restore, to_record, versions
+from host.run_content import Origin, read_origin
+from host.run_file import clock_attributes, restore, to_record, versions
 from host.settings import load_settings, preset_name
 from host.tasks import find_task
 from host.training import Trainer, build_loss, score, standstill

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from host.run_content import INPUT_ROWS, OUTSIDE
 from hxloop.records import Quantity
 from hxloop.seeds import derive_seed
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 
 MAP_POINTS: Final = 72
 """Points of the decision map along each axis of the unit square; those outside the disc are left out."""
-
-INPUT_ROWS: Final = "input"
-OUTSIDE: Final = -2
-SILENT: Final = -1
 
 
 def decision_map(network: ChipNetwork, task: Task, loss: SpikeTimeLoss, seed: int) -> dict[str, Quantity]:

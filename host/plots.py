@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from host.layers import layer_names
-from host.pictures import INPUT_ROWS, OUTSIDE, SILENT
+from host.run_content import INPUT_ROWS, OUTSIDE, SILENT
 from hxloop.figures import draw
 from hxloop.writing import write_atomically
 

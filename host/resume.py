@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from host.run_file import read_origin
+from host.run_content import read_origin
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.toml import flat
 

@@ -13,17 +13,19 @@ import numpy as np
 
 from host.checkpoint import CHECKPOINTS, RUN_FILE, RunDirectory
 from host.directories import is_directory, is_file
+from host.layers import build_layers
 from host.metrics import ChipUse, speedup_over_biology
-from host.run_file import KIND, last_validation, read_metrics, read_origin
+from host.run_content import read_metrics, read_origin, read_run
+from host.run_file import last_validation
+from host.tasks import TASKS
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
-from hxloop.records import read_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from host.metrics import EpochMetrics
     from host.optimizers import Codes
-    from host.run_file import Origin
+    from host.run_content import Origin
     from host.settings import Settings
     from hxloop.records import Record
 
@@ -176,7 +178,7 @@ def load_run(path: str | Path) -> Run:
     ------
     MissingFileError
         There is no run.
-    RecordError
+    UnreadableFileError
         The file is damaged or something else.
     """
     given = Path(path)
@@ -191,8 +193,12 @@ def load_run(path: str | Path) -> Run:
         file = files[0]
     elif not is_file(given):
         raise MissingFileError(f"there is no run at {given}", field="run", hint="give a run directory or its run.h5")
-    record = read_record(file, KIND)
-    return Run(file, record, read_origin(record), read_metrics(record))
+    record = read_run(file)
+    origin = read_origin(record)
+    task, first = TASKS.get(origin.task), record.quantities["weights/0/model"].values
+    if task and len(first) != build_layers(origin.settings, task.n_features)[0].weight_shape[0]:
+        raise record.refusal(f"the dataset weights/0/model has {len(first)} rows, which does not fit {origin.task}")
+    return Run(file, record, origin, read_metrics(record))
 
 
 def find_initial(initial: str | Path | Run | None, task: str, settings: Settings) -> Run | None:

@@ -9,16 +9,12 @@ import importlib.metadata
 import math
 import platform
 import subprocess
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from host.metrics import EpochMetrics
-from host.settings import Settings
-from hxloop.chip import ChipIdentity
-from hxloop.errors import RecordError
+from host.run_content import KIND, read_metrics
 from hxloop.records import Quantity, Record
 from hxloop.version import __version__
 
@@ -27,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from host.metrics import EpochMetrics
+    from host.run_content import Origin
     from host.training import Trainer
-
-KIND: Final = "run"
 
 METRICS: Final = {
     "epoch": ("1", "finished epochs"),
@@ -49,45 +45,6 @@ METRICS: Final = {
     "wall_s": ("s", "wall time of the epoch"),
 }
 """Unit and meaning of each entry of `EpochMetrics`."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a training is bound to.
-
-    Attributes
-    ----------
-    task : str
-        For example ``yin-yang``.
-    preset : str
-        Name or path the settings came from.
-    settings : Settings
-    identity : ChipIdentity
-        Chip it is trained on.
-    seed : int
-        Root of all its random numbers.
-    versions : str
-        Versions of program, Python and numpy, and the git commit if there is one.
-    calibration : str
-        Key of the calibration table, empty without one.
-    initial : str
-        Digest of the weights it began with (`host.run.Run.digest` of the run they are from), empty if random.
-    """
-
-    task: str
-    preset: str
-    settings: Settings
-    identity: ChipIdentity
-    seed: int
-    versions: str
-    calibration: str = ""
-    initial: str = ""
-
-    @property
-    def title(self) -> str:
-        """One line."""
-        begun = f", from weights {self.initial[:12]}" if self.initial else ""
-        return f"{self.task}, preset {self.preset}, chip {self.identity}, seed {self.seed}{begun}"
 
 
 def versions() -> str:
@@ -181,25 +138,18 @@ def restore(trainer: Trainer, record: Record) -> None:
 
     Raises
     ------
-    RecordError
-        Something is missing in the record.
+    UnreadableFileError
+        Something is missing in the record, or has another shape than the weights of the trainer.
     """
-    try:
-        for k in range(len(trainer.weights)):
-            trainer.weights[k] = _array(record, f"weights/{k}/model")
-            trainer.best_weights[k] = _array(record, f"weights/{k}/best")
-        trainer.best_accuracy = float(record.attributes["best_val_accuracy"])
-        trainer.metrics = read_metrics(record)
-        trainer.optimizer.load_state(_state(record, "optimizer"))
-        trainer.bumper.load_state(_state(record, "bumper"))
-        if trainer.network.clock is not None:
-            trainer.network.clock = int(record.attributes["clock_sample"])
-    except KeyError as error:
-        raise RecordError(f"the run file has no {error}", field="run") from None
-
-
-def _array(record: Record, name: str) -> NDArray[np.float64]:
-    return np.array(record.quantities[name].values, np.float64)
+    for k, weights in enumerate(trainer.weights):
+        trainer.weights[k] = record.array(f"weights/{k}/model", "f", weights.shape).astype(np.float64)
+        trainer.best_weights[k] = record.array(f"weights/{k}/best", "f", weights.shape).astype(np.float64)
+    trainer.best_accuracy = record.number("best_val_accuracy")
+    trainer.metrics = read_metrics(record)
+    trainer.optimizer.load_state(_state(record, "optimizer"))
+    trainer.bumper.load_state(_state(record, "bumper"))
+    if trainer.network.clock is not None:
+        trainer.network.clock = record.whole("clock_sample")
 
 
 def _state(record: Record, part: str) -> dict[str, NDArray[np.generic]]:
@@ -210,42 +160,6 @@ def _state(record: Record, part: str) -> dict[str, NDArray[np.generic]]:
         name.removeprefix(prefix): values[0] if name.removeprefix(prefix) in scalars else values
         for name, values in found.items()
     }
-
-
-def read_metrics(record: Record) -> list[EpochMetrics]:
-    """Metrics of all finished epochs."""
-    columns = {f.name: record.quantities[f"metrics/{f.name}"].values for f in fields(EpochMetrics)}
-    rows = []
-    for k in range(len(columns["epoch"])):
-        values: dict[str, Any] = {name: column[k].tolist() for name, column in columns.items()}
-        for name in ("bump_fraction", "silent_fraction"):
-            values[name] = tuple(values[name])
-        rows.append(EpochMetrics(**values))
-    return rows
-
-
-def read_origin(record: Record) -> Origin:
-    """What the recorded run is bound to.
-
-    Raises
-    ------
-    RecordError
-        Settings of another version of this program.
-    """
-    at = record.attributes
-    try:
-        return Origin(
-            str(at["task"]),
-            str(at["preset"]),
-            Settings.model_validate_json(str(at["settings"])),
-            ChipIdentity.model_validate_json(str(at["chip_identity"])),
-            int(at["seed"]),
-            str(at["versions"]),
-            str(at.get("calibration", "")),
-            str(at.get("initial", "")),
-        )
-    except (KeyError, ValueError) as error:
-        raise RecordError(f"the run file does not describe its run: {error}", field="run") from None
 
 
 def last_validation(metrics: list[EpochMetrics]) -> float:

@@ -4,171 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from enum import IntEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from hxloop.boot import BootSettings, OperatingPoint
+from hxloop.calibration_parts import ARRAYS, TEXTS, Calibrated, Cost, DriftStamp, Reason
+from hxloop.capmem import Cell, QuadrantCell
 from hxloop.chip import ChipIdentity
-from hxloop.errors import ChipMismatchError, RecordError
+from hxloop.errors import ChipMismatchError
 from hxloop.program import NeuronCodes, SharedCodes
 from hxloop.records import Quantity, Record, read_record, write_record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from hxloop.hdf5_types import Attribute
 
     Floats = NDArray[np.float64]
 
+__all__ = ["KIND", "TEXTS", "Calibrated", "CalibrationTable", "Cost", "DriftStamp", "Reason", "load_calibration"]
+
 KIND: Final = "calibration"
-
-
-class Reason(IntEnum):
-    """Why an entry of a table is not as wanted; `TEXTS` says it in words."""
-
-    ok = 0
-    out_of_tolerance = 1
-    code_at_edge = 2
-    never_spiked = 3
-    not_measurable = 4
-
-
-TEXTS: Final[dict[Reason, str]] = {
-    Reason.ok: "as wanted",
-    Reason.out_of_tolerance: "the value found is further from its target than the tolerance",
-    Reason.code_at_edge: "the target needs a code outside its range",
-    Reason.never_spiked: "the circuit never spikes",
-    Reason.not_measurable: "the readings do not show the quantity (saturated, or no response)",
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Calibrated:
-    """One parameter of all circuits (or quadrants), each array [n].
-
-    Attributes
-    ----------
-    name : str
-        With its unit as suffix, for example ``v_leak_mv``.
-    unit : str
-    long_name : str
-    per : str
-        What the entries are: ``circuit`` or ``quadrant``.
-    target : float64 [n]
-    code : float64 [n]
-        Code that was written; NaN for what is measured only.
-    before : float64 [n]
-        Value measured with the codes the chip had at the beginning; NaN: not measured, or not measurable.
-    achieved : float64 [n]
-        Value measured at the end, mean over several writings of the codes.
-    uncertainty : float64 [n]
-        The true value lies within `achieved` +- this with 95 % probability, for all that the chip shows.
-    tolerance : float
-        Largest residual that counts as success.
-    reason : uint8 [n]
-        `Reason`.
-    """
-
-    name: str
-    unit: str
-    long_name: str
-    per: str
-    target: Floats
-    code: Floats
-    before: Floats
-    achieved: Floats
-    uncertainty: Floats
-    tolerance: float
-    reason: NDArray[np.uint8]
-
-    @property
-    def residual(self) -> Floats:
-        """Value found minus target."""
-        return self.achieved - self.target
-
-    @property
-    def success(self) -> NDArray[np.bool_]:
-        """Entries without a reason to complain, bool [n]."""
-        return np.asarray(self.reason == Reason.ok)
-
-    def summary(self) -> dict[str, Any]:
-        """Median and spread of what was found, and how many entries failed for which reason."""
-        found = self.achieved[np.isfinite(self.achieved)]
-        residual = self.residual[np.isfinite(self.residual)]
-        before = self.before[np.isfinite(self.before)]
-        return {
-            "unit": self.unit,
-            "target": float(np.median(self.target)),
-            "median": float(np.median(found)) if found.size else None,
-            "std": float(np.std(residual)) if residual.size else None,
-            "std_before": float(np.std(before)) if before.size else None,
-            "success_fraction": float(self.success.mean()),
-            "failures": {r.name: int((self.reason == r).sum()) for r in Reason if r and (self.reason == r).any()},
-        }
-
-
-_ARRAYS: Final = {
-    "target": "value aimed at",
-    "code": "code written, NaN: none",
-    "before": "value with the codes before calibration, NaN: not measured",
-    "achieved": "value measured at the end",
-    "uncertainty": "half width of the 95 % interval of the value",
-}
-"""Arrays of `Calibrated` that are stored as they are."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a part of a calibration costs on silicon.
-
-    Attributes
-    ----------
-    routine : str
-    configurations : int
-        Times that analog parameters were written.
-    runs, samples : int
-    settle_s : float
-        Time the analog memory took to settle after writing.
-    run_s : float
-        Time the chip ran.
-    round_trips_s : float
-        Time for talking to the chip.
-    """
-
-    routine: str
-    configurations: int
-    runs: int
-    samples: int
-    settle_s: float
-    run_s: float
-    round_trips_s: float
-
-    @property
-    def chip_time_s(self) -> float:
-        """All of it."""
-        return self.settle_s + self.run_s + self.round_trips_s
-
-
-@dataclass(frozen=True, eq=False)
-class DriftStamp:
-    """How all circuits answered one standard stimulus when the calibration ended.
-
-    Attributes
-    ----------
-    spike_time_us : float64 [n_circuits]
-        Mean time of the first spike after the stimulus, NaN for circuits that stayed silent.
-    scatter_us : float64 [n_circuits]
-        Standard error of it.
-    limit_us : float
-        The table has expired when the root mean square of the changes, less what scatter explains, is above this.
-    """
-
-    spike_time_us: Floats
-    scatter_us: Floats
-    limit_us: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,7 +181,7 @@ class CalibrationTable:
                 name = f"{prefix}/{item.name}"
                 found[name] = Quantity(getattr(codes, item.name), "1", f"calibrated codes: {item.name}")
         for p in self.parameters.values():
-            for name, text in _ARRAYS.items():
+            for name, text in ARRAYS.items():
                 unit = "1" if name == "code" else p.unit
                 found[f"parameters/{p.name}/{name}"] = Quantity(getattr(p, name), unit, f"{p.long_name}: {text}")
             found[f"parameters/{p.name}/residual"] = Quantity(p.residual, p.unit, f"{p.long_name}: found - target")
@@ -353,40 +212,68 @@ def load_calibration(path: str | Path) -> CalibrationTable:
     ------
     MissingFileError
         No such file.
-    RecordError
+    UnreadableFileError
         Damaged, something else, or of another version.
     """
-    record = read_record(Path(path), KIND)
-    try:
-        return _from_record(record)
-    except (KeyError, ValueError, TypeError) as error:
-        raise RecordError(f"{path} does not describe a calibration: {error}", field="calibration") from error
+    return _from_record(read_record(path, KIND))
+
+
+_PARAMETERS: Final = list[tuple[str, str, str, Literal["circuit", "quadrant"], float]]
+_SHARED: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {
+    "quadrant_code": ("if", (None, len(QuadrantCell))),
+    "clock_scale": ("u", (None, 2)),
+}
+_NEURONS: Final = {
+    "circuit": "i", "head": "i", "capmem_code": "if", "capacitance_code": "uf", "leak_range": "u",
+    "refractory_counter": "uf", "refractory_clock": "u", "switches": "u", "cadc_offset_code": "i",
+}  # fmt: skip
+"""Kinds of numbers of codes: whole, or float where the datasheet has continuous codes."""
 
 
 def _from_record(record: Record) -> CalibrationTable:
-    at, arrays = record.attributes, record.quantities
-    neurons = NeuronCodes(*(arrays[f"neurons/{item.name}"].values for item in fields(NeuronCodes)))
-    shared = SharedCodes(*(arrays[f"shared/{item.name}"].values for item in fields(SharedCodes)))
-    parameters = {}
-    for name, unit, long_name, per, tolerance in json.loads(str(at["parameters"])):
-        columns = {key: arrays[f"parameters/{name}/{key}"].values for key in (*_ARRAYS, "reason")}
-        parameters[name] = Calibrated(
-            name=name, unit=unit, long_name=long_name, per=per, tolerance=tolerance, **columns
-        )
+    neurons = _neurons(record)
+    shared = SharedCodes(*(record.array(f"shared/{name}", *_SHARED[name]) for name in _SHARED))
+    n = {"circuit": len(neurons.circuit), "quadrant": len(shared.quadrant_code)}
     return CalibrationTable(
-        key=str(at["key"]),
-        identity=ChipIdentity.model_validate_json(str(at["chip_identity"])),
-        operating_point=OperatingPoint.model_validate_json(str(at["operating_point"])),
-        target=str(at["target"]),
-        options=str(at["options"]),
+        key=record.text("key"),
+        identity=record.described("chip_identity", ChipIdentity),
+        operating_point=record.described("operating_point", OperatingPoint),
+        target=record.text("target"),
+        options=record.text("options"),
         neurons=neurons,
         shared=shared,
-        parameters=parameters,
+        parameters={
+            name: Calibrated(
+                name=name, unit=unit, long_name=text, per=per, tolerance=tolerance, **_columns(record, name, n[per])
+            )
+            for name, unit, text, per, tolerance in record.described("parameters", _PARAMETERS)
+        },
         drift=DriftStamp(
-            arrays["drift/spike_time_us"].values, arrays["drift/scatter_us"].values, float(at["drift_limit_us"])
+            record.array("drift/spike_time_us", "f", (n["circuit"],)),
+            record.array("drift/scatter_us", "f", (n["circuit"],)),
+            record.number("drift_limit_us"),
         ),
-        costs=tuple(Cost(**cost) for cost in json.loads(str(at["costs"]))),
-        began_s=float(at["began_s"]),
-        ended_s=float(at["ended_s"]),
-        versions=str(at["versions"]),
+        costs=tuple(record.described("costs", list[Cost])),
+        began_s=record.number("began_s"),
+        ended_s=record.number("ended_s"),
+        versions=record.text("versions"),
     )
+
+
+def _neurons(record: Record) -> NeuronCodes:
+    n = len(record.array("neurons/circuit", "i", (None,)))
+    shapes = {"capmem_code": (n, len(Cell))}
+    codes = NeuronCodes(
+        *(record.array(f"neurons/{name}", kinds, shapes.get(name, (n,))) for name, kinds in _NEURONS.items())
+    )
+    if n == 0 or not np.array_equal(codes.circuit, np.arange(n)):
+        raise record.refusal("the dataset neurons/circuit does not list all circuits in their order")
+    return codes
+
+
+def _columns(record: Record, name: str, n: int) -> dict[str, NDArray[Any]]:
+    columns = {key: record.array(f"parameters/{name}/{key}", "f", (n,)) for key in ARRAYS}
+    columns["reason"] = record.array(f"parameters/{name}/reason", "u", (n,))
+    if not np.isin(columns["reason"], list(Reason)).all():
+        raise record.refusal(f"the dataset parameters/{name}/reason has a reason that nobody knows")
+    return columns

@@ -11,13 +11,14 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
 from hxloop.errors import RecordError, UnreadableFileError
 from hxloop.hdf5 import parse
 from hxloop.hdf5_types import Attribute, FormatError
+from hxloop.json_model import from_json
 from hxloop.reading import MIB, read_file
 from hxloop.writing import write_atomically
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     import h5py
     from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 FORMAT: Final = "hxloop-record-1"
 USER_BLOCK_BYTES: Final = 512
@@ -63,11 +66,78 @@ class Record:
     attributes : dict of str to str, int, float or bool
     quantities : dict of str to Quantity
         Datasets by path, for example ``metrics/loss``.
+    source : str
+        Where it was read from, for messages.
     """
 
     kind: str
     attributes: Mapping[str, Attribute]
     quantities: Mapping[str, Quantity]
+    source: str = "the record"
+
+    def text(self, name: str) -> str:
+        """Attribute that must be a text.
+
+        Raises
+        ------
+        UnreadableFileError
+            It is not there, or something else.
+        """
+        found = self.attributes.get(name)
+        if not isinstance(found, str):
+            raise self.refusal(f"the attribute {name!r} is {'missing' if found is None else 'no text'}")
+        return found
+
+    def number(self, name: str) -> float:
+        """Attribute that must be a number; errors as in `text`."""
+        found = self.attributes.get(name)
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            raise self.refusal(f"the attribute {name!r} is {'missing' if found is None else 'no number'}")
+        return found
+
+    def whole(self, name: str) -> int:
+        """Attribute that must be a whole number, not negative; errors as in `text`."""
+        found = self.number(name)
+        if not isinstance(found, int) or found < 0:
+            raise self.refusal(f"the attribute {name!r} is {found}, which is no whole number from 0")
+        return found
+
+    def described(self, name: str, kind: type[T]) -> T:
+        """What an attribute describes in JSON, of a type that pydantic knows; errors as in `text`."""
+        return from_json(self.text(name), kind, f"{self._purpose}: the attribute {name!r}", "path")
+
+    def array(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """Values of a dataset.
+
+        Parameters
+        ----------
+        name : str
+        kinds : str
+            Kinds of numbers it may have, letters of `numpy.dtype.kind`.
+        shape : tuple of int or None
+            Its shape, None for any length.
+
+        Raises
+        ------
+        UnreadableFileError
+            It is not there, or has another type or shape.
+        """
+        if name not in self.quantities:
+            raise self.refusal(f"the dataset {name} is missing")
+        values = self.quantities[name].values
+        fits = len(shape) == values.ndim and all(n in {None, m} for n, m in zip(shape, values.shape, strict=True))
+        if values.dtype.kind not in kinds or not fits:
+            wanted = ", ".join("n" if n is None else str(n) for n in shape)
+            raise self.refusal(f"the dataset {name} is {values.dtype} {list(values.shape)}, not {kinds} [{wanted}]")
+        return values
+
+    def refusal(self, what: str) -> UnreadableFileError:
+        """Error that names the file."""
+        return UnreadableFileError(f"{self._purpose}: {what}", field="path")
+
+    @property
+    def _purpose(self) -> str:
+        return f"{self.source} does not describe a {self.kind}"
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -108,7 +178,7 @@ def read_record(path: str | Path, kind: str) -> Record:
     if manifest["kind"] != kind:
         raise UnreadableFileError(f"{path} is a record of kind {manifest['kind']!r}, not {kind!r}", field="path")
     try:
-        return _from_hdf5(body, kind)
+        return _from_hdf5(body, kind, str(path))
     except FormatError as error:
         raise UnreadableFileError(f"{path} is not a readable record: {error}", field="path") from None
 
@@ -151,7 +221,7 @@ def _write_dataset(file: h5py.File, name: str, quantity: Quantity) -> None:
     dataset.attrs["long_name"] = quantity.long_name
 
 
-def _from_hdf5(body: memoryview, kind: str) -> Record:
+def _from_hdf5(body: memoryview, kind: str, source: str) -> Record:
     attributes, datasets = parse(body)
     quantities = {}
     for name, found in datasets.items():
@@ -159,4 +229,4 @@ def _from_hdf5(body: memoryview, kind: str) -> Record:
         if not isinstance(units, str) or not isinstance(long_name, str):
             raise FormatError(f"{name}: has no units or no long_name")
         quantities[name] = Quantity(found.values, units, long_name)
-    return Record(kind, attributes, quantities)
+    return Record(kind, attributes, quantities, source)

@@ -135,8 +135,8 @@ def analyses_of(work: Work, table: pd.DataFrame, store: Store) -> Analyses:
     def spikes(key: str) -> NDArray[np.float64]:
         point = by_key[key]
         if point.action == "train":
-            return load_run(store.run_directory(point)).record.quantities["test/t_out"].values
-        return store.spikes(point)["t_out"].values
+            return load_run(store.run_directory(point)).record.array("test/t_out", "f", (None, None))
+        return store.spikes(point)
 
     return work.kind.analyse(table, spikes)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from host.directories import choose_directory, lock
-from host.run_file import KIND as RUN
+from host.run_content import read_run
 from hxloop.errors import MissingFileError, RecordError
 from hxloop.records import Record, read_record, write_record
 from hxloop.writing import write_atomically
@@ -27,11 +27,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from host.studies.point import Point
     from hxloop.records import Quantity
 
 KIND: Final = "study-point"
 PLAN_FILE: Final = "study.json"
+FIGURES: Final = {
+    "test_accuracy": "fraction of right answers on the test set",
+    "val_accuracy": "the same on the validation set, of the weights that were kept",
+    "silent_fraction": "(sample, neuron) pairs of the test without a spike",
+    "bump_fraction": "batches that raised weights onto silent neurons instead of a gradient step",
+    "events_in": "input events",
+    "events_out": "spikes",
+    "events_lost": "events lost on the way in or out, and spikes outside the recording window",
+    "chip_time_s": "time the chip ran, in s",
+    "energy_j_estimate": "estimate: datasheet power times chip time, in J",
+}
+"""Columns every point has, and what they mean; NaN where a test has no such figure."""
+
 _LOOK_EVERY_S: Final = 0.2
 
 
@@ -89,15 +105,14 @@ class Store:
             raise RecordError(f"{file} is not what its name says", field="point")
         if point.action == "train":
             try:
-                read_record(run, RUN)
+                read_run(run)
             except MissingFileError as error:
                 raise RecordError(f"{run} is gone", field="run") from error
-        figures = {name.removeprefix("figure_"): v for name, v in record.attributes.items() if name[:7] == "figure_"}
-        return Outcome(figures, float(record.attributes["wall_s"]))  # type: ignore[arg-type]
+        return Outcome({name: record.number(f"figure_{name}") for name in FIGURES}, record.number("wall_s"))
 
-    def spikes(self, point: Point) -> dict[str, Quantity]:
-        """Arrays of a point."""
-        return dict(read_record(self.point_file(point), KIND).quantities)
+    def spikes(self, point: Point) -> NDArray[np.float64]:
+        """First spikes of a test point's label layer, float64 [n_samples, n_classes]; errors as in `read`."""
+        return read_record(self.point_file(point), KIND).array("t_out", "f", (None, None))
 
     def write(self, point: Point, outcome: Outcome, quantities: dict[str, Quantity]) -> None:
         """Store what a point found.

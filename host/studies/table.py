@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from host.studies.statistics import DONE
-from host.studies.work import FIGURES
+from host.studies.store import FIGURES
 from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:

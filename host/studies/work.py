@@ -16,7 +16,7 @@ from host.experiment import train
 from host.launch import launch
 from host.reporting import SilentReporter
 from host.run import load_run
-from host.studies.store import Outcome, make_directory
+from host.studies.store import FIGURES, Outcome, make_directory
 from hxloop.calibration_table import load_calibration
 from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.records import Quantity
@@ -30,19 +30,6 @@ if TYPE_CHECKING:
     from host.studies.point import Point
     from host.studies.store import Store
     from hxloop.calibration_table import CalibrationTable
-
-FIGURES: Final = {
-    "test_accuracy": "fraction of right answers on the test set",
-    "val_accuracy": "the same on the validation set, of the weights that were kept",
-    "silent_fraction": "(sample, neuron) pairs of the test without a spike",
-    "bump_fraction": "batches that raised weights onto silent neurons instead of a gradient step",
-    "events_in": "input events",
-    "events_out": "spikes",
-    "events_lost": "events lost on the way in or out, and spikes outside the recording window",
-    "chip_time_s": "time the chip ran, in s",
-    "energy_j_estimate": "estimate: datasheet power times chip time, in J",
-}
-"""Columns every point has, and what they mean; NaN where a test has no such figure."""
 
 _held: Final[dict[int, RemoteChip]] = {}
 """The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
