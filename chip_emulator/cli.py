@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
@@ -12,6 +13,8 @@ import typer
 from hxloop.entry import Group, run_program
 from hxloop.logs import LogFormat, set_up_logging
 from hxloop.terminal import print_json, print_table, say, show
+
+log = logging.getLogger("chip_emulator")
 
 app = typer.Typer(
     cls=Group,
@@ -55,11 +58,12 @@ def serve(
     log_format: Annotated[_LogFormat, typer.Option(help="Log to stderr as text or JSON lines.")] = _LogFormat.text,
 ) -> None:
     """Serve one emulated chip until told to end (SIGTERM, Ctrl-C, or the shutdown verb)."""
+    style: LogFormat = "json" if log_format is _LogFormat.json else "text"
+    set_up_logging(style)
+    log.info("starting %s/%d", chip, serial)
     from chip_emulator.server import ServeOptions
     from chip_emulator.server import serve as run_daemon
 
-    style: LogFormat = "json" if log_format is _LogFormat.json else "text"
-    set_up_logging(style)
     options = ServeOptions(
         chip=chip,
         serial=serial,

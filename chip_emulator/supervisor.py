@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("chip_emulator.supervisor")
 
-START_TIMEOUT_S: Final = 900.0
-"""A worker that compiles its kernels for longer than this is given up."""
+START_STALL_S: Final = 120.0
+"""A worker that starts, and has not computed for so long, is given up; compiling may take as long as it likes."""
 MAX_FAILED_STARTS: Final = 3
 """Workers in a row that may die before they are ready."""
 CANCEL_GRACE_S: Final = 2.0
@@ -96,7 +96,7 @@ class WorkerProcess:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(write_end)
             link_end.close()
-        self._last_beat_s = self._started_s = time.monotonic()
+        self._last_beat_s = time.monotonic()
 
     @property
     def pid(self) -> int:
@@ -147,10 +147,9 @@ class WorkerProcess:
         code = self._process.poll()
         if code is not None:
             return f"the worker died (exit code {code})" if code >= 0 else f"the worker was killed (signal {-code})"
-        if self.ready and now - self._last_beat_s > self._stall_timeout_s:
-            return f"the worker made no progress for {self._stall_timeout_s:g} s"
-        if not self.ready and now - self._started_s > START_TIMEOUT_S:
-            return f"the worker was not ready within {START_TIMEOUT_S:g} s"
+        limit_s = self._stall_timeout_s if self.ready else START_STALL_S
+        if now - self._last_beat_s > limit_s:
+            return f"the worker made no progress for {limit_s:g} s{'' if self.ready else ' while it started'}"
         return None
 
     def end(self) -> None:

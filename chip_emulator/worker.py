@@ -29,6 +29,7 @@ from chip_emulator.run_limits import check_counter_limit
 from hxloop.errors import HxloopError, LimitExceededError, MalformedMessageError, ServiceError
 from hxloop.logs import set_up_logging
 from hxloop.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
+from hxloop.waiting import LogLine, tell
 from hxloop.wire import (
     array_headers,
     boot_arrays,
@@ -55,10 +56,13 @@ log = logging.getLogger("chip_emulator.worker")
 
 _PR_SET_PDEATHSIG = 1
 _PROGRESS_S = 0.03
+_COMPUTES_S = 0.005  # of processor time between two beats; more than the beats themselves take
 
 
-def _die_with_supervisor(settings: WorkerSettings) -> None:
+def _die_with_supervisor(settings: WorkerSettings, started: threading.Event) -> None:
     """End when the supervisor ends, and tell it regularly that this process is alive.
+
+    Before it has started, that means that it computes: a compilation may take as long as it likes, but not stand still.
 
     The supervisor holds the other end of stdin, so its death is an end of file. A stopped process would not notice:
     there the kernel's parent-death signal helps, where it exists.
@@ -67,10 +71,14 @@ def _die_with_supervisor(settings: WorkerSettings) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch() -> None:
+        used_s = time.process_time()
         while True:
             readable, _, _ = select.select([0], [], [], settings.beat_interval_s)
             if readable and not os.read(0, 1):
                 os._exit(0)
+            before_s, used_s = used_s, time.process_time()
+            if not started.is_set() and used_s - before_s < _COMPUTES_S:
+                continue
             try:
                 os.write(settings.beat_fd, b".")
             except BlockingIOError:
@@ -270,7 +278,9 @@ def main(argument: str) -> int:
     """Run a worker until its supervisor is gone."""
     settings = WorkerSettings.model_validate_json(argument)
     set_up_logging(settings.log_format)
-    _die_with_supervisor(settings)
+    tell(lambda: LogLine(log))
+    started = threading.Event()
+    _die_with_supervisor(settings, started)
     link = Channel(socket.socket(fileno=settings.link_fd))
     try:
         chip = load_chip(settings.chip, settings.serial, settings.threads, faults_from_environment().chip)
@@ -279,6 +289,7 @@ def main(argument: str) -> int:
         link.send([envelope(refusal)])
         link.drain()
         return error.exit_code
+    started.set()
     with suppress(EOFError):
         Worker(chip, settings, link).serve()
     return 0

@@ -6,30 +6,37 @@ import atexit
 import contextlib
 import logging
 import os
+import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from host.connection import address_of, read_connection_file
+from hxloop.compiling import Compiling
 from hxloop.errors import DaemonStartError, InvalidInputError
+from hxloop.temporary import TemporaryFolder
+from hxloop.terminal import say
+from hxloop.waiting import listener
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from host.transport import Address
     from hxloop.connection import ConnectionFile
 
 log = logging.getLogger(__name__)
 
 _EMULATOR = "chip_emulator"
-_START_TIMEOUT_S = 300.0
+_SILENCE_S = 180.0  # longer than the daemon lets its worker stand still
 _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.02
+_SHOW_AFTER_S = 1.0
 _LOG_TAIL_LINES = 20
+_SOCKET: Final = "x" * 40  # as long as the names of sockets in its folder, with some room
+_WARNING: Final = re.compile(r" (?:WARNING|ERROR) \S+: (.*)")
 
 
 class Daemon:
@@ -47,13 +54,15 @@ class Daemon:
     Raises
     ------
     DaemonStartError
-        It ended, or did not get ready in time; with the tail of its log.
+        It ended, or stood still, while it started; with the tail of its log.
     InvalidInputError
         It refuses chip, serial or endpoint.
     """
 
     def __init__(self, chip: str, serial: int, *, threads: int | None = None, endpoint: str | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="hxloop-"))
+        self._name = f"{chip}/{serial}"
+        self._private = TemporaryFolder(socket=_SOCKET)
+        self._folder = self._private.path
         self._owner_pid = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
         # -P: whatever Python files lie in the current directory are not the emulator's.
@@ -93,7 +102,7 @@ class Daemon:
             return
         _alive.discard(self)
         self._end(grace_s=_GRACE_S)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._private.remove()
 
     def _start(self) -> ConnectionFile:
         file = self._folder / "connection.json"
@@ -115,27 +124,47 @@ class Daemon:
             raise
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], file: Path) -> ConnectionFile:
-        give_up = time.monotonic() + _START_TIMEOUT_S
-        while time.monotonic() < give_up:
-            if file.exists():
-                return read_connection_file(file)
-            code = process.poll()
-            if code is not None:
-                raise self._start_error(code)
-            time.sleep(_LOOK_EVERY_S)
+        """Wait as long as its log says something new; the user is told what."""
+        told, text, growing = listener(), f"starting chip {self._name}", _GrowingLog(self.log_file)
+        show_s = time.monotonic() + _SHOW_AFTER_S
+        try:
+            while time.monotonic() - growing.grown_s < _SILENCE_S:
+                if file.exists():
+                    return read_connection_file(file)
+                code = process.poll()
+                if code is not None:
+                    raise self._start_error(code)
+                for line in growing.new_lines():
+                    if (warning := _WARNING.search(line)) is not None:
+                        told.close()
+                        say(f"warning: {warning[1]}")
+                    elif (state := Compiling.found_in(line)) is not None:
+                        text = f"starting chip {self._name}: {state}"
+                if time.monotonic() > show_s:
+                    show_s = time.monotonic() + _SHOW_AFTER_S
+                    told.show(text)
+                time.sleep(_LOOK_EVERY_S)
+        finally:
+            told.close()
         raise DaemonStartError(
-            f"the chip daemon was not ready after {_START_TIMEOUT_S:g} s; its log ends with:", details=self._log_tail()
+            f"the chip daemon (process {process.pid}) has said nothing for {_SILENCE_S:g} s and is not ready",
+            hint=self._try_it(),
+            details=self._log_tail(),
         )
+
+    def _try_it(self) -> str:
+        return "see what it does: " + shlex.join(self._command[: self._command.index("--connection-file")])
 
     def _start_error(self, code: int) -> DaemonStartError | InvalidInputError:
         tail = self._log_tail()
         errors = [line for line in tail.splitlines() if line.startswith("error: ")]
         if code == InvalidInputError.exit_code and errors:
             return InvalidInputError(errors[-1].removeprefix("error: "))
+        its_log = "is below" if tail else "is empty"
         return DaemonStartError(
-            f"the chip daemon ended while starting (exit code {code}); its log is below",
-            hint="command: " + shlex.join(self._command),
-            details=tail or "(nothing)",
+            f"the chip daemon ended while starting ({_how_it_ended(code)}); its log {its_log}",
+            hint=self._try_it(),
+            details=tail,
         )
 
     def _log_tail(self) -> str:
@@ -157,6 +186,29 @@ class Daemon:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+class _GrowingLog:
+    """Lines that are added to a log from now on, and when the last one was."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._read, self._rest = file, file.stat().st_size if file.exists() else 0, b""
+        self.grown_s = time.monotonic()
+
+    def new_lines(self) -> list[str]:
+        """Whole lines since the last call."""
+        if not self._file.exists() or self._file.stat().st_size <= self._read:
+            return []
+        with self._file.open("rb") as stream:
+            stream.seek(self._read)
+            content = stream.read()
+        self._read, self.grown_s = self._read + len(content), time.monotonic()
+        *lines, self._rest = (self._rest + content).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
+
+
+def _how_it_ended(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by signal {-code}: {signal.strsignal(-code)}"
 
 
 _alive: set[Daemon] = set()

@@ -21,6 +21,7 @@ from host.checkpoint import RunDirectory, choose_run
 from host.chip_network import ChipNetwork, check_weight_bits
 from host.chips import open_chip, run_name
 from host.evaluation import Evaluation, evaluate
+from host.learning.first_spike import warm_up
 from host.metrics import ChipUse
 from host.pictures import answers_to_test, decision_map, raster
 from host.reporting import PlainReporter, Reporter
@@ -211,6 +212,7 @@ class _Experiment:
             begun = read_origin(stored)
             self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)
             restore(self.trainer, stored)
+        warm_up()
         self._keep_journal(partial(self.directory.write_journal, self.trainer.metrics))
         self.reporter.started(
             self.origin.title,

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from hxloop.errors import HxloopError
 from hxloop.terminal import say, say_error
 from hxloop.text import many_lines
+from hxloop.waiting import first_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            with _escaped_usage_errors():
+            with _escaped_usage_errors(), first_word(f"{ctx.command_path} {' '.join(sys.argv[1:])}: getting ready"):
                 return super().invoke(ctx)
         except HxloopError as error:
             say_error(error)

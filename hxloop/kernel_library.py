@@ -11,6 +11,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hxloop.compiling import Compilations
 from hxloop.kernel_store import KernelStore
 
 if TYPE_CHECKING:
@@ -29,22 +30,42 @@ class KernelLibrary:
         Files that hold the kernels. A kernel contains those it calls, so a change of any file makes all stale.
     numba : module
         Numba.
+    total : int
+        Kernels that are compiled when none is stored, for those who wait.
     """
 
-    def __init__(self, sources: Iterable[Path], numba: Any) -> None:
+    def __init__(self, sources: Iterable[Path], numba: Any, total: int = 1) -> None:
         digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
         for path in sorted(sources):
             digest.update(path.name.encode() + path.read_bytes())
         self._store = KernelStore(digest.hexdigest()[:16])
         self._numba = numba
+        self._kept: set[Any] = set()
+        numba.core.event.register("numba:compile", _listener(numba, self._kept, Compilations(total)))
 
     def keep(self, dispatcher: Any, signature: Any = None) -> Any:
         """Give a dispatcher of Numba this cache; with a signature, compile it now and for nothing else."""
+        self._kept.add(dispatcher)
         dispatcher._cache = _Cache(dispatcher.py_func, self._store, self._numba)
         if signature is not None:
             dispatcher.compile(signature)
             dispatcher.disable_compile()
         return dispatcher
+
+
+def _listener(numba: Any, kept: set[Any], compilations: Compilations) -> Any:
+    """Hears of every compilation in the process, and counts those of kept dispatchers."""
+
+    class Listener(numba.core.event.Listener):  # type: ignore[misc]
+        def on_start(self, event: Any) -> None:
+            if event.data["dispatcher"] in kept:
+                compilations.began()
+
+        def on_end(self, event: Any) -> None:
+            if event.data["dispatcher"] in kept:
+                compilations.ended()
+
+    return Listener()
 
 
 class _Cache:

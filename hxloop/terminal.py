@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 _UNLIMITED: Final = 100_000
 """Columns, where no terminal says how wide it is: lines are not broken then, so that they can be searched."""
 
+has_spoken: Final = threading.Event()
+"""Set by all that is shown to the user before a result."""
+
 
 def say(text: object, stream: TextIO | None = None) -> None:
     """Print a line for the user's eyes, by default on stderr; where that is closed or full, nothing happens."""
+    has_spoken.set()
     stream = stream or sys.stderr
     if stream is None:  # closed before the program began
         return

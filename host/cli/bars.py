@@ -5,6 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
+from hxloop.terminal import has_spoken
+
 
 class TerminalBars:
     """Bars with a description, a count and the time that is left.
@@ -28,6 +30,7 @@ class TerminalBars:
             *columns,
             console=console or Console(stderr=True),
         )
+        has_spoken.set()
 
     def message(self, text: str) -> None:
         """Print a line above the bars."""

@@ -23,6 +23,7 @@ from typing import Final, final
 import numpy as np
 from numpy.typing import NDArray
 
+from host.arithmetic import exp_of, log_of
 from host.learning.base import SpikeTimeRule
 from host.learning.first_spike_kernels import add_block, first_spike_times, next_band, relative_inputs
 from hxloop.errors import ArrayError, OutOfRangeError
@@ -129,6 +130,14 @@ class FirstSpikeLayer(SpikeTimeRule):
             for other in others:
                 other.result()
         return grad_w, shares.sum(axis=0)
+
+
+def warm_up() -> None:
+    """Compile all kernels now, or load them, rather than in the first batch."""
+    rule, inputs, weights = FirstSpikeLayer(1, 1.0), np.zeros((1, 1)), np.full((1, 1), 4.0)
+    times = rule.times(inputs, weights)
+    rule.gradients(inputs, weights, times, np.ones((1, 1)))
+    log_of(exp_of(times))
 
 
 @cache

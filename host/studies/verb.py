@@ -16,6 +16,7 @@ from host.studies.request import read_request, work_of
 from host.studies.results import write_results
 from host.studies.store import Store, study_directory
 from host.studies.table import make_table
+from host.studies.work import make_ready
 from hxloop.connection import file_safe
 from hxloop.errors import OutOfRangeError
 
@@ -152,6 +153,8 @@ def run_study(
     points = work.points()
     with store.driven():
         store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
+        if remote is None and not all(store.point_file(point).exists() for point in points):
+            make_ready()  # before there are bars
         reporter.started(f"{work.kind.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
         try:
             outcomes, failures = drive(points, store, reporter, remote, n_workers)

@@ -14,6 +14,7 @@ from host.calibrated import operating_point
 from host.evaluation import evaluate
 from host.experiment import train
 from host.launch import launch
+from host.learning.first_spike import warm_up
 from host.reporting import SilentReporter
 from host.run import load_run
 from host.studies.store import FIGURES, Outcome, make_directory
@@ -138,6 +139,12 @@ def chip_of_this_thread(point: Point) -> RemoteChip:
         )
     _held[me] = held
     return held
+
+
+def make_ready() -> None:
+    """Compile the kernels of chips and trainings here, once and where the user is told, and not in every worker."""
+    launch(threads=1).close()
+    warm_up()
 
 
 def close_chips() -> None:

@@ -18,6 +18,8 @@ from typing import Any, Final
 from distributed import Worker
 from distributed.security import Security
 
+from hxloop.waiting import Silence, tell
+
 READY: Final = "ready"
 """Line on standard output when the scheduler knows the worker."""
 
@@ -40,6 +42,7 @@ def main() -> None:
         os.sched_setaffinity(0, {given["core"]})  # threads and daemons that begin later stay on it too
     threading.Thread(target=_end_with_driver, args=[given["folder"]], daemon=True).start()
     logging.disable(logging.CRITICAL)
+    tell(Silence)  # whom the driver tells need not hear it from every worker
     asyncio.run(_work(given))
     os._exit(0)  # a training that is under way would keep the process
 

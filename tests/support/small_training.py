@@ -9,13 +9,17 @@ from support.grid_chip import GridChip
 
 from host.chip_network import ChipNetwork
 from host.datasets import generate_yin_yang
+from host.learning.first_spike import warm_up
 from host.settings import load_settings
 from host.training import Trainer
+from hxloop.waiting import Silence, tell
 
 EPOCHS = 2
 
 
 def main() -> None:
+    tell(Silence)
+    warm_up()
     settings = load_settings("quick")
     trainer = Trainer(
         settings, ChipNetwork(settings, GridChip(), 4), generate_yin_yang(400, 5), generate_yin_yang(40, 6), seed=3

@@ -1,12 +1,14 @@
 """``python -m support.stub_daemon serve ...``: starts, or fails to, as its chip's name says; no chip inside."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from hxloop.compiling import Compiling
 from hxloop.messages import PROTOCOL_VERSION
 
 options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
@@ -17,6 +19,15 @@ if chip == "crashing":
 if chip == "unknown":
     print("error: no chip is called 'unknown' (known: ideal)", file=sys.stderr)
     sys.exit(2)
+if chip == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+if chip == "silent":
+    time.sleep(60)
+if chip == "compiling":
+    print("2026-01-01 00:00:00,000 WARNING hxloop.kernel_store: no place for kernels", flush=True)
+    for k in range(10):
+        print(f"2026-01-01 00:00:00,000 INFO chip_emulator.worker: {Compiling(k, 10, k)}", flush=True)
+        time.sleep(0.3)
 if chip == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])

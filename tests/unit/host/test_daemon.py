@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,32 @@ TESTS = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def stub(monkeypatch, tmp_path):
+def stub(monkeypatch):
+    """The folder that holds the daemons' private folders; its name is short enough for sockets."""
     monkeypatch.setattr(host.daemon, "_EMULATOR", "support.stub_daemon")
     monkeypatch.setattr(host.daemon, "_GRACE_S", 0.3)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
-    monkeypatch.setattr(host.daemon.tempfile, "tempdir", str(tmp_path))
-    return tmp_path
+    with tempfile.TemporaryDirectory(prefix="h-") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the user was shown while a daemon started."""
+    texts = []
+
+    class Listener:
+        def show(self, text):
+            texts.append(text)
+
+        def close(self):
+            texts.append("")
+
+    monkeypatch.setattr(host.daemon, "_SHOW_AFTER_S", 0.1)
+    monkeypatch.setattr(host.daemon, "listener", Listener)
+    return texts
 
 
 def everything_of(daemon: Daemon) -> set[int]:
@@ -89,11 +110,50 @@ def test_refusal_is_the_callers_mistake():
         Daemon("unknown", 1)
 
 
-def test_never_ready(monkeypatch, stub):
-    monkeypatch.setattr(host.daemon, "_START_TIMEOUT_S", 0.0)
-    with pytest.raises(DaemonStartError, match="not ready after 0 s"):
-        Daemon("fine", 1)
+def test_an_end_without_a_word_is_explained():
+    with pytest.raises(DaemonStartError, match=r"killed by signal 9: Killed.*its log is empty.*-m support") as raised:
+        Daemon("killed", 1)
+    assert raised.value.details == ""
+
+
+def test_one_that_says_nothing_is_given_up(monkeypatch, stub):
+    monkeypatch.setattr(host.daemon, "_SILENCE_S", 0.5)
+    with pytest.raises(DaemonStartError, match=r"process \d+.* has said nothing for 0.5 s.*serve --chip silent"):
+        Daemon("silent", 1)
     assert not list(stub.iterdir())
+
+
+def test_one_that_goes_on_compiling_is_waited_for_and_shown(monkeypatch, shown, capsys):
+    """Longer than any pause it may make: progress decides, not time."""
+    monkeypatch.setattr(host.daemon, "_SILENCE_S", 1.5)
+    daemon = Daemon("compiling", 1)
+    daemon.close()
+    assert shown[0].startswith("starting chip compiling/1")
+    assert any("compiling kernels, only once: 7 of 10" in text for text in shown)
+    assert shown[-1] == ""
+    assert "warning: no place for kernels" in capsys.readouterr().err
+
+
+def test_a_start_that_takes_no_time_shows_nothing(monkeypatch, shown):
+    monkeypatch.setattr(host.daemon, "_SHOW_AFTER_S", 100.0)
+    Daemon("fine", 1).close()
+    assert not any(shown)
+
+
+def test_the_folder_of_a_killed_host_is_removed_by_the_next(stub):
+    process = subprocess.Popen([sys.executable, "-c", HOST.format(end="input()")], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    pids = {int(text) for text in process.stdout.readline().split()}
+    (left,) = stub.iterdir()
+    process.kill()
+    process.wait()
+    for pid in pids:  # the real emulator notices by itself
+        os.kill(pid, signal.SIGKILL)
+    assert left.exists()
+    Daemon("fine", 1).close()
+    assert not list(stub.iterdir())
+    process.stdin.close()
+    process.stdout.close()
 
 
 HOST = """

@@ -1,0 +1,122 @@
+"""What a user sees who has to wait: on a terminal, in a file, in a log; and nothing when there is nothing to say."""
+
+import io
+import logging
+import time
+
+import pytest
+
+from hxloop import waiting
+from hxloop.compiling import Compilations, Compiling
+from hxloop.terminal import say
+from hxloop.waiting import LogLine, Silence, StatusLine, first_word, listener, tell
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_has_one_line_that_goes(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    terminal = Terminal()
+    line = StatusLine(terminal)
+    for second in range(3):
+        line.show(f"waiting for a \x1b chip, {second} s")
+    line.close()
+    line.close()
+    shown = terminal.getvalue().split("\r\x1b[K")
+    assert shown == ["", *[f"waiting for a \\x1b chip, {s} s"[:19] for s in range(3)], ""]
+
+
+def test_elsewhere_it_is_a_line_now_and_then(monkeypatch):
+    file = io.StringIO()
+    line = StatusLine(file)
+    line.show("first")
+    line.show("second")
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: time.perf_counter() + 1e9)
+    line.show("third")
+    line.close()
+    assert file.getvalue() == "first\nthird\n"
+
+
+def test_a_closed_stream_stops_nothing():
+    for stream in (Terminal(), io.StringIO()):
+        stream.close = lambda: None
+        line = StatusLine(stream)
+        io.StringIO.close(stream)
+        line.show("anything")
+        line.close()
+
+
+def test_a_log_gets_it_so_that_it_can_be_found_again(caplog):
+    caplog.set_level(logging.INFO)
+    state = Compiling(12, 82, 34.4)
+    line = LogLine(logging.getLogger("worker"))
+    line.show(str(state))
+    line.show(str(state))
+    line.close()
+    assert [Compiling.found_in(record.message) for record in caplog.records] == [Compiling(12, 82, 34.0)]
+    assert Compiling.found_in("2026 INFO worker: nothing of the kind: 12 of 82, 34 s") is None
+
+
+@pytest.fixture
+def told():
+    texts = []
+
+    class Listener:
+        def show(self, text):
+            texts.append(text)
+
+        def close(self):
+            texts.append("closed")
+
+    tell(Listener)
+    yield texts
+    tell(StatusLine)
+
+
+def test_compilations_are_counted_and_told_while_they_last(told, monkeypatch):
+    monkeypatch.setattr("hxloop.compiling._TELL_EVERY_S", 0.05)
+    compilations = Compilations(5)
+    compilations.began()
+    compilations.began()  # what the first one calls
+    compilations.ended()
+    time.sleep(0.3)
+    compilations.ended()
+    time.sleep(0.3)
+    assert told[0] == "compiling kernels, only once: 1 of 5, 0 s"
+    assert told[-1] == "closed"
+    assert told.count("closed") == 1
+    assert 1 < len(told) < 8
+
+
+def test_more_than_expected_is_no_more_than_all(told):
+    compilations = Compilations(1)
+    for _ in range(3):
+        compilations.began()
+    assert (compilations.state().done, compilations.state().total) == (0, 3)
+
+
+def test_a_process_can_be_silent():
+    tell(Silence)
+    try:
+        listener().show("anything")
+        listener().close()
+    finally:
+        tell(StatusLine)
+
+
+def test_the_first_word_is_said_if_nothing_else_is(capsys, monkeypatch):
+    monkeypatch.setattr(waiting, "_FIRST_WORD_S", 0.1)
+    with first_word("getting ready"):
+        time.sleep(0.3)
+        say("ready")
+    assert capsys.readouterr().err == "getting ready\nready\n"
+    with first_word("getting ready"):
+        say("ready")
+        time.sleep(0.3)
+    with first_word("getting ready"):
+        pass
+    time.sleep(0.3)
+    assert capsys.readouterr().err == "ready\n"
