@@ -22,6 +22,7 @@ from chip_emulator.solver import layout as at
 from chip_emulator.solver.intake import unpack
 from chip_emulator.solver.packing import padded
 from chip_emulator.solver.random import STREAM_LINK_OUT
+from chip_emulator.solver.stopping import never
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
 from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
@@ -29,6 +30,7 @@ from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
+from hxloop.turns import Turn, Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +46,7 @@ DRIFT_PERIOD_US: Final = 600e6
 """Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""
 
 
-class EmulatedChip:
+class EmulatedChip(Unsendable):
     """A chip of given silicon; see `hxloop.chip.Chip`.
 
     Parameters
@@ -69,6 +71,7 @@ class EmulatedChip:
         self._boot = boot_settings(named, self.mismatch, serial)
         self._runner = Runner(threads)
         self._configured: Configured | None = None
+        self._turn = Turn("this chip")
 
     @property
     def spec(self) -> ChipSpec:
@@ -86,7 +89,11 @@ class EmulatedChip:
         return self._boot
 
     def configure(self, config: ChipConfig) -> str:
-        """Write a configuration; see `hxloop.chip.Chip.configure`."""
+        """Write a configuration; see `hxloop.chip.Chip.configure`. Threads take turns."""
+        with self._turn.taken():
+            return self._configure(config)
+
+    def _configure(self, config: ChipConfig) -> str:
         sha256, known = config.sha256(), self._configured
         if known is not None and known.sha256 == sha256:
             return sha256
@@ -111,27 +118,44 @@ class EmulatedChip:
         readout: Readout | None = None,
         config: ChipConfig | None = None,
         progress: Callable[[int, int], bool] | None = None,
+        stop_words: NDArray[np.int64] | None = None,
     ) -> RunResult:
-        """Run samples; see `hxloop.chip.Chip.run`.
+        """Run samples; see `hxloop.chip.Chip.run`. Threads take turns.
 
         Parameters
         ----------
         progress : callable, optional
             Called with (samples done, samples) about every 40 ms; a true answer cancels the run.
+        stop_words : int64 [N_WORDS], optional
+            Another way to cancel it, within microseconds (`chip_emulator.solver.stopping`).
 
         Raises
         ------
         RunCancelledError
-            `progress` asked for it.
+            `progress` or `stop_words` asked for it.
+        SessionError
+            `progress` or a signal handler used the chip, or a forked process did.
         """
-        if config is not None:
-            with self._trying(config):
-                return self.run(
-                    inputs, duration_ticks=duration_ticks, trial_seed=trial_seed, first_sample=first_sample,
-                    record=record, neurons=neurons, readout=readout, progress=progress,
-                )  # fmt: skip
+        with self._turn.taken(), self._trying(config):
+            return self._run(
+                inputs, duration_ticks, trial_seed, first_sample, record, neurons, readout or Readout(), progress,
+                never() if stop_words is None else stop_words,
+            )  # fmt: skip
+
+    def _run(
+        self,
+        inputs: SpikeBatch,
+        duration_ticks: int,
+        trial_seed: int,
+        first_sample: int,
+        record: Recording,
+        neurons: tuple[int, ...] | None,
+        readout: Readout,
+        progress: Callable[[int, int], bool] | None,
+        stop_words: NDArray[np.int64],
+    ) -> RunResult:
         begun = time.perf_counter()
-        (configured, delivered), readout = self._ready(inputs, duration_ticks), readout or Readout()
+        configured, delivered = self._ready(inputs, duration_ticks)
         chosen = None if neurons is None else configured.recorded(neurons)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         needs_all = readout.counters or readout.correlation
@@ -144,7 +168,7 @@ class EmulatedChip:
         circuit = configured.circuit
         if chosen is not None and not needs_all:
             circuit = circuit._replace(recorded=padded(chosen, False))
-        packed, counts = self._runner.run(delivered.inputs, circuit, trial, watch, progress)
+        packed, counts = self._runner.run(delivered.inputs, circuit, trial, watch, progress, stop_words)
         spikes, most = _unpack(packed, counts, configured.neurons.heads)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
@@ -171,10 +195,11 @@ class EmulatedChip:
         )
 
     @contextmanager
-    def _trying(self, config: ChipConfig) -> Iterator[None]:
-        """Write a configuration; whatever goes wrong, the one before is back in force."""
+    def _trying(self, config: ChipConfig | None) -> Iterator[None]:
+        """Write a configuration, if there is one; whatever goes wrong, the one before is back in force."""
         before = self._configured
-        self.configure(config)
+        if config is not None:
+            self._configure(config)
         try:
             yield
         except BaseException:

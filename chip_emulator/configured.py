@@ -82,7 +82,7 @@ class Configured:
             A circuit is no head of this configuration.
         """
         heads = self.neurons.heads
-        asked = np.array(neurons, np.int64)
+        asked = np.array([max(-1, min(neuron, 2**31)) for neuron in neurons], np.int64)  # any other number is unknown
         unknown = ~np.isin(asked, heads)
         if unknown.any():
             k = int(unknown.argmax())

@@ -26,6 +26,7 @@ class WorkerSettings(Message):
     boot_id: str
     link_fd: int
     beat_fd: int
+    stop_fd: int
     beat_interval_s: float
     limits: Limits
     log_format: LogFormat
@@ -34,16 +35,8 @@ class WorkerSettings(Message):
 class Order(Message):
     """To the worker: a client's request; before it, if needed, the configuration it runs under or builds on."""
 
-    order: Literal["work"] = "work"
     job: Count
     configuration_frames: Count = Field(0, description="frames of a full configure message that precede the request")
-
-
-class Stop(Message):
-    """To the worker: stop running this job."""
-
-    order: Literal["stop"] = "stop"
-    job: Count
 
 
 class Ready(Message):
@@ -83,10 +76,8 @@ class Answer(Message):
     configured: str | None = Field(description="hash of the configuration the chip has now")
 
 
-AnyOrder = Annotated[Order | Stop, Field(discriminator="order")]
 Event = Ready | Refused | Progress | Answer
 
-_ORDERS: TypeAdapter[Order | Stop] = TypeAdapter(AnyOrder)
 _EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
@@ -95,9 +86,9 @@ def envelope(message: Message) -> bytes:
     return message.model_dump_json().encode()
 
 
-def read_order(frame: bytes | memoryview) -> Order | Stop:
+def read_order(frame: bytes | memoryview) -> Order:
     """Envelope that came to the worker."""
-    return _ORDERS.validate_json(bytes(frame))
+    return Order.model_validate_json(bytes(frame))
 
 
 def read_event(frame: bytes | memoryview) -> Event:

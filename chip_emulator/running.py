@@ -13,6 +13,7 @@ import numpy as np
 from chip_emulator.cores import Apart
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.kernel import run_samples
+from chip_emulator.solver.stopping import never
 from hxloop.errors import LimitExceededError, RunCancelledError
 
 if TYPE_CHECKING:
@@ -45,17 +46,24 @@ class Runner:
         self._events_per_step = 256
 
     def run(
-        self, inputs: at.Inputs, circuit: at.Circuit, trial: at.Trial, watch: at.Watch, progress: Progress | None
+        self,
+        inputs: at.Inputs,
+        circuit: at.Circuit,
+        trial: at.Trial,
+        watch: at.Watch,
+        progress: Progress | None,
+        stop_words: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Packed spikes int64 [n_spikes], sample after sample, and counters int64 [n_samples, N_COUNTS].
 
         Raises
         ------
         RunCancelledError
-            `progress` asked for it.
+            `progress` or `stop_words` (`chip_emulator.solver.stopping`) asked for it.
         LimitExceededError
             Too many spikes.
         """
+        stop_words = never() if stop_words is None else stop_words
         begun = time.perf_counter()
         counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
         self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
@@ -63,7 +71,7 @@ class Runner:
         found: list[int] = []
 
         def work(bounds: tuple[int, int]) -> NDArray[np.int64]:
-            part = self._chunk(inputs, bounds, circuit, trial, counts, watch)
+            part = self._chunk(inputs, bounds, circuit, trial, counts, watch, stop_words)
             found.append(len(part))
             if sum(found) > MAX_SPIKES:
                 raise _too_many(bounds)
@@ -82,14 +90,17 @@ class Runner:
         trial: at.Trial,
         counts: NDArray[np.int64],
         watch: at.Watch,
+        stop_words: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         n_samples = bounds[1] - bounds[0]
         while True:
             events = self._events_per_step
             out = np.empty(min(n_samples * self._spikes_per_sample, MAX_SPIKES), np.int64)
-            written: int = run_samples(inputs, *bounds, circuit, trial, events, out, counts, watch)
+            written: int = run_samples(inputs, *bounds, circuit, trial, events, out, counts, watch, stop_words)
             if written >= 0:
                 return out[:written].copy()
+            if written == at.STOPPED:
+                raise RunCancelledError(f"cancelled while samples {bounds[0]}..{bounds[1] - 1} ran")
             if written == at.EVENTS_FULL:
                 self._events_per_step = max(self._events_per_step, 2 * events)
             elif len(out) >= MAX_SPIKES:

@@ -6,7 +6,6 @@ due by something else than a request from the same client (a finished job, a can
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 from collections import deque
@@ -17,7 +16,8 @@ from chip_emulator.ledger import LedgerBook
 from chip_emulator.link import Order, envelope
 from chip_emulator.replies import claimed_sender, error_reply
 from chip_emulator.run_limits import check_run_limits
-from chip_emulator.sessions import Frames, Job, SessionTable, StoredConfiguration
+from chip_emulator.sessions import Job, SessionTable
+from chip_emulator.stores import Frames, StoredConfiguration, digest_of
 from hxloop.errors import (
     HxloopError,
     RunCancelledError,
@@ -178,12 +178,11 @@ class Service:
             return reply
         try:
             session = self._table.get(name, self._clock())
-            if session.find(sequence, b"") is not None:
-                return reply
         except SessionError:
             return reply
-        session.use_up(sequence, _digest(frames))
-        session.answer(sequence, reply)
+        if session.is_next(sequence):
+            session.use_up(sequence)
+            session.answer(sequence, digest_of(frames), reply)
         return reply
 
     def _at_once(self, request: Request, *, on_control: bool) -> Frames:
@@ -241,6 +240,7 @@ class Service:
         session = self._table.get(request.session, self._clock()) if request.session is not None else None
         running = self.running
         own = running if running is not None and running.session is session else None
+        own = own if own is not None and own.cancelled_at_s is None else None
         position = self._table.position(session) if session is not None else None
         return self._reply(
             StatusReply,
@@ -257,8 +257,7 @@ class Service:
     def _submit(self, request: ConfigureRequest | RunRequest, frames: Frames, address: bytes) -> Frames | None:
         """Queue a new request, or answer one that came before."""
         session = self._table.get(request.session, self._clock())
-        digest = _digest(frames)
-        known = session.find(request.sequence, digest)
+        known = session.find(request.sequence, frames)
         if isinstance(known, Job):
             known.address = address  # a resend over a new connection: the reply goes there
             return None
@@ -266,28 +265,33 @@ class Service:
             self._book.replies_resent += 1
             return known
         self._refuse_if_draining()
-        if isinstance(request, RunRequest):
-            try:
+        try:
+            session.check_wanted(request.sequence)
+            if isinstance(request, RunRequest):
                 check_run_limits(request, self._limits, self._spec)
-            except HxloopError as error:
-                reply = self._error(error, request.sequence)
-                session.use_up(request.sequence, digest)
-                session.answer(request.sequence, reply)
-                return reply
-        self._table.submit(Job(next(self._job_numbers), session, request, frames, address, digest))
+        except HxloopError as error:
+            reply = self._error(error, request.sequence)
+            session.use_up(request.sequence)
+            session.answer(request.sequence, digest_of(frames), reply)
+            return reply
+        self._table.submit(Job(next(self._job_numbers), session, request, frames, address))
         return None
 
     def _cancel(self, request: CancelRequest) -> str:
+        """What becomes of the request; its answer does not wait until the worker has stopped."""
         session = self._table.get(request.session, self._clock())
         job = session.pending.get(request.sequence)
         if job is None:
-            return "finished" if 0 < request.sequence <= session.last_sequence else "unknown"
-        if self._table.withdraw(job):
-            self._answer(job, self._error(RunCancelledError("cancelled while it waited"), job.sequence))
-            return "cancelled"
-        if job.cancelled_at_s is None:
+            if 0 < request.sequence <= session.last_sequence:
+                return "finished"
+            on_its_way = session.cancel_ahead(request.sequence, self._limits.max_queue + 1)
+            return "cancelled" if on_its_way else "unknown"
+        waited = self._table.withdraw(job)
+        if not waited:
             job.cancelled_at_s = self._clock()
-        return "cancelling"
+        error = RunCancelledError("cancelled while it waited" if waited else "cancelled while it ran")
+        self._answer(job, self._error(error, job.sequence))
+        return "cancelled"
 
     def _answer(self, job: Job, reply: Frames) -> None:
         self.outbox.append(Outgoing(job.address, reply))
@@ -295,7 +299,7 @@ class Service:
 
     def _close(self, job: Job, reply: Frames) -> None:
         job.session.last_seen_s = self._clock()  # its client was waiting, not idle
-        job.session.answer(job.sequence, reply)
+        job.session.answer(job.sequence, job.digest, reply)
 
     def next_order(self) -> list[bytes | memoryview] | None:
         """Message for an idle worker, or None when it is busy or there is nothing to do."""
@@ -339,8 +343,9 @@ class Service:
         self.settle()
         self.running = None
         self._configured = configured
-        self.outbox.append(Outgoing(job.address, reply))
-        self._finished = job, reply
+        if job.cancelled_at_s is None:  # else it was answered then, and changes nothing
+            self.outbox.append(Outgoing(job.address, reply))
+            self._finished = job, reply
 
     def settle(self) -> None:
         """Book and store what has finished; all that asks for it begins with this."""
@@ -364,13 +369,11 @@ class Service:
         self._book.worker_restarts += 1
         self._configured = None
         job, self.running = self.running, None
-        if job is None:
+        if job is None or job.cancelled_at_s is not None:
             return
         what = f"{job.request.verb} (session {job.session.name[:6]}..., sequence {job.sequence})"
-        if job.cancelled_at_s is not None:
-            error: HxloopError = RunCancelledError("cancelled while it ran")
-        elif self.draining:
-            error = ShuttingDownError(f"the daemon is going down and {why} during {what}")
+        if self.draining:
+            error: HxloopError = ShuttingDownError(f"the daemon is going down and {why} during {what}")
         elif job.tries >= MAX_TRIES:
             error = WorkerCrashedError(f"{what} was tried {job.tries} times; the last time {why}", field="sequence")
         else:
@@ -394,7 +397,3 @@ class Service:
         self.settle()
         for session in self._table.expire(self._clock()):
             log.info("session %s... of %s dropped: silent", session.name[:6], session.client[:60])
-
-
-def _digest(frames: Frames) -> bytes:
-    return hashlib.blake2b(frames[0], digest_size=16).digest()

@@ -3,115 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
-from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
-from hxloop.messages import ConfigureRequest
-from hxloop.wire import is_of_configuration
+from chip_emulator.stores import Frames, Store, StoredConfiguration, digest_of, size_of
+from hxloop.errors import OverloadedError, RunCancelledError, SequenceError, UnknownSessionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from hxloop.messages import ConfigureRequest, Limits, RunRequest
 
-    from hxloop.messages import ArrayHeader, Limits, RunRequest
-
-Frames = Sequence[bytes | memoryview]
-"""A message as it travels: the header, then its arrays."""
-
-MAX_STORE_BYTES: Final = 64 * 2**20
-"""Stored replies, and stored configurations, of one session: bytes beyond which the oldest are dropped."""
 EVICTABLE_S: Final = 5.0
 """Silence after which a session without work makes room for a new one in a full table."""
 
 MAX_QUEUED_BYTES: Final = 512 * 2**20
 """Waiting requests of all sessions: bytes beyond which new ones are refused."""
-
-Key = TypeVar("Key")
-Entry = TypeVar("Entry")
-
-
-def size_of(frames: Frames) -> int:
-    """Bytes of all frames."""
-    return sum(len(frame) for frame in frames)
-
-
-@dataclass(frozen=True, eq=False)
-class StoredConfiguration:
-    """An accepted configuration, as it came.
-
-    Attributes
-    ----------
-    config_hash : str
-    arrays : dict
-        Header and frame of every array by name; configurations share the frames of what they have in common.
-    """
-
-    config_hash: str
-    arrays: dict[str, tuple[ArrayHeader, bytes | memoryview]]
-
-    @classmethod
-    def of(cls, request: ConfigureRequest | RunRequest, frames: Frames, base: StoredConfiguration | None) -> Self:
-        """From a message; what it does not bring is that of its base."""
-        brought = {
-            h.name: (h, frame)
-            for h, frame in zip(request.arrays, frames[1:], strict=True)
-            if is_of_configuration(h.name)
-        }
-        return cls(request.config_hash, (base.arrays | brought) if base else brought)
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all arrays."""
-        return sum(len(frame) for _, frame in self.arrays.values())
-
-    def message(self) -> list[bytes | memoryview]:
-        """Frames of a message that uploads all of it; of no session."""
-        header = ConfigureRequest(
-            session="", sequence=0, config_hash=self.config_hash, arrays=tuple(h for h, _ in self.arrays.values())
-        )
-        return [header.model_dump_json().encode(), *(frame for _, frame in self.arrays.values())]
-
-
-class Store(Generic[Key, Entry]):
-    """Entries by key, bounded in number and bytes; the newest entry always stays.
-
-    Parameters
-    ----------
-    size : callable
-        Bytes of an entry.
-    max_entries, max_bytes : int
-        Beyond either, the entry that was put or touched longest ago is dropped.
-    """
-
-    def __init__(self, size: Callable[[Entry], int], max_entries: int, max_bytes: int = MAX_STORE_BYTES) -> None:
-        self._size = size
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[Key, Entry] = OrderedDict()
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._entries
-
-    def put(self, key: Key, entry: Entry) -> None:
-        """Store or replace an entry."""
-        replaced = self._entries.pop(key, None)
-        self._bytes += self._size(entry) - (self._size(replaced) if replaced is not None else 0)
-        self._entries[key] = entry
-        while len(self._entries) > 1 and (len(self._entries) > self._max_entries or self._bytes > self._max_bytes):
-            _, dropped = self._entries.popitem(last=False)
-            self._bytes -= self._size(dropped)
-
-    def get(self, key: Key, *, touch: bool = False) -> Entry | None:
-        """Entry or None; `touch` makes it the newest one."""
-        if touch and key in self._entries:
-            self._entries.move_to_end(key)
-        return self._entries.get(key)
 
 
 @dataclass(eq=False)
@@ -130,14 +37,12 @@ class Job:
         The message as it came: header and arrays.
     address : bytes
         Where the reply goes: the routing id that asked last.
-    digest : bytes
-        Of the header; a resend has the same.
     base : StoredConfiguration or None
         What it runs under or builds on, looked up when its turn comes.
     tries : int
         Workers it was given to.
     cancelled_at_s : float or None
-        When its owner cancelled it while it ran.
+        When its owner cancelled it while it ran; it was answered then.
     progress : float
         Fraction of its samples done.
     """
@@ -147,7 +52,6 @@ class Job:
     request: ConfigureRequest | RunRequest
     frames: Frames
     address: bytes
-    digest: bytes
     base: StoredConfiguration | None = None
     tries: int = 0
     cancelled_at_s: float | None = None
@@ -157,6 +61,11 @@ class Job:
     def sequence(self) -> int:
         """Sequence number within its session."""
         return self.request.sequence
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Of the whole message; a resend has the same. Taken when somebody asks, while nobody waits for the reply."""
+        return digest_of(self.frames)
 
 
 @dataclass(eq=False)
@@ -191,9 +100,10 @@ class Session:
     last_sequence: int = 0
     pending: dict[int, Job] = field(default_factory=dict)
     waiting: deque[Job] = field(default_factory=deque)
-    _digests: dict[int, bytes] = field(default_factory=dict)
+    _digests: dict[int, bytes] = field(default_factory=dict)  # of the requests whose replies are stored
+    _unwanted: set[int] = field(default_factory=set)  # cancelled before they came
 
-    def find(self, sequence: int, digest: bytes) -> Job | Frames | None:
+    def find(self, sequence: int, frames: Frames) -> Job | Frames | None:
         """Look up what is known about a sequence number.
 
         Returns
@@ -218,22 +128,41 @@ class Session:
         reply = self.replies.get(sequence)
         if job is None and reply is None:
             raise SequenceError(f"the reply to sequence {sequence} is forgotten", field="sequence")
-        if self._digests.get(sequence) != digest:
+        if digest_of(frames) != (job.digest if job is not None else self._digests[sequence]):
             raise SequenceError(f"sequence {sequence} was already used for another request", field="sequence")
         return job if job is not None else reply
 
-    def use_up(self, sequence: int, digest: bytes) -> None:
+    def is_next(self, sequence: int) -> bool:
+        """Whether this is the number of the next new request."""
+        return sequence == self.last_sequence + 1
+
+    def use_up(self, sequence: int) -> None:
         """Note that a sequence number has its request."""
         self.last_sequence = sequence
-        self._digests[sequence] = digest
 
-    def answer(self, sequence: int, reply: Frames) -> None:
-        """Store the reply; the job, if there was one, is over."""
+    def answer(self, sequence: int, digest: bytes, reply: Frames) -> None:
+        """Store the reply to a request of this digest; the job, if there was one, is over."""
         self.pending.pop(sequence, None)
         self.replies.put(sequence, reply)
-        self._digests = {
-            known: digest for known, digest in self._digests.items() if known in self.pending or known in self.replies
-        }
+        self._digests[sequence] = digest
+        self._digests = {known: digest for known, digest in self._digests.items() if known in self.replies}
+
+    def cancel_ahead(self, sequence: int, reach: int) -> bool:
+        """Cancel a request that has not come yet, if its number may be on its way: at most `reach` after the last."""
+        if not 0 < sequence - self.last_sequence <= reach:
+            return False
+        self._unwanted = {number for number in self._unwanted if number > self.last_sequence} | {sequence}
+        return True
+
+    def check_wanted(self, sequence: int) -> None:
+        """Refuse a new request that was cancelled before it came.
+
+        Raises
+        ------
+        RunCancelledError
+        """
+        if sequence in self._unwanted:
+            raise RunCancelledError("cancelled before it came")
 
 
 class SessionTable:
@@ -328,7 +257,7 @@ class SessionTable:
         size = size_of(job.frames)
         if self._queued_bytes and self._queued_bytes + size > MAX_QUEUED_BYTES:
             raise OverloadedError("the waiting requests of all sessions take too much memory", field="queue")
-        job.session.use_up(job.sequence, job.digest)
+        job.session.use_up(job.sequence)
         job.session.pending[job.sequence] = job
         if not waiting:
             self._turns.append(job.session)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chip_emulator.channel import Channel
-from chip_emulator.link import Stop, WorkerSettings, envelope, read_event
+from chip_emulator.link import WorkerSettings, read_event
+from chip_emulator.stop_words import make_stop_words
 from hxloop.errors import DaemonStartError
 
 if TYPE_CHECKING:
     from chip_emulator.link import Event
-    from chip_emulator.sessions import Frames
+    from chip_emulator.stores import Frames
     from hxloop.logs import LogFormat
     from hxloop.messages import Limits
 
@@ -68,6 +69,7 @@ class WorkerProcess:
         self.link, link_end = Channel.pair()
         self.beat_fd, write_end = os.pipe()
         os.set_blocking(self.beat_fd, False)
+        stop_fd, self._stop_words = make_stop_words()
         settings = WorkerSettings(
             chip=options.chip,
             serial=options.serial,
@@ -75,6 +77,7 @@ class WorkerProcess:
             boot_id=options.boot_id,
             link_fd=link_end.fileno(),
             beat_fd=write_end,
+            stop_fd=stop_fd,
             beat_interval_s=min(1.0, options.stall_timeout_s / 5),
             limits=options.limits,
             log_format=options.log_format,
@@ -86,7 +89,7 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "chip_emulator.worker", settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,
-                pass_fds=(write_end, link_end.fileno()),
+                pass_fds=(write_end, stop_fd, link_end.fileno()),
             )
         except BaseException:
             os.close(self.beat_fd)
@@ -95,6 +98,7 @@ class WorkerProcess:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(write_end)
+            os.close(stop_fd)
             link_end.close()
         self._last_beat_s = time.monotonic()
 
@@ -121,8 +125,8 @@ class WorkerProcess:
         self._last_beat_s = time.monotonic()
 
     def stop_job(self, number: int) -> None:
-        """Ask it to stop a job."""
-        self.send([envelope(Stop(job=number))])
+        """Make it stop a job."""
+        self._stop_words[0] = number
 
     def trouble(self, paused: bool) -> str | None:
         """Look after it.

@@ -23,10 +23,11 @@ import numpy as np
 
 from chip_emulator.channel import Channel
 from chip_emulator.faults import faults_from_environment
-from chip_emulator.link import Answer, Order, Progress, Ready, Refused, Stop, WorkerSettings, envelope, read_order
+from chip_emulator.link import Answer, Order, Progress, Ready, Refused, WorkerSettings, envelope, read_order
 from chip_emulator.replies import error_reply
 from chip_emulator.run_limits import check_counter_limit
-from hxloop.errors import HxloopError, LimitExceededError, MalformedMessageError, ServiceError
+from chip_emulator.stop_words import map_stop_words
+from hxloop.errors import HxloopError, LimitExceededError, MalformedMessageError, RunCancelledError, ServiceError
 from hxloop.logs import set_up_logging
 from hxloop.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
 from hxloop.waiting import LogLine, tell
@@ -44,6 +45,8 @@ from hxloop.wire import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from hxloop.boot import BootSettings
     from hxloop.program import ChipConfig
@@ -115,12 +118,15 @@ class Worker:
         Boot id and limits.
     link : Channel
         To the supervisor.
+    stop_words : int64 [2]
+        See `chip_emulator.stop_words`.
     """
 
-    def __init__(self, chip: Any, settings: WorkerSettings, link: Channel) -> None:
+    def __init__(self, chip: Any, settings: WorkerSettings, link: Channel, stop_words: NDArray[np.int64]) -> None:
         self._chip = chip
         self._settings = settings
         self._link = link
+        self._stop_words = stop_words
         self._identity = chip.identity
         self._configured: str | None = None
         self._config: ChipConfig | None = None
@@ -143,10 +149,9 @@ class Worker:
         while True:
             frames = self._link.wait()
             order = read_order(frames[0])
-            if isinstance(order, Order):  # a stop that comes after the end of its job means nothing
-                reply = self.work(order, frames[1:])
-                answer = Answer(job=order.job, configured=self._configured)
-                self._send([envelope(answer), *reply])
+            reply = self.work(order, frames[1:])
+            answer = Answer(job=order.job, configured=self._configured)
+            self._send([envelope(answer), *reply])
 
     def _send(self, frames: Frames) -> None:
         self._link.send(frames)
@@ -156,12 +161,14 @@ class Worker:
         """Reply to one job; whatever goes wrong becomes an error reply."""
         split = order.configuration_frames
         sequence = None
+        self._stop_words[1] = order.job
         try:
             request, arrays = decode_checked_request(frames[split:])
             assert isinstance(request, ConfigureRequest | RunRequest)
             sequence = request.sequence
             if split:
                 self._restore(frames[:split])
+            self._check_wanted()
             if isinstance(request, ConfigureRequest):
                 return self._configure(request, arrays)
             return self._run(order.job, request, arrays)
@@ -236,7 +243,9 @@ class Worker:
             neurons=request.neurons,
             readout=request.readout,
             progress=lambda done, total: self._report(job, done, total),
+            stop_words=self._stop_words,
         )
+        self._check_wanted()
         if result.spikes.n_spikes > self._settings.limits.max_output_events:
             raise LimitExceededError(
                 f"the run recorded {result.spikes.n_spikes} spikes, "
@@ -267,11 +276,14 @@ class Worker:
         if now_s - self._told_s > _PROGRESS_S:
             self._told_s = now_s
             self._send([envelope(Progress(job=job, done=int(done), total=int(total)))])
-        while (frames := self._link.receive()) is not None:
-            order = read_order(frames[0])
-            if isinstance(order, Stop) and order.job == job:
-                return True
-        return False
+        return self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        return bool(self._stop_words[0] == self._stop_words[1])
+
+    def _check_wanted(self) -> None:
+        if self._is_stopped():
+            raise RunCancelledError("cancelled")
 
 
 def main(argument: str) -> int:
@@ -291,7 +303,7 @@ def main(argument: str) -> int:
         return error.exit_code
     started.set()
     with suppress(EOFError):
-        Worker(chip, settings, link).serve()
+        Worker(chip, settings, link, map_stop_words(settings.stop_fd)).serve()
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from host.replies import expect
@@ -19,8 +20,6 @@ from hxloop.errors import (
     UnknownSessionError,
 )
 from hxloop.messages import (
-    CancelReply,
-    CancelRequest,
     ConfigureReply,
     ConfigureRequest,
     RunReply,
@@ -30,10 +29,11 @@ from hxloop.messages import (
     StatusRequest,
 )
 from hxloop.result import Readout, RunResult
+from hxloop.turns import Turn, Unsendable
 from hxloop.wire import array_headers, config_arrays, result_from_arrays, spike_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from host.patience import Owner, Patience
@@ -51,8 +51,11 @@ Answer = TypeVar("Answer")
 _LIVES = 10
 
 
-class RemoteChip:
+class RemoteChip(Unsendable):
     """The `hxloop.chip.Chip` behind a daemon; survives lost messages and restarts of the daemon.
+
+    Threads may share it: their calls take turns, one whole `configure` or `run` after the other. `cancel`, `status`,
+    `shutdown` and `close` are answered at any time. A forked process must connect anew.
 
     Parameters
     ----------
@@ -85,6 +88,7 @@ class RemoteChip:
         expected: ChipIdentity | None = None,
     ) -> None:
         self._owner = owner
+        self._turn = Turn("this chip")
         self._config: ChipConfig | None = None
         self._config_hash = ""
         self._session = Session(
@@ -113,7 +117,8 @@ class RemoteChip:
             The daemon does not answer.
         """
         if self._boot is None:
-            self._boot = self._session.boot_settings()
+            with self._in_turn():
+                self._boot = self._session.boot_settings()
         return self._boot
 
     @property
@@ -142,9 +147,10 @@ class RemoteChip:
             The daemon does not answer.
         """
         config_hash = config.sha256()
-        if config_hash != self._config_hash:
-            self._repeat(lambda: self._upload(config, config_hash), config_hash)
-            self._config, self._config_hash = config, config_hash
+        with self._in_turn():
+            if config_hash != self._config_hash:
+                self._repeat(lambda: self._upload(config, config_hash), config_hash)
+                self._config, self._config_hash = config, config_hash
         return config_hash
 
     def run(
@@ -174,16 +180,24 @@ class RemoteChip:
         RunCancelledError
             `cancel` was called.
         """
-        config = config or self._config
-        if config is None:
-            raise SessionError("the chip has no configuration yet", hint="call configure(...) first")
         # Refused here with the daemon's own words; the splitter relies on offsets that partition the events.
         inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
-        readout = readout or Readout()
-        content = {
+        content: dict[str, Any] = {
             "duration_ticks": duration_ticks, "trial_seed": trial_seed, "record": record, "neurons": neurons,
-            "readout": readout,
+            "readout": readout or Readout(),
         }  # fmt: skip
+        with self._in_turn():
+            config = config or self._config
+            if config is None:
+                raise SessionError("the chip has no configuration yet", hint="call configure(...) first")
+            result = self._run_in_parts(config, inputs, first_sample, content)
+            self._config, self._config_hash = config, config.sha256()
+        return result
+
+    def _run_in_parts(
+        self, config: ChipConfig, inputs: SpikeBatch, first_sample: int, content: dict[str, Any]
+    ) -> RunResult:
+        readout, duration_ticks = content["readout"], content["duration_ticks"]
 
         def run_part(first: int, last: int) -> list[RunResult]:
             try:
@@ -202,9 +216,7 @@ class RemoteChip:
                 field="readout.correlation",
                 hint="run fewer samples at a time",
             )
-        result = join([result for first, last in parts for result in run_part(first, last)])
-        self._config, self._config_hash = config, config.sha256()
-        return result
+        return join([result for first, last in parts for result in run_part(first, last)])
 
     def status(self) -> StatusReply:
         """Load, queue, progress and ledger of the daemon; answered while a batch runs, from any thread."""
@@ -212,25 +224,52 @@ class RemoteChip:
         return expect(reply, StatusReply)
 
     def cancel(self) -> str:
-        """Cancel what `run` waits for in another thread.
+        """Cancel what `run` or `configure` waits for in another thread; it raises `RunCancelledError`.
 
         Returns
         -------
-        {"cancelled", "cancelling", "finished", "unknown"}
-            What became of it.
+        {"cancelled", "finished"}
+            Whether there was anything to cancel.
+
+        Raises
+        ------
+        UnreachableError
+            The daemon does not answer; the call that waits gives up all the same.
         """
-        request = CancelRequest(session=self._session.hello.session, sequence=self._session.sequence)
-        return expect(self._session.control(request), CancelReply).state
+        return self._session.cancel()
 
     def shutdown(self) -> None:
         """Ask the daemon to finish its work and end."""
         self._session.control(ShutdownRequest())
 
     def close(self) -> None:
-        """Leave the daemon; one that was launched for this object is ended."""
+        """Leave the daemon; one that was launched for this object is ended.
+
+        A call that another thread waits in ends in `ServiceError`. In a forked process nothing happens.
+        """
+        if self._turn.inherited:
+            return
+        self._session.calls.left = True
+        if not self._turn.held_here:  # else the call that was interrupted here cleans up
+            with self._turn.taken():
+                self._clean_up()
+
+    def _clean_up(self) -> None:
         self._session.close()
-        if self._owner is not None:
-            self._owner.close()
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.close()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Around every conversation with the daemon."""
+        with self._turn.taken():
+            try:
+                with self._session.calls.call():
+                    yield
+            finally:
+                if self._session.calls.left:
+                    self._clean_up()
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from host.calls import Calls
 from host.patience import Owner, Patience
 from host.replies import as_error, check_identity, expect, unreachable
 from host.transport import Address, Opener, Transport, ZmqTransport
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from hxloop.chip import ChipIdentity
 
 _SILENCES_BEFORE_FORCE = 3
+_LOOK_S = 0.1  # whoever waits looks at least so often whether it still should
 _STARTED_AGAIN = "the daemon was started again"
 
 
@@ -95,6 +97,7 @@ class Session:
         self._owner = owner
         self._identity = expected
         self._silences = 0
+        self.calls = Calls()
         self._data: Transport | None = open_transport(address.data)
         try:
             self.hello = self._say_hello(self.patience.connect_tries)
@@ -111,6 +114,25 @@ class Session:
         if self._data is not None:
             self._data.close()
             self._data = None
+
+    def cancel(self) -> str:
+        """Cancel the call (`Calls.call`) that another thread is in.
+
+        Returns
+        -------
+        {"cancelled", "finished"}
+            Whether there was one.
+
+        Raises
+        ------
+        UnreachableError
+            The daemon could not be told; the call ends all the same.
+        """
+        found, sequence = self.calls.cancel()
+        if sequence is not None:
+            with contextlib.suppress(UnknownSessionError):
+                self.control(CancelRequest(session=self.hello.session, sequence=sequence))
+        return "cancelled" if found else "finished"
 
     def ask(self, make: Callable[[str, int], Message], arrays: Arrays) -> tuple[AnyReply, Arrays]:
         """Send one request and wait for its reply, however long the daemon is visibly at work.
@@ -144,15 +166,18 @@ class Session:
             raise LimitExceededError(
                 f"{size} bytes, at most {self.hello.limits.max_message_bytes} are allowed", field="message"
             )
-        self.sequence = sequence
-        try:
-            return self._send_until_answered(frames, sequence)
-        except OverloadedError:
-            self.sequence = sequence - 1  # a request that found no place does not use its number up
-            raise
-        except KeyboardInterrupt:
-            self._abandon(sequence)
-            raise
+        with self.calls.flight(sequence):
+            self.sequence = sequence
+            try:
+                return self._send_until_answered(frames, sequence)
+            except OverloadedError:
+                self.sequence = sequence - 1  # a request that found no place does not use its number up
+                raise
+            except HxloopError:
+                raise
+            except BaseException:  # Ctrl-C, or whatever a signal handler raises
+                self._abandon(sequence)
+                raise
 
     def control(self, request: Message, timeout_s: float | None = None) -> AnyReply:
         """Ask the control socket; may be called from any thread while `ask` waits.
@@ -201,6 +226,16 @@ class Session:
             return boot_from_arrays(expect(reply, DescribeReply).operating_point, arrays)
         raise unreachable(self.address, self._identity, self.patience.tries)
 
+    def _poll(self, timeout_s: float) -> list[Frame] | None:
+        """Next message, or None after `timeout_s`; the caller may leave or cancel meanwhile."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            self.calls.check_wanted()
+            left_s = end_s - time.monotonic()
+            frames = self._transport.poll(max(0.0, min(left_s, _LOOK_S)))
+            if frames is not None or left_s <= _LOOK_S:
+                return frames
+
     def _say_hello(self, tries: int) -> HelloReply:
         """Open a session on a fresh connection, so that no reply to an older request is in the way."""
         request = encode(HelloRequest(client=f"hxloop {__version__}, process {os.getpid()}"))
@@ -208,7 +243,7 @@ class Session:
         for _ in range(tries):
             self._transport.reopen(self.address.data)
             self._transport.send(request)
-            frames = self._transport.poll(self.patience.poll_s + self.patience.control_s)
+            frames = self._poll(self.patience.poll_s + self.patience.control_s)
             if frames is None:
                 self._count_silence()
                 continue
@@ -251,7 +286,7 @@ class Session:
         mark: object = None
         since = sent = time.monotonic()
         while True:
-            received = self._transport.poll(self.patience.poll_s)
+            received = self._poll(self.patience.poll_s)
             if received is not None:
                 self._silences = 0
                 answer = self._matching(received, sequence)

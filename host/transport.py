@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -61,6 +62,16 @@ class Transport(ABC):
         """Drop the connection; closing twice is harmless."""
 
 
+_contexts: dict[int, zmq.Context[zmq.Socket[bytes]]] = {}
+
+
+def _context() -> zmq.Context[zmq.Socket[bytes]]:
+    """One of this process's own: a fork must not touch its parent's, nor may anybody's `Context.instance().term()`."""
+    pid = os.getpid()
+    context = _contexts.get(pid)
+    return context if context is not None else _contexts.setdefault(pid, zmq.Context())
+
+
 Opener = Callable[[str], Transport]
 """Makes a transport to an endpoint."""
 
@@ -109,8 +120,7 @@ class ZmqTransport(Transport):
     def reopen(self, endpoint: str) -> None:
         """Make a new socket, with a new identity."""
         self.close()
-        # Context.instance() is made anew after a fork, so a forked child never shares sockets with its parent.
-        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        socket: zmq.Socket[bytes] = _context().socket(zmq.DEALER)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
         socket.setsockopt(zmq.RCVHWM, _HIGH_WATER_MARK)

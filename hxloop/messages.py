@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
-from hxloop.result import Readout, Recording
+from hxloop.result import Number, Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 4
+PROTOCOL_VERSION: Final = 5
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
+Length = Annotated[int, Field(ge=0, lt=2**31)]
 Seed = Annotated[int, Field(ge=0, le=SEED_MAX)]
 ShortText = Annotated[str, Field(max_length=200)]
 
@@ -33,7 +34,7 @@ class ArrayHeader(Message):
 
     name: ShortText
     dtype: Literal["<i8", "<i4", "<i2", "|i1", "|u1", "<f8"]
-    shape: tuple[Count, ...] = Field(max_length=4)
+    shape: tuple[Length, ...] = Field(max_length=4)
 
 
 class Limits(Message):
@@ -94,7 +95,7 @@ class RunRequest(Message):
     trial_seed: Seed = 0
     first_sample: Count = 0
     record: Recording = "spikes"
-    neurons: Annotated[tuple[int, ...], Field(max_length=512)] | None = None
+    neurons: Annotated[tuple[Number, ...], Field(max_length=512)] | None = None
     readout: Readout = Readout()
     arrays: tuple[ArrayHeader, ...] = Field(max_length=64)
 
@@ -181,7 +182,7 @@ class CancelReply(Reply):
     """What became of the request that was to be cancelled."""
 
     reply: Literal["cancel"] = "cancel"
-    state: Literal["cancelled", "cancelling", "finished", "unknown"]
+    state: Literal["cancelled", "finished", "unknown"]
 
 
 class Ledger(Message):

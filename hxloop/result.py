@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
 
+Number = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+"""Number of a circuit, or of ticks, before anybody has compared it with a datasheet."""
+
 Recording = Literal["spikes", "first_spikes"]
 """``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample."""
 
@@ -37,9 +40,9 @@ class Readout(Strict):
         Read the correlation sensors of all synapses in use at the end of the run; they are reset at its start.
     """
 
-    cadc_circuits: Annotated[tuple[int, ...], Field(max_length=512)] = ()
-    cadc_period_ticks: int = 256
-    madc_circuit: int | None = None
+    cadc_circuits: Annotated[tuple[Number, ...], Field(max_length=512)] = ()
+    cadc_period_ticks: Number = 256
+    madc_circuit: Number | None = None
     counters: bool = False
     correlation: bool = False
 

@@ -27,6 +27,7 @@ _NOTHING_SEEN = Observations.none()
 _OBSERVED = tuple(f"observations.{item.name}" for item in fields(Observations))
 _REPLIES: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="reply")])
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
+_MAX_EMPTY = 2**59  # of an empty array, the product of all lengths but 0: whoever makes it counts its bytes in 64 bits
 _REPLY_LIMITS = Limits(max_message_bytes=2**31)
 
 
@@ -232,6 +233,8 @@ def _check_sizes(message: Message, frames: Sequence[bytes | memoryview]) -> None
     names = set()
     for header, frame in zip(headers, frames, strict=True):
         expected = math.prod(header.shape) * int(header.dtype[2])
+        if not expected and math.prod(n or 1 for n in header.shape) >= _MAX_EMPTY:
+            raise MalformedMessageError(f"no array has the shape {list(header.shape)}", field=header.name)
         if expected != len(frame):
             raise MalformedMessageError(
                 f"the header claims {expected} bytes ({header.dtype}, shape {list(header.shape)}), "

@@ -20,6 +20,7 @@ from chip_emulator.solver.fast import advance, draw_shifts, list_near
 from chip_emulator.solver.group import ROWS
 from chip_emulator.solver.slow import redo_step
 from chip_emulator.solver.spikes import fill_thresholds, in_order, keep_first, row_of
+from chip_emulator.solver.stopping import is_stopped
 from chip_emulator.solver.substep import substep
 from chip_emulator.solver.traces import read_membranes
 from chip_emulator.solver.walk import walk
@@ -29,7 +30,7 @@ _QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
 
 
 @compiled
-def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts, watch):
+def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts, watch, stop_words):
     """Run samples `first`..`last - 1` of a batch.
 
     Parameters
@@ -44,12 +45,14 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
         Receives the counters of each sample.
     watch
         Membranes to read, see `chip_emulator.solver.layout.Watch`; spikes do not depend on it.
+    stop_words : int64 [N_WORDS]
+        Asked in every step whether to go on, see `chip_emulator.solver.stopping`.
 
     Returns
     -------
     int
-        Number of spikes written; `layout.OUT_FULL` or `layout.EVENTS_FULL` if an array is too small (nothing is
-        valid then).
+        Number of spikes written; `layout.OUT_FULL` or `layout.EVENTS_FULL` if an array is too small, `layout.STOPPED`
+        if it was told to stop (nothing is valid then).
     """
     width = circuit.neuron_id.size
     state = new_state(circuit, event_capacity)
@@ -58,7 +61,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     written = _ZERO
     for k in range(first, last):
         begin = written
-        written = _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch)
+        written = _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch, stop_words)
         if written < 0:
             return written
         counts[k, at.COUNT_IN] = inputs.offsets[k + 1] - inputs.offsets[k]
@@ -131,13 +134,15 @@ def _rest(state, now, circuit, trial, sample):
 
 
 @uncounted
-def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch):
+def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch, stop_words):
     """Run sample `k` of the batch; returns the number of spikes written, or an error code."""
     sample = trial.first_sample + k
     reading = watch.period > 0 or watch.madc_neuron >= 0
     _rest(state, now, circuit, trial, sample)
     pointer, stop = inputs.offsets[k], inputs.offsets[k + 1]
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
+        if is_stopped(stop_words):
+            return np.int64(at.STOPPED)
         base = step * at.STEP_TICKS
         n_events, pointer = collect(step, pointer, stop, inputs, circuit, state)
         if n_events < 0:

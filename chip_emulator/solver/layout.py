@@ -102,6 +102,7 @@ SOURCE_MASK = (1 << SOURCE_BITS) - 1
 # What `run_samples` returns instead of a number of spikes
 OUT_FULL = -1
 EVENTS_FULL = -2
+STOPPED = -3
 
 
 class Inputs(NamedTuple):

@@ -174,7 +174,7 @@ def test_cancel_is_answered_fast_and_the_chip_is_free_at_once(calm):
         wait_running(client)
         time.sleep(dice.uniform(0.0, 0.2))
         begun = time.monotonic()
-        assert client.cancel(client.sequence).state == "cancelling"
+        assert client.cancel(client.sequence).state == "cancelled"
         reply, _ = client.receive()
         assert reply.code == "cancelled"
         assert time.monotonic() - begun < 0.25
@@ -189,7 +189,7 @@ def test_a_run_that_does_not_heed_a_cancel_is_ended_with_its_worker():
         client = ready_client(daemon)
         client.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 60_000)  # one sample takes a minute
         wait_running(client)
-        assert client.cancel(client.sequence).state == "cancelling"
+        assert client.cancel(client.sequence).state == "cancelled"
         reply, _ = client.receive(timeout_s=5)
         assert reply.code == "cancelled"
         assert client.run(HASH, INPUTS)[0].reply == "run"

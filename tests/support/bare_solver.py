@@ -10,6 +10,7 @@ import numpy as np
 from chip_emulator.solver import layout as at
 from chip_emulator.solver.kernel import new_state, run_samples
 from chip_emulator.solver.packing import pack_circuit, padded, with_weights
+from chip_emulator.solver.stopping import never
 from chip_emulator.solver.substep import next_model_spike, step_at_spike
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def solve(
     first, last = part or (0, n_samples)
     counts = np.zeros((n_samples, at.N_COUNTS), np.int64)
     out = np.empty(1_000_000, np.int64)
-    written = run_samples(inputs, first, last, circuit, trial, 4096, out, counts, watch)
+    written = run_samples(inputs, first, last, circuit, trial, 4096, out, counts, watch, never())
     assert written >= 0
     sample = np.repeat(np.arange(n_samples), counts[:, at.COUNT_RECORDED])
     return Spikes(sample, out[:written] >> at.NEURON_BITS, out[:written] & at.NEURON_MASK, counts)

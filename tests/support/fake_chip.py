@@ -57,6 +57,7 @@ class FakeChip:
         readout=None,
         config=None,
         progress=None,
+        stop_words=None,
     ):
         if config is not None:
             self.configure(config)

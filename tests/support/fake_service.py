@@ -280,7 +280,7 @@ class FakeService:
         request, _ = decode_request(frames, self.limits)
         if isinstance(request, CancelRequest):
             self.cancelled.append(request.sequence)
-            return [encode(CancelReply(**self._frame(), state="cancelling"))]
+            return [encode(CancelReply(**self._frame(), state="cancelled"))]
         if isinstance(request, StatusRequest):
             return [self._status()]
         return [encode(ShutdownReply(**self._frame()))]

@@ -39,10 +39,10 @@ class Daemon:
 
     def replace_worker(self):
         settings = WorkerSettings(
-            chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, beat_interval_s=1.0,
+            chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, stop_fd=-1, beat_interval_s=1.0,
             limits=self.limits, log_format="text",
         )  # fmt: skip
-        self.worker = Worker(FakeChip(), settings, None)
+        self.worker = Worker(FakeChip(), settings, None, np.zeros(2, np.int64))
 
     def answer(self, frames):
         request, arrays = decode_request([bytes(frame) for frame in frames], self.limits)

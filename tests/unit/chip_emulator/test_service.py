@@ -6,115 +6,31 @@ import json
 
 import numpy as np
 import pytest
-from support.fake_chip import FakeChip, small_config, small_inputs
+from support.fake_chip import small_config
+from support.service_bench import BOOT, CONFIG, IDENTITY, Bench, configure, run, run_reply
 
-from chip_emulator.link import read_order
-from chip_emulator.service import MAX_TRIES, Service
-from hxloop.chip import ChipIdentity
-from hxloop.errors import RunCancelledError, UnknownSessionError
+from chip_emulator.service import MAX_TRIES
 from hxloop.messages import (
     PROTOCOL_VERSION,
-    CancelRequest,
-    ConfigureReply,
-    ConfigureRequest,
     DescribeRequest,
     ErrorReply,
     HelloRequest,
     Limits,
-    RunReply,
-    RunRequest,
     ShutdownRequest,
     StatusRequest,
 )
-from hxloop.result import Observations, Readout
+from hxloop.result import Readout
 from hxloop.spec import HICANN_X
 from hxloop.wire import (
-    array_headers,
     boot_arrays,
     boot_from_arrays,
-    config_arrays,
     decode_reply,
     decode_request,
     encode,
-    result_arrays,
-    spike_arrays,
 )
 
-IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
-BOOT = FakeChip().boot
-CONFIG = small_config()
-INPUTS = small_inputs()
 CADC = {"readout": Readout(cadc_circuits=(3, 5), cadc_period_ticks=250)}
 MADC = {"readout": Readout(madc_circuit=3)}
-
-
-class Bench:
-    """A service with a clock that stands still, and a worker that does what the test says."""
-
-    def __init__(self, **limits):
-        self.now_s = 0.0
-        self.service = Service(IDENTITY, HICANN_X, BOOT, "boot", lambda: self.now_s, Limits(**limits))
-
-    def tell(self, frames, address=b"me"):
-        """Replies on the data socket that a message causes at once."""
-        self.service.handle_data(frames, address)
-        return self.replies()
-
-    def replies(self):
-        found = [(out.address, decode_reply(out.frames)[0]) for out in self.service.outbox]
-        self.service.outbox.clear()
-        return found
-
-    def control(self, header):
-        return decode_reply(self.service.handle_control(encode(header)))[0]
-
-    def hello(self):
-        return self.tell(encode(HelloRequest(client="test")))[0][1].session
-
-    def order(self):
-        """Next order: its envelope, and whether a configuration comes with it."""
-        frames = self.service.next_order()
-        return None if frames is None else (read_order(frames[0]), frames[1:])
-
-    def work(self, configured=None):
-        """Do the next job as a chip would; returns its request, or None."""
-        found = self.order()
-        if found is None:
-            return None
-        order, frames = found
-        request, _ = decode_request(frames[order.configuration_frames :], Limits())
-        if isinstance(request, ConfigureRequest):
-            reply = ConfigureReply(
-                boot_id="boot", identity=IDENTITY, sequence=request.sequence, config_hash=request.config_hash
-            )
-            self.service.finish(order.job, request.config_hash, encode(reply))
-        else:
-            self.service.finish(order.job, configured or request.config_hash, run_reply(request))
-        return request
-
-
-def run_reply(request):
-    arrays = result_arrays(INPUTS, Observations.none())
-    header = RunReply(
-        boot_id="boot", identity=IDENTITY, sequence=request.sequence, events_in=1, events_out=2, lost_in=3,
-        lost_out=4, lost_late=5, chip_time_us=4.0, emulation_time_us=5.0, energy_j_estimate=6.0,
-        arrays=array_headers(arrays),
-    )  # fmt: skip
-    return encode(header, arrays)
-
-
-def configure(session, sequence, config=CONFIG):
-    arrays = config_arrays(config)
-    header = ConfigureRequest(
-        session=session, sequence=sequence, config_hash=config.sha256(), arrays=array_headers(arrays)
-    )
-    return encode(header, arrays)
-
-
-def run(session, sequence, config=CONFIG, inputs=INPUTS, **changes):
-    arrays = spike_arrays(inputs)
-    content = {"duration_ticks": 1000, "arrays": array_headers(arrays), "config_hash": config.sha256()} | changes
-    return encode(RunRequest(session=session, sequence=sequence, **content), arrays)
 
 
 @pytest.fixture
@@ -265,33 +181,21 @@ def test_a_job_that_always_crashes_is_given_up_and_others_go_on(bench):
     assert bench.work() is not None, "the session lives on"
 
 
-def test_a_waiting_request_can_be_cancelled(bench):
-    session = bench.hello()
-    bench.tell(configure(session, 1))
-    bench.tell(run(session, 2), b"a")
-    assert bench.control(CancelRequest(session=session, sequence=2)).state == "cancelled"
-    ((address, reply),) = bench.replies()
-    assert address == b"a" and reply.code == RunCancelledError.code and reply.sequence == 2
-    assert bench.work().verb == "configure" and bench.work() is None
-    assert bench.tell(run(session, 2))[-1][1].code == RunCancelledError.code, "the resend gets the same answer"
-
-
-def test_a_running_request_is_told_to_stop(bench):
+def test_a_used_number_with_the_same_header_and_other_arrays_is_another_request(bench):
     session = bench.hello()
     bench.tell(configure(session, 1))
     bench.work()
-    bench.tell(run(session, 2))
-    bench.order()
-    assert bench.service.running.cancelled_at_s is None
-    bench.now_s = 3.0
-    assert bench.control(CancelRequest(session=session, sequence=2)).state == "cancelling"
-    assert bench.service.running.cancelled_at_s == 3.0
+    header, offsets, tick, source = run(session, 2)
+    other = [header, offsets, np.frombuffer(tick, "<i8") + 1, source]
+    other = [header, offsets, other[2].tobytes(), source]
+    bench.tell([header, offsets, tick, source])
+    for _ in range(2):  # while the first one waits, and when it is answered
+        bench.replies()
+        ((_, reply),) = bench.tell(other)
+        assert (reply.code, reply.field) == ("sequence", "sequence")
+        bench.work()
     bench.replies()
-    bench.service.worker_lost("it did not stop")
-    assert bench.replies()[0][1].code == RunCancelledError.code
-    assert bench.control(CancelRequest(session=session, sequence=2)).state == "finished"
-    assert bench.control(CancelRequest(session=session, sequence=3)).state == "unknown"
-    assert bench.control(CancelRequest(session="nobody", sequence=3)).code == UnknownSessionError.code
+    assert bench.tell([header, offsets, tick, source])[0][1].reply == "run"
 
 
 def test_status_shows_queue_and_progress(bench):
@@ -318,7 +222,7 @@ def test_status_shows_queue_and_progress(bench):
         (CADC, {"max_readings": 3 * 2 * 4 - 1}, "readout"),
         (CADC | {"duration_ticks": 1001}, {"max_readings": 3 * 2 * 5 - 1}, "readout"),
         (MADC, {"max_readings": 3 * 236 - 1}, "readout"),
-        ({"readout": Readout(cadc_circuits=(1,), cadc_period_ticks=-(2**62))}, {"max_readings": 2999}, "readout"),
+        ({"readout": Readout(cadc_circuits=(1,), cadc_period_ticks=-(2**31))}, {"max_readings": 2999}, "readout"),
         ({"readout": Readout(cadc_circuits=(1,), cadc_period_ticks=0)}, {"max_readings": 2999}, "readout"),
     ],
 )

@@ -44,6 +44,7 @@ class Expected:
         self.last = 0
         self.requests = {}  # sequence -> (verb, index of the configuration, seed)
         self.waiting = []
+        self.unwanted = set()  # cancelled before they came
         self.configurations = []  # oldest first
         self.answers = {}  # sequence -> outcome, oldest first, bounded
 
@@ -126,6 +127,11 @@ class Machine(RuleBasedStateMachine):
         replies = self.tell(self.frames(name, sequence, (verb, index, seed)))
         if expected is None:
             assert [r.code for r in replies] == ["unknown_session"]
+        elif sequence in expected.unwanted:
+            assert [r.code for r in replies] == ["cancelled"]
+            expected.last = sequence
+            expected.requests[sequence] = (verb, index, seed)
+            self.settle(name, sequence, ("error", "cancelled"))
         elif len(expected.waiting) >= LIMITS.max_queue:
             assert [r.code for r in replies] == ["overloaded"]
         else:
@@ -147,7 +153,7 @@ class Machine(RuleBasedStateMachine):
         if sequence in expected.answers and not other:
             assert [self.outcome(r) for r in replies] == [expected.answers[sequence]]
         elif (sequence in expected.waiting or self.running == (name, sequence)) and not other:
-            assert replies == []
+            assert replies == []  # a cancelled one is among the answers
         else:
             assert [r.code for r in replies] == ["sequence"]
 
@@ -158,10 +164,10 @@ class Machine(RuleBasedStateMachine):
             replies = self.tell(self.frames(name, expected.last + ahead, ("run", 0, 0)))
             assert [r.code for r in replies] == ["sequence"]
 
-    @rule(name=sessions, back=st.integers(0, 4))
+    @rule(name=sessions, back=st.integers(-2, 4))
     def cancel(self, name, back):
         expected = self.model.get(name)
-        sequence = max(1, expected.last - back) if expected else 1
+        sequence = max(1, expected.last - back) if expected else 1  # 1 may be on its way yet
         reply = decode_reply(self.service.handle_control(encode(CancelRequest(session=name, sequence=sequence))))[0]
         replies = self.take()
         if expected is None:
@@ -172,11 +178,15 @@ class Machine(RuleBasedStateMachine):
             if not expected.waiting:
                 self.turns.remove(name)
             self.settle(name, sequence, ("error", "cancelled"))
-        elif self.running == (name, sequence):
-            assert reply.state == "cancelling"
+        elif self.running == (name, sequence) and not self.cancelled:
+            assert reply.state == "cancelled" and [r.code for r in replies] == ["cancelled"]
             self.cancelled = True
+            self.settle(name, sequence, ("error", "cancelled"))
         else:
-            assert reply.state == ("finished" if sequence <= expected.last else "unknown")
+            assert replies == []
+            assert reply.state == ("finished" if sequence <= expected.last else "cancelled")
+            if sequence > expected.last:
+                expected.unwanted.add(sequence)
 
     @precondition(lambda self: self.running is None)
     @rule()
@@ -224,9 +234,10 @@ class Machine(RuleBasedStateMachine):
             reply = encode(
                 ConfigureReply(boot_id="boot", identity=IDENTITY, sequence=sequence, config_hash=HASHES[index])
             )
-            if HASHES[index] in expected.configurations:
-                expected.configurations.remove(HASHES[index])
-            expected.configurations = [*expected.configurations, HASHES[index]][-LIMITS.max_configurations :]
+            if not self.cancelled:
+                if HASHES[index] in expected.configurations:
+                    expected.configurations.remove(HASHES[index])
+                expected.configurations = [*expected.configurations, HASHES[index]][-LIMITS.max_configurations :]
             outcome = ("configure", HASHES[index])
         else:
             outcome = ("run", result_of(self.on_chip, seed))
@@ -239,8 +250,9 @@ class Machine(RuleBasedStateMachine):
             reply = encode(header, arrays)
             assert outcome[1] == result_of(HASHES[index], seed)
         self.service.finish(self.order.job, self.on_chip, reply)
-        assert [self.outcome(r) for r in self.take()] == [outcome]
-        self.settle(name, sequence, outcome)
+        assert [self.outcome(r) for r in self.take()] == ([] if self.cancelled else [outcome])
+        if not self.cancelled:
+            self.settle(name, sequence, outcome)
         self.running = None
 
     @rule()
@@ -252,8 +264,11 @@ class Machine(RuleBasedStateMachine):
             assert replies == []
             return
         (name, sequence), self.running = self.running, None
-        if self.cancelled or self.tries[name, sequence] >= MAX_TRIES:
-            outcome = ("error", "cancelled" if self.cancelled else "worker_crashed")
+        if self.cancelled:
+            assert replies == []
+            return
+        if self.tries[name, sequence] >= MAX_TRIES:
+            outcome = ("error", "worker_crashed")
             assert [self.outcome(r) for r in replies] == [outcome]
             self.settle(name, sequence, outcome)
             return
@@ -268,7 +283,7 @@ class Machine(RuleBasedStateMachine):
         self.now_s += seconds
         if seconds > LIMITS.session_idle_s:
             self.service.expire()
-            busy = self.running[0] if self.running else None
+            busy = self.running[0] if self.running and not self.cancelled else None
             self.model = {name: e for name, e in self.model.items() if e.waiting or name == busy}
         else:
             for name in self.model:  # keep them all alive: expiry is tested by the long silence

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from chip_emulator.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, Job, SessionTable, Store, size_of
+from chip_emulator.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, Job, SessionTable
+from chip_emulator.stores import Store, digest_of, size_of
 from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
 from hxloop.messages import Limits
 
 
 def make_job(session, sequence, size=1):
-    return Job(0, session, SimpleNamespace(sequence=sequence, verb="run"), [b"x" * size], b"client", b"%d" % sequence)
+    return Job(0, session, SimpleNamespace(sequence=sequence, verb="run"), [b"%d" % sequence, b"x" * size], b"client")
 
 
 def take_all(table):
@@ -50,10 +51,10 @@ def test_frame_store_is_bounded_in_bytes_but_keeps_the_newest():
 
 def test_sequence_numbers_rise_without_gaps():
     session = SessionTable(Limits()).open("a", 0.0)
-    assert session.find(1, b"1") is None
+    assert session.find(1, [b"1"]) is None
     for wrong in (0, 2, 7):
         with pytest.raises(SequenceError) as caught:
-            session.find(wrong, b"")
+            session.find(wrong, [])
         assert caught.value.field == "sequence"
 
 
@@ -62,11 +63,11 @@ def test_a_resend_finds_its_job_and_then_its_reply():
     session = table.open("a", 0.0)
     job = make_job(session, 1)
     table.submit(job)
-    assert session.find(1, job.digest) is job
+    assert session.find(1, job.frames) is job
     assert table.next_job() is job
-    assert session.find(1, job.digest) is job
-    session.answer(1, [b"reply"])
-    assert session.find(1, job.digest) == [b"reply"]
+    assert session.find(1, job.frames) is job
+    session.answer(1, job.digest, [b"reply"])
+    assert session.find(1, job.frames) == [b"reply"]
 
 
 def test_a_used_number_with_another_request_is_refused():
@@ -74,17 +75,17 @@ def test_a_used_number_with_another_request_is_refused():
     session = table.open("a", 0.0)
     table.submit(make_job(session, 1))
     with pytest.raises(SequenceError, match="another request"):
-        session.find(1, b"other")
+        session.find(1, [b"other"])
 
 
 def test_a_forgotten_reply_is_an_error():
     session = SessionTable(Limits(max_stored_replies=2)).open("a", 0.0)
     for sequence in (1, 2, 3):
-        session.use_up(sequence, b"d")
-        session.answer(sequence, [b"r"])
+        session.use_up(sequence)
+        session.answer(sequence, digest_of([b"d"]), [b"r"])
     with pytest.raises(SequenceError, match="forgotten"):
-        session.find(1, b"d")
-    assert session.find(2, b"d") == [b"r"]
+        session.find(1, [b"d"])
+    assert session.find(2, [b"d"]) == [b"r"]
     assert len(session._digests) == 2
 
 
@@ -165,7 +166,8 @@ def test_a_session_with_work_does_not_expire():
     busy, idle = table.open("busy", 0.0), table.open("idle", 0.0)
     table.submit(make_job(busy, 1))
     assert table.expire(11.0) == [idle]
-    busy.answer(table.next_job().sequence, [b""])
+    job = table.next_job()
+    busy.answer(job.sequence, job.digest, [b""])
     assert table.expire(11.0) == [busy]
     assert len(table) == 0
 

@@ -45,10 +45,10 @@ class Link:
 
 def worker_of(link=None, **limits):
     settings = WorkerSettings(
-        chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, beat_interval_s=1.0,
+        chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, stop_fd=-1, beat_interval_s=1.0,
         limits=Limits(**limits), log_format="text",
     )  # fmt: skip
-    return Worker(FakeChip(serial=4), settings, link)
+    return Worker(FakeChip(serial=4), settings, link, np.zeros(2, np.int64))
 
 
 def configure(worker, config=CONFIG):

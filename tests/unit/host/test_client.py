@@ -1,8 +1,5 @@
 """The client against a service in memory that loses, repeats and forgets."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 from support.fake_service import ADDRESS, FakeService, expected_observations, expected_spikes, small_config
@@ -354,29 +351,6 @@ def test_bad_arguments_are_refused_before_anything_is_sent():
     with pytest.raises(ArrayError, match="sorted"):
         chip.run(SpikeBatch(np.array([0, 2]), np.array([5, 3]), np.zeros(2, np.int32)), duration_ticks=1000)
     run_and_check(chip)
-
-
-def test_cancel_names_the_request_in_flight():
-    service = FakeService()
-    chip = connect(service)
-    chip.configure(small_config())
-    service.busy_polls = 10**6
-    errors = []
-
-    def wait():
-        try:
-            chip.run(batch(), duration_ticks=1000)
-        except UnreachableError as error:
-            errors.append(error)
-
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    time.sleep(0.05)
-    assert chip.cancel() == "cancelling"
-    assert service.cancelled == [2]
-    service.dead = True
-    waiting.join(10)
-    assert errors
 
 
 def test_interrupt_tells_the_daemon_and_leaves_the_chip_usable():

@@ -266,10 +266,14 @@ FRAME = np.arange(3).tobytes()
             MalformedMessageError,
             "a",
         ),
-        (
-            [header_bytes(arrays=[{"name": "a", "dtype": "<i8", "shape": [2**60, 2**60]}]), FRAME],
-            MalformedMessageError,
-            "a",
+        *(
+            ([header_bytes(arrays=[{"name": "a", "dtype": "<i8", "shape": shape}]), b""], MalformedMessageError, field)
+            for shape, field in (
+                ([2**30, 2**30, 2**30], "a"),  # a multiple of 2^64 bytes
+                ([2**31], "arrays"),
+                ([0, 2**62], "arrays"),
+                ([2**30, 0, 2**30, 2**30], "a"),  # numpy counts the bytes without the 0
+            )
         ),
         ([header_bytes(arrays=[{"name": "a", "dtype": "<i8", "shape": [-3]}]), FRAME], MalformedMessageError, "arrays"),
         ([header_bytes(arrays=[{"name": "a", "dtype": "|O", "shape": [3]}]), FRAME], MalformedMessageError, "arrays"),

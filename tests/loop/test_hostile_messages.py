@@ -1,0 +1,76 @@
+"""Messages made to harm: noise, mutations, floods. The daemon lives, and others are served meanwhile."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from support.daemon import Daemon
+from support.fake_chip import small_config, small_inputs
+
+from hxloop.messages import DescribeRequest, StatusRequest
+from hxloop.wire import config_arrays, encode, spike_arrays
+
+pytestmark = pytest.mark.processes
+
+CONFIG = small_config((20,), n_input=4)
+INPUTS = small_inputs()
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    """One daemon for all tests here: it must survive them all, with the worker it began with."""
+    with Daemon(fake=False) as running:
+        before = running.client().status()
+        yield running
+        assert running.process.poll() is None
+        after = running.client().status()
+        assert (after.worker_pid, after.ledger.worker_restarts) == (before.worker_pid, 0)
+        assert "Traceback" not in running.log
+
+
+@pytest.fixture
+def client(daemon):
+    """A session with a configuration, which must work afterwards as before."""
+    fresh = daemon.client()
+    fresh.hello()
+    assert fresh.configure(CONFIG).reply == "configure"
+    before, _ = fresh.run(CONFIG.sha256(), INPUTS)
+    yield fresh
+    after, _ = fresh.run(CONFIG.sha256(), INPUTS)
+    assert (before.reply, after.reply, after.events_out) == ("run", "run", before.events_out)
+
+
+def test_random_bytes_and_mutations(client, daemon):
+    """Messages of noise, and valid ones with some bytes changed: each gets one reply."""
+    dice = random.Random(7)
+    noisy = daemon.client()
+    noisy.hello()
+    valid = [
+        encode(DescribeRequest()),
+        encode(StatusRequest()),
+        encode(noisy.run_header(CONFIG.sha256(), INPUTS), spike_arrays(INPUTS)),
+        encode(noisy.configure_header(CONFIG), config_arrays(CONFIG)),
+    ]
+    n = 2500
+    for k in range(n):
+        if k % 5 == 0:
+            frames = [dice.randbytes(dice.randrange(60)) for _ in range(dice.randrange(1, 5))]
+        else:
+            frames = [bytearray(frame) for frame in dice.choice(valid)]
+            for _ in range(dice.randrange(1, 4)):
+                victim = frames[0] if dice.random() < 0.7 else dice.choice(frames)
+                if victim:
+                    victim[dice.randrange(len(victim))] = dice.randrange(256)
+            if dice.random() < 0.1:
+                del frames[dice.randrange(len(frames))]
+            frames = [bytes(frame) for frame in frames] or [b""]
+        answer = noisy.ask_raw(frames)
+        assert answer.reply in {"error", "describe", "status", "run", "configure"}
+
+
+def test_frames_too_large_to_read_end_only_their_connection(client, daemon):
+    rude = daemon.client()
+    rude.send([encode(DescribeRequest())[0], bytes(130 * 2**20)])
+    assert rude.receive(timeout_s=0.5) is None
+    assert client.ask(DescribeRequest())[0].reply == "describe"
