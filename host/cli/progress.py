@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.progress import TextColumn
-
 from host.cli.bars import TerminalBars
 from host.reporting import epoch_line
 
@@ -25,9 +23,9 @@ class TerminalReporter(TerminalBars):
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        super().__init__(TextColumn("{task.fields[figures]}"), console=console)
-        self._epochs = self._progress.add_task("epochs", total=None, figures="")
-        self._batches = self._progress.add_task("batches", total=None, figures="")
+        super().__init__(console=console)
+        self._epochs = self._progress.add_task("epochs", total=None)
+        self._batches = self._progress.add_task("batches", total=None)
 
     def started(self, title: str, *, first_epoch: int, epochs: int, batches: int) -> None:
         """Draw the bars."""
@@ -42,4 +40,5 @@ class TerminalReporter(TerminalBars):
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Move the upper bar and show the figures of the epoch."""
-        self._progress.update(self._epochs, completed=metrics.epoch, figures=epoch_line(metrics))
+        self._progress.update(self._epochs, completed=metrics.epoch)
+        self.figures(epoch_line(metrics))
