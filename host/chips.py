@@ -62,5 +62,11 @@ def run_name(task: str, preset: str | Path, chip: str | Chip | None, serial: int
     if chip is not None and not isinstance(chip, str):
         identity = chip.identity
         chip, serial = identity.chip, identity.serial
-    parts = [task, Path(preset).stem, None if chip is None else file_safe(chip), serial, f"seed{seed}"]
+    parts = [
+        task,
+        file_safe(Path(preset).stem) or "custom",
+        None if chip is None else file_safe(chip),
+        serial,
+        f"seed{seed}",
+    ]
     return "-".join(str(part) for part in parts if part is not None)

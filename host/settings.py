@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from hxloop.arguments import whole_number
 from hxloop.strict import Strict, WrongFieldError
+from hxloop.text import one_line
 from hxloop.toml import load_preset, load_toml
 
 if TYPE_CHECKING:
@@ -249,7 +250,7 @@ def load_settings(preset: str | Path | Settings) -> Settings:
 
 def preset_name(preset: str | Path | Settings) -> str:
     """What to call settings: the preset, the path of the file, or ``custom``."""
-    return "custom" if isinstance(preset, Settings) else str(preset)
+    return "custom" if isinstance(preset, Settings) else one_line(preset)
 
 
 def _shipped(preset: str) -> Settings:

@@ -85,7 +85,7 @@ def print_table(
         console.width = _UNLIMITED
     table = Table(
         title=None if title is None else Text(one_line(title), style="table.title"),
-        title_justify="left" if plain else "center",
+        title_justify="left",
         box=box.SIMPLE if plain else box.HEAVY_HEAD,
         padding=(0, 1, 0, 0) if plain else (0, 1),
     )

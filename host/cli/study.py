@@ -200,7 +200,7 @@ def _print_result(work: Work, result: StudyResult, as_json: bool) -> None:
         show(f" {finding.statement}: {finding.ours}")
     if result.failed:
         say(f"{result.failed} points failed; --resume tries them again (table.csv says why)")
-    show(f" {result.report}")
+    show(f" {result.report or result.path}")
 
 
 def _cell(value: Any) -> str:

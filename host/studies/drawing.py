@@ -102,7 +102,10 @@ def _only(rows: pd.DataFrame, column: str | None, value: Any) -> pd.DataFrame:
 def _text(value: Any) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "none"
-    return f"{value:g}" if isinstance(value, float | np.floating) else str(value).replace("_", " ")
+    if isinstance(value, float | np.floating):
+        return f"{value:g}"
+    text = str(value)
+    return text if "[" in text else text.replace("_", " ")  # a chip with changes is named as it is to be typed
 
 
 def _wrapped(text: str, width: int = 66) -> str:

@@ -13,6 +13,8 @@ from host.studies.report import Picture, ReportContent, write_report
 from host.studies.statistics import summarise
 from host.studies.store import make_directory
 from host.studies.table import write_csv, write_parquet
+from hxloop.extras import extra
+from hxloop.terminal import say
 from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ class StudyResult:
     findings : sequence of Finding
     failed : int
         Points that failed.
-    report : Path
-        Page with all of it.
+    report : Path or None
+        Page with all of it; None if it could not be made.
     """
 
     study: str
@@ -55,7 +57,7 @@ class StudyResult:
     summary: pd.DataFrame
     findings: Sequence[Finding]
     failed: int
-    report: Path
+    report: Path | None
 
     def summary_values(self) -> dict[str, Any]:
         """Plain values for ``--json``."""
@@ -87,7 +89,7 @@ def write_results(
     Raises
     ------
     RecordError
-        A file cannot be written.
+        A table cannot be written; without figures and page it is still a result.
     """
     analyses = analyses_of(work, table, store)
     summary = summarise(table, groups_of(work), "test_accuracy")
@@ -101,7 +103,7 @@ def write_results(
     for name, found in analyses.items():
         write_csv(store.path / f"{name}.csv", found)
         charts += [(chart, found) for chart in work.kind.analysis_charts.get(name, ())]
-    pictures = [_picture(chart, rows, store.path / "figures") for chart, rows in charts]
+    pictures = _pictures(charts, store.path / "figures")
     content = ReportContent(
         title=work.request.title or work.kind.title,
         question=work.request.question or work.kind.question,
@@ -116,8 +118,10 @@ def write_results(
         made=_made(work, table),
         command=command,
     )
-    page = store.path / "report.html"
-    write_report(page, content)
+    page = None
+    with extra("page", say):
+        write_report(store.path / "report.html", content)
+        page = store.path / "report.html"
     return StudyResult(work.request.study, store.path, table, summary, findings, len(failures), page)
 
 
@@ -139,6 +143,14 @@ def analyses_of(work: Work, table: pd.DataFrame, store: Store) -> Analyses:
         return store.spikes(point)
 
     return work.kind.analyse(table, spikes)
+
+
+def _pictures(charts: Sequence[tuple[Chart, pd.DataFrame]], folder: Path) -> list[Picture]:
+    found = []
+    for chart, rows in charts:
+        with extra(f"figure {chart.name}", say):
+            found.append(_picture(chart, rows, folder))
+    return found
 
 
 def _picture(chart: Chart, table: pd.DataFrame, folder: Path) -> Picture:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from host.studies.statistics import DONE
 from host.studies.store import FIGURES
+from hxloop.text import cell, one_line
 from hxloop.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ COLUMNS: Final = {
 
 
 def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[str, Failure]) -> pd.DataFrame:
-    """Rows in the order of the plan; a point that failed has NaN for its figures."""
+    """Rows in the order of the plan; a point that failed has NaN for its figures; foreign text is escaped."""
     lines = []
     for row in work.rows:
         point = row.point
@@ -52,14 +53,18 @@ def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[st
             "chip": point.chip,
             "point": point.key,
         }
-        lines.append(line | {name: value for name, value in own.items() if name not in line})
+        line |= {name: value for name, value in own.items() if name not in line}
+        lines.append({name: one_line(value) if isinstance(value, str) else value for name, value in line.items()})
     table = pd.DataFrame(lines)
     return work.kind.derive(table) if work.kind.derive else table
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as text, whole or not at all; numbers with all their digits."""
-    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+    """Write a table as text, whole or not at all; numbers with all their digits, and no formulas."""
+    safe = table.rename(columns=cell)
+    for name in safe.select_dtypes(exclude="number"):
+        safe[name] = safe[name].map(lambda value: cell(value) if isinstance(value, str) else value)
+    write_atomically(path, safe.to_csv(index=False, lineterminator="\n").encode())
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@ import json
 import logging
 
 import pytest
+from support.hostile import HOSTILE, SHOWN, assert_harmless
 
 from hxloop.logs import set_up_logging
 
@@ -35,3 +36,24 @@ def test_text_on_stderr(capsys):
     assert out == ""
     assert "ERROR a: shown" in err
     assert "not shown" not in err
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_hostile_messages_and_errors_act_on_nothing(capsys, style):
+    set_up_logging(style)
+    log = logging.getLogger("hxloop.test")
+    log.info("session of %s", HOSTILE)
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        log.exception("it failed")
+    err = capsys.readouterr().err
+    assert_harmless(err)
+    lines = err.splitlines()
+    if style == "json":
+        first, second = map(json.loads, lines)
+        assert first["message"] == f"session of {HOSTILE}"
+        assert "Traceback" in second["exception"] and HOSTILE in second["exception"]
+    else:
+        assert SHOWN in lines[0] and "ERROR hxloop.test: it failed" in lines[1]
+        assert all(line.startswith("  ") for line in lines[2:]) and len(lines) > 4

@@ -1,0 +1,47 @@
+"""What has one place has no second one: printing, drawing, writing files."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("hxloop", "chip_emulator", "calibration", "host")
+
+ONE_PLACE = {
+    "print": {"hxloop/terminal.py", "host/cli/bars.py"},
+    "Console": {"hxloop/terminal.py", "host/cli/bars.py"},
+    "echo": set(),  # of typer
+    "secho": set(),
+    "savefig": {"hxloop/figures.py"},
+    "rc_context": set(),
+    "FigureCanvasAgg": {"hxloop/figures.py"},
+    "write_text": set(),
+    "write_bytes": set(),
+    "basicConfig": {"hxloop/logs.py"},
+}
+"""Names that are called, and the files that may."""
+
+
+def calls(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            function = node.func
+            yield function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_prints_draws_or_writes_elsewhere(package):
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = str(path.relative_to(ROOT))
+        for call in set(calls(path)) & set(ONE_PLACE):
+            if name not in ONE_PLACE[call]:
+                found.setdefault(call, []).append(name)
+    assert not found
+
+
+def test_the_places_are_there():
+    for call, places in ONE_PLACE.items():
+        for place in places:
+            assert call in calls(ROOT / place)
