@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
-from hxloop.connection import file_safe
 from hxloop.errors import InvalidInputError
 from hxloop.extras import extra
-from hxloop.page import check_page_name
 from hxloop.terminal import print_json, print_table, say, show
 from hxloop.writing import check_target
 
@@ -113,6 +111,8 @@ class _Files:
 
     def check(self) -> None:
         if self.report is not None:
+            from hxloop.page import check_page_name
+
             check_page_name(self.report, "report")
             check_target(self.report, field="report", force=self.force, others=self.read)
         if self.out is not None:
@@ -124,6 +124,8 @@ class _Files:
 
     def table_of(self, chip: str, serial: int) -> Path:
         """File of the table of this chip, checked."""
+        from hxloop.connection import file_safe
+
         return self.out or self.check_table(Path(f"calibration-{file_safe(chip)}-{serial}.h5"))
 
 
