@@ -18,6 +18,7 @@ from typing import Any, Final
 from distributed import Worker
 from distributed.security import Security
 
+from hxloop.terminal import show
 from hxloop.waiting import Silence, tell
 
 READY: Final = "ready"
@@ -69,7 +70,7 @@ async def _work(given: dict[str, Any]) -> None:
         memory_limit=0,
     )
     async with worker:
-        print(READY, flush=True)
+        show(READY)
         await worker.finished()
 
 
