@@ -97,6 +97,7 @@ def _drawn(
         FigureCanvasAgg(figure)
         fill(figure)
         _escape(figure)
+        _settle(figure)
         found = []
         for form, dpi in forms:
             content = io.BytesIO()
@@ -137,6 +138,15 @@ def _escape(figure: Figure) -> None:
         for axis in (axes.xaxis, axes.yaxis):
             for formatter in (axis.get_major_formatter(), axis.get_minor_formatter()):
                 formatter.format_ticks = partial(_ticks, formatter, formatter.format_ticks)  # type: ignore[method-assign]
+
+
+def _settle(figure: Figure) -> None:
+    """Lay it out once and round: the solver's last bits are other ones from time to time, and would be in the file."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(x, 9) for x in axes.get_position(original=True).bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 def _ticks(formatter: Formatter, texts_of: Callable[[list[float]], list[str]], at: list[float]) -> list[str]:

@@ -17,9 +17,8 @@ from host.experiment import train
 from host.reporting import SilentReporter
 from host.studies.cluster import Failure
 from host.studies.request import Request, work_of
-from host.studies.store import Outcome
+from host.studies.store import FIGURES, Outcome
 from host.studies.table import make_table, write_csv, write_parquet
-from host.studies.work import FIGURES
 from hxloop.chip import ChipIdentity
 from hxloop.cli import COMMANDS, app
 from hxloop.figures import draw
