@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hxloop.calibration_table import load_calibration
-from hxloop.errors import MissingFileError, RecordError
+from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 from hxloop.folders import cache_directory
+from hxloop.private_files import private_directory, trusted_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +30,10 @@ def cached_file(key: str) -> Path:
 
 
 def look_up(key: str) -> CalibrationTable | None:
-    """Table with this key; None if there is none, or it is damaged, of another key, or too old."""
+    """Table with this key; None if there is none, or it is damaged, of another key, too old, or of another user."""
     file = cached_file(key)
+    if not trusted_file(file):
+        return None
     try:
         table = load_calibration(file)
         age_s = time.time() - file.stat().st_mtime
@@ -40,11 +43,11 @@ def look_up(key: str) -> CalibrationTable | None:
 
 
 def store(table: CalibrationTable) -> Path | None:
-    """Keep a table; None if the cache cannot be written (a calibration is not lost for that)."""
+    """Keep a table; None if the cache cannot be written or is not ours alone (a calibration is not lost for that)."""
     file = cached_file(table.key)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private_directory(file.parent)
         table.save(file)
-    except (OSError, RecordError):
+    except (InvalidInputError, OSError, RecordError):
         return None
     return file

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import ipaddress
 import logging
-import os
+import socket
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hxloop.connection import file_safe, runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
+from hxloop.locks import FileLock
+from hxloop.private_files import private_directory
+from hxloop.temporary import MAX_SOCKET_PATH_BYTES, fits_socket, stand_in
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from contextlib import ExitStack
 
 log = logging.getLogger("chip_emulator.endpoints")
 
-MAX_IPC_PATH_BYTES: Final = 100
-"""Longest path of an ipc socket; the system's limit is 107 or less."""
+_DATA: Final = "data.sock"
+_CONTROL: Final = "control.sock"
+_KNOCK_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,9 @@ class Endpoints:
 def default_endpoint(chip: str, serial: int) -> str:
     """Endpoint of a daemon that was given none; a short directory replaces one whose name is too long for a socket."""
     directory = runtime_directory() / f"{file_safe(chip)}-{serial}"
-    if len(os.fsencode(directory / "control.sock")) >= MAX_IPC_PATH_BYTES:
-        short = hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
-        directory = Path(tempfile.gettempdir()) / f"hxloop-{os.getuid()}" / short
-    return f"ipc://{directory / 'data.sock'}"
+    if not fits_socket(directory.absolute() / _CONTROL):
+        directory = stand_in(directory, socket=_CONTROL)
+    return f"ipc://{directory / _DATA}"
 
 
 def parse_endpoint(endpoint: str) -> Endpoints:
@@ -77,9 +77,9 @@ def _ipc(text: str) -> Endpoints:
     path = path.absolute()
     stem = path.stem if path.stem != "data" else ""
     control = path.with_name(f"{stem}-control{path.suffix}" if stem else f"control{path.suffix}")
-    if len(os.fsencode(control)) >= MAX_IPC_PATH_BYTES:
+    if not fits_socket(control):
         raise InvalidInputError(
-            f"{path} is too long for a socket (at most {MAX_IPC_PATH_BYTES} bytes)",
+            f"{path} is too long for a socket ({control} must have less than {MAX_SOCKET_PATH_BYTES} bytes)",
             field="endpoint",
             hint="use a shorter directory",
         )
@@ -107,97 +107,76 @@ def _tcp(endpoint: str, text: str) -> Endpoints:
     return Endpoints(f"tcp://{where}:{int(number)}", f"tcp://{where}:0")
 
 
-def make_private_directory(directory: Path) -> None:
-    """Create a directory for its owner alone, or check that nobody else can put files into an existing one.
-
-    Raises
-    ------
-    InvalidInputError
-        It belongs to somebody else, or others can write to it or replace it.
-    """
-    directory = directory.absolute()
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        state = directory.stat()
-    except OSError as error:
-        raise InvalidInputError(f"cannot use the directory {directory}: {error.strerror}", field="endpoint") from None
-    if state.st_uid != os.getuid() or state.st_mode & 0o022:
-        raise InvalidInputError(
-            f"others can write to {directory}, or it is not yours", field="endpoint", hint="use a directory of mode 700"
-        )
-    trusted = {os.getuid(), 0, Path("/").stat().st_uid}
-    for above in directory.resolve().parents:
-        state = above.stat()
-        if state.st_uid not in trusted or (state.st_mode & 0o002 and not state.st_mode & stat.S_ISVTX):
-            raise InvalidInputError(
-                f"others can replace {directory}, for they can write to {above}",
-                field="endpoint",
-                hint="use a directory in a place of your own",
-            )
-
-
-def clear_stale_sockets(endpoints: Endpoints) -> None:
-    """Remove sockets that a dead daemon left; call only while holding the lock.
-
-    Raises
-    ------
-    InvalidInputError
-        Something that is no socket is in the way; it is left alone.
-    """
-    for path in endpoints.socket_paths:
-        try:
-            mode = path.lstat().st_mode
-        except FileNotFoundError:
-            continue
-        if not stat.S_ISSOCK(mode):
-            raise InvalidInputError(f"{path} exists and is not a socket", field="endpoint", hint="choose another path")
-        path.unlink()
-        log.info("replaced the socket %s of a daemon that is gone", path)
-
-
-class FileLock:
-    """Lock that its process holds until it ends; the file stays, for removing it would let two hold it.
+def occupy(endpoints: Endpoints, stack: ExitStack) -> None:
+    """Take the socket files of a daemon: its directory private, each path locked, what a dead daemon left removed.
 
     Parameters
     ----------
-    guarded : Path
-        What is locked; the lock file stands beside it.
+    endpoints : Endpoints
+        Both are locked, so that no daemon takes the control socket of another for its data.
+    stack : ExitStack
+        Undoes it at the end: files removed first, locks released last.
 
     Raises
     ------
     EndpointInUseError
-        Another process holds it.
+        Another daemon, or anybody else, listens at one of them.
     InvalidInputError
-        The lock file cannot be opened.
+        The directory is not private, or something that is no socket is in the way; it is left alone.
+    """
+    for path in endpoints.socket_paths:
+        private_directory(path.parent, field="endpoint")
+        stack.enter_context(lock_beside(path, "endpoint"))
+    for path in endpoints.socket_paths:
+        _clear_stale(path)
+        stack.callback(path.unlink, missing_ok=True)
+
+
+def lock_beside(path: Path, field: str) -> FileLock:
+    """Lock a socket or connection file through a lock file beside it.
+
+    Raises
+    ------
+    EndpointInUseError
+        Another daemon has it.
+    InvalidInputError
+        The lock file cannot be used.
     """
 
-    def __init__(self, guarded: Path) -> None:
-        path = guarded.with_name(guarded.name + ".lock")
+    def refuse(holder: str) -> EndpointInUseError:
+        return EndpointInUseError(
+            f"another daemon ({holder}) uses {path}",
+            field=field,
+            hint="connect to that one, or give another --endpoint and --connection-file",
+        )
+
+    lock_file = path.with_name(path.name + ".lock")
+    try:
+        return FileLock(lock_file, field=field, refuse=refuse)
+    except OSError as error:
+        raise InvalidInputError(f"cannot open {lock_file}: {error.strerror or error}", field=field) from None
+
+
+def _clear_stale(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise InvalidInputError(f"{path} exists and is not a socket", field="endpoint", hint="choose another path")
+    if _somebody_listens(path):  # no daemon of this kind, for we hold the lock; or the file system has no locks
+        raise EndpointInUseError(f"another program listens at {path}", field="endpoint", hint="choose another path")
+    path.unlink()
+    log.info("replaced the socket %s of a daemon that is gone", path)
+
+
+def _somebody_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.settimeout(_KNOCK_S)
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise InvalidInputError(f"cannot open {path}: {error.strerror}", field="endpoint") from None
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._file)
-            raise EndpointInUseError(
-                f"another daemon (process {holder}) uses {guarded}",
-                field="endpoint",
-                hint="connect to that one, or give another --endpoint and --connection-file",
-            ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, str(os.getpid()).encode(), 0)
-
-    def release(self) -> None:
-        """Let go."""
-        os.close(self._file)
-
-    def __enter__(self) -> FileLock:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
+            knock.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # busy, of another kind, or not for us
+    return True

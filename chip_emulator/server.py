@@ -16,16 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
-from chip_emulator.connection_file import remove_connection_file, write_connection_file
+from chip_emulator.connection_file import remove_connection_file, take_connection_file, write_connection_file
 from chip_emulator.control import ControlThread
-from chip_emulator.endpoints import (
-    Endpoints,
-    FileLock,
-    clear_stale_sockets,
-    default_endpoint,
-    make_private_directory,
-    parse_endpoint,
-)
+from chip_emulator.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Progress, Ready, Refused
 from chip_emulator.service import Service
@@ -123,11 +116,9 @@ class Server:
         self._started_s = time.monotonic()
         self._parent = _ParentWatch(options.parent_pid)
         wanted = parse_endpoint(options.endpoint or default_endpoint(options.chip, options.serial))
-        self._take_endpoint(wanted)
-        self._connection_file = self._take_connection_file()
         # All of this is undone in reverse order: sockets closed, files removed, and only then the locks released.
-        for path in wanted.socket_paths:
-            stack.callback(path.unlink, missing_ok=True)
+        occupy(wanted, stack)
+        self._connection_file = self._take_connection_file()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         stack.callback(self._context.term)
         self._data, data = bind_router(self._context, wanted.data, self._limits)
@@ -139,28 +130,18 @@ class Server:
         self._wake.bind("inproc://wake")
         stack.callback(self._wake.close, linger=0)
 
-    def _take_endpoint(self, wanted: Endpoints) -> None:
-        if wanted.socket_paths:
-            path = wanted.socket_paths[0]
-            make_private_directory(path.parent)
-            self._stack.enter_context(FileLock(path))
-            clear_stale_sockets(wanted)
-
     def _take_connection_file(self) -> Path | None:
-        """Path of the connection file, locked; None when the default one is another daemon's."""
+        """Path of the connection file, locked; None when nobody asked for one and the usual place is not to be had."""
         options = self._options
         given = options.connection_file
-        path = (given or default_connection_file(options.chip, options.serial)).absolute()
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._stack.enter_context(FileLock(path))
-        except EndpointInUseError:
+            path = (given or default_connection_file(options.chip, options.serial)).absolute()
+            self._stack.enter_context(take_connection_file(path))
+        except (EndpointInUseError, InvalidInputError) as error:
             if given is not None or options.endpoint is None:
                 raise
-            log.warning("%s belongs to another daemon; this one writes none", path)
+            log.warning("no connection file is written: %s", error)
             return None
-        except OSError as error:
-            raise InvalidInputError(f"cannot write {path}: {error.strerror}", field="connection_file") from None
         return path
 
     def run(self) -> int:

@@ -13,9 +13,10 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from host.directories import choose_directory, is_file, lock, numbered
+from host.directories import choose_directory, held, is_file, make_directory, numbered
 from host.run_content import read_run
 from hxloop.errors import HxloopError, RecordError
+from hxloop.private_files import open_regular
 from hxloop.records import write_record
 from hxloop.writing import write_atomically
 
@@ -60,41 +61,26 @@ class RunDirectory:
         RecordError
             Another process holds it, or the directory cannot be made.
         """
-        try:
-            (self.path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise RecordError(
-                f"cannot use the directory {self.path}: {error.strerror}", field="out", hint="choose another --out"
-            ) from error
-        try:
-            self._lock(descriptor)
-            for leftover in (*self.path.glob(".*.tmp"), *(self.path / CHECKPOINTS).glob(".*.tmp")):
-                leftover.unlink(missing_ok=True)
-            try:
-                yield
-            finally:
-                self._leave_nothing_if_unused()
-        finally:
-            os.close(descriptor)
 
-    def _leave_nothing_if_unused(self) -> None:
-        """Remove what `locked` made if no run came of it (no such chip, nobody at the endpoint)."""
-        if self.is_used():
-            return
-        with suppress(OSError):  # files of somebody else stay, and so does their directory
-            (self.path / "lock").unlink(missing_ok=True)
-            (self.path / CHECKPOINTS).rmdir()
-            self.path.rmdir()
-
-    def _lock(self, descriptor: int) -> None:
-        owner = lock(descriptor)
-        if owner is not None:
-            raise RecordError(
-                f"process {owner} is training the run in {self.path}",
+        def refuse(holder: str) -> RecordError:
+            return RecordError(
+                f"{holder} is training the run in {self.path}",
                 field="out",
                 hint="wait for it, end it, or choose another --out",
             )
+
+        try:
+            with held(self.path / "lock", refuse):
+                make_directory(self.path / CHECKPOINTS)
+                for leftover in (*self.path.glob(".*.tmp"), *(self.path / CHECKPOINTS).glob(".*.tmp")):
+                    leftover.unlink(missing_ok=True)
+                try:
+                    yield
+                finally:
+                    if not self.is_used():
+                        _remove_if_empty(self.path / CHECKPOINTS)
+        finally:
+            _remove_if_empty(self.path)  # no run came of it (no such chip, nobody at the endpoint)
 
     def is_used(self) -> bool:
         """Whether there is a run, finished or not."""
@@ -163,10 +149,18 @@ class RunDirectory:
             It cannot be written.
         """
         try:
-            with (self.path / _JOURNAL).open("a", encoding="utf-8") as file:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+            with os.fdopen(
+                open_regular(self.path / _JOURNAL, flags, 0o666, field="out"), "a", encoding="utf-8"
+            ) as file:
                 file.write(json.dumps(metrics.as_dict()) + "\n")
         except OSError as error:
             raise RecordError(f"cannot write the journal: {error.strerror}", field="out") from error
+
+
+def _remove_if_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()
 
 
 def choose_run(root: Path, name: str, out: Path | None, *, resume: bool) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from host.transport import Address
 from hxloop.connection import ConnectionFile, default_connection_file, runtime_directory
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
+from hxloop.private_files import is_ours, read_private
 
 if TYPE_CHECKING:
     from hxloop.chip import ChipIdentity
@@ -34,10 +36,10 @@ def read_connection_file(path: Path) -> ConnectionFile:
     MissingFileError
         No such file.
     InvalidInputError
-        The file is not a connection file.
+        The file is not a connection file, or somebody else can have written it.
     """
     try:
-        return ConnectionFile.model_validate_json(path.read_bytes())
+        return ConnectionFile.model_validate_json(read_private(path, field="endpoint"))
     except FileNotFoundError:
         raise MissingFileError(
             f"no connection file {path}", field="endpoint", hint="is the daemon running? start one with: hxloop serve"
@@ -64,7 +66,7 @@ def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
     Raises
     ------
     InvalidInputError
-        None of these.
+        None of these, or a file or socket of another user.
     MissingFileError
         No such connection file.
     UnreachableError
@@ -85,7 +87,19 @@ def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
             field="endpoint",
             hint=f"start it again: hxloop serve --chip {found.identity.chip} --serial {found.identity.serial}",
         )
-    return address_of(found), found.identity
+    address = address_of(found)
+    for endpoint in (address.data, address.control):
+        _check_owner(endpoint or "")
+    return address, found.identity
+
+
+def _check_owner(endpoint: str) -> None:
+    """Refuse a socket that somebody else may have put where ours would be."""
+    path = Path(endpoint.removeprefix("ipc://"))
+    if endpoint.startswith("ipc://") and os.path.lexists(path) and not is_ours(path):
+        raise InvalidInputError(
+            f"the socket {path} belongs to another user", field="endpoint", hint="ask its owner, or start a daemon"
+        )
 
 
 def _with_control(endpoint: str) -> tuple[Address, ChipIdentity | None]:
@@ -99,7 +113,7 @@ def _with_control(endpoint: str) -> tuple[Address, ChipIdentity | None]:
             return address_of(found), None
     data = Path(endpoint.removeprefix("ipc://"))
     control = data.with_name(f"control{data.suffix}" if data.stem == "data" else f"{data.stem}-control{data.suffix}")
-    if endpoint.startswith("ipc://") and control.exists():
+    if endpoint.startswith("ipc://") and is_ours(control):
         return Address(endpoint, f"ipc://{control}"), None
     return Address(endpoint), None
 
@@ -114,6 +128,7 @@ def _knock(endpoint: str) -> None:
     if endpoint.startswith("ipc://"):
         if not Path(endpoint.removeprefix("ipc://")).exists():
             raise nobody
+        _check_owner(endpoint)
         return
     tcp = _TCP.fullmatch(endpoint)
     if tcp is None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from hxloop.errors import InvalidInputError, MissingFileError
+from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop.locks import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from hxloop.errors import HxloopError
 
 
 def choose_directory(
@@ -115,15 +116,43 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def lock(descriptor: int) -> str | None:
-    """Take the lock on an open file and write our process id into it; None, or the id of the process that has it.
+@contextmanager
+def held(lock_file: Path, refuse: Callable[[str], HxloopError] | None = None) -> Iterator[None]:
+    """Make the directory of a lock file if need be, and hold the lock; see `hxloop.locks.FileLock`.
 
-    The lock ends with the descriptor, so with the process, whatever ends that.
+    Raises
+    ------
+    HxloopError
+        What `refuse` gives when another process holds it; without `refuse` it is waited for.
+    RecordError
+        The directory cannot be used.
+    InvalidInputError
+        Something that is no lock file has its name.
+    """
+    make_directory(lock_file.parent)
+    try:
+        lock = FileLock(lock_file, field="out", refuse=refuse, private=False)
+    except OSError as error:
+        raise RecordError(
+            f"cannot use the directory {lock_file.parent}: {error.strerror or error}",
+            field="out",
+            hint="choose another --out",
+        ) from error
+    with lock:
+        yield
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it.
+
+    Raises
+    ------
+    RecordError
+        It cannot be made.
     """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return None
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"cannot make the directory {path}: {error.strerror}", field="out", hint="choose another --out"
+        ) from error

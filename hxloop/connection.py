@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
-import warnings
 from pathlib import Path
+from typing import Final
 
-import platformdirs
 from pydantic import BaseModel, ConfigDict
 
 from hxloop.chip import ChipIdentity
+from hxloop.private_files import is_private_directory
+from hxloop.temporary import stand_in
+
+_MAX_NAME: Final = 100
+"""Longest part of a file name that a chip makes up; a file system takes 255 bytes for all of it."""
 
 
 class ConnectionFile(BaseModel):
@@ -43,22 +48,29 @@ class ConnectionFile(BaseModel):
         """Whether the process that wrote the file still runs (on this machine)."""
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # its number now belongs to a process of somebody else
             return False
-        except PermissionError:
-            return True
         return True
 
 
 def runtime_directory() -> Path:
-    """Directory of default sockets and connection files: ``HXLOOP_RUNTIME_DIR``, else the user's runtime directory."""
+    """Directory of default sockets and connection files: ``HXLOOP_RUNTIME_DIR``, else the user's runtime directory.
+
+    Where the user has none of his own (containers, cron, after ``su``), a private one among the temporary files.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no place for that.
+    """
     chosen = os.environ.get("HXLOOP_RUNTIME_DIR")
     if chosen:
         return Path(chosen)
-    with warnings.catch_warnings():
-        # No XDG_RUNTIME_DIR (containers, cron): a temporary one serves, and daemons check its owner before use.
-        warnings.simplefilter("ignore")
-        return Path(platformdirs.user_runtime_dir("hxloop"))
+    usual = Path(f"/run/user/{os.getuid()}")
+    for place in (Path(os.environ.get("XDG_RUNTIME_DIR") or usual), usual):
+        if is_private_directory(place):
+            return place / "hxloop"
+    return stand_in(usual / "hxloop")
 
 
 def default_connection_file(chip: str, serial: int) -> Path:
@@ -67,5 +79,8 @@ def default_connection_file(chip: str, serial: int) -> Path:
 
 
 def file_safe(chip: str) -> str:
-    """Name of a chip as part of a file name: ``typical[a=0,b=1]`` becomes ``typical-a=0-b=1``."""
-    return re.sub(r"[^A-Za-z0-9._=+]+", "-", chip).strip("-")
+    """Name of a chip as part of a file name: ``typical[a=0,b=1]`` becomes ``typical-a=0-b=1``; long ones are cut."""
+    name = re.sub(r"[^A-Za-z0-9._=+]+", "-", chip).strip("-")
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[: _MAX_NAME - 17]}-{hashlib.sha256(chip.encode()).hexdigest()[:16]}"

@@ -56,6 +56,11 @@ def guarded_directory(path: Path, *, field: str = "path") -> Path:
     return _directory(path, field, shared=True)
 
 
+def is_private_directory(path: Path) -> bool:
+    """Whether a directory is there and `private_directory` would take it."""
+    return _is_fine(path, owners={os.getuid()}, strict=True)
+
+
 def trusted_directory(path: Path) -> bool:
     """Whether nobody but us and root can have put the files of a directory there.
 
@@ -64,11 +69,17 @@ def trusted_directory(path: Path) -> bool:
     path : Path
         A directory to read from, for example a cache that came with a container image.
     """
+    return _is_fine(path, owners={os.getuid(), 0}, strict=False)
+
+
+def trusted_file(path: Path) -> bool:
+    """Whether a file is there, is no link, and nobody but us and root can have written it or put it there."""
+    path = Path(path)
     try:
-        _check_leaf(_follow(Path(path).absolute(), make=False), owners={os.getuid(), 0}, strict=False)
-    except (_DistrustError, OSError):
+        os.close(open_private(path, os.O_RDONLY))
+    except (InvalidInputError, OSError):
         return False
-    return True
+    return trusted_directory(path.parent)
 
 
 def safe_passage(path: Path) -> bool:
@@ -171,9 +182,9 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether something, a socket for example, is there and belongs to us or to root."""
+    """Whether something, a socket for example, is there and belongs to us or to root, and so does a link to it."""
     try:
-        return path.lstat().st_uid in {os.getuid(), 0}
+        return {path.lstat().st_uid, path.stat().st_uid} <= {os.getuid(), 0}
     except OSError:
         return False
 
@@ -214,6 +225,14 @@ def _directory(path: Path, field: str, *, shared: bool) -> Path:
             f"cannot use the directory {path}: {error.strerror or error}", field=field, hint="choose another one"
         ) from None
     return path
+
+
+def _is_fine(path: Path, owners: set[int], *, strict: bool) -> bool:
+    try:
+        _check_leaf(_follow(Path(path).absolute(), make=False), owners=owners, strict=strict)
+    except (_DistrustError, OSError):
+        return False
+    return True
 
 
 def _follow(path: Path, *, make: bool) -> Path:

@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from host.directories import make_directory
 from host.run import load_run
 from host.run_file import versions
 from host.studies.drawing import draw_chart
 from host.studies.report import Picture, ReportContent, write_report
 from host.studies.statistics import summarise
-from host.studies.store import make_directory
 from host.studies.table import write_csv, write_parquet
 from hxloop.extras import extra
 from hxloop.terminal import say

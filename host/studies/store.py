@@ -10,14 +10,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from host.directories import choose_directory, lock
+from host.directories import choose_directory, held, make_directory
 from host.run_content import read_run
 from hxloop.errors import MissingFileError, RecordError
 from hxloop.records import Record, read_record, write_record
@@ -47,8 +45,6 @@ FIGURES: Final = {
     "energy_j_estimate": "estimate: datasheet power times chip time, in J",
 }
 """Columns every point has, and what they mean; NaN where a test has no such figure."""
-
-_LOOK_EVERY_S: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -148,54 +144,22 @@ class Store:
         RecordError
             Another process drives this study, or the directory cannot be made.
         """
-        with _locked(self.path / "lock") as owner:
-            if owner is not None:
-                raise RecordError(
-                    f"process {owner} is driving the study in {self.path}",
-                    field="out",
-                    hint="wait for it, end it, or choose another --out",
-                )
+
+        def refuse(holder: str) -> RecordError:
+            return RecordError(
+                f"{holder} is driving the study in {self.path}",
+                field="out",
+                hint="wait for it, end it, or choose another --out",
+            )
+
+        with held(self.path / "lock", refuse):
             yield
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
         """Wait until nobody else works on what has this name: a worker whose driver was killed may still do."""
-        while True:
-            with _locked(self.path / "locks" / name) as owner:
-                if owner is None:
-                    yield
-                    return
-            time.sleep(_LOOK_EVERY_S)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[str | None]:
-    """Hold a lock, or say who does; it ends with the process, whatever ends that."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise RecordError(
-            f"cannot use the directory {file.parent}: {error.strerror}", field="out", hint="choose another --out"
-        ) from error
-    try:
-        yield lock(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_directory(path: Path) -> None:
-    """Make a directory and those above it.
-
-    Raises
-    ------
-    RecordError
-        It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RecordError(f"cannot make the directory {path}: {error.strerror}", field="out") from error
+        with held(self.path / "locks" / name):
+            yield
 
 
 def study_directory(root: Path, name: str, out: Path | None, *, resume: bool) -> Path:

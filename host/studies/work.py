@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from host.calibrated import operating_point
+from host.directories import make_directory
 from host.evaluation import evaluate
 from host.experiment import train
 from host.launch import launch
 from host.learning.first_spike import warm_up
 from host.reporting import SilentReporter
 from host.run import load_run
-from host.studies.store import FIGURES, Outcome, make_directory
+from host.studies.store import FIGURES, Outcome
 from hxloop.calibration_table import load_calibration
 from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.records import Quantity

@@ -28,9 +28,14 @@ pytestmark = pytest.mark.processes
 
 
 def test_a_second_daemon_refuses():
-    """F13: same socket, same connection file; the first one goes on."""
+    """F13: same socket, same connection file, control socket as its own; the first one goes on."""
     with Daemon() as daemon:
-        for options in ([], ["--endpoint", "tcp://127.0.0.1:0"]):
+        control = f"ipc://{daemon.directory}/s/control.sock"
+        for options in (
+            [],
+            ["--endpoint", "tcp://127.0.0.1:0"],
+            ["--endpoint", control, "--connection-file", str(daemon.directory / "second.json")],
+        ):
             begun = time.monotonic()
             second = subprocess.run(
                 [*daemon.command, *options], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False

@@ -6,27 +6,28 @@ import json
 import os
 import socket
 import stat
-import subprocess
-import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from support.second_user import as_second_user, needs_second_user
 
-from chip_emulator.connection_file import remove_connection_file, write_connection_file
-from chip_emulator.endpoints import (
-    Endpoints,
-    FileLock,
-    clear_stale_sockets,
-    default_endpoint,
-    make_private_directory,
-    parse_endpoint,
-)
+from chip_emulator.connection_file import remove_connection_file, take_connection_file, write_connection_file
+from chip_emulator.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 from hxloop.chip import ChipIdentity
 from hxloop.connection import runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
 from hxloop.messages import PROTOCOL_VERSION
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
+
+
+@pytest.fixture
+def short():
+    """A private folder whose name is short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="hxl-", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.mark.parametrize(
@@ -59,77 +60,67 @@ def test_endpoints_that_are_refused(asked):
     assert caught.value.field == "endpoint" and caught.value.hint
 
 
-def test_the_default_endpoint_is_short_enough_for_a_socket(monkeypatch):
+def test_the_default_endpoint_is_short_enough_for_a_socket(monkeypatch, tmp_path):
     monkeypatch.setenv("HXLOOP_RUNTIME_DIR", "/run/me")
     assert default_endpoint("typical", 3) == "ipc:///run/me/typical-3/data.sock"
     assert default_endpoint("rough[a=0,b=.5]", 3) == "ipc:///run/me/rough-a=0-b=.5-3/data.sock"
-    monkeypatch.setenv("HXLOOP_RUNTIME_DIR", "/run/" + "deep/" * 30)
-    first, second = default_endpoint("typical", 3), default_endpoint("typical", 4)
-    assert first != second and str(os.getuid()) in first
-    assert parse_endpoint(first).data == first
+    for runtime, temporary in (("/run/" + "deep/" * 30, "/tmp"), ("/run/" + "deep/" * 30, tmp_path / ("deep" * 25))):
+        monkeypatch.setenv("HXLOOP_RUNTIME_DIR", runtime)
+        Path(temporary).mkdir(exist_ok=True)
+        monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+        first, second = default_endpoint("typical", 3), default_endpoint("typical", 4)
+        assert first != second and first == default_endpoint("typical", 3)
+        assert parse_endpoint(first).data == first
 
 
-def test_a_lock_excludes_other_processes_and_names_its_holder(tmp_path):
-    target = tmp_path / "data.sock"
-    code = (
-        "import sys; from pathlib import Path; from chip_emulator.endpoints import FileLock\n"
-        "try: FileLock(Path(sys.argv[1]))\n"
-        "except Exception as error: print(type(error).__name__, error)\n"
-    )
-    command = [sys.executable, "-c", code, str(target)]
-    with FileLock(target):
-        refused = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        assert "EndpointInUseError" in refused and f"process {os.getpid()}" in refused
-        with pytest.raises(EndpointInUseError):
-            FileLock(target)
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+def taken(endpoint):
+    """Take an endpoint; the stack lets go of it."""
+    stack = ExitStack()
+    with stack:
+        occupy(parse_endpoint(endpoint), stack)
+        return stack.pop_all()
 
 
-def test_a_lock_file_cannot_be_a_link(tmp_path):
-    precious = tmp_path / "precious"
-    precious.write_text("data")
-    (tmp_path / "data.sock.lock").symlink_to(precious)
-    with pytest.raises(InvalidInputError):
-        FileLock(tmp_path / "data.sock")
-    assert precious.read_text() == "data"
+def test_both_sockets_are_locked_whatever_they_are_called(short):
+    """The control socket of one daemon is not the data socket of another; a link to the directory is no way around."""
+    (short / "link").symlink_to(short)
+    with taken(f"ipc://{short}/data.sock"):
+        for other in ("data.sock", "control.sock", "link/data.sock", "link/control.sock"):
+            with pytest.raises(EndpointInUseError, match=rf"process {os.getpid()}\) uses .*{other}") as caught:
+                taken(f"ipc://{short}/{other}")
+            assert caught.value.hint
+        with taken(f"ipc://{short}/other.sock"):
+            pass
+    assert [p.name for p in short.iterdir()] == ["link"], "sockets and locks are gone"
 
 
-def test_directories_are_made_for_their_owner_alone(tmp_path):
-    made = tmp_path / "a" / "b"
-    make_private_directory(made)
-    assert stat.S_IMODE(made.stat().st_mode) == 0o700
-    make_private_directory(made)
-    made.chmod(0o770)
-    with pytest.raises(InvalidInputError, match="write"):
-        make_private_directory(made)
-    made.chmod(0o700)
-    made.parent.chmod(0o707)
-    with pytest.raises(InvalidInputError, match="replace"):
-        make_private_directory(made)
-    made.parent.chmod(0o1777)  # as /tmp is: only owners rename there
-    make_private_directory(made)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InvalidInputError):
-        make_private_directory(tmp_path / "file")
+def test_a_directory_of_others_is_no_place_for_sockets(short):
+    short.chmod(0o707)
+    with pytest.raises(InvalidInputError, match="others can write") as caught:
+        taken(f"ipc://{short}/data.sock")
+    assert caught.value.field == "endpoint"
 
 
-def test_only_sockets_are_cleared_away(tmp_path):
-    places = parse_endpoint(f"ipc://{tmp_path}/data.sock") if len(str(tmp_path)) < 80 else None
-    places = places or Endpoints(f"ipc://{tmp_path}/data.sock", f"ipc://{tmp_path}/control.sock")
-    clear_stale_sockets(places)
-    here = Path.cwd()
-    os.chdir(tmp_path)
-    try:
-        with socket.socket(socket.AF_UNIX) as stale:
-            stale.bind("data.sock")
-    finally:
-        os.chdir(here)
-    clear_stale_sockets(places)
-    assert not (tmp_path / "data.sock").exists()
-    (tmp_path / "control.sock").write_text("data")
+def test_only_stale_sockets_are_cleared_away(short):
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(short / "data.sock"))
+    with taken(f"ipc://{short}/data.sock"):
+        assert not (short / "data.sock").exists()
+    (short / "control.sock").write_text("data")
     with pytest.raises(InvalidInputError, match="not a socket"):
-        clear_stale_sockets(places)
-    assert (tmp_path / "control.sock").read_text() == "data"
+        taken(f"ipc://{short}/data.sock")
+    assert (short / "control.sock").read_text() == "data"
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_a_socket_of_another_program_is_left_alone(short, kind):
+    with socket.socket(socket.AF_UNIX, kind) as living:
+        living.bind(str(short / "data.sock"))
+        if kind == socket.SOCK_STREAM:
+            living.listen()
+        with pytest.raises(EndpointInUseError, match="another program listens"):
+            taken(f"ipc://{short}/data.sock")
+        assert (short / "data.sock").is_socket()
 
 
 def test_connection_file(tmp_path):
@@ -156,8 +147,71 @@ def test_a_connection_file_that_cannot_be_written_is_an_error(tmp_path):
     assert caught.value.field == "connection_file"
 
 
+def test_a_connection_file_replaces_that_of_a_dead_daemon_and_nothing_else(tmp_path):
+    path = tmp_path / "c.json"
+    write_connection_file(path, Endpoints("a", "b"), "life", IDENTITY)
+    with take_connection_file(path), pytest.raises(EndpointInUseError, match=f"process {os.getpid()}"):
+        take_connection_file(path)
+    path.write_text("")  # a power cut
+    take_connection_file(path).release()
+    for precious in ("notes", "{}", "[1]", '{"a": 1}'):
+        path.write_text(precious)
+        with pytest.raises(InvalidInputError, match="no connection file") as caught:
+            take_connection_file(path)
+        assert caught.value.field == "connection_file" and path.read_text() == precious
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidInputError, match="is a link"):
+        take_connection_file(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["c.json"], "no lock is left"
+
+
+def test_the_folder_of_a_connection_file_is_ours(tmp_path, square, umask):
+    take_connection_file(tmp_path / "a" / "b" / "c.json").release()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == 0o700
+    take_connection_file(square / "c.json").release()  # as in /tmp
+    square.chmod(0o777)
+    with pytest.raises(InvalidInputError, match="others can write"):
+        take_connection_file(square / "c.json")
+
+
+@needs_second_user
+def test_a_daemon_writes_nothing_into_the_folder_of_a_second_user(square, umask):
+    def plant():
+        for name, mode in (("open", 0o777), ("group", 0o775)):
+            (square / name).mkdir()
+            (square / name).chmod(mode)
+        (square / "c.json").write_text("{}")
+        (square / "l.json.lock").write_text("")
+        (square / "data.sock.lock").symlink_to(square / "open")
+
+    assert as_second_user(plant) is None
+    for place in ("open/c.json", "group/c.json", "open/below/c.json", "c.json", "l.json"):
+        with pytest.raises(InvalidInputError, match=r"another user \(65534\)"):
+            take_connection_file(square / place)
+    for place in ("open/data.sock", "group/below/data.sock", "data.sock"):
+        with pytest.raises(InvalidInputError, match=r"another user \(65534\)|others can write"):
+            taken(f"ipc://{square}/{place}")
+    assert not [*(square / "open").iterdir(), *(square / "group").iterdir()]
+    assert (square / "c.json").read_text() == "{}"
+
+
 def test_the_runtime_directory_can_be_chosen(monkeypatch, tmp_path):
     monkeypatch.setenv("HXLOOP_RUNTIME_DIR", str(tmp_path))
     assert runtime_directory() == tmp_path
     monkeypatch.delenv("HXLOOP_RUNTIME_DIR")
-    assert runtime_directory().name == "hxloop"
+    mine = tmp_path / "mine"
+    mine.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(mine))
+    assert runtime_directory() == mine / "hxloop"
+
+
+def test_a_runtime_directory_that_is_not_ours_is_replaced_by_a_private_one(monkeypatch, tmp_path):
+    """After ``su`` the variable still names that of somebody else; cron and containers have none."""
+    monkeypatch.delenv("HXLOOP_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("hxloop.connection.is_private_directory", lambda _: False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "other"))
+    found = runtime_directory()
+    assert found == runtime_directory() and tmp_path in found.parents
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700

@@ -5,6 +5,7 @@ import os
 import socket
 
 import pytest
+from support.second_user import as_second_user, needs_second_user
 
 from host.chips import run_name
 from host.connection import locate
@@ -87,6 +88,67 @@ def test_daemon_that_is_gone(runtime):
     path = write(runtime / "old.json", pid=dead_pid())
     with pytest.raises(UnreachableError, match=r"has ended.*hxloop serve --chip typical --serial 4"):
         locate(path)
+
+
+def test_a_number_that_is_now_a_process_of_somebody_else(runtime, monkeypatch):
+    """He could wait for it and listen where the daemon did."""
+
+    def refused(pid, signal_number):
+        raise PermissionError
+
+    path = write(runtime / "old.json")
+    monkeypatch.setattr(os, "kill", refused)
+    with pytest.raises(UnreachableError, match="has ended"):
+        locate(path)
+
+
+def test_a_link_or_a_file_that_others_can_write_is_no_connection_file(runtime):
+    path = write(runtime / "real.json")
+    (runtime / "typical-4.json").symlink_to(path)
+    with pytest.raises(InvalidInputError, match="is a link"):
+        locate("typical/4")
+    path.chmod(0o606)
+    with pytest.raises(InvalidInputError, match="others can write"):
+        locate(path)
+
+
+@needs_second_user
+def test_nothing_of_a_second_user_is_followed(square, monkeypatch):
+    """Neither his connection file, nor his socket in the place of ours, nor one that he put beside ours."""
+    monkeypatch.setenv("HXLOOP_RUNTIME_DIR", str(square))
+    living = os.getpid()
+
+    def plant():
+        for name in ("data.sock", "his.sock", "mine-control.sock"):
+            with socket.socket(socket.AF_UNIX) as planted:
+                planted.bind(str(square / name))
+        (square / "link.sock").symlink_to(square / "his.sock")
+        write(square / "typical-4.json", pid=living).chmod(0o644)
+        write(
+            square / "mine.json",
+            endpoint=f"ipc://{square}/mine.sock",
+            control_endpoint=f"ipc://{square}/his.sock",
+            pid=living,
+        )
+
+    assert as_second_user(plant) is None
+    for target in ("typical/4", square / "typical-4.json"):
+        with pytest.raises(InvalidInputError, match=r"another user \(65534\)") as caught:
+            locate(target)
+        assert caught.value.field == "endpoint" and caught.value.hint
+    for name in ("data.sock", "link.sock"):
+        with pytest.raises(InvalidInputError, match="another user"):
+            locate(f"ipc://{square}/{name}")
+    with pytest.raises(InvalidInputError, match="another user"):
+        locate(write(square / "ours.json"))
+    (square / "mine.sock").touch()
+    assert locate(f"ipc://{square}/mine.sock") == (Address(f"ipc://{square}/mine.sock"), None)
+
+
+def test_long_names_of_chips_are_short_names_of_files():
+    names = [f"typical[{','.join(f'jitter_trial_us={k}' for k in range(40))},noise={last}]" for last in (1, 2)]
+    first, second = (default_connection_file(name, 4).name for name in names)
+    assert first != second and len(first) < 130 and first.startswith("typical-jitter_trial_us=0-")
 
 
 def test_endpoint_is_completed_from_connection_files(runtime):
