@@ -9,17 +9,16 @@ from calibration.check import answers_moved_us
 from calibration.options import Options
 from calibration.pipeline import cache_key, complete, plan
 from calibration.pipeline import calibrate as run_calibration
-from calibration.reporting import Lines
-from calibration.targets import load_target
+from calibration.reporting import Lines, Reporter
+from calibration.targets import Target, load_target
+from hxloop import arguments
+from hxloop.chip import Chip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from calibration.reporting import Reporter
-    from calibration.targets import Target
     from hxloop.calibration_table import CalibrationTable
-    from hxloop.chip import Chip
 
 
 def calibrate(
@@ -96,11 +95,16 @@ def calibrate_with_source(
     hit : bool
         Whether it was there before.
     """
-    names = only.split(",") if isinstance(only, str) else only
-    wanted = options or Options(seed=seed, only=tuple(names))
+    arguments.like(chip, "chip", Chip, "a chip (hxloop.launch, hxloop.connect)")
+    cache = arguments.switch(cache, "cache")
+    arguments.optional(arguments.of_type, target, "target", kind=Target, takes="a calibration.targets.Target")
+    arguments.optional(arguments.of_type, options, "options", kind=Options, takes="a calibration.options.Options")
+    reporter: Reporter = Lines()
+    if report is not None:
+        reporter = arguments.like(report, "report", Reporter, "a reporter (calibration.reporting.Reporter)")
+    wanted = options or Options(seed=seed, only=arguments.texts(only, "only"))
     aim = complete(target or load_target(preset), wanted.only)
     plan(aim, wanted, chip.spec)
-    reporter = report or Lines()
     key = cache_key(aim, wanted, chip.identity, chip.spec)
     known = look_up(key) if cache else None
     if known is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -22,12 +22,27 @@ if TYPE_CHECKING:
     from host.settings import NeuronSettings
     from hxloop.chip import Chip
 
-AUTO: Final = "auto"
+AUTO: Final[Literal["auto"]] = "auto"
 """Calibrate for the operating point of the run, or take such a table from the cache."""
 TABLE_FILE: Final = "calibration.h5"
 """Name of the table in the directory of a run."""
 
 Calibration = CalibrationTable | str | Path | None
+
+
+def read_calibration(calibration: Calibration) -> CalibrationTable | Literal["auto"] | None:
+    """Table, read if it is in a file; or what stands for one. Nothing is asked of a chip.
+
+    Raises
+    ------
+    InvalidInputError
+        Neither a table, nor a path, nor ``auto``.
+    MissingFileError, RecordError
+        The file is not there, damaged or something else.
+    """
+    if calibration is None or isinstance(calibration, CalibrationTable):
+        return calibration
+    return AUTO if str(calibration) == AUTO else load_calibration(calibration)
 
 
 def find_calibration(
@@ -52,16 +67,15 @@ def find_calibration(
     MissingFileError, RecordError
         The file is not there, damaged or something else.
     """
-    if calibration is None:
-        return None
-    if calibration == AUTO:
+    given = read_calibration(calibration)
+    if isinstance(given, str):
         from calibration.targets import Target
         from calibration.verb import calibrate
 
         return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=_Forwarded(say))
-    table = calibration if isinstance(calibration, CalibrationTable) else load_calibration(Path(calibration))
-    table.check_identity(chip.identity)
-    return table
+    if given is not None:
+        given.check_identity(chip.identity)
+    return given
 
 
 def operating_point(neuron: NeuronSettings) -> OperatingPoint:
@@ -94,15 +108,15 @@ def check_same_calibration(stored_key: str, given: Calibration) -> None:
     RecordError, MissingFileError
         The file that was given cannot be read.
     """
-    if given is None:
+    table = read_calibration(given)
+    if table is None:
         return
     if not stored_key:
         raise InvalidInputError(
             "the run to resume has no calibration", field="calibration", hint="leave it out, or start another run"
         )
-    if given == AUTO:
+    if isinstance(table, str):
         return
-    table = given if isinstance(given, CalibrationTable) else load_calibration(Path(given))
     if table.key != stored_key:
         raise InvalidInputError(
             f"the run to resume has the calibration {stored_key[:12]}, not {table.key[:12]}",

@@ -6,13 +6,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hxloop import arguments
+from hxloop.chip import Chip
 from hxloop.connection import file_safe
 from hxloop.errors import ChipMismatchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hxloop.chip import Chip
+ChipChoice = tuple[str | Chip | None, int | None, str | None]
+"""Chip, serial number and endpoint, as `open_chip` takes them."""
+
+
+def check_choice(chip: str | Chip | None, serial: int | None, endpoint: str | Path | None) -> ChipChoice:
+    """Refuse what `open_chip` cannot take, before anything is made or started.
+
+    Raises
+    ------
+    InvalidInputError, OutOfRangeError
+        Naming the argument.
+    """
+    if chip is not None and not isinstance(chip, str):
+        arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
+    else:
+        chip = arguments.optional(arguments.text, chip, "chip", takes="the name of a chip, or a chip")
+    number = arguments.optional(arguments.whole_number, serial, "serial", highest=arguments.SERIAL_MAX)
+    return chip, number, arguments.optional(arguments.endpoint, endpoint, "endpoint")
 
 
 @contextmanager

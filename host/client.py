@@ -10,6 +10,7 @@ from host.replies import expect
 from host.session import Session
 from host.splitting import COUNTED, join, split
 from host.transport import Address, Opener, ZmqTransport
+from hxloop.arguments import of_type
 from hxloop.errors import (
     LimitExceededError,
     MalformedMessageError,
@@ -28,7 +29,9 @@ from hxloop.messages import (
     StatusReply,
     StatusRequest,
 )
+from hxloop.program import ChipConfig
 from hxloop.result import Readout, RunResult
+from hxloop.run_arguments import check_run
 from hxloop.turns import Turn, Unsendable
 from hxloop.wire import array_headers, config_arrays, result_from_arrays, spike_arrays
 
@@ -40,7 +43,6 @@ if TYPE_CHECKING:
     from hxloop.boot import BootSettings
     from hxloop.chip import ChipIdentity
     from hxloop.messages import AnyReply, Limits
-    from hxloop.program import ChipConfig
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
@@ -146,7 +148,7 @@ class RemoteChip(Unsendable):
         UnreachableError
             The daemon does not answer.
         """
-        config_hash = config.sha256()
+        config_hash = of_type(config, "config", ChipConfig, "a ChipConfig").sha256()
         with self._in_turn():
             if config_hash != self._config_hash:
                 self._repeat(lambda: self._upload(config, config_hash), config_hash)
@@ -180,12 +182,13 @@ class RemoteChip(Unsendable):
         RunCancelledError
             `cancel` was called.
         """
+        content = check_run(
+            inputs, duration_ticks=duration_ticks, trial_seed=trial_seed, first_sample=first_sample, record=record,
+            neurons=neurons, readout=readout, config=config,
+        )  # fmt: skip
+        first_sample = content.pop("first_sample")
         # Refused here with the daemon's own words; the splitter relies on offsets that partition the events.
-        inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
-        content: dict[str, Any] = {
-            "duration_ticks": duration_ticks, "trial_seed": trial_seed, "record": record, "neurons": neurons,
-            "readout": readout or Readout(),
-        }  # fmt: skip
+        inputs.check("inputs", duration_ticks=content["duration_ticks"], n_sources=self.spec.n_input_channels)
         with self._in_turn():
             config = config or self._config
             if config is None:

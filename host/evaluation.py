@@ -7,16 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from host.calibrated import find_calibration, own_calibration
+from host.calibrated import find_calibration, own_calibration, read_calibration
 from host.chip_network import ChipNetwork
-from host.chips import open_chip
+from host.chips import check_choice, open_chip
 from host.metrics import speedup_over_biology
 from host.run import Run, load_run, mean_silence
 from host.settings import LATEST_S
 from host.tasks import find_task
 from host.training import build_loss, score
-from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop.seeds import derive_seed
+from hxloop import arguments
+from hxloop.errors import InvalidInputError
+from hxloop.seeds import SEED_MAX, derive_seed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +98,7 @@ def evaluate(
     *,
     chip: str | Chip | None = None,
     serial: int | None = None,
-    endpoint: str | None = None,
+    endpoint: str | Path | None = None,
     trial: int = 0,
     calibration: Calibration = None,
     at_s: float | None = None,
@@ -137,7 +138,10 @@ def evaluate(
     HxloopError
         As `load_run` and `train`.
     """
-    _check_time(at_s, trial)
+    trial = arguments.whole_number(trial, "trial", highest=SEED_MAX)
+    at_s = _checked_time(at_s, trial)
+    chip, serial, endpoint = check_choice(chip, serial, endpoint)
+    calibration = read_calibration(calibration)
     loaded = run if isinstance(run, Run) else load_run(run)
     origin, task = loaded.origin, find_task(loaded.origin.task)
     if endpoint is None and (chip is None or isinstance(chip, str)):
@@ -169,17 +173,17 @@ def evaluate(
         )
 
 
-def _check_time(at_s: float | None, trial: int) -> None:
+def _checked_time(at_s: float | None, trial: int) -> float | None:
     if at_s is None:
-        return
-    if not 0 <= at_s <= LATEST_S:  # NaN too
-        raise OutOfRangeError(f"must be a chip time of 0..{LATEST_S:g} s, got {at_s:g}", field="at_s")
+        return None
+    at_s = arguments.real_number(at_s, "at_s", lowest=0.0, highest=LATEST_S)
     if trial:
         raise InvalidInputError(
             "at a chip time the test is part of the one continuous trial, and no repetition of its own",
             field="trial",
             hint="leave out one of trial and at_s",
         )
+    return at_s
 
 
 def _trial_seed(seed: int, trial: int) -> int:

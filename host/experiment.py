@@ -16,26 +16,28 @@ from host.calibrated import (
     check_same_calibration,
     find_calibration,
     own_calibration,
+    read_calibration,
 )
 from host.checkpoint import RunDirectory, choose_run
 from host.chip_network import ChipNetwork, check_weight_bits
-from host.chips import open_chip, run_name
+from host.chips import check_choice, open_chip, run_name
 from host.evaluation import Evaluation, evaluate
 from host.learning.first_spike import warm_up
 from host.metrics import ChipUse
 from host.pictures import answers_to_test, decision_map, raster
-from host.reporting import PlainReporter, Reporter
+from host.reporting import Reporter, check_reporter
 from host.resume import check_chip, check_same_initial, settings_to_go_on
 from host.run import Run, find_initial, load_run, mean_silence
 from host.run_content import Origin, read_origin
 from host.run_file import clock_attributes, restore, to_record, versions
-from host.settings import load_settings, preset_name
+from host.settings import EPOCHS_MAX, load_settings, preset_name
 from host.tasks import find_task
 from host.training import Trainer, build_loss, score, standstill
+from hxloop import arguments
 from hxloop.errors import InvalidInputError, RecordError
 from hxloop.extras import extra
 from hxloop.records import Quantity
-from hxloop.seeds import derive_seed
+from hxloop.seeds import SEED_MAX, derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +63,8 @@ def train(
     serial: int | None = 1,
     seed: int = 0,
     epochs: int | None = None,
-    endpoint: str | None = None,
-    out: Path | None = None,
+    endpoint: str | Path | None = None,
+    out: str | Path | None = None,
     resume: bool = False,
     threads: int | None = None,
     calibration: Calibration = None,
@@ -88,7 +90,7 @@ def train(
         Instead of the preset's number; with `resume`, the run may grow.
     endpoint : str, optional
         A daemon that runs already, instead of an emulator of one's own.
-    out : Path, optional
+    out : str or Path, optional
         Directory of the run, by default a new one in ``runs``.
     resume : bool
         Go on with the run in `out` (or the latest one of its kind) bit by bit as if it had never stopped. A finished
@@ -125,11 +127,16 @@ def train(
     KeyboardInterrupt
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
-    found, reporter = find_task(task), report or PlainReporter()
-    derive_seed(seed)
+    found, reporter = find_task(task), check_reporter(report)
     preset = found.presets[0] if preset is None else preset
     settings = load_settings(preset)
     found.check(settings)
+    chip, serial, endpoint = check_choice(chip, serial, endpoint)
+    seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
+    epochs = arguments.optional(arguments.whole_number, epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
+    threads = arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX)
+    resume, out = arguments.switch(resume, "resume"), arguments.optional(arguments.path, out, "out")
+    calibration = read_calibration(calibration)
     begin = find_initial(initial, task, settings)
     directory = RunDirectory(
         choose_run(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
@@ -150,6 +157,7 @@ def train(
             if resume:
                 reporter.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
             settings = settings.with_epochs(epochs)
+        found.check_data(settings)
         with open_chip(chip, serial, endpoint, threads) as device:
             check_weight_bits(settings.neuron, device.spec)
             if stored is None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from host.client import RemoteChip
 from host.connection import address_of, locate
 from host.daemon import Daemon
+from host.patience import Patience
+from hxloop import arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from host.patience import Patience
 
 
 def launch(
@@ -55,7 +55,14 @@ def launch(
     >>> with launch("typical", serial=3) as chip:  # doctest: +SKIP
     ...     chip.configure(config)
     """
-    daemon = Daemon(chip, serial, threads=threads, endpoint=endpoint)
+    _check_patience(patience)
+    arguments.text(chip, "chip", "the name of a chip")
+    daemon = Daemon(
+        chip,
+        arguments.whole_number(serial, "serial", highest=arguments.SERIAL_MAX),
+        threads=arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX),
+        endpoint=arguments.optional(arguments.endpoint, endpoint, "endpoint"),
+    )
     try:
         return RemoteChip(
             address_of(daemon.connection), owner=daemon, patience=patience, expected=daemon.connection.identity
@@ -84,7 +91,8 @@ def connect(target: str | Path, *, patience: Patience | None = None) -> RemoteCh
     InvalidInputError
         `target` is none of these.
     """
-    address, identity = locate(target)
+    _check_patience(patience)
+    address, identity = locate(arguments.endpoint(target, "target"))
     return RemoteChip(address, expected=identity, patience=patience)
 
 
@@ -106,3 +114,7 @@ def open_chip(
         As `launch` and `connect`.
     """
     return launch(chip, serial, threads=threads) if endpoint is None else connect(endpoint)
+
+
+def _check_patience(patience: object) -> None:
+    arguments.optional(arguments.of_type, patience, "patience", kind=Patience, takes="a host.patience.Patience")

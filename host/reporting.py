@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from hxloop import arguments
 from hxloop.terminal import say
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ class Reporter(Protocol):
 
     def finished(self) -> None:
         """Training ended, also by an error or Ctrl-C; nothing is reported after it."""
+
+
+def check_reporter(report: Reporter | None) -> Reporter:
+    """Reporter that was given, lines on stderr by default.
+
+    Raises
+    ------
+    InvalidInputError
+        Something else.
+    """
+    if report is None:
+        return PlainReporter()
+    found: Reporter = arguments.like(report, "report", Reporter, "a reporter (host.reporting.Reporter)")
+    return found
 
 
 class PlainReporter:

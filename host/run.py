@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +17,12 @@ from host.metrics import ChipUse, speedup_over_biology
 from host.run_content import read_metrics, read_origin, read_run
 from host.run_file import last_validation
 from host.tasks import TASKS
+from hxloop import arguments
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from host.metrics import EpochMetrics
@@ -181,7 +183,7 @@ def load_run(path: str | Path) -> Run:
     UnreadableFileError
         The file is damaged or something else.
     """
-    given = Path(path)
+    given = arguments.path(path, "run", "a run directory or its run.h5 (str or Path)")
     file = given
     if is_directory(given):
         directory = RunDirectory(given)

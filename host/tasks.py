@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import numpy as np
 
 from host.datasets import Dataset, Split, mnist16, yin_yang
 from host.datasets.mnist import SIDE
+from hxloop import arguments
 from hxloop.errors import InvalidInputError
 from hxloop.suggest import suggestion
 
@@ -62,6 +63,16 @@ class Task:
                 hint=f"presets for {self.name}: {', '.join(self.presets)}",
             )
 
+    def check_data(self, settings: Settings) -> None:
+        """Refuse settings that ask for more samples than there are, and data that are not there; `data` keeps them.
+
+        Raises
+        ------
+        InvalidInputError, DataError
+        """
+        for split in get_args(Split):
+            self.data(split, settings)
+
     def data(self, split: Split, settings: Settings) -> Dataset:
         """As many samples of a split as the settings ask for."""
         data = self.load(split)
@@ -95,8 +106,15 @@ def find_task(name: str) -> Task:
     Raises
     ------
     InvalidInputError
-        There is none.
+        There is none, or something else than a name was given.
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(
+            f"a task is a name ({', '.join(TASKS)}) that stands for samples, classes and presets, "
+            f"got {arguments.shown(name)}",
+            field="task",
+            hint="name one of them; arrays of one's own cannot be trained on yet",
+        )
     if name not in TASKS:
         raise InvalidInputError(f"no task is called {name!r}", field="task", hint=suggestion(name, TASKS, cutoff=0.4))
     return TASKS[name]

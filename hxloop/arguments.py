@@ -7,18 +7,21 @@ gives back a plain value, and raises `InvalidInputError` that names the argument
 - Arrays of whole numbers may have any integer type, signed or not. Floats are taken where each is exactly a whole
   number (arithmetic often leaves such arrays, and ``[]`` is one); nothing is rounded, cut or wrapped around.
 - Paths are `str` or `os.PathLike`.
+
+The command line passes here too, so numpy is loaded only where there are arrays.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import os
+import sys
+from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-import numpy as np
 
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 from hxloop.suggest import suggestion
@@ -26,6 +29,7 @@ from hxloop.suggest import suggestion
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
 T = TypeVar("T")
@@ -58,14 +62,15 @@ def refusal(value: object, field: str, takes: str, hint: str | None = None) -> I
     return InvalidInputError(f"must be {takes}, got {shown(value)}", field=field, hint=hint)
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:
     """Plain numbers and short text as they are, of all else the type: a message stays one short line."""
+    value = _scalar(value)
     if isinstance(value, int) and value.bit_length() > _MOST_BITS_SHOWN:
         return f"a number of {value.bit_length()} bits"
-    if value is None or isinstance(value, bool | int | float | str | np.generic):
-        text = repr(value.item() if isinstance(value, np.generic) else value)
+    if value is None or isinstance(value, bool | int | float | str):
+        text = repr(value)
         return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-    if isinstance(value, np.ndarray):
+    if _is_array(value):
         return f"an array of {value.dtype} {list(value.shape)}"
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
@@ -73,13 +78,22 @@ def shown(value: object) -> str:
 
 def plain(value: Any) -> Any:
     """Python's own numbers and lists in place of numpy's, also inside of lists, tuples and dicts."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     if isinstance(value, dict):
         return {key: plain(entry) for key, entry in value.items()}
-    return type(value)(map(plain, value)) if type(value) in {list, tuple} else value
+    if type(value) in {list, tuple}:
+        return type(value)(map(plain, value))
+    return value.tolist() if _is_array(value) else _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    """Python's own number in place of a single one of numpy's, which nobody has before numpy is loaded."""
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
+
+
+def _is_array(value: object) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.ndarray)
 
 
 def optional(check: Callable[..., T], value: object, field: str, **limits: Any) -> T | None:
@@ -97,7 +111,8 @@ def whole_number(value: object, field: str, *, lowest: int = 0, highest: int | N
     OutOfRangeError
         Outside the range.
     """
-    if isinstance(value, bool | np.bool_):
+    value = _scalar(value)
+    if isinstance(value, bool):
         raise refusal(value, field, "a whole number")
     try:
         number = operator.index(value)  # type: ignore[arg-type]
@@ -119,7 +134,8 @@ def real_number(value: object, field: str, *, lowest: float = -math.inf, highest
     OutOfRangeError
         NaN, infinite, or outside the range.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
+    value = _scalar(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise refusal(value, field, "a number")
     try:
         number = float(value)
@@ -142,19 +158,20 @@ def switch(value: object, field: str) -> bool:
     ------
     InvalidInputError
     """
-    if not isinstance(value, bool | np.bool_):
+    value = _scalar(value)
+    if not isinstance(value, bool):
         raise refusal(value, field, "True or False")
-    return bool(value)
+    return value
 
 
 def text(value: object, field: str, takes: str = "text") -> str:
-    """Text that is not empty.
+    """One line of text that is not empty.
 
     Raises
     ------
     InvalidInputError
     """
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _LONGEST_PATH:
         raise refusal(value, field, takes)
     return str(value)
 
@@ -212,16 +229,73 @@ def path(value: object, field: str, takes: str = "a path (str or Path)") -> Path
     return Path(plain)
 
 
-def of_type(value: object, field: str, kind: type[T], takes: str, hint: str | None = None) -> T:
-    """Object of some class, or one that has the methods of a runtime protocol.
+def named_file(value: object, field: str, takes: str) -> str:
+    """A name, or a file that takes its place, as it was written.
 
     Raises
     ------
     InvalidInputError
     """
-    if isinstance(value, type) or not isinstance(value, kind):
-        raise refusal(value, field, takes, hint)
+    path(value, field, takes)
+    return str(value)
+
+
+def endpoint(value: object, field: str) -> str:
+    """Where a daemon is, as it was written: an endpoint, a connection file, or ``CHIP/SERIAL``.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    return named_file(value, field, "an endpoint (ipc://..., tcp://127.0.0.1:PORT, CHIP/SERIAL) or a connection file")
+
+
+def of_type(value: object, field: str, kind: type[T], takes: str) -> T:
+    """Object of a class.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not isinstance(value, kind):
+        raise refusal(value, field, takes)
     return value
+
+
+def like(value: object, field: str, protocol: type, takes: str) -> Any:
+    """Object with all public methods and properties of a protocol; no property is asked for its value.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if value is None or isinstance(value, type):
+        raise refusal(value, field, takes)
+    for name in vars(protocol):
+        if not name.startswith("_") and not _has(value, name):
+            raise refusal(value, field, takes, hint=f"it has no {name}")
+    return value
+
+
+def _has(value: object, name: str) -> bool:
+    try:
+        inspect.getattr_static(value, name)
+    except AttributeError:
+        return hasattr(value, name)  # an object that stands for another one
+    return True
+
+
+def require_arrays(parts: Any) -> None:
+    """Refuse a dataclass of arrays that has something else in a field; which types they may have is said elsewhere.
+
+    Raises
+    ------
+    ArrayError
+    """
+    for item in fields(parts):
+        value = getattr(parts, item.name)
+        if not _is_array(value) or value.dtype.kind not in "biuf":
+            raise ArrayError(f"must be a numpy array of numbers, got {shown(value)}", field=item.name)
 
 
 def whole_numbers(values: object, field: str, dtype: DTypeLike, *, n_dims: int = 1) -> NDArray[Any]:
@@ -245,6 +319,8 @@ def whole_numbers(values: object, field: str, dtype: DTypeLike, *, n_dims: int =
     OutOfRangeError
         A number the type cannot hold.
     """
+    import numpy as np
+
     array = _as_array(values, field)
     wanted = np.dtype(dtype)
     if array.dtype.kind not in "iuf":
@@ -271,6 +347,8 @@ def whole_numbers(values: object, field: str, dtype: DTypeLike, *, n_dims: int =
 
 
 def _as_array(values: object, field: str) -> NDArray[Any]:
+    import numpy as np
+
     try:
         return np.asarray(values)
     except (ValueError, TypeError, OverflowError):
@@ -279,4 +357,4 @@ def _as_array(values: object, field: str) -> NDArray[Any]:
 
 def _place(wrong: NDArray[np.bool_]) -> str:
     """Index of the first wrong entry in brackets, nothing for a number alone."""
-    return f"[{','.join(map(str, np.argwhere(wrong)[0]))}]" if wrong.ndim else ""
+    return f"[{','.join(str(axis[0]) for axis in wrong.nonzero())}]" if wrong.ndim else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from hxloop import arguments
 from hxloop.boot import BootSettings, OperatingPoint
 from hxloop.calibration_parts import ARRAYS, TEXTS, Calibrated, Cost, DriftStamp, Reason
 from hxloop.capmem import Cell, QuadrantCell
@@ -190,15 +191,17 @@ class CalibrationTable:
         found["drift/scatter_us"] = Quantity(self.drift.scatter_us, "us", "standard error of it")
         return Record(KIND, attributes, found)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the table, whole or not at all.
 
         Raises
         ------
+        InvalidInputError
+            No path.
         RecordError
             The file cannot be written.
         """
-        write_record(path, self.to_record())
+        write_record(arguments.path(path, "path"), self.to_record())
 
 
 def load_calibration(path: str | Path) -> CalibrationTable:
@@ -215,7 +218,7 @@ def load_calibration(path: str | Path) -> CalibrationTable:
     UnreadableFileError
         Damaged, something else, or of another version.
     """
-    return _from_record(read_record(path, KIND))
+    return _from_record(read_record(arguments.path(path, "calibration", "a table's file (str or Path)"), KIND))
 
 
 _PARAMETERS: Final = list[tuple[str, str, str, Literal["circuit", "quadrant"], float]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hxloop.arguments import of_type, require_arrays
 from hxloop.errors import ArrayError
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Routes:
     driver: NDArray[np.int16]
     label: NDArray[np.uint8]
 
+    def __post_init__(self) -> None:
+        require_arrays(self)
+
     @classmethod
     def none(cls) -> Routes:
         """No routes."""
@@ -66,6 +70,9 @@ class Synapses:
     row: NDArray[np.int16]
     label: NDArray[np.uint8]
     weight_code: NDArray[np.int8] | NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        require_arrays(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +114,9 @@ class NeuronCodes:
     switches: NDArray[np.uint8]
     cadc_offset_code: NDArray[np.int8]
 
+    def __post_init__(self) -> None:
+        require_arrays(self)
+
     def take(self, index: NDArray[np.int64]) -> NeuronCodes:
         """Entries at these positions."""
         return NeuronCodes(*(getattr(self, item.name)[index] for item in fields(self)))
@@ -126,6 +136,9 @@ class SharedCodes:
 
     quadrant_code: NDArray[np.int16] | NDArray[np.float64]
     clock_scale: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        require_arrays(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +168,9 @@ class Background:
     seed: NDArray[np.int64]
     label: NDArray[np.uint8]
     label_mask: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        require_arrays(self)
 
     @classmethod
     def none(cls) -> Background:
@@ -192,6 +208,10 @@ class ChipConfig:
     neuron_routes: Routes
     background: Background = field(default_factory=Background.none)
     background_routes: Routes = field(default_factory=Routes.none)
+
+    def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            of_type(getattr(self, name), name, kind, f"of type {kind.__name__}")
 
     def with_weight_codes(self, weight_code: NDArray[np.int8] | NDArray[np.float64]) -> ChipConfig:
         """Return the same wiring with other weights; what is known of the hash of the wiring goes with it."""
@@ -240,6 +260,19 @@ class ChipConfig:
     def sha256(self) -> str:
         """Hash of the digests of all arrays; the configuration's name on the wire."""
         return hashlib.sha256(b"".join(self.digests.values())).hexdigest()
+
+
+_PARTS: Final[dict[str, type]] = {
+    "neurons": NeuronCodes,
+    "shared": SharedCodes,
+    "synapses": Synapses,
+    "row_sign": np.ndarray,
+    "input_routes": Routes,
+    "neuron_routes": Routes,
+    "background": Background,
+    "background_routes": Routes,
+}
+"""What the fields of a configuration are."""
 
 
 def digest_array(name: str, array: NDArray[np.generic]) -> bytes:

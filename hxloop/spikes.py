@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.arguments import of_type, require_arrays, whole_number, whole_numbers
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+MOST_SAMPLES: Final = 2**31
+"""Most samples of a batch: their offsets are 16 GiB."""
 DTYPES = {"offsets": np.dtype("<i8"), "tick": np.dtype("<i8"), "source": np.dtype("<i4")}
 
 
@@ -34,6 +37,9 @@ class SpikeBatch:
     offsets: NDArray[np.int64]
     tick: NDArray[np.int64]
     source: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        require_arrays(self)
 
     @property
     def n_samples(self) -> int:
@@ -77,34 +83,56 @@ class SpikeBatch:
 
         Parameters
         ----------
-        sample, tick, source : int [n_spikes]
-            Owner, time in ticks and source of each spike, in any order.
+        sample, tick, source : whole numbers [n_spikes]
+            Owner, time in ticks and source of each spike, in any order; of any integer type, or floats that are
+            exactly whole (`hxloop.arguments`).
         n_samples : int
             Number of samples, silent ones included.
 
         Raises
         ------
+        ArrayError
+            A number that is not whole, or arrays of different lengths.
         OutOfRangeError
-            A sample is not in ``0..n_samples - 1``.
+            A sample is not in ``0..n_samples - 1``, or a number is too large for its type.
         """
-        owner = np.asarray(sample, np.int64)
-        times = np.asarray(tick, np.int64)
-        sources = np.asarray(source, np.int32)
-        if owner.size and (owner.min() < 0 or owner.max() >= n_samples):
-            raise OutOfRangeError(f"sample must be 0..{n_samples - 1}", field="sample")
+        size = whole_number(n_samples, "n_samples", highest=MOST_SAMPLES)
+        owner = whole_numbers(sample, "sample", np.int64)
+        times = whole_numbers(tick, "tick", np.int64)
+        sources = whole_numbers(source, "source", np.int32)
+        for name, array in (("tick", times), ("source", sources)):
+            if len(array) != len(owner):
+                raise ArrayError(f"has {len(array)} entries, but sample has {len(owner)}", field=name)
+        if owner.size and (owner.min() < 0 or owner.max() >= size):
+            raise OutOfRangeError(f"sample must be 0..{size - 1}", field="sample")
         order = np.lexsort((sources, times, owner))
-        counts = np.bincount(owner, minlength=n_samples)
+        counts = np.bincount(owner, minlength=size)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(offsets, times[order], sources[order])
 
     @classmethod
     def empty(cls, n_samples: int) -> SpikeBatch:
-        """Silent samples."""
-        return cls(np.zeros(n_samples + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
+        """Silent samples.
+
+        Raises
+        ------
+        InvalidInputError
+            `n_samples` is no number of samples.
+        """
+        size = whole_number(n_samples, "n_samples", highest=MOST_SAMPLES)
+        return cls(np.zeros(size + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.int32))
 
     @classmethod
     def concatenate(cls, batches: Sequence[SpikeBatch]) -> SpikeBatch:
-        """Samples of all batches, one batch after the other."""
+        """Samples of all batches, one batch after the other.
+
+        Raises
+        ------
+        InvalidInputError
+            Something else among them.
+        """
+        for k, batch in enumerate(batches):
+            of_type(batch, f"batches[{k}]", SpikeBatch, "a SpikeBatch")
         starts = np.cumsum([0, *(b.n_spikes for b in batches)])
         offsets = [b.offsets[:-1] + start for b, start in zip(batches, starts[:-1], strict=True)]
         return cls(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from scipy.stats import qmc
 
+from hxloop import arguments
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.seeds import derive_seed, generator
 
@@ -91,7 +92,10 @@ def checked_axis(key: str, values: Any, knobs: Knobs) -> Axis:
     if isinstance(values, dict):
         if set(values) != {"low", "high"}:
             raise InvalidInputError(f"an interval needs low and high, got {sorted(values)}", field=key)
-        axis = Axis(key, (), (values["low"], values["high"]))
+        low, high = values["low"], values["high"]
+        for end in (low, high):
+            arguments.real_number(end, key)
+        axis = Axis(key, (), (low, high))
     else:
         axis = Axis(key, tuple(values) if isinstance(values, list | tuple) else (values,))
     if not axis.values and axis.interval is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from host.chip_network import check_training
 from host.settings import load_settings
 from host.studies.axes import (
     Axis,
@@ -22,6 +23,7 @@ from host.studies.axes import (
 )
 from host.studies.kind import Base, Plan, PresetName, Row
 from host.studies.kinds import find_kind
+from host.studies.sheet import read_sheet
 from host.tasks import find_task
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.seeds import SEED_MAX
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from host.studies.kind import Kind
     from host.studies.point import Point
+    from host.tasks import Task
 
 
 class Request(Strict):
@@ -181,7 +184,24 @@ def work_of(request: Request) -> Work:
         ]
     if not rows:
         raise InvalidInputError("the study has no points", field="set", hint="give every list a value")
-    return Work(request, kind, rows, columns, base)
+    work = Work(request, kind, rows, columns, base)
+    _check_trainings(work.points(), task)
+    return work
+
+
+def _check_trainings(points: Sequence[Point], task: Task) -> None:
+    """Refuse trainings that their chip or their task cannot do, each kind of them once."""
+    seen = set()
+    for point in points:
+        settings, chip = point.settings, point.chip.partition("[")[0]
+        kind = repr((chip, settings.network, settings.neuron, settings.coding.duration, settings.data))
+        if point.action == "test" or kind in seen:
+            continue
+        seen.add(kind)
+        task.check(settings)
+        if any(settings.data.model_dump().values()):  # all samples are there, wherever the data are
+            task.check_data(settings)
+        check_training(settings, read_sheet(chip).spec, task.n_features)
 
 
 def _axis(key: str, values: Any, base: Base, options: Mapping[str, Any]) -> Axis:

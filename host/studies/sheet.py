@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hxloop.errors import DaemonStartError, InvalidInputError
+from hxloop.spec import ChipSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,8 @@ class ChipSheet:
         The same without changes in brackets.
     model : str
         Version of the physics.
+    spec : ChipSpec
+        Datasheet.
     all : dict of str to Strength
         Imperfections.
     defaults : dict of str to float
@@ -47,6 +50,7 @@ class ChipSheet:
     chip: str
     base: str
     model: str
+    spec: ChipSpec
     all: Mapping[str, Strength]
     defaults: Mapping[str, float]
 
@@ -86,7 +90,9 @@ def read_sheet(chip: str) -> ChipSheet:
         for name, e in entries.items()
     }
     defaults = {name: float(e["value"]) for name, e in plain.items()}
-    return ChipSheet(chip, base, found["model"], strengths, defaults)
+    datasheet = {name: entry["value"] for name, entry in found["datasheet"].items()}
+    spec = ChipSpec.model_validate_json(json.dumps(datasheet))  # ranges are lists here
+    return ChipSheet(chip, base, found["model"], spec, strengths, defaults)
 
 
 def _describe(chip: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,23 +12,20 @@ from host.run_file import versions
 from host.studies.cluster import remote_scheduler
 from host.studies.cost import estimate, measured_speed
 from host.studies.driver import drive
-from host.studies.progress import Lines, duration
+from host.studies.progress import Lines, StudyReporter, duration
 from host.studies.request import read_request, work_of
 from host.studies.results import write_results
 from host.studies.store import Store, study_directory
 from host.studies.table import make_table
 from host.studies.work import make_ready
+from hxloop import arguments
 from hxloop.connection import file_safe
-from hxloop.errors import OutOfRangeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from host.studies.cluster import Remote
     from host.studies.cost import Estimate
-    from host.studies.progress import StudyReporter
     from host.studies.request import Request, Work
     from host.studies.results import StudyResult
 
@@ -119,21 +117,36 @@ def study(
     --------
     >>> table = hxloop.study("noise", serials="1..3", set={"strength_percent": [0, 5]})  # doctest: +SKIP
     """
+    where = arguments.optional(arguments.path, out, "out")
+    resume, insecure = arguments.switch(resume, "resume"), arguments.switch(insecure, "insecure")
+    if report is not None:
+        arguments.like(report, "report", StudyReporter, "a reporter (host.studies.progress.StudyReporter)")
+    remote = remote_scheduler(
+        arguments.optional(arguments.text, scheduler, "scheduler", takes="the address of a scheduler"),
+        arguments.optional(arguments.path, tls, "tls"),
+        insecure=insecure,
+    )
     request = read_request(
-        name,
+        arguments.named_file(name, "name", "the name of a study, or a TOML file"),
         {
-            "preset": preset, "set": dict(set or {}), "task": task, "chip": chip, "calibrated": calibrated,
-            "training": None if training is None else str(training), "serials": serials, "seeds": seeds,
-            "design": design, "samples": samples,
+            "preset": preset, "set": _varied(set), "task": task, "chip": chip, "calibrated": calibrated,
+            "training": arguments.optional(arguments.named_file, training, "training", takes="a preset or a TOML file"),
+            "serials": serials, "seeds": seeds, "design": design, "samples": samples,
         },
     )  # fmt: skip
-    result = run_study(
-        work_of(request), out=None if out is None else Path(out), resume=resume, n_workers=workers,
-        remote=remote_scheduler(scheduler, None if tls is None else Path(tls), insecure=insecure), report=report,
-    )  # fmt: skip
+    result = run_study(work_of(request), out=where, resume=resume, n_workers=workers, remote=remote, report=report)
     table = result.table
     table.attrs["path"] = str(result.path)
     return table
+
+
+def _varied(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What `set` holds, in plain types."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise arguments.refusal(values, "set", "a dict of names to values")
+    return {key: arguments.plain(value) for key, value in values.items()}
 
 
 def run_study(
@@ -146,8 +159,7 @@ def run_study(
     report: StudyReporter | None = None,
 ) -> StudyResult:
     """Do a study that is checked; arguments and errors as in `study`."""
-    if n_workers is not None and n_workers < 1:
-        raise OutOfRangeError(f"{n_workers} workers, at least 1 is needed", field="workers")
+    workers = arguments.optional(arguments.whole_number, n_workers, "workers", lowest=1, highest=arguments.THREADS_MAX)
     reporter = report or Lines()
     store = Store(study_directory(STUDIES, study_name(work.request), out, resume=resume))
     points = work.points()
@@ -157,7 +169,7 @@ def run_study(
             make_ready()  # before there are bars
         reporter.started(f"{work.kind.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
         try:
-            outcomes, failures = drive(points, store, reporter, remote, n_workers)
+            outcomes, failures = drive(points, store, reporter, remote, workers)
         finally:
             reporter.finished()
         table = make_table(work, outcomes, failures)

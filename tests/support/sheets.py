@@ -9,6 +9,7 @@ from host.studies.kinds.mechanisms import MISMATCH, NOISE
 from host.studies.kinds.sensitivity import FACTORS
 from host.studies.sheet import ChipSheet, Strength
 from hxloop.errors import InvalidInputError
+from hxloop.spec import HICANN_X, TEXTBOOK
 
 _PROBABILITIES = {key.rpartition(".")[2] for key in FAULTS.values()}
 _NAMES = sorted(
@@ -35,11 +36,11 @@ def fake_sheet(chip):
         name: Strength(v, _UNITS.get(name.rpartition("_")[2], "1"), name, 0.0, 1.0 if name in _PROBABILITIES else None)
         for name, v in strengths.items()
     }
-    return ChipSheet(chip, base, "4", entries, defaults)
+    return ChipSheet(chip, base, "4", TEXTBOOK if base == "ideal" else HICANN_X, entries, defaults)
 
 
 @pytest.fixture
 def sheets(monkeypatch):
     """Studies that ask nobody what a chip is."""
-    for module in ("host.studies.kind", "host.studies.sheet"):
+    for module in ("host.studies.kind", "host.studies.sheet", "host.studies.request"):
         monkeypatch.setattr(f"{module}.read_sheet", fake_sheet)

@@ -86,7 +86,6 @@ def test_check_names_the_field(field, value, error):
         ("tick", np.array([1, 5, 0], np.int32)),
         ("source", np.array([3, 0, 2], np.int64)),
         ("offsets", np.array([[0, 2, 2, 3]])),
-        ("tick", [1, 5, 0]),
     ],
 )
 def test_check_refuses_other_types(field, value):
