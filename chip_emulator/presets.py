@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from chip_emulator.settings import Imperfections
+from hxloop.arguments import shown
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.suggest import suggestion
@@ -108,7 +109,7 @@ def named_chip(name: str) -> NamedChip:
     parts = _NAME.fullmatch(name)
     base = parts["name"] if parts else name
     if parts is None or base not in CHIPS:
-        raise InvalidInputError(f"no chip is called {name!r}", field="chip", hint=suggestion(base, CHIPS))
+        raise InvalidInputError(f"no chip is called {shown(name)}", field="chip", hint=suggestion(base, CHIPS))
     if parts["changes"] is None:
         return CHIPS[base]
     values = CHIPS[base].imperfections.model_dump()
@@ -125,7 +126,7 @@ def named_chip(name: str) -> NamedChip:
 def _known(key: str, values: dict[str, float]) -> str:
     if key not in values:
         hint = suggestion(key, values, otherwise="hxloop chip describe lists them")
-        raise InvalidInputError(f"no imperfection is called {key!r}", field="chip", hint=hint)
+        raise InvalidInputError(f"no imperfection is called {shown(key)}", field="chip", hint=hint)
     return key
 
 

@@ -27,6 +27,10 @@ AUTO: Final[Literal["auto"]] = "auto"
 TABLE_FILE: Final = "calibration.h5"
 """Name of the table in the directory of a run."""
 
+_SAME_POINT: Final = 0.05
+"""Share of a value, or of the way from leak to threshold, within which operating points are the same: what circuits
+differ by after a calibration."""
+
 Calibration = CalibrationTable | str | Path | None
 
 
@@ -76,6 +80,41 @@ def find_calibration(
     if given is not None:
         given.check_identity(chip.identity)
     return given
+
+
+def warn_of(table: CalibrationTable | None, neuron: NeuronSettings, say: Callable[[str], None]) -> None:
+    """Say in a line each what a table does not know of a network that runs with it.
+
+    Parameters
+    ----------
+    table : CalibrationTable or None
+    neuron : NeuronSettings
+        Operating point of the network.
+    say : callable
+        Told of a table made with `only`, and of one for another operating point: its codes are moved along the nominal
+        curves, but what was measured need not hold there. The refractory period is counted by a clock and may be any.
+    """
+    if table is None:
+        return
+    only = table.routines
+    if only:
+        say(
+            f"warning: the calibration was made with only {', '.join(only)}; of everything else the chip keeps the "
+            "codes it boots with, unmeasured (calibrate without --only)"
+        )
+    wanted, made_for = operating_point(neuron).model_dump(), table.operating_point.model_dump()
+    swing_mv = wanted["v_threshold_mv"] - wanted["v_leak_mv"]
+    other = [
+        f"{name} = {made_for[name]:g} instead of {value:g}"
+        for name, value in wanted.items()
+        if name != "t_refractory_us"
+        and abs(made_for[name] - value) > _SAME_POINT * (swing_mv if name.startswith("v_") else value)
+    ]
+    if other:
+        say(
+            f"warning: the calibration was made for another operating point, {', '.join(other)}; what it measured need "
+            "not hold for this network (--calibration auto calibrates for its own)"
+        )
 
 
 def operating_point(neuron: NeuronSettings) -> OperatingPoint:

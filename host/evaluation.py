@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from host.calibrated import find_calibration, own_calibration, read_calibration
+from host.calibrated import find_calibration, own_calibration, read_calibration, warn_of
 from host.chip_network import ChipNetwork
 from host.chips import check_choice, open_chip
 from host.metrics import speedup_over_biology
+from host.reporting import check_reporter
 from host.run import Run, load_run, mean_silence
 from host.settings import LATEST_S
 from host.tasks import find_task
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from host.calibrated import Calibration
     from host.metrics import ChipUse
+    from host.reporting import Reporter
     from hxloop.chip import Chip, ChipIdentity
 
 
@@ -102,6 +104,7 @@ def evaluate(
     trial: int = 0,
     calibration: Calibration = None,
     at_s: float | None = None,
+    report: Reporter | None = None,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
 
@@ -124,6 +127,8 @@ def evaluate(
     at_s : float, optional
         Test at this chip time in s of the continuous trial that calibration uses, and training with a running clock,
         instead of in a trial of its own: the chip has drifted until then.
+    report : Reporter, optional
+        Told what there is to say; lines on stderr by default.
 
     Returns
     -------
@@ -138,6 +143,7 @@ def evaluate(
     HxloopError
         As `load_run` and `train`.
     """
+    reporter = check_reporter(report)
     trial = arguments.whole_number(trial, "trial", highest=SEED_MAX)
     at_s = _checked_time(at_s, trial)
     chip, serial, endpoint = check_choice(chip, serial, endpoint)
@@ -152,7 +158,8 @@ def evaluate(
         if calibration is None and device.identity == origin.identity:
             table = own_calibration(origin.calibration, loaded.directory)
         else:
-            table = find_calibration(calibration, device, origin.settings.neuron)
+            table = find_calibration(calibration, device, origin.settings.neuron, reporter.message)
+        warn_of(table, origin.settings.neuron, reporter.message)
         start = time.perf_counter()
         network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
         if at_s is not None:

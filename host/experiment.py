@@ -17,6 +17,7 @@ from host.calibrated import (
     find_calibration,
     own_calibration,
     read_calibration,
+    warn_of,
 )
 from host.checkpoint import RunDirectory, choose_run
 from host.chip_network import ChipNetwork, check_weight_bits
@@ -166,6 +167,7 @@ def train(
             else:
                 check_chip(stored, device.identity)
                 table = own_calibration(read_origin(stored).calibration, directory.path)
+            warn_of(table, settings.neuron, reporter.message)
             key = "" if table is None else table.key
             origin = Origin(task, preset_name(preset), settings, device.identity, seed, versions(), key)
             _Experiment(found, origin, device, directory, reporter, table, begin).run(stored)

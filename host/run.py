@@ -223,7 +223,7 @@ def find_initial(initial: str | Path | Run | None, task: str, settings: Settings
     """
     if initial is None:
         return None
-    run = initial if isinstance(initial, Run) else load_run(initial)
+    run = initial if isinstance(initial, Run) else load_run(arguments.path(initial, "initial", "a run or its path"))
     if run.origin.task != task:
         raise InvalidInputError(
             f"{run.path} was trained on {run.origin.task}, not {task}",

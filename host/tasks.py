@@ -116,5 +116,7 @@ def find_task(name: str) -> Task:
             hint="name one of them; arrays of one's own cannot be trained on yet",
         )
     if name not in TASKS:
-        raise InvalidInputError(f"no task is called {name!r}", field="task", hint=suggestion(name, TASKS, cutoff=0.4))
+        raise InvalidInputError(
+            f"no task is called {arguments.shown(name)}", field="task", hint=suggestion(name, TASKS, cutoff=0.4)
+        )
     return TASKS[name]

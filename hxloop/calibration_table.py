@@ -78,6 +78,14 @@ class CalibrationTable:
         return BootSettings(self.operating_point, self.neurons, self.shared)
 
     @property
+    def routines(self) -> tuple[str, ...]:
+        """Routines that were asked for by name (``only``); empty: all that the target needs."""
+        try:
+            return tuple(map(str, json.loads(self.options)["only"]))
+        except (ValueError, KeyError, TypeError):  # of another version
+            return ()
+
+    @property
     def usable(self) -> NDArray[np.bool_]:
         """Circuits of which every parameter is as wanted, bool [n_circuits]."""
         good = np.ones(len(self.neurons.circuit), np.bool_)

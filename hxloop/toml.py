@@ -122,7 +122,7 @@ def load_preset(
         return load_toml(preset, model)
     near = suggestion(preset, names, cutoff=0.5, otherwise="")
     raise InvalidInputError(
-        f"no {kind} is called {preset!r}",
+        f"no {kind} is called {shown(preset)}",
         field="preset",
         hint=(f"{near} " if near else "") + f"presets: {', '.join(names)}, or a .toml file",
     )

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from host.tasks import Task
 
 
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
 class Request(Strict):
     """A study as it is asked for; a TOML file has the same keys.
 
@@ -74,12 +77,12 @@ class Request(Strict):
     preset: PresetName = "quick"
     title: str | None = None
     question: str | None = None
-    task: str = "yin-yang"
-    training: str | None = None
-    chip: str | None = None
+    task: Name = "yin-yang"
+    training: Name | None = None
+    chip: Name | None = None
     calibrated: bool = False
-    serials: str | None = None
-    seeds: str | None = None
+    serials: Name | None = None
+    seeds: Name | None = None
     design: Design = "grid"
     samples: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     design_seed: Annotated[int, Field(ge=0, le=SEED_MAX)] = 0

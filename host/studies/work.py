@@ -79,7 +79,7 @@ def _train(
     arguments: dict[str, Any] = {
         "seed": point.seed,
         "out": directory,
-        "report": _Epochs(on_epoch),
+        "report": _Reporter(point, on_epoch, say),
     }
     if point.initial is not None:
         arguments["initial"] = store.run_directory(point.initial)
@@ -108,7 +108,9 @@ def _test(
     device = chip_of_this_thread(point)
     run = load_run(store.run_directory(point.initial))
     table = _calibration(point, store, device)
-    found = evaluate(run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s)
+    found = evaluate(
+        run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s, report=_Reporter(point, on_epoch, say)
+    )
     axes = "first spikes of the label layer by (sample, class), inf: none"
     return _figures(found.summary()), {"t_out": Quantity(found.t_out, "tau_syn", axes)}
 
@@ -189,11 +191,14 @@ def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTab
         return table
 
 
-class _Epochs(SilentReporter):
-    """Tells of every epoch."""
+class _Reporter(SilentReporter):
+    """Tells of every epoch, and what there is to say of a point."""
 
-    def __init__(self, on_epoch: Callable[[int], None]) -> None:
-        self._on_epoch = on_epoch
+    def __init__(self, point: Point, on_epoch: Callable[[int], None], say: Callable[[str], None]) -> None:
+        self._point, self._on_epoch, self._say = point, on_epoch, say
+
+    def message(self, text: str) -> None:
+        self._say(f"point {self._point.key[:8]}: {text}")
 
     def epoch(self, metrics: EpochMetrics) -> None:
         self._on_epoch(metrics.epoch)

@@ -25,7 +25,7 @@ def fake_sheet(chip):
     """Sheet of a chip: 0.04 of everything but faults on all chips but ideal, changes in brackets as the emulator."""
     base, _, changes = chip.partition("[")
     if base not in {"ideal", "typical", "uncalibrated", "rough"}:
-        raise InvalidInputError(f"no chip is called {chip!r}", field="chip")
+        raise InvalidInputError(f"no chip is called {chip[:60]!r}", field="chip")
     value = 0.0 if base == "ideal" else 0.04
     defaults = {name: 0.0 if name in _PROBABILITIES else value for name in _NAMES}
     strengths = dict(defaults)

@@ -16,6 +16,7 @@ from host.studies.kinds.rules import RULES_STUDY
 from host.studies.kinds.sensitivity import SENSITIVITY_STUDY
 from host.studies.kinds.transfer import TRANSFER_STUDY
 from host.studies.kinds.yields import YIELD_STUDY
+from hxloop.arguments import shown
 from hxloop.errors import InvalidInputError
 from hxloop.suggest import suggestion
 
@@ -42,7 +43,7 @@ def find_kind(name: str) -> Kind:
     """
     if name not in KINDS:
         raise InvalidInputError(
-            f"no study is called {name!r}",
+            f"no study is called {shown(name)}",
             field="study",
             hint=suggestion(name, KINDS, cutoff=0.5, otherwise=f"known: {', '.join(KINDS)}, or a .toml file"),
         )
