@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
@@ -78,8 +79,12 @@ def run_program(app: typer.Typer, name: str) -> NoReturn:
     """Run the commands of a program and end the process.
 
     A stream that was closed before counts as ``/dev/null``. Characters that its encoding does not have are escaped.
-    The exit code is that of the command; where stdout failed, 141 if nobody reads it any more, else 1.
+    The exit code is that of the command; where stdout failed, 141 if nobody reads it any more, else 1. Told to end
+    (SIGTERM), or when its terminal is closed, the program puts its things in order first: 143 and 129.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not for nohup
+            signal.signal(number, _end_in_order)
     sys.stdin = sys.stdin or os.fdopen(_null(), encoding="utf-8")
     sys.stdout, result = _unfailing(sys.stdout, 1)
     sys.stderr, _ = _unfailing(sys.stderr, 2)
@@ -94,6 +99,12 @@ def run_program(app: typer.Typer, name: str) -> NoReturn:
         if code == 1:
             say_error(HxloopError(f"cannot write the result: {result.failure.strerror}", field="stdout"))
     sys.exit(code)
+
+
+def _end_in_order(number: int, _frame: object) -> NoReturn:
+    """End as after Ctrl-C: daemons and temporary folders with the program. The same signal again ends it at once."""
+    signal.signal(number, signal.SIG_DFL)
+    sys.exit(128 + number)
 
 
 def _unfailing(stream: TextIO | None, number: int) -> tuple[TextIO, _Unfailing]:

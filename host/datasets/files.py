@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pooch
 
-from hxloop.errors import DataError
+from hxloop.errors import DataError, InvalidInputError
 from hxloop.folders import cache_directory
+from hxloop.private_files import private_directory, trusted_file
+from hxloop.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
 
 DATA_DIR: Final = "HXLOOP_DATA_DIR"
 """Environment variable: folder in which files are looked for before anything is downloaded."""
@@ -44,7 +51,8 @@ class PublishedFiles:
         """Where a file lies, after a download if need be.
 
         ``HXLOOP_DATA_DIR`` and its folder of the data set's name come first, then the user's cache
-        (``HXLOOP_CACHE_DIR`` moves it), then the mirrors.
+        (``HXLOOP_CACHE_DIR`` moves it), then the mirrors. A cache that is not the user's own, or root's, is not read;
+        where it cannot be written, a download is kept as long as this process runs.
 
         Raises
         ------
@@ -77,12 +85,14 @@ class PublishedFiles:
 
     def _downloaded(self, file: str) -> Path:
         cache = cache_directory() / "data" / self.name
-        reasons = []
+        if trusted_file(cache / file) and pooch.file_hash(str(cache / file), alg="md5") == self.md5[file]:
+            return cache / file
+        known_hash = f"md5:{self.md5[file]}"
+        folder, reasons = _folder_for_downloads(cache), []
         for mirror in self.mirrors:
-            known_hash = f"md5:{self.md5[file]}"
             downloader = pooch.HTTPDownloader(timeout=TIMEOUT_S)
             try:
-                return Path(pooch.retrieve(mirror + file, known_hash, fname=file, path=cache, downloader=downloader))
+                return Path(pooch.retrieve(mirror + file, known_hash, fname=file, path=folder, downloader=downloader))
             except (OSError, ValueError) as error:  # no connection, refusals and full disks; wrong hashes
                 reasons.append(f"{mirror}: {_first_line(error)}")
         raise DataError(
@@ -92,6 +102,25 @@ class PublishedFiles:
             field=self.name,
             hint=f"let {DATA_DIR} name a folder with the file, or with {self.name}/{file}",
         )
+
+
+def _folder_for_downloads(cache: Path) -> Path:
+    """The cache, or a temporary folder where it is not ours alone or cannot be written."""
+    try:
+        private_directory(cache, field="HXLOOP_CACHE_DIR")
+        with tempfile.TemporaryFile(dir=cache):
+            return cache
+    except InvalidInputError as error:
+        reason = error.message
+    except OSError as error:
+        reason = f"cannot write to the directory {cache}: {error.strerror or error}"
+    log.warning("%s; data sets are downloaded again by every process", reason)
+    return _temporary_folder() / cache.name
+
+
+@functools.cache
+def _temporary_folder() -> Path:
+    return TemporaryFolder().path
 
 
 def _first_line(error: Exception) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from host.experiment import train
 from host.launch import launch
 from host.reporting import SilentReporter
 from host.tasks import find_task
+from hxloop.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +106,7 @@ def estimate(points: Sequence[Point], speed: float) -> Estimate:
 def measured_speed(point: Point) -> float:
     """Work per second of one core, from a short training like that of a point."""
     with (
-        tempfile.TemporaryDirectory(prefix="hxloop-probe-") as folder,
+        TemporaryFolder() as folder,
         launch(point.chip, point.serial, threads=1) as chip,
     ):
         for k, samples in enumerate(_PROBE_SAMPLES):
@@ -119,7 +118,7 @@ def measured_speed(point: Point) -> float:
             )
             begin = time.perf_counter()
             train(
-                point.task, preset=settings, chip=chip, seed=point.seed, out=Path(folder) / str(k),
+                point.task, preset=settings, chip=chip, seed=point.seed, out=folder.path / str(k),
                 report=SilentReporter(),
             )  # fmt: skip
             wall_s = time.perf_counter() - begin

@@ -10,14 +10,11 @@ import json
 import logging
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from distributed import Scheduler, SpecCluster
@@ -25,9 +22,11 @@ from distributed.security import Security
 
 from host.studies.worker import READY, NoWebServer
 from hxloop.errors import ServiceError
+from hxloop.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _START_S: Final = 120.0
 _STARTS: Final = 3
@@ -149,8 +148,7 @@ def crew(n_workers: int | None) -> Iterator[Crew]:
     usable = sorted(os.sched_getaffinity(0))
     n = n_workers or len(usable)
     with ExitStack() as stack:
-        folder = Path(tempfile.mkdtemp(prefix="hxloop-study-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folder = stack.enter_context(TemporaryFolder()).path
         security = Security.temporary()
         with _uninterrupted():
             options = {"host": "127.0.0.1", "port": 0, "protocol": "tls://", "security": security, "dashboard": False}

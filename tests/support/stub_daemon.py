@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hxloop.compiling import Compiling
 from hxloop.messages import PROTOCOL_VERSION
+from hxloop.private_files import write_private
 
 options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
 chip = options["--chip"]
@@ -40,7 +41,5 @@ content = {
     "identity": {"chip": chip, "serial": int(options["--serial"]), "spec": "X", "model": "1"},
 }
 file = Path(options["--connection-file"])
-new = file.with_suffix(".new")
-new.write_text(json.dumps(content))
-new.replace(file)
+write_private(file, json.dumps(content).encode())
 time.sleep(60)

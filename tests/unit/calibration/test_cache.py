@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.calibration_tables import SPEC, small_table
+from support.second_user import as_second_user, needs_second_user
 
 from calibration.cache import MAX_AGE_S, cached_file, look_up, store
 from calibration.options import Options
@@ -118,3 +119,35 @@ def test_a_cache_that_cannot_be_written_loses_nothing(tmp_path, monkeypatch):
     blocked.write_text("in the way")
     monkeypatch.setenv("HXLOOP_CACHE_DIR", str(blocked))
     assert store(small_table(seed=1, key=KEY)) is None
+
+
+def test_a_cache_that_others_can_write_to_is_neither_read_nor_written():
+    file = store(small_table(seed=1, key=KEY))
+    for place, mode in ((file, 0o606), (file.parent, 0o777), (file.parent.parent, 0o777)):
+        before = place.stat().st_mode
+        place.chmod(mode)
+        assert look_up(KEY) is None
+        if place != file:
+            assert store(small_table(seed=1, key=KEY)) is None
+        place.chmod(before)
+        assert look_up(KEY) is not None
+
+
+def test_the_cache_is_its_owners_whatever_the_umask(umask):
+    file = store(small_table(seed=1, key=KEY))
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+@needs_second_user
+def test_a_table_that_a_second_user_planted_is_not_taken(square, tmp_path, monkeypatch):
+    content = store(small_table(seed=1, key=KEY)).read_bytes()
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(square))
+
+    def plant():
+        cached_file(KEY).parent.mkdir(mode=0o755)
+        cached_file(KEY).write_bytes(content)
+        cached_file(KEY).chmod(0o644)
+
+    assert as_second_user(plant) is None
+    assert look_up(KEY) is None and store(small_table(seed=2, key="0" * 64)) is None
+    assert [file.read_bytes() for file in cached_file(KEY).parent.iterdir()] == [content]

@@ -7,6 +7,7 @@ import threading
 from functools import partial
 
 import pytest
+from support.second_user import as_second_user, needs_second_user
 
 from host.datasets.files import DATA_DIR, PublishedFiles
 from hxloop.errors import DataError
@@ -122,7 +123,38 @@ def test_a_wrong_download_is_not_kept(tmp_path, server):
     assert not list((tmp_path / "cache").rglob(FILE))
 
 
-def test_a_cache_that_cannot_be_written(tmp_path, server):
+def test_a_cache_that_cannot_be_written_costs_downloads(tmp_path, server, caplog):
     (tmp_path / "cache").write_text("a file, not a folder")
-    with pytest.raises(DataError, match="could not be downloaded"):
-        files(address(server)).path(FILE)
+    path = files(address(server)).path(FILE)
+    assert path.read_bytes() == CONTENT and path.parent.stat().st_mode & 0o022 == 0
+    assert files(address(server)).path(FILE) == path
+    assert f"cannot use the directory {tmp_path}/cache/data/numbers" in caplog.messages[0]
+
+
+def test_a_cache_that_others_can_write_to_is_neither_read_nor_written(tmp_path, server):
+    cache = tmp_path / "cache" / "data" / "numbers"
+    cache.mkdir(parents=True)
+    (cache / FILE).write_bytes(CONTENT)
+    cache.chmod(0o777)
+    path = files(address(server)).path(FILE)
+    assert cache not in path.parents and path.read_bytes() == CONTENT
+    cache.chmod(0o755)
+    assert files(nobody()).path(FILE) == cache / FILE, "a folder made by hand will do"
+
+
+def test_the_cache_is_its_owners_whatever_the_umask(tmp_path, server, umask):
+    path = files(address(server)).path(FILE)
+    assert [folder.stat().st_mode & 0o777 for folder in list(path.parents)[:3]] == [0o700] * 3
+
+
+@needs_second_user
+def test_a_cache_of_root_is_read_by_others(square, server, monkeypatch):
+    """As in a container image, where it is read-only."""
+    cache = square / "cache" / "data" / "numbers"
+    cache.mkdir(parents=True)
+    (cache / FILE).write_bytes(CONTENT)
+    for path in (cache, cache.parent, cache.parent.parent):
+        path.chmod(0o755)
+    (cache / FILE).chmod(0o644)
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(square / "cache"))
+    assert as_second_user(lambda: str(files(nobody()).path(FILE))) == str(cache / FILE)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numba
 import pytest
+from support.second_user import as_second_user, needs_second_user
 
+from hxloop.folders import cache_directory
 from hxloop.kernel_library import KernelLibrary
 
 SOURCE = Path(__file__)
@@ -152,6 +154,30 @@ def test_a_folder_of_another_user_is_neither_read_nor_written(places):
     os.chown(folder, 65534, 65534)
     assert compilations() == 1
     assert [len(kernels(place)) for place in places] == [1, 1, 0]
+
+
+@needs_second_user
+def test_kernels_that_a_second_user_planted_are_not_run(square, monkeypatch, umask):
+    """Not in a cache that is for all, nor under our name among the temporary files; and he reads none of ours."""
+    compilations()
+    (ours,) = kernels(cache_directory())
+    name, content = ours.relative_to(cache_directory()), ours.read_bytes()
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(square / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(square / "own"))
+    monkeypatch.setattr("tempfile.tempdir", str(square))
+    planted = [place / name for place in (square / "cache", square / "own/hxloop", square / f"hxloop-{os.getuid()}")]
+
+    def plant():
+        for path in planted:
+            path.parent.mkdir(parents=True)
+            path.write_bytes(content)
+
+    assert as_second_user(plant) is None
+    assert [path.read_bytes() for path in planted] == [content] * 3
+    assert compilations() == 1
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(square / "mine"))
+    assert compilations() == 1
+    assert as_second_user((square / "mine" / name).read_bytes) == "PermissionError"
 
 
 def test_a_read_only_cache_is_used(places, monkeypatch):

@@ -147,3 +147,29 @@ def test_a_second_user_who_took_our_name_is_passed_over(square, monkeypatch):
     with TemporaryFolder() as folder:
         assert (square / f"{mine}-abcdefgh").stat().st_uid == NOBODY, "folders of others are theirs"
         assert as_second_user(lambda: list(folder.path.iterdir())) == "PermissionError"
+
+
+PROGRAM = """
+import sys, time, typer
+from hxloop.entry import run_program
+from hxloop.temporary import TemporaryFolder
+app = typer.Typer()
+@app.command()
+def work():
+    with TemporaryFolder() as folder:
+        print(folder.path, flush=True)
+        time.sleep(60)
+run_program(app, "work")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_program_that_is_told_to_end_leaves_nothing(place, number):
+    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": str(Path(__file__).parents[3])}
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment)
+    folder = Path(process.stdout.readline().strip())
+    assert folder.parent == place and folder.is_dir()
+    process.send_signal(number)
+    assert process.wait(20) == 128 + number
+    assert not list(place.iterdir())
+    process.stdout.close()
