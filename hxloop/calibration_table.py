@@ -234,6 +234,8 @@ _SHARED: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {
     "quadrant_code": ("if", (None, len(QuadrantCell))),
     "clock_scale": ("u", (None, 2)),
 }
+_LARGEST: Final = 1e15
+"""No parameter comes near in its unit; squares and sums of such values are finite."""
 _NEURONS: Final = {
     "circuit": "i", "head": "i", "capmem_code": "if", "capacitance_code": "uf", "leak_range": "u",
     "refractory_counter": "uf", "refractory_clock": "u", "switches": "u", "cadc_offset_code": "i",
@@ -283,7 +285,10 @@ def _neurons(record: Record) -> NeuronCodes:
 
 
 def _columns(record: Record, name: str, n: int) -> dict[str, NDArray[Any]]:
-    columns = {key: record.array(f"parameters/{name}/{key}", "f", (n,)) for key in ARRAYS}
+    columns = {key: record.array(f"parameters/{name}/{key}", "f", (n,)).astype(np.float64) for key in ARRAYS}
+    for key, values in columns.items():
+        if (np.isfinite(values) & (np.abs(values) > _LARGEST)).any():
+            raise record.refusal(f"the dataset parameters/{name}/{key} has values beyond {_LARGEST:g}")
     columns["reason"] = record.array(f"parameters/{name}/reason", "u", (n,))
     if not np.isin(columns["reason"], list(Reason)).all():
         raise record.refusal(f"the dataset parameters/{name}/reason has a reason that nobody knows")

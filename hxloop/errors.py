@@ -205,9 +205,10 @@ class UnreadableFileError(InvalidInputError, RecordError):
 
 
 class DataError(HxloopError):
-    """A data set cannot be found or downloaded."""
+    """A data set cannot be found, read or downloaded."""
 
     code = "data"
+    exit_code = 2
 
 
 def _subclasses(base: type[HxloopError]) -> list[type[HxloopError]]:

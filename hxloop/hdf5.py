@@ -264,9 +264,12 @@ class _File:
             raise FormatError(f"{where}: damaged string")
         self._spend(length, where)
         try:
-            return bytes(content[:length]).decode("utf-8")
+            text = bytes(content[:length]).decode("utf-8")
         except UnicodeDecodeError:
-            raise FormatError(f"{where}: is not UTF-8 text") from None
+            text = "\0"
+        if "\0" in text:
+            raise FormatError(f"{where}: is not UTF-8 text")
+        return text
 
     def _global_heap(self, address: int, where: str) -> dict[int, memoryview]:
         signature, size = Format.global_heap.unpack(self._bytes(address, 16, where))

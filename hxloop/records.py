@@ -205,10 +205,15 @@ def _to_hdf5(record: Record) -> bytes:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="earliest") as file:  # what `hxloop.hdf5` reads
         for name, value in record.attributes.items():
-            file.attrs[name] = value
+            file.attrs[name] = _storable(value) if isinstance(value, str) else value
         for name, quantity in record.quantities.items():
             _write_dataset(file, name, quantity)
     return buffer.getvalue()
+
+
+def _storable(text: str) -> str:
+    """Text with escapes for what HDF5 has not: zero bytes, and bytes of file names that are no text (surrogates)."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
 
 
 def _write_dataset(file: h5py.File, name: str, quantity: Quantity) -> None:

@@ -12,7 +12,7 @@ the data. Goeltz et al., Nature Machine Intelligence 3, 823-835 (2021), code of 
 
 from __future__ import annotations
 
-import gzip
+import math
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Final, get_args
@@ -23,6 +23,7 @@ from PIL import Image
 from host.datasets.base import Dataset, Split
 from host.datasets.files import PublishedFiles
 from hxloop.errors import DataError, InvalidInputError
+from hxloop.reading import MIB, read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +42,20 @@ FILES: Final = PublishedFiles(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
+    unzipped={
+        "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+    },
+    # As torchvision leaves them, given its folder or one above; and with the names of other collections.
+    folders=("mnist", "", "MNIST/raw", "mnist/MNIST/raw", "mnist/raw", "MNIST", "raw"),
+    spellings=(("-idx", ".idx"),),
 )
 """The four original files."""
+
+MAX_BYTES: Final = 64 * MIB
+"""More than the largest of them has, unzipped."""
 
 SPLITS: Final[dict[Split, tuple[str, slice]]] = {
     "train": ("train", slice(0, 50_000)),
@@ -102,7 +115,7 @@ def features_of(images: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
-    """Array of bytes in a gzipped file of LeCun's idx format.
+    """Array of bytes in a file of LeCun's idx format, gzipped if it is called so.
 
     Raises
     ------
@@ -110,14 +123,28 @@ def read_idx(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
         Not such a file, other than bytes, or another number of dimensions.
     """
     try:
-        with gzip.open(path) as file:
-            raw = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"cannot read {path}: {error}", field=path.name) from error
+        raw = read_file(path, limit_bytes=MAX_BYTES, field=path.name)
+    except InvalidInputError as error:
+        raise DataError(error.message, field=path.name) from None
+    if path.suffix == ".gz":
+        raw = _unzipped(raw, path)
     header = 4 + 4 * n_dimensions
     if raw[:4] != bytes((0, 0, 8, n_dimensions)) or len(raw) < header:
         raise DataError(f"{path} is no idx file of bytes with {n_dimensions} dimensions", field=path.name)
     shape = np.frombuffer(raw, ">u4", n_dimensions, offset=4).tolist()
-    if len(raw) != header + np.prod(shape, dtype=np.int64):
+    if len(raw) != header + math.prod(shape):
         raise DataError(f"{path} has {len(raw) - header} bytes of data, its header says {shape}", field=path.name)
     return np.frombuffer(raw, np.uint8, offset=header).reshape(shape)
+
+
+def _unzipped(raw: bytes, path: Path) -> bytes:
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = stream.decompress(raw, MAX_BYTES + 1)
+    except zlib.error as error:
+        raise DataError(f"cannot read {path}: {error}", field=path.name) from None
+    if len(content) > MAX_BYTES:
+        raise DataError(f"cannot read {path}: it unpacks to more than {MAX_BYTES} bytes", field=path.name)
+    if not stream.eof or stream.unused_data:
+        raise DataError(f"cannot read {path}: it is not one whole gzip file", field=path.name)
+    return content

@@ -1,20 +1,29 @@
 """Published files: where they are looked for, downloaded from (a server of the test) and what is said if not found."""
 
+import gzip
 import hashlib
 import http.server
+import os
 import socket
 import threading
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 from support.second_user import as_second_user, needs_second_user
 
+from host.datasets import mnist
 from host.datasets.files import DATA_DIR, PublishedFiles
 from hxloop.errors import DataError
 
 CONTENT = bytes(range(256)) * 40
 MD5 = hashlib.md5(CONTENT).hexdigest()
 FILE = "numbers.gz"
+
+
+ORIGINALS = Path(os.environ.get(DATA_DIR) or Path(__file__).resolve().parents[4] / "shared" / "data") / "mnist"
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +80,82 @@ def test_the_data_folder_comes_first(folder, tmp_path, monkeypatch):
     monkeypatch.setenv(DATA_DIR, str(tmp_path / "data"))
     assert files().path(FILE) == tmp_path / folder / FILE
     assert not (tmp_path / "cache").exists()
+
+
+UNZIPPED = b"numbers"
+
+
+@pytest.mark.parametrize("folder", ["", "MNIST/raw", "mnist/MNIST/raw", "mnist", "MNIST"])
+@pytest.mark.parametrize("name", ["a-idx1.gz", "a-idx1", "a.idx1.gz", "a.idx1"])
+def test_other_layouts_of_the_data_folder(folder, name, tmp_path, monkeypatch):
+    """As torchvision leaves its files, zipped and not, and as other collections call them; each by its own hash."""
+    zipped = gzip.compress(UNZIPPED)
+    published = replace(
+        mnist.FILES, md5={"a-idx1.gz": hashlib.md5(zipped).hexdigest()}, mirrors=(nobody(),),
+        unzipped={"a-idx1": hashlib.md5(UNZIPPED).hexdigest()},
+    )  # fmt: skip
+    path = tmp_path / "data" / folder / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(zipped if name.endswith(".gz") else UNZIPPED)
+    monkeypatch.setenv(DATA_DIR, str(tmp_path / "data"))
+    assert published.path("a-idx1.gz") == path
+    path.write_bytes(UNZIPPED if name.endswith(".gz") else zipped)
+    with pytest.raises(DataError, match="damaged or another version"):
+        published.path("a-idx1.gz")
+
+
+def test_a_damaged_file_does_not_hide_a_good_one(tmp_path, monkeypatch):
+    for folder, content in (("numbers", CONTENT[1:]), ("", CONTENT)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / FILE).write_bytes(content)
+    monkeypatch.setenv(DATA_DIR, str(tmp_path))
+    assert files().path(FILE) == tmp_path / FILE
+
+
+def test_unzipped_mnist_is_mnist(tmp_path, monkeypatch):
+    """The hashes of the unzipped files are those of the published ones."""
+    if not ORIGINALS.is_dir():
+        pytest.skip("the MNIST files are not on this machine; set HXLOOP_DATA_DIR to a folder with mnist/")
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)
+    monkeypatch.setenv(DATA_DIR, str(tmp_path))
+    for file in mnist.FILES.md5:
+        path = tmp_path / "MNIST" / "raw" / file.removesuffix(".gz")
+        path.write_bytes(gzip.decompress((ORIGINALS / file).read_bytes()))
+        assert mnist.FILES.path(file) == path
+        n_dimensions = 3 if "images" in file else 1
+        assert np.array_equal(mnist.read_idx(path, n_dimensions), mnist.read_idx(ORIGINALS / file, n_dimensions))
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (bytes((0, 0, 8, 3)) + b"\xff" * 12, "its header says"),
+        (gzip.compress(bytes(2**26 + 1)), "unpacks to more than"),
+        (gzip.compress(bytes(100))[:-5], "not one whole gzip file"),
+        (gzip.compress(bytes(100)) * 2, "not one whole gzip file"),
+        (b"\x1f\x8b" + bytes(50), "cannot read"),
+        (b"", "cannot read|no idx file"),
+    ],
+)
+def test_hostile_files(tmp_path, content, word):
+    path = tmp_path / ("a.gz" if content[:2] == b"\x1f\x8b" else "a")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=word) as caught:
+        mnist.read_idx(path, 3)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("root", "said"), [(None, "is not set"), ("nowhere", "there is no folder"), ("", "nor in MNIST/raw")]
+)
+def test_offline_says_what_was_looked_for_and_where(root, said, tmp_path, monkeypatch):
+    if root is not None:
+        monkeypatch.setenv(DATA_DIR, str(tmp_path / root))
+    published = replace(mnist.FILES, mirrors=(nobody(),), folders=("MNIST/raw", ""))
+    with pytest.raises(DataError, match=said) as caught:
+        published.path("t10k-labels-idx1-ubyte.gz")
+    if root == "":
+        assert "t10k-labels.idx1-ubyte" in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 def test_a_damaged_file_in_the_data_folder_is_an_error_not_a_download(tmp_path, monkeypatch, server):

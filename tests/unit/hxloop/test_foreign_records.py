@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from support.foreign_files import hdf5, sealed
+from support.mutation import mutated
 
 from hxloop.errors import InvalidInputError, RecordError, UnreadableFileError
 from hxloop.records import Quantity, Record, read_record, write_record
@@ -202,15 +203,11 @@ def test_mutated_records_end_in_an_error_or_in_arrays(tmp_path):
     path = tmp_path / "run.h5"
     rng = np.random.default_rng(3)
     quantities = {f"group{k % 5}/values{k}": Quantity(rng.normal(size=(k, 3)), "mV", f"values {k}") for k in range(30)}
-    body = body_of(Record("run", {"a": 1, "b": 0.5, "c": True, "d": "text" * 50}, quantities), path)
-    structure = [at for at, byte in enumerate(body) if byte]
+    body = bytes(body_of(Record("run", {"a": 1, "b": 0.5, "c": True, "d": "text" * 50}, quantities), path))
     dice = random.Random(5)
     outcomes = {"read": 0, "refused": 0}
     for _ in range(300):
-        changed = bytearray(body)
-        for _ in range(dice.randrange(1, 4)):
-            changed[dice.choice(structure)] = dice.choice((0, 1, 8, 127, 255, dice.randrange(256)))
-        path.write_bytes(sealed(bytes(changed)))
+        path.write_bytes(sealed(mutated(body, dice)))
         try:
             read_record(path, "run")
             outcomes["read"] += 1

@@ -6,10 +6,10 @@ import random
 import struct
 import time
 import zipfile
-import zlib
 
 import numpy as np
 import pytest
+from support.mutation import mutated, repaired_zip
 
 from hxloop.errors import InvalidInputError, UnreadableFileError
 from hxloop.npz import NpzFile
@@ -205,32 +205,14 @@ def test_mutated_archives_end_in_an_error_or_in_arrays(tmp_path):
     stored = path.read_bytes()
     dice = random.Random(3)
     outcomes = {"read": 0, "refused": 0}
-    for k in range(400):
-        content = bytearray(dice.choice((packed, stored)))
-        for _ in range(dice.randrange(1, 5)):
-            content[dice.randrange(len(content))] = dice.choice((0, 1, 255, dice.randrange(256)))
-        if k % 10 == 0:
-            del content[dice.randrange(len(content)) :]
-        if k % 2:
-            repair(content)
-        path.write_bytes(content)
+    for k in range(300):
+        content = mutated(dice.choice((packed, stored)), dice)
+        path.write_bytes(repaired_zip(content) if k % 3 else content)
         try:
             file = NpzFile(path, "file")
             for name in file.names:
-                file.read(name).sum if name != "text" else None
+                file.read(name)
             outcomes["read"] += 1
         except UnreadableFileError:
             outcomes["refused"] += 1
-    assert min(outcomes.values()) > 20, outcomes
-
-
-def repair(content):
-    """Make the checksums of stored members right again, as an attacker would."""
-    at = content.find(b"PK\1\2")
-    while 0 <= at <= len(content) - 46:
-        size, offset = struct.unpack_from("<I", content, at + 24)[0], struct.unpack_from("<I", content, at + 42)[0]
-        if struct.unpack_from("<H", content, at + 10)[0] == 0 and offset + 30 < len(content):
-            lengths = struct.unpack_from("<HH", content, offset + 26)
-            begin = offset + 30 + sum(lengths)
-            struct.pack_into("<I", content, at + 16, zlib.crc32(content[begin : begin + size]))
-        at = content.find(b"PK\1\2", at + 1)
+    assert min(outcomes.values()) > 10, outcomes

@@ -1,0 +1,242 @@
+"""Files of strangers and damaged ones, through every reader: one typed error with exit code 2, or a sound result."""
+
+import os
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.calibration_tables import small_table
+from support.foreign_files import sealed
+from support.grid_chip import GridChip
+from support.mutation import network_arrays, small_run, targets
+from typer.testing import CliRunner
+
+from host.checkpoint import RunDirectory
+from host.connection import read_connection_file
+from host.experiment import train
+from host.reporting import SilentReporter
+from host.run import load_run
+from hxloop.calibration_table import load_calibration
+from hxloop.cli import app
+from hxloop.errors import HxloopError, InvalidInputError, RecordError, UnreadableFileError
+from hxloop.records import read_record, write_record
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = small_run(tmp_path_factory.mktemp("run"))
+    return path, path.read_bytes(), read_record(path, "run")
+
+
+def test_thousands_of_mutations_in_short(tmp_path):
+    """The beginning of what `benchmarks/foreign_files.py` counts: no other exception, and nothing that takes long."""
+    dice, ends = random.Random(2), Counter()
+    for target in targets(tmp_path):
+        for _ in range(60):
+            target.spoil(dice)
+            begin = time.perf_counter()
+            try:
+                target.read(target.path)
+                ends[target.name, "read"] += 1
+            except HxloopError as error:
+                assert error.exit_code == 2 and "\n" not in str(error), error
+                ends[target.name, "refused"] += 1
+            assert time.perf_counter() - begin < 5.0
+    assert all(ends[name, "refused"] > 5 for name, _ in ends), ends
+    assert sum(n for (_, end), n in ends.items() if end == "read") > 60, ends
+
+
+def changed_run(run, path, attributes=None, quantities=None):
+    record = run[2]
+    found = {name: replace(record.quantities[name], values=values) for name, values in (quantities or {}).items()}
+    attributes = {**record.attributes, **(attributes or {})}
+    attributes = {name: value for name, value in attributes.items() if value is not None}
+    write_record(path, replace(record, attributes=attributes, quantities={**record.quantities, **found}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("attributes", "word"),
+    [
+        ({"layers": 10**12}, "another number of layers"),
+        ({"layers": "two"}, "'layers' is no number"),
+        ({"layers": None}, "'layers' is missing"),
+        ({"seed": -1}, "'seed' is -1"),
+        ({"seed": 1.5}, "'seed' is 1.5"),
+        ({"finished": 1}, "'finished' is neither"),
+        ({"settings": "[" * 5000}, "'settings'"),
+        ({"settings": '{"network": ' + "1" * 5000 + "}"}, "'settings'"),
+        ({"settings": "{}"}, "'settings': network: Field required"),
+        ({"chip_identity": "null"}, "'chip_identity'"),
+        ({"task": 3}, "'task' is no text"),
+        ({"epochs_done": 10**9}, "another number of epochs"),
+        ({"test_accuracy": "high"}, "'test_accuracy' is no number"),
+        ({"after_events_in": "many"}, "'after_events_in' is no number"),
+        ({"class_names": ", ".join("abcdefghi")}, "'class_names'"),
+    ],
+)
+def test_attributes_of_runs(run, tmp_path, attributes, word):
+    with pytest.raises(UnreadableFileError, match=word) as caught:
+        load_run(changed_run(run, tmp_path / "run.h5", attributes))
+    assert "run.h5 does not describe a run: " in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "word"),
+    [
+        ("weights/0/model", np.transpose, "weights/0/model is float64"),
+        ("weights/0/model", lambda w: w[:-1], "has 19 rows"),
+        ("weights/1/best", lambda w: w[:, :2], r"weights/1/best is float64 .*\[12, 3\]"),
+        ("weights/1/code", lambda w: w[0], "weights/1/code is int8"),
+        ("weights/1/model", lambda w: w * np.nan, "weights that are not finite"),
+        ("metrics/loss", lambda m: m[:1], "metrics/loss"),
+        ("metrics/epoch", lambda m: m + 0.5, "metrics/epoch is float64"),
+        ("metrics/bump_fraction", lambda m: m[:, 0], "metrics/bump_fraction"),
+        ("state/optimizer/first.0", lambda s: s[:, :1], r"state/optimizer/first\.0"),
+        ("state/bumper/increment", lambda s: s * np.inf, "state/bumper/increment is not finite"),
+        ("test/label", lambda v: v + 7, "test/label has values outside 0..2"),
+        ("test/predicted", lambda v: v[:-3], "test/predicted"),
+        ("test/t_out", lambda v: v[:, :1], "test/t_out"),
+        ("pictures/map", lambda v: v.astype(np.int64) + 2**40, "pictures/map has values"),
+        ("pictures/raster/output/neuron", lambda v: v + 10**9, "pictures/raster/output/neuron"),
+        ("pictures/raster/input/time_us", lambda v: v * np.nan, "pictures/raster/input/time_us"),
+    ],
+)
+def test_arrays_of_runs(run, tmp_path, name, change, word):
+    values = change(run[2].quantities[name].values)
+    with pytest.raises(UnreadableFileError, match=word):
+        load_run(changed_run(run, tmp_path / "run.h5", quantities={name: values}))
+
+
+def test_weights_for_another_task_than_the_run_says(run, tmp_path):
+    with pytest.raises(UnreadableFileError, match="rows, which does not fit mnist16"):
+        load_run(changed_run(run, tmp_path / "run.h5", {"task": "mnist16"}))
+
+
+def test_a_checkpoint_that_does_not_fit_its_settings_is_passed_over(run, tmp_path):
+    """It has the right SHA-256; going on from it would end in the middle of numpy."""
+    directory = RunDirectory(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    os.mkfifo(tmp_path / "checkpoints" / "epoch-000009.h5")
+    spoilt = {"state/optimizer/second.1": np.ones(3)}
+    changed_run(run, tmp_path / "checkpoints" / "epoch-000003.h5", quantities=spoilt)
+    changed_run(run, tmp_path / "checkpoints" / "epoch-000002.h5", {"finished": False})
+    said = []
+    assert directory.newest(said.append).attributes["finished"] is False
+    assert any("epoch-000003.h5" in text for text in said)
+
+
+def test_a_preset_whose_name_is_no_text(tmp_path):
+    """File names are bytes; a run with such a name in it is stored, and read again."""
+    folder = tmp_path / os.fsdecode(b"b\xe4m")
+    folder.mkdir()
+    found = train(preset=str(preset_of(folder)), chip=GridChip(), out=tmp_path / "run", report=SilentReporter())
+    assert "b\\udce4m" in load_run(found.path).origin.preset
+
+
+def preset_of(folder):
+    small_run(folder)
+    return folder / "tiny.toml"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "word"),
+    [
+        ({"costs": "[" * 5000}, "'costs'"),
+        ({"costs": '[{"routine": "x"}]'}, "'costs': 0.configurations"),
+        ({"parameters": '[["a", "mV", "a", "circuit"]]'}, "'parameters'"),
+        ({"parameters": '[["../x", "mV", "a", "circuit", 1.0]]'}, r"parameters/\.\./x/target is missing"),
+        ({"parameters": '[["v_leak_mv", "mV", "a", "row", 1.0]]'}, "'parameters'"),
+        ({"drift_limit_us": "x"}, "'drift_limit_us'"),
+        ({"operating_point": "1"}, "'operating_point'"),
+    ],
+)
+def test_attributes_of_tables(tmp_path, attributes, word):
+    record = small_table().to_record()
+    write_record(tmp_path / "t.h5", replace(record, attributes={**record.attributes, **attributes}))
+    with pytest.raises(UnreadableFileError, match=word):
+        load_calibration(tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "word"),
+    [
+        ("neurons/circuit", lambda v: v[::-1], "does not list all circuits"),
+        ("neurons/capmem_code", lambda v: v[:, :3], r"neurons/capmem_code is int16 \[512, 3\]"),
+        ("neurons/switches", lambda v: v.astype(float), "neurons/switches is float64"),
+        ("shared/clock_scale", lambda v: v[:, :1], "shared/clock_scale"),
+        ("parameters/v_leak_mv/reason", lambda v: v + 99, "a reason that nobody knows"),
+        ("parameters/v_leak_mv/achieved", lambda v: v * 1e300, "values beyond"),
+        ("drift/scatter_us", lambda v: v[1:], "drift/scatter_us"),
+    ],
+)
+def test_arrays_of_tables(tmp_path, name, change, word):
+    record = small_table().to_record()
+    changed = replace(record.quantities[name], values=change(record.quantities[name].values))
+    write_record(tmp_path / "t.h5", replace(record, quantities={**record.quantities, name: changed}))
+    with pytest.raises(UnreadableFileError, match=word):
+        load_calibration(tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 10**5, b'{"pid": ' + b"1" * 5000 + b"}", b"\xff", b"x" * 10**6])
+def test_connection_files(tmp_path, content):
+    path = tmp_path / "c.json"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"c\.json") as caught:
+        read_connection_file(path)
+    assert len(str(caught.value)) < 400
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InvalidInputError, match="not a file"):
+        read_connection_file(path)
+
+
+def hxloop(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+COMMANDS = {
+    "run": ("run", "FILE.npz", "--out", "OUT"),
+    "map": ("map", "FILE.npz"),
+    "train": ("train", "yin-yang", "--preset", "FILE.toml"),
+    "train from": ("train", "yin-yang", "--from", "FILE.h5"),
+    "eval": ("eval", "FILE.h5"),
+    "runs show": ("runs", "show", "FILE.h5"),
+    "check": ("calibrate", "--check", "FILE.h5", "--endpoint", "ipc:///nowhere/data.sock"),
+    "study": ("study", "FILE.toml", "--serials", "none"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", ["pipe", "folder", "noise", "empty", "sealed noise"])
+def test_commands_end_in_one_line_with_exit_code_2(tmp_path, command, kind):
+    name = next(part for part in COMMANDS[command] if part.startswith("FILE"))
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        noise = random.Random(1).randbytes(3000)
+        path.write_bytes({"noise": noise, "empty": b"", "sealed noise": sealed(noise)}[kind])
+    begin = time.monotonic()
+    files = {name: path, "OUT": tmp_path / "out"}
+    done = hxloop(*(files.get(part, part) for part in COMMANDS[command]))
+    assert time.monotonic() - begin < 20
+    assert done.exit_code == 2, (done.output, done.exception)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and (name in last or (command, kind) == ("study", "empty"))  # all defaults
+    assert "Traceback" not in done.output
+
+
+def test_a_network_as_everybody_writes_it_still_runs(tmp_path):
+    np.savez(tmp_path / "FILE.npz", **network_arrays())
+    assert hxloop("map", tmp_path / "FILE.npz").exit_code == 0
+
+
+def test_unreadable_files_are_what_they_were_before():
+    """Whoever caught the errors of before catches this one."""
+    assert issubclass(UnreadableFileError, InvalidInputError) and issubclass(UnreadableFileError, RecordError)
