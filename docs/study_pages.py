@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from host.studies.kinds import KINDS
+from host.studies.statistics import INTERVAL
 
 if TYPE_CHECKING:
     from host.studies.kind import Kind, Preset
@@ -75,10 +76,7 @@ def found_in(study: Path) -> tuple[str, str]:
     parts = [f"`{stated['command']}` ({stated['versions'].partition(', git')[0]}):"]
     if stated["findings"]:
         lines = ["| | here | literature | agrees |", "|---|---|---|---|"]
-        lines += [
-            f"| {f['statement']} | {f['ours']} | {f['literature']} | {_verdict(f['agrees'], f['note'])} |"
-            for f in stated["findings"]
-        ]
+        lines += [f"| {f['statement']} | {f['ours']} | {f['literature']} | {_verdict(f)} |" for f in stated["findings"]]
         parts.append("\n".join(lines))
     for picture in sorted((study / "figures").glob("*.png")):
         copy = DOCS / "images" / f"study-{name}-{picture.stem}.png"
@@ -88,20 +86,21 @@ def found_in(study: Path) -> tuple[str, str]:
     return name, "\n\n".join(parts)
 
 
-def _verdict(agrees: bool | None, note: str) -> str:
-    word = "" if agrees is None else "yes" if agrees else "no"
-    return f"{word}: {note}" if note else word
+def _verdict(finding: dict[str, Any]) -> str:
+    why = "; ".join(filter(None, (finding["caveat"], finding["note"])))
+    return f"{finding['verdict']}: {why}" if why else finding["verdict"]
 
 
 def _summary(file: Path) -> str:
     rows = list(csv.DictReader(file.open()))
     if len(rows) > _MOST_LINES:
         return f"{len(rows)} groups in `summary.csv`."
-    groups = [name for name in rows[0] if name not in {"mean", "low", "high", "n"}]
-    lines = ["| " + " | ".join([*groups, "test accuracy (%)", "95 %", "n"]) + " |", "|---" * (len(groups) + 3) + "|"]
+    groups = [name for name in rows[0] if name not in INTERVAL]
+    heading = [*groups, "test accuracy (%)", "95 %", "n", "beware"]
+    lines = [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|"]
     for row in rows:
         interval = "-" if not row["low"] else f"{_percent(row['low'])} .. {_percent(row['high'])}"
-        cells = [*(row[g] for g in groups), _percent(row["mean"]), interval, row["n"]]
+        cells = [*(row[g] for g in groups), _percent(row["mean"]), interval, row["n"], row["caveat"]]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from hxloop.arguments import whole_number
 from hxloop.strict import Strict, WrongFieldError
@@ -37,14 +37,19 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 CountOrZero = Annotated[int, Field(ge=0, le=1_000_000)]
 MOST_LAYERS: Final = 100
 
+TAU_SYN: Final[dict[str, JsonValue]] = {"unit": "tau_syn"}
+"""Unit of settings whose names do not say it; every setting has a description (`hxloop study --list`)."""
+
 
 class NetworkSettings(Strict):
     """Layers, the label layer last. Lists have one entry per layer."""
 
-    sizes: Annotated[list[Count], Field(min_length=1, max_length=MOST_LAYERS)] = Field(description="neurons")
+    sizes: Annotated[list[Count], Field(min_length=1, max_length=MOST_LAYERS)] = Field(
+        description="neurons of each layer"
+    )
     copies: list[Count] = Field(description="signed rows driven by every afferent neuron or input")
     bias_copies: list[CountOrZero] = Field(description="signed rows driven by the layer's bias spike, 0: no bias")
-    bias_times: list[NotNegative] = Field(description="time of the layer's bias spike in tau_syn")
+    bias_times: list[NotNegative] = Field(description="time of the layer's bias spike", json_schema_extra=TAU_SYN)
     init_mean: list[Signed] = Field(description="mean of the initial model weights")
     init_std: list[NotNegative] = Field(description="standard deviation of the initial model weights")
 
@@ -52,13 +57,14 @@ class NetworkSettings(Strict):
 class CodingSettings(Strict):
     """Values 0..1 to spike times."""
 
-    t_early: NotNegative = Field(0.15, description="time of the value 0 in tau_syn")
-    t_late: Positive = Field(2.0, description="time of the value 1 in tau_syn")
-    duration: Positive = Field(5.0, description="length of a sample in tau_syn")
+    t_early: NotNegative = Field(0.15, description="time of the value 0", json_schema_extra=TAU_SYN)
+    t_late: Positive = Field(2.0, description="time of the value 1", json_schema_extra=TAU_SYN)
+    duration: Positive = Field(5.0, description="length of a sample", json_schema_extra=TAU_SYN)
     jitter: NotNegative = Field(
         0.0,
-        description="std of Gaussian noise on the times of training inputs, in tau_syn; a time that would leave the "
-        "sample is mirrored at its end (`host.coding`)",
+        description="std of Gaussian noise on the times of training inputs; a time that would leave the sample is "
+        "mirrored at its end",
+        json_schema_extra=TAU_SYN,
     )
 
     @model_validator(mode="after")
@@ -75,12 +81,14 @@ class CodingSettings(Strict):
 class NeuronSettings(Strict):
     """Operating point of all neurons in physical units, and how the model sees it."""
 
-    tau_mem_us: Positive = 6.0
-    tau_syn_us: Positive = 6.0
-    t_refractory_us: NotNegative = Field(32.0, description="as long as a sample: each neuron spikes at most once")
-    v_leak_mv: Signed = 420.0
-    v_reset_mv: Signed = 420.0
-    v_threshold_mv: Signed = 735.0
+    tau_mem_us: Positive = Field(6.0, description="membrane time constant, equal to tau_syn_us or twice as long")
+    tau_syn_us: Positive = Field(6.0, description="synaptic time constants")
+    t_refractory_us: NotNegative = Field(
+        32.0, description="refractory period; as long as a sample: each neuron spikes at most once"
+    )
+    v_leak_mv: Signed = Field(420.0, description="leak potential")
+    v_reset_mv: Signed = Field(420.0, description="reset potential")
+    v_threshold_mv: Signed = Field(735.0, description="spike threshold")
     model_threshold: Positive = Field(description="threshold in units of model weight, C = tau_syn = 1")
     scale_weights: Positive = Field(30.0, description="weight codes per unit of model weight")
     weight_bits: Annotated[int, Field(ge=0, le=8)] = Field(
@@ -113,13 +121,19 @@ class NeuronSettings(Strict):
 class LossSettings(Strict):
     """What the label layer's spike times are compared with; see `host.losses`."""
 
-    kind: Literal["shift_invariant_mse", "softmax_times", "target_times_mse"]
-    delta: Positive = Field(0.3, description="shift_invariant_mse: how much later wrong labels should spike, tau_syn")
-    xi: Positive = Field(0.2, description="softmax_times: width of the comparison in tau_syn")
+    kind: Literal["shift_invariant_mse", "softmax_times", "target_times_mse"] = Field(
+        description="what the label layer's spike times are compared with"
+    )
+    delta: Positive = Field(
+        0.3, description="shift_invariant_mse: how much later wrong labels should spike", json_schema_extra=TAU_SYN
+    )
+    xi: Positive = Field(0.2, description="softmax_times: width of the comparison", json_schema_extra=TAU_SYN)
     alpha: NotNegative = Field(0.005, description="softmax_times: weight of the pull to early times")
-    beta: Positive = Field(1.0, description="softmax_times: time scale of that pull in tau_syn")
-    t_correct: Positive = Field(1.6, description="target_times_mse: target of the label neuron in tau_syn")
-    t_wrong: Positive = Field(1.9, description="target_times_mse: target of the others in tau_syn")
+    beta: Positive = Field(1.0, description="softmax_times: time scale of that pull", json_schema_extra=TAU_SYN)
+    t_correct: Positive = Field(
+        1.6, description="target_times_mse: target of the label neuron", json_schema_extra=TAU_SYN
+    )
+    t_wrong: Positive = Field(1.9, description="target_times_mse: target of the others", json_schema_extra=TAU_SYN)
 
     def check(self, duration: float) -> None:
         """Refuse times that no sample of this length (in tau_syn) has, and losses that grow beyond all numbers in it.
@@ -154,12 +168,16 @@ class SilenceSettings(Strict):
 class OptimizerSettings(Strict):
     """Adam and its learning rate."""
 
-    learning_rate: Annotated[float, Field(gt=0, le=1e3)]
-    beta1: Decay = 0.9
-    beta2: Decay = 0.999
-    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = 1e-8
+    learning_rate: Annotated[float, Field(gt=0, le=1e3)] = Field(description="step of Adam in model weights")
+    beta1: Decay = Field(0.9, description="Adam: decay of the mean gradient")
+    beta2: Decay = Field(0.999, description="Adam: decay of the mean squared gradient")
+    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = Field(
+        1e-8, description="Adam: added to the root of the mean squared gradient"
+    )
     max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
-    schedule: Literal["step", "cosine", "constant"] = "step"
+    schedule: Literal["step", "cosine", "constant"] = Field(
+        "step", description="how the learning rate changes over the epochs"
+    )
     step_epochs: Count = Field(20, description="step: epochs between two decays")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="step: factor of a decay")
     floor: Fraction = Field(0.0, description="cosine: share of the learning rate left at the end")
@@ -168,27 +186,27 @@ class OptimizerSettings(Strict):
 class TrainingSettings(Strict):
     """The loop."""
 
-    epochs: Annotated[int, Field(ge=1, le=EPOCHS_MAX)]
-    batch_size: Count = 40
+    epochs: Annotated[int, Field(ge=1, le=EPOCHS_MAX)] = Field(description="passes over the training set")
+    batch_size: Count = Field(40, description="samples between two steps of the optimizer")
     batch_split: Count = Field(1, description="parts in which a batch is sent to the chip; results do not depend on it")
     evaluate_every: Count = Field(1, description="epochs between two evaluations on the validation set")
     checkpoint_every: Count = Field(1, description="epochs between two checkpoints")
-    keep_checkpoints: Annotated[int, Field(ge=2, le=EPOCHS_MAX)] = 3
+    keep_checkpoints: Annotated[int, Field(ge=2, le=EPOCHS_MAX)] = Field(3, description="latest checkpoints kept")
     select: Literal["last", "best"] = Field("last", description="weights kept at the end: last, or best on validation")
     clock: Literal["trials", "running"] = Field(
         "trials",
         description="trials: each batch and test is a trial of its own. running: all are one continuous trial, that of "
         "calibration, so that what drifts goes on drifting",
     )
-    begin_s: ChipTime = Field(0.0, description="running: chip time of the first sample in s")
+    begin_s: ChipTime = Field(0.0, description="running: chip time of the first sample")
 
 
 class DataSettings(Strict):
     """How many samples of each set are used, the first ones; 0 for all."""
 
-    train: CountOrZero = 0
-    validation: CountOrZero = 0
-    test: CountOrZero = 0
+    train: CountOrZero = Field(0, description="first samples of the training set that are used, 0: all")
+    validation: CountOrZero = Field(0, description="the same of the validation set")
+    test: CountOrZero = Field(0, description="the same of the test set")
 
 
 class Settings(Strict):

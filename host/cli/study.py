@@ -46,6 +46,8 @@ Name = Annotated[
     ),
 ]
 Preset = Annotated[Sizes | None, typer.Option(help="quick: a few minutes. paper: figures for a paper.")]
+Title = Annotated[str | None, typer.Option(help="Of page, figures and tables, instead of the study's.")]
+Question = Annotated[str | None, typer.Option(help="Of the page, instead of the study's.")]
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,6 +65,7 @@ Task = Annotated[str | None, typer.Option(help="What to learn: yin-yang (by defa
 Training = Annotated[str | None, typer.Option(help="Preset or TOML file of the trainings.", metavar="NAME|FILE")]
 Design = Annotated[Designs | None, typer.Option(help="Every combination of --set, or --samples draws from it.")]
 Samples = Annotated[int | None, typer.Option(min=1, help="Points of a random or Sobol design.")]
+DesignSeed = Annotated[int | None, typer.Option(min=0, help="Of the draws of such a design, 0 by default.")]
 Out = Annotated[Path | None, typer.Option(help="Directory of the study, by default a new one in studies.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or extend it.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes, by default one for every core.")]
@@ -79,7 +82,7 @@ Tls = Annotated[
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Use a scheduler without TLS: whoever reaches it can run programs as you.")
 ]
-List = Annotated[bool, typer.Option("--list", help="Print all that --set can turn, with its value, and end.")]
+List = Annotated[bool, typer.Option("--list", help="Print all that --set can turn: value, unit, meaning; and end.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what it would do and cost, and end.")]
 
 
@@ -87,6 +90,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what it would do 
 def _study(
     name: Name,
     preset: Preset = None,
+    title: Title = None,
+    question: Question = None,
     set_: Set = None,
     serials: Serials = None,
     seeds: Seeds = None,
@@ -96,6 +101,7 @@ def _study(
     training: Training = None,
     design: Design = None,
     samples: Samples = None,
+    design_seed: DesignSeed = None,
     out: Out = None,
     resume: Resume = False,
     workers: Workers = None,
@@ -124,6 +130,7 @@ def _study(
     given = {
         "preset": preset and preset.value, "serials": serials, "seeds": seeds, "chip": chip, "task": task,
         "calibrated": calibrated or None, "training": training, "design": design and design.value, "samples": samples,
+        "design_seed": design_seed, "title": title, "question": question,
     }  # fmt: skip
     asked = requests.read_request(name, given)
     typed = requests.read_settings(asked, set_ or [])
@@ -160,17 +167,24 @@ def _reporter() -> StudyReporter:
 
 
 def _print_list(work: Work, as_json: bool) -> None:
+    from host.studies.knobs import Turned
+    from host.studies.options import OPTIONS
+
     lists = dict(work.kind.presets[work.request.preset].options)
+    own = [Turned(name, ", ".join(map(str, values)), *OPTIONS[name]) for name, values in lists.items()]
     knobs = work.base.knobs.listed()
     if as_json:
-        print_json({"lists": lists, "knobs": {key: value for key, value, _ in knobs}})
+        with_units = {k.key: k.value if k.unit == "1" else f"{k.value} {k.unit}" for k in knobs}
+        meanings = {k.key: {"unit": k.unit, "meaning": k.meaning} for k in (*own, *knobs)}
+        print_json({"lists": lists, "knobs": with_units, "meanings": meanings})
         return
     for title, rows in (
-        (f"lists of {work.request.study}", [(name, ", ".join(map(str, values)), "") for name, values in lists.items()]),
+        (f"lists of {work.request.study}", own),
         (f"settings, and imperfections of {work.base.chip}", knobs),
     ):
         if rows:
-            print_table(("--set", "value", "meaning"), rows, title=title, plain=True)
+            shown = [(k.key, k.value, "" if k.unit == "1" else k.unit, k.meaning) for k in rows]
+            print_table(("--set", "value", "unit", "meaning"), shown, title=title, plain=True)
 
 
 def _print_plan(work: Work, out: Path | None, resume: bool, as_json: bool) -> None:
@@ -189,15 +203,18 @@ def _print_result(work: Work, result: StudyResult, as_json: bool) -> None:
     if as_json:
         print_json(result.summary_values())
         return
-    names = [name for name in result.summary.columns if name not in {"mean", "low", "high", "n"}]
+    from host.studies.statistics import INTERVAL
+
+    names = [name for name in result.summary.columns if name not in INTERVAL]
     rows = []
     for row in result.summary.to_dict("records"):
         interval = "-" if math.isnan(row["low"]) else f"{100 * row['low']:.1f} .. {100 * row['high']:.1f}"
-        rows.append([*(_cell(row[n]) for n in names), f"{100 * row['mean']:.1f}", interval, row["n"]])
-    headings = [heading.replace("_", " ") for heading in (*names, "accuracy (%)", "95 %", "n")]
-    print_table(headings, rows, title=work.kind.title, plain=True)
+        rows.append([*(_cell(row[n]) for n in names), f"{100 * row['mean']:.1f}", interval, row["n"], row["caveat"]])
+    headings = [heading.replace("_", " ") for heading in (*names, "accuracy (%)", "95 %", "n", "beware")]
+    print_table(headings, rows, title=work.title, plain=True)
     for finding in result.findings:
-        show(f" {finding.statement}: {finding.ours}")
+        agrees = "" if finding.verdict == "-" else f"; agrees with the literature: {finding.verdict}"
+        show(f" {finding.statement}: {finding.ours}{agrees}{f' ({finding.caveat})' if finding.caveat else ''}")
     if result.failed:
         say(f"{result.failed} points failed; --resume tries them again (table.csv says why)")
     show(f" {result.report or result.path}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Kind = Literal["lines", "strip", "distribution", "matrix", "bars"]
+Kind = Literal["lines", "strip", "distribution", "matrix", "bars", "points"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Chart:
         columns `x`, mean and interval beside them, colours by `by`. ``distribution``: share of the points at or above
         each value of `y`, one step curve for each `by`. ``matrix``: mean of `y` as colour and number by `x` (columns)
         and `by` (rows). ``bars``: horizontal bars of `y` by `x`, longest first, with intervals from the columns
-        ``<y>_low`` and ``<y>_high`` where the table has them. Lines need numbers as `x`; strips, the columns of
+        ``<y>_low`` and ``<y>_high`` where the table has them. ``points``: one mark at `x` for each combination of
+        `each`, mean and interval over repeats. Lines need numbers as `x`; strips, the columns of
         matrices and bars take names.
     title : str
         One sentence above it.
@@ -41,6 +42,8 @@ class Chart:
         Value of `y`, after `scale`, at which a dotted line is drawn; not in a matrix.
     where : dict of str to object
         Only rows with these values of columns.
+    each : tuple of str
+        Columns that tell combinations apart in ``points``.
     log_x : bool
         Logarithmic x axis of ``lines``; linear below the smallest positive value where the table has others.
     """
@@ -57,4 +60,5 @@ class Chart:
     scale: float = 1.0
     bar: float | None = None
     where: Mapping[str, object] = field(default_factory=dict)
+    each: tuple[str, ...] = ()
     log_x: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from host.studies.draws import drawn
 from host.studies.knobs import Knobs
 from host.studies.point import Point
 from host.studies.sheet import read_sheet
@@ -38,10 +39,18 @@ class Row:
     labels : dict of str to value
         What was varied: the first columns.
     point : Point
+        What is computed for it.
+    serial : int or None
+        Serial number that was asked for, where `point` has another one because the chips are equal.
     """
 
     labels: Mapping[str, Any]
     point: Point
+    serial: int | None = None
+
+    def drawn(self) -> Row:
+        """The same row with the point of the first of equal chips."""
+        return replace(self, point=drawn(self.point), serial=self.point.serial)
 
 
 @dataclass(frozen=True)
@@ -56,9 +65,13 @@ class Finding:
         Our figure with its interval.
     literature : str
     agrees : bool or None
-        None: nothing to compare with.
+        None: nothing to compare with, or `undecided`.
     note : str
         Why it does not agree.
+    caveat : str
+        Why the figure does not say much.
+    undecided : bool
+        There is something to compare with, but too little to tell.
     """
 
     statement: str
@@ -66,6 +79,19 @@ class Finding:
     literature: str
     agrees: bool | None
     note: str = ""
+    caveat: str = ""
+    undecided: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """Whether it agrees, in words."""
+        if self.undecided:
+            return "too few to tell"
+        return "-" if self.agrees is None else "yes" if self.agrees else "no"
+
+    def values(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return vars(self) | {"verdict": self.verdict}
 
 
 @dataclass(frozen=True)
@@ -216,6 +242,9 @@ class Kind:
         Figures of these tables.
     literature : tuple of str
         What others found.
+    all_columns : bool
+        What the user varies is what the kind is about: its figures and findings take the whole table. Otherwise they
+        are made for each combination of it, so that no mean mixes different ones.
     """
 
     name: str
@@ -232,3 +261,4 @@ class Kind:
     analyse: Callable[[pd.DataFrame, Spikes], Analyses] | None = None
     analysis_charts: Mapping[str, tuple[Chart, ...]] = field(default_factory=dict)
     literature: tuple[str, ...] = ()
+    all_columns: bool = False

@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from host.settings import Settings
 from hxloop.errors import InvalidInputError, OutOfRangeError, UnknownKeyError
@@ -20,15 +20,30 @@ from hxloop.toml import flat, parse_toml, settings_from_mapping
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic.fields import FieldInfo
+
     from host.studies.sheet import ChipSheet
 
     Value = bool | int | float | str | list[Any]
 
-KINDS: Final = ("fixed", "residual", "trial")
-"""Kinds of imperfections, as in their names: of the silicon, left by calibration, drawn anew in every trial."""
+KINDS: Final = {
+    "fixed": "of the silicon",
+    "residual": "left by calibration",
+    "trial": "drawn anew in every trial",
+}
+"""Kinds of imperfections, as in their names, and what they are."""
 
 _UNITS: Final = {"us": "us", "mv": "mV", "pf": "pF", "lsb": "LSB", "codes": "LSB", "s": "s", "percent": "%"}
 _WITH_UNIT: Final = re.compile(r"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Zµ%]+)")
+
+
+class Turned(NamedTuple):
+    """A knob: its key, present value, unit (``1``: none), and meaning."""
+
+    key: str
+    value: str
+    unit: str
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -65,15 +80,19 @@ class Knobs:
         name = self.chip_keys.get(key)
         return self.sheet.all[name].unit if name else unit_of_name(key)
 
-    def listed(self) -> list[tuple[str, str, str]]:
-        """Every knob with its present value and unit, and what it means where it says so itself."""
-        found = [(key, str(value), "") for key, value in flat(self.settings.model_dump()).items()]
-        found += [(f"chip.factor.{kind}", "1", f"factor on all imperfections called _{kind}") for kind in KINDS]
-        for key, name in self.chip_keys.items():
-            entry = self.sheet.all[name]
-            unit = "" if entry.unit == "1" else f" {entry.unit}"
-            found.append((key, f"{entry.value:g}{unit}", entry.text))
-        return found
+    def listed(self) -> list[Turned]:
+        """Every knob with its present value, its unit and what it means."""
+        found = [
+            Turned(f"{section}.{name}", str(value), *_meaning(info, name))
+            for section, part in self.settings
+            for (name, value), info in zip(part, type(part).model_fields.values(), strict=True)
+        ]
+        found += [
+            Turned(f"chip.factor.{kind}", "1", "1", f"factor on all imperfections with _{kind} in their names: {text}")
+            for kind, text in KINDS.items()
+        ]
+        entries = ((key, self.sheet.all[name]) for key, name in self.chip_keys.items())
+        return [*found, *(Turned(key, f"{entry.value:g}", entry.unit, entry.text) for key, entry in entries)]
 
     def check_key(self, key: str) -> None:
         """Refuse a knob that does not exist.
@@ -157,6 +176,12 @@ class Knobs:
                 entry = self.sheet.all[name]
                 strength[name] = _number(key, value, entry.lowest, entry.highest)
         return self.sheet.named(strength)
+
+
+def _meaning(info: FieldInfo, name: str) -> tuple[str, str]:
+    extra = info.json_schema_extra
+    unit = extra.get("unit") if isinstance(extra, dict) else None
+    return str(unit or unit_of_name(name)), info.description or ""
 
 
 def kind_of(imperfection: str) -> str:

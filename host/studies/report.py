@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from host.studies.statistics import INTERVAL
 from hxloop import page as html
 from hxloop.page import Section, Table, check_page_name
 from hxloop.writing import write_atomically
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from host.studies.kind import Finding
 
 _MOST_ROWS: Final = 500
-_FEW: Final = 6
 _MOST_UNFOLDED: Final = 40
 
 
@@ -59,7 +59,7 @@ class ReportContent:
     pictures : tuple of Picture
     findings : tuple of Finding
     summary : DataFrame
-        Means with intervals: groups, ``mean``, ``low``, ``high``, ``n``; fractions.
+        Means with intervals, as `host.studies.statistics.summarise`; fractions.
     analyses : dict of str to DataFrame
         Further tables.
     points : DataFrame
@@ -130,30 +130,38 @@ def _figures(content: ReportContent) -> list[Section]:
 
 
 def _findings(content: ReportContent) -> Section:
-    rows = [(f.statement, f.ours, _verdict(f.agrees), f.literature, f.note) for f in content.findings]
-    noted = any(finding.note for finding in content.findings)
-    heading = ("what", "here", "agrees", "literature", *(("why not",) if noted else ()))
-    table = Table(heading, [row if noted else row[:-1] for row in rows])
+    more = [("beware", [f.caveat for f in content.findings]), ("why not", [f.note for f in content.findings])]
+    more = [(name, texts) for name, texts in more if any(texts)]
+    heading = ("what", "here", "agrees", "literature", *(name for name, _ in more))
+    rows = [
+        (f.statement, f.ours, f.verdict, f.literature, *(texts[k] for _, texts in more))
+        for k, f in enumerate(content.findings)
+    ]
+    table = Table(heading, rows)
     return Section("findings", "Findings", ["Differences are those on the same chips; 95 % intervals."], tables=[table])
-
-
-def _verdict(agrees: bool | None) -> str:
-    return "-" if agrees is None else "yes" if agrees else "no"
 
 
 def _summary(content: ReportContent) -> Section:
     frame = content.summary
-    groups = [name for name in frame.columns if name not in {"mean", "low", "high", "n"}]
+    groups = [name for name in frame.columns if name not in INTERVAL]
+    bounds = ("mean", "low", "high")
     rows = [
-        [*(_plain(line[g]) for g in groups), *(_percent(line[c]) for c in ("mean", "low", "high")), line["n"]]
+        [
+            *(_plain(line[g]) for g in groups),
+            *(_percent(line[c]) for c in bounds),
+            line["n"],
+            line["of"],
+            line["caveat"],
+        ]
         for line in frame.to_dict("records")
     ]
-    heading = (*(g.replace("_", " ") for g in groups), "test accuracy (%)", "95 % from", "to", "n")
+    heading = (*(g.replace("_", " ") for g in groups), "test accuracy (%)", "95 % from", "to", "n", "of", "beware")
     tables = [Table(heading, rows, folded=_folded(len(rows)))]
     tables += [_frame(found, 4, f"Table: {name}") for name, found in content.analyses.items()]
-    text = ["Mean over chips and seeds, with its 95 % interval."]
-    if len(frame) and frame["n"].min() < _FEW:
-        text.append(f"With fewer than {_FEW} values, bootstrap intervals are too narrow: look at the single points.")
+    text = [
+        "Mean with its 95 % interval: what another draw of chips would change, or of seeds, where there is one chip. "
+        "Seeds of a chip are averaged first, and equal chips count once."
+    ]
     return Section("summary", "Accuracy", text, tables=tables)
 
 

@@ -111,6 +111,11 @@ class Work:
     columns: list[str]
     base: Base
 
+    @property
+    def title(self) -> str:
+        """What to call the study."""
+        return self.request.title or self.kind.title
+
     def points(self) -> list[Point]:
         """Every point once, each after the one it begins with."""
         found: dict[str, Point] = {}
@@ -183,7 +188,8 @@ def work_of(request: Request) -> Work:
         labels = columns_of(values)
         columns = list(labels)
         rows += [
-            Row({**labels, **row.labels}, row.point) for row in kind.points(replace(plan, base=base.turned(values)))
+            replace(row, labels={**labels, **row.labels}).drawn()
+            for row in kind.points(replace(plan, base=base.turned(values)))
         ]
     if not rows:
         raise InvalidInputError("the study has no points", field="set", hint="give every list a value")

@@ -95,6 +95,16 @@ def read_sheet(chip: str) -> ChipSheet:
     return ChipSheet(chip, base, found["model"], spec, strengths, defaults)
 
 
+def strengths_of(chip: str) -> dict[str, float]:
+    """Strengths of all imperfections of a chip that `ChipSheet.named` has named; errors as in `read_sheet`."""
+    base, _, changes = chip.partition("[")
+    strengths = dict(read_sheet(base).defaults)
+    for change in filter(None, changes.rstrip("]").split(",")):
+        name, _, value = change.partition("=")
+        strengths |= dict.fromkeys(strengths, float(value)) if name == "all" else {name: float(value)}
+    return strengths
+
+
 def _describe(chip: str) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "chip_emulator", "describe", "--chip", chip, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -31,7 +31,8 @@ COLUMNS: Final = {
     "status": f"{DONE} or {FAILED}",
     "error": "why it failed",
     "chip": "named chip, with all its imperfections",
-    "point": "name of the point: a hash of all that its result depends on, and its folder in points/",
+    "point": "name of the point: a hash of all that its result depends on, and its folder in points/; chips that are "
+    "equal, because nothing about them is drawn, share it",
 }
 """Columns every table has behind those that say what was varied, and what they mean."""
 
@@ -44,10 +45,10 @@ def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[st
         outcome, failure = outcomes.get(point.key), failures.get(point.key)
         line: dict[str, Any] = dict(row.labels)
         own = {
-            "serial": point.serial,
+            "serial": point.serial if row.serial is None else row.serial,
             "seed": point.seed,
             "epochs": point.settings.training.epochs,
-            **{name: math.nan if outcome is None else outcome.figures[name] for name in FIGURES},
+            **{name: math.nan if outcome is None else outcome.figures.get(name, math.nan) for name in FIGURES},
             "status": FAILED if outcome is None else DONE,
             "error": "" if failure is None else failure.message,
             "chip": point.chip,

@@ -37,6 +37,8 @@ def study(
     name: str = "grid",
     *,
     preset: str | None = None,
+    title: str | None = None,
+    question: str | None = None,
     set: Mapping[str, Any] | None = None,
     task: str | None = None,
     training: str | Path | None = None,
@@ -46,6 +48,7 @@ def study(
     seeds: str | None = None,
     design: str | None = None,
     samples: int | None = None,
+    design_seed: int | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     workers: int | None = None,
@@ -66,6 +69,8 @@ def study(
         ``sensitivity``, ``grid`` (what `set` varies), or a TOML file with the other arguments.
     preset : {"quick", "paper"}, optional
         Sizes of the study.
+    title, question : str, optional
+        For page, figures and terminal, instead of the named study's.
     set : dict of str to value or list of values, optional
         What to vary or fix: settings (``optimizer.learning_rate``), imperfections (``chip.noise.jitter_trial_us``), all
         of a kind (``chip.factor.residual``), or a list of the study (``spread_percent``). ``{"low": a, "high": b}`` for
@@ -81,6 +86,8 @@ def study(
     design : {"grid", "random", "sobol"}, optional
     samples : int, optional
         Points of a random or Sobol design.
+    design_seed : int, optional
+        Of its draws, 0 by default.
     out : str or Path, optional
         Directory of the study, by default a new one in ``studies``.
     resume : bool
@@ -131,7 +138,8 @@ def study(
         {
             "preset": preset, "set": _varied(set), "task": task, "chip": chip, "calibrated": calibrated,
             "training": arguments.optional(arguments.named_file, training, "training", takes="a preset or a TOML file"),
-            "serials": serials, "seeds": seeds, "design": design, "samples": samples,
+            "serials": serials, "seeds": seeds, "design": design, "samples": samples, "design_seed": design_seed,
+            "title": title, "question": question,
         },
     )  # fmt: skip
     result = run_study(work_of(request), out=where, resume=resume, n_workers=workers, remote=remote, report=report)
@@ -167,7 +175,7 @@ def run_study(
         store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
         if remote is None and not all(store.point_file(point).exists() for point in points):
             make_ready()  # before there are bars
-        reporter.started(f"{work.kind.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
+        reporter.started(f"{work.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
         try:
             outcomes, failures = drive(points, store, reporter, remote, workers)
         finally:
@@ -201,7 +209,7 @@ def plan_lines(work: Work, out: Path | None, *, resume: bool) -> tuple[list[str]
         return duration(max(cost.core_s / n, cost.longest_s))
 
     lines = [
-        f"{work.kind.title} ({work.request.study}, preset {work.request.preset}): {len(work.rows)} rows of the table, "
+        f"{work.title} ({work.request.study}, preset {work.request.preset}): {len(work.rows)} rows of the table, "
         f"{len(every)} points, {len(every) - len(points)} of them done, on {serials} serial numbers",
         f"to do: {cost.trainings} trainings with {cost.epochs} epochs altogether, {cost.points - cost.trainings} tests",
         f"about {with_workers(1)} with one worker on a free core of this machine, {with_workers(2)} with 2, "
@@ -214,13 +222,17 @@ def plan_lines(work: Work, out: Path | None, *, resume: bool) -> tuple[list[str]
 def command_of(request: Request) -> str:
     """Command that asks for the same study."""
     parts = ["hxloop", "study", request.study, "--preset", request.preset]
-    for option in ("task", "training", "chip", "serials", "seeds", "design", "samples"):
+    for option in (
+        "task", "training", "chip", "serials", "seeds", "design", "samples", "design_seed",
+    ):  # fmt: skip
         value = getattr(request, option)
         if value != type(request).model_fields[option].default:
-            parts += [f"--{option}", str(value)]
+            parts += [f"--{option.replace('_', '-')}", str(value)]
     parts += ["--calibrated"] if request.calibrated else []
     for key, values in request.set.items():
         parts += ["--set", f"{key}={_setting(values)}"]
+    for option in ("title", "question"):
+        parts += [] if getattr(request, option) is None else [f"--{option}", getattr(request, option)]
     return shlex.join(parts)
 
 

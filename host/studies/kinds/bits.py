@@ -75,8 +75,7 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
     ):
         lost = paired(floats, ideal[ideal["weight_bits"] == str(bits)])
         if lost is not None:
-            agrees = (low is None or lost.mean > low) and (high is None or lost.mean <= high)
-            found.append(compared(f"points lost with {bits} bits against float", lost, literature, agrees))
+            found.append(compared(f"points lost with {bits} bits against float", lost, literature, (low, high)))
     return found
 
 

@@ -33,6 +33,15 @@ def _points(plan: Plan) -> list[Row]:
     ]
 
 
+def _derive(table: pd.DataFrame) -> pd.DataFrame:
+    """Name what stands beside one another: residuals of each factor, raw silicon, and silicon calibrated here."""
+    route = [
+        quality if factor < 0 else f"{quality} x {factor:g}"
+        for quality, factor in table[["quality", "residual_factor"]].itertuples(index=False, name=None)
+    ]
+    return table.assign(route=route)
+
+
 def _charts(_: pd.DataFrame) -> list[Chart]:
     return [
         Chart(
@@ -42,7 +51,7 @@ def _charts(_: pd.DataFrame) -> list[Chart]:
         ),
         Chart(
             "routes", "strip", "Trained in the loop: every chip, mean and 95 % interval",
-            x="quality", y="test_accuracy", x_label="calibration", y_label="test accuracy (%)", scale=100.0,
+            x="route", y="test_accuracy", x_label="calibration", y_label="test accuracy (%)", scale=100.0,
             where={"method": "in_loop"},
         ),
     ]  # fmt: skip
@@ -76,4 +85,5 @@ CALIBRATION_STUDY: Final = Kind(
     points=_points,
     charts=_charts,
     groups=("quality", "residual_factor", "method"),
+    derive=_derive,
 )  # fmt: skip

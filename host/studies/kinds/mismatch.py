@@ -72,11 +72,11 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
             if lost is not None:
                 note = "" if lost.mean <= 1.5 else _why(at[method, 20.0])
                 statement = f"{mechanism}: points lost to 20 % spread, {text}"
-                found.append(compared(statement, lost, _ABSORBED, lost.mean <= 1.5, note))
+                found.append(compared(statement, lost, _ABSORBED, (None, 1.5), note))
         lost = paired(at["transferred", 0.0], at["transferred", 20.0])
         if lost is not None:
             statement = f"{mechanism}: points lost to 20 % spread, textbook weights as they are"
-            found.append(compared(statement, lost, _MORE, lost.low > 1.5))
+            found.append(compared(statement, lost, _MORE, (1.5, None)))
     return found
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from host.studies.chart import Chart
-from host.studies.kind import Finding, Kind, Preset, Row
-from host.studies.kinds.findings import shown
+from host.studies.kind import Kind, Preset, Row
+from host.studies.kinds.findings import compared
 from host.studies.spike_times import compare, scatter
-from host.studies.statistics import interval
+from host.studies.statistics import population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from host.studies.kind import Analyses, Plan, Spikes
+    from host.studies.kind import Analyses, Finding, Plan, Spikes
 
 _SILICON: Final = {
     "in_loop": ("test accuracy in the loop (%)", "84.9"),
@@ -68,7 +68,7 @@ def _analyse(table: pd.DataFrame, spikes: Spikes) -> Analyses:
     done = table[(table["status"] == "done") & (table["trained_on"] >= 0)]
     for (serial, seed), rows in done.groupby(["trained_on", "seed"], sort=False):
         points = {m: rows.loc[rows["method"] == m, "point"].tolist() for m in ("in_loop", "on_ideal", "again")}
-        line: dict[str, Any] = {"serial": serial, "seed": seed}
+        line: dict[str, Any] = {"serial": serial, "seed": seed, "point": next(iter(points["in_loop"]), "")}
         for method in ("in_loop", "on_ideal"):
             line[method] = rows.loc[rows["method"] == method, "test_accuracy"].mean()
         if points["in_loop"] and points["on_ideal"]:
@@ -97,8 +97,8 @@ def _findings(_: pd.DataFrame, analyses: Analyses) -> Sequence[Finding]:
     for column, (text, silicon) in _SILICON.items():
         if column in chips:
             scale, digits = (100.0, 1) if text.endswith("(%)") else (1.0, 3)
-            mean = interval(scale * chips[column].to_numpy(np.float64))
-            found.append(Finding(f"{text}, mean over chips", shown(mean, digits), f"{silicon} (one chip)", None))
+            mean = population(chips.assign(scaled=scale * chips[column]), "scaled")
+            found.append(compared(f"{text}, mean over chips", mean, f"{silicon} (one chip)", digits=digits))
     return found
 
 

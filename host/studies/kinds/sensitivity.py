@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -56,7 +57,8 @@ def _points(plan: Plan) -> list[Row]:
     for method in options["method"]:
         for design, name, sample, factors in settings:
             base = plan.base.turned(_scaled(plan, dict(zip(names, factors, strict=True))))
-            labels = {"method": method, "design": design, "mechanism": name, "sample": sample}
+            own = factors[names.index(name)] if name in names else math.nan  # none, or all, are turned
+            labels = {"method": method, "design": design, "mechanism": name, "sample": sample, "factor": own}
             labels |= {f"factor_{n}": x for n, x in zip(names, factors, strict=True)}
             for serial in plan.serials:
                 for seed in plan.seeds:
@@ -98,7 +100,7 @@ def _saltelli(names: Sequence[str], highest: float, n_base: int) -> NDArray[np.f
 
 
 def _analyse(table: pd.DataFrame, _: Spikes) -> Analyses:
-    names = [c.removeprefix("factor_") for c in table.columns if c.startswith("factor_")]
+    names = [str(c).removeprefix("factor_") for c in table.columns if str(c).startswith("factor_")]
     found = []
     for method in table["method"].unique():
         rows = table[table["method"] == method]
@@ -111,6 +113,7 @@ def _analyse(table: pd.DataFrame, _: Spikes) -> Analyses:
             if effect is not None:
                 line |= {"effect_points": effect.mean}
                 line |= {"effect_points_low": effect.low, "effect_points_high": effect.high}
+                line |= {"effect_points_n": effect.n, "effect_points_caveat": effect.caveat}
             for index in ("first", "total") if shares else ():
                 mean, half = shares[index][k], shares[f"{index}_conf"][k]
                 line |= {f"{index}_index": mean, f"{index}_index_low": mean - half, f"{index}_index_high": mean + half}
@@ -173,7 +176,7 @@ SENSITIVITY_STUDY: Final = Kind(
     },
     points=_points,
     charts=lambda _: [],
-    groups=("method", "design", "mechanism"),
+    groups=("method", "design", "mechanism", "factor"),
     analyse=_analyse,
     analysis_charts={
         "sensitivity": (

@@ -8,9 +8,9 @@ from scipy.stats import binomtest
 
 from host.studies.chart import Chart
 from host.studies.kind import Finding, Kind, Preset, Row
-from host.studies.kinds.findings import paired, shown
+from host.studies.kinds.findings import compared, judged, paired
 from host.studies.kinds.methods import fine_tuned
-from host.studies.statistics import interval
+from host.studies.statistics import Interval, by_unit, population
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,22 +61,22 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
         done = table[(table["method"] == method) & (table["status"] == "done")]
         if done.empty:
             continue
-        good, n = int((100.0 * done["test_accuracy"] >= BAR_PERCENT).sum()), len(done)
-        odds = binomtest(good, n).proportion_ci(0.95, "wilson")
-        found.append(
-            Finding(
-                f"{method}: chips at or above {BAR_PERCENT} %",
-                f"{good} of {n} ({100 * good / n:.0f} %; 95 %: {100 * odds.low:.0f} .. {100 * odds.high:.0f} %)",
-                "bar of this study: 95 % of the chips", good >= 0.95 * n,
-            )
-        )  # fmt: skip
-        mean = interval(100.0 * done["test_accuracy"].to_numpy())
-        found.append(Finding(f"{method}: mean accuracy (%)", shown(mean), "95.0 +- 0.9 (silicon, 300 epochs)", None))
+        found.append(_share(f"{method}: chips at or above {BAR_PERCENT} %", by_unit(done, "test_accuracy")))
+        mean = population(done.assign(percent=100.0 * done["test_accuracy"]), "percent")
+        found.append(compared(f"{method}: mean accuracy (%)", mean, "95.0 +- 0.9 (silicon, 300 epochs)"))
     methods = [table[table["method"] == m] for m in ("in_loop", "fine_tuned")]
     gap = paired(*methods)
     if gap is not None:
-        found.append(Finding("from scratch - fine-tuned, same chips (points)", shown(gap), "-", None))
+        found.append(compared("from scratch - fine-tuned, same chips (points)", gap, "-"))
     return found
+
+
+def _share(statement: str, accuracies: Sequence[float]) -> Finding:
+    n, good = len(accuracies), sum(100.0 * accuracy >= BAR_PERCENT for accuracy in accuracies)
+    odds = binomtest(good, n).proportion_ci(0.95, "wilson")
+    ours = Interval(good / n, odds.low, odds.high, n, "chips")
+    text = f"{good} of {n} ({100 * good / n:.0f} %; 95 %: {100 * odds.low:.0f} .. {100 * odds.high:.0f} %)"
+    return judged(statement, ours, text, "bar of this study: 95 % of the chips", (0.95, None))
 
 
 YIELD_STUDY: Final = Kind(

@@ -10,6 +10,7 @@ from support.sheets import fake_sheet, sheets  # noqa: F401 (a fixture)
 
 from host.settings import load_settings
 from host.studies.axes import Axis, checked_axis, combinations, read_axis
+from host.studies.draws import drawn
 from host.studies.kind import Base
 from host.studies.kinds import KINDS, find_kind
 from host.studies.knobs import Knobs
@@ -171,7 +172,26 @@ def test_fixed_patterns_are_what_the_label_says(sheets):  # noqa: F811
 def test_points_that_are_the_same_are_done_once(sheets):  # noqa: F811
     work = work_of(read_request("mismatch", {"serials": "1,2", "set": {"spread_percent": [0], "method": ["in_loop"]}}))
     assert len(work.rows) == 2 * len(work.kind.presets["quick"].options["mechanism"])
-    assert len(work.points()) == 2
+    assert [(p.chip, p.serial) for p in work.points()] == [("typical[all=0]", 1)]  # all these chips are one
+    assert [row.serial for row in work.rows[:2]] == [1, 2]
+
+
+def test_chips_are_the_same_only_if_nothing_about_them_is_drawn(sheets):  # noqa: F811
+    drawn_alike = {
+        "typical": False, "ideal": True, "typical[all=0]": True, "typical[all=0,synapse_fixed=0.1]": False,
+        "typical[all=0,v_leak_residual_mv=1.0]": False, "typical[all=0,jitter_trial_us=0.1]": False,
+        "typical[all=0,v_threshold_residual_mean_mv=3.0]": True,  # moves all circuits of all chips alike
+    }  # fmt: skip
+    for chip, same in drawn_alike.items():
+        assert (drawn(point(chip=chip, serial=7)) == drawn(point(chip=chip, serial=8))) is same, chip
+        test = {"action": "test", "initial": point(chip="typical"), "chip": chip, "serial": 7}
+        quiet = same or ("jitter" not in chip and chip != "typical")
+        assert (drawn(point(**test, trial=1)) == drawn(point(**test, trial=2))) is quiet, chip
+    first, second = (
+        drawn(point(action="test", initial=point(chip="ideal", serial=s), serial=5, chip="typical")) for s in (3, 4)
+    )
+    assert first == second  # weights of the same textbook chip
+    assert first.serial == 5
 
 
 def test_settings_add_columns_or_change_all_points(sheets):  # noqa: F811
@@ -225,6 +245,7 @@ def test_a_file_asks_for_the_same_study_as_the_command(tmp_path, sheets):  # noq
     assert [r.point.key for r in work.rows] == [r.point.key for r in work_of(request).rows]
     command = command_of(work.request)
     assert command.startswith("hxloop study noise --preset quick --serials 1..2 --set strength_percent=0,5")
+    assert command.endswith("--question 'How?'")
     file.write_text('study = "noise"\nserial = "1..2"\n')
     with pytest.raises(UnknownKeyError, match="serials"):
         read_request(str(file), {})

@@ -96,16 +96,16 @@ def test_the_page_has_all_of_it_in_order(tmp_path):
 def test_means_are_in_percent_with_their_intervals(tmp_path):
     given = content()
     rows = cells(section(written(tmp_path / "report.html", given), "summary"))
-    assert rows[0] == ["mechanism", "spread", "test accuracy (%)", "95 % from", "to", "n"]
+    assert rows[0] == ["mechanism", "spread", "test accuracy (%)", "95 % from", "to", "n", "of", "beware"]
     for row, line in zip(rows[1:5], given.summary.to_dict("records"), strict=True):
         numbers = [f"{100 * line[c]:.1f}" for c in ("mean", "low", "high")]
-        assert row == [line["mechanism"], f"{line['spread']:g}", *numbers, str(line["n"])]
+        assert row == [line["mechanism"], f"{line['spread']:g}", *numbers, str(line["n"]), "values", line["caveat"]]
 
 
 def test_an_unknown_interval_is_an_empty_cell(tmp_path):
-    one = pd.DataFrame({"a": [None], "mean": [0.5], "low": [np.nan], "high": [np.nan], "n": [1]})
+    one = summarise(pd.DataFrame({"a": [None], "y": [0.5]}), ["a"], "y")
     rows = cells(section(written(tmp_path / "report.html", content(summary=one)), "summary"))
-    assert rows[1] == ["", "50.0", "", "", "1"]
+    assert rows[1] == ["", "50.0", "", "", "1", "values", "a single value has no interval"]
 
 
 @pytest.mark.parametrize(("n", "shown"), [(80, 80), (500, 500), (501, 500)])
@@ -118,7 +118,7 @@ def test_at_most_500_points_are_shown_and_it_says_where_the_rest_is(n, shown, tm
 
 
 def test_many_failures_and_long_summaries_are_folded(tmp_path):
-    summary = pd.DataFrame({"a": range(41), "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2})
+    summary = summarise(pd.DataFrame({"a": range(41), "y": 0.5}), ["a"], "y")
     failed = tuple((f"point {k}", "why") for k in range(41))
     page = written(tmp_path / "report.html", content(summary=summary, failed=failed))
     for key in ("failed", "summary"):
@@ -134,6 +134,14 @@ def test_what_is_not_there_has_no_section(tmp_path):
 def test_the_column_of_reasons_is_there_only_with_reasons(tmp_path):
     page = written(tmp_path / "report.html", content(findings=(Finding("a", "b", "c", True),)))
     assert cells(section(page, "findings")) == [["what", "here", "agrees", "literature"], ["a", "b", "yes", "c"]]
+
+
+def test_a_claim_and_its_caveat_stand_in_the_same_row(tmp_path):
+    few = Finding("a", "b", "c", None, caveat="too few: 2 chips", undecided=True)
+    page = written(tmp_path / "report.html", content(findings=(few,)))
+    assert cells(section(page, "findings")) == [
+        ["what", "here", "agrees", "literature", "beware"], ["a", "b", "too few to tell", "c", "too few: 2 chips"],
+    ]  # fmt: skip
 
 
 def test_hostile_words_do_nothing(tmp_path):
