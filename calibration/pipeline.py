@@ -28,6 +28,7 @@ from calibration.routines.threshold import Threshold
 from calibration.routines.weight_scale import WeightScale
 from calibration.search import SEARCHES, ModelBased
 from calibration.targets import start_codes
+from hxloop.arguments import shown
 from hxloop.calibration_table import CalibrationTable
 from hxloop.errors import InvalidInputError
 from hxloop.suggest import suggestion
@@ -77,6 +78,7 @@ def calibrate(chip: Chip, target: Target, options: Options, report: Reporter | N
     names = plan(target, options, chip.spec)
     reporter = report or Silent()
     bench = Bench(chip, start_codes(target, chip.boot, chip.spec), seed=options.seed, begin_s=options.begin_s)
+    _check_tolerances(options, [p.name for name in names for p in ROUTINES[name].parameters(bench, target)])
     steps = [*names, *(n for n in REFINED if n in names and len(names) > 1)]
     reporter.started(f"{chip.identity}", [*steps, "measure again"])
     try:
@@ -115,6 +117,13 @@ def calibrate(chip: Chip, target: Target, options: Options, report: Reporter | N
     )
 
 
+def _check_tolerances(options: Options, parameters: list[str]) -> None:
+    for name in options.tolerance:
+        if name not in parameters:
+            hint = suggestion(name, parameters, cutoff=0.4)
+            raise InvalidInputError(f"no parameter is called {shown(name)}", field="tolerance", hint=hint)
+
+
 def complete(target: Target, only: tuple[str, ...]) -> Target:
     """The target with defaults for what is asked for by name."""
     for name in only:
@@ -140,7 +149,7 @@ def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
         for name in given:
             if name not in ROUTINES:
                 hint = suggestion(name, ROUTINES, cutoff=0.4)
-                raise InvalidInputError(f"no routine is called {name!r}", field=field, hint=hint)
+                raise InvalidInputError(f"no routine is called {shown(name)}", field=field, hint=hint)
     asked = set(options.only) or {name for name, routine in ROUTINES.items() if routine.wanted(target)}
     for name in reversed(ROUTINES):
         if name in asked:

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from hxloop.program import NeuronCodes
     from hxloop.spec import ChipSpec
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Potential = Annotated[float, Field(gt=0, le=1200, description="mV, up to the supply")]
 
 
 class CadcTarget(Strict):
     """Two potentials and what the CADC should read at them; between, it is linear."""
 
-    low_mv: Positive = 150.0
+    low_mv: Potential = 150.0
     low_lsb: Positive = 20.0
-    high_mv: Positive = 1050.0
+    high_mv: Potential = 1050.0
     high_lsb: Positive = 220.0
 
 

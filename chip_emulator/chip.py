@@ -25,7 +25,7 @@ from chip_emulator.solver.random import STREAM_LINK_OUT
 from chip_emulator.solver.stopping import never
 from hxloop.capmem import Cell
 from hxloop.chip import ChipIdentity
-from hxloop.errors import InvalidInputError, OutOfRangeError, SessionError
+from hxloop.errors import OutOfRangeError, SessionError
 from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed, generator
@@ -64,8 +64,6 @@ class EmulatedChip(Unsendable):
             raise OutOfRangeError(f"{threads} threads, at least 1 is needed", field="threads")
         named = named_chip(chip)
         self._spec, self._imperfections = named.spec, named.imperfections
-        if self._spec.continuous_weights and self._imperfections.weight_dac_fixed:
-            raise InvalidInputError("continuous weights have no DAC", field="chip[weight_dac_fixed]")
         self._identity = ChipIdentity(chip=chip, serial=serial, spec=self._spec.name, model=MODEL_VERSION)
         self.mismatch = Mismatch(self._spec, self._imperfections, serial)
         self._boot = boot_settings(named, self.mismatch, serial)

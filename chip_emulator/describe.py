@@ -9,7 +9,7 @@ from hxloop import nominal
 
 
 class Entry(TypedDict):
-    """One number of a chip; an imperfection has a lowest and a highest strength, None where there is no bound."""
+    """One number of a chip; an imperfection has a lowest and a highest strength."""
 
     part: str
     name: str
@@ -17,8 +17,8 @@ class Entry(TypedDict):
     unit: str
     description: str
     source: str
-    lowest: NotRequired[float | None]
-    highest: NotRequired[float | None]
+    lowest: NotRequired[float]
+    highest: NotRequired[float]
 
 
 def describe_chip(chip: str) -> list[Entry]:
@@ -39,7 +39,7 @@ def describe_chip(chip: str) -> list[Entry]:
                 part=part, name=name, value=getattr(model, name), unit=unit, description=description, source=source
             )
             entries.append(entry)
-    bounds = named.imperfections.bounds()
+    bounds = named.bounds()
     for entry in entries:
         if entry["part"] == "imperfections":
             entry["lowest"], entry["highest"] = bounds[entry["name"]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from chip_emulator.settings import Imperfections
-from hxloop.arguments import shown
+from hxloop import arguments
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.suggest import suggestion
@@ -36,6 +36,13 @@ class NamedChip:
     spec: ChipSpec
     imperfections: Imperfections
     calibrated: bool
+
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest strength of every imperfection on this datasheet."""
+        found = self.imperfections.bounds()
+        if self.spec.continuous_weights:
+            found["weight_dac_fixed"] = (0.0, 0.0)  # continuous weights have no DAC
+        return found
 
 
 TYPICAL: Final = Imperfections(
@@ -109,7 +116,9 @@ def named_chip(name: str) -> NamedChip:
     parts = _NAME.fullmatch(name)
     base = parts["name"] if parts else name
     if parts is None or base not in CHIPS:
-        raise InvalidInputError(f"no chip is called {shown(name)}", field="chip", hint=suggestion(base, CHIPS))
+        raise InvalidInputError(
+            f"no chip is called {arguments.shown(name)}", field="chip", hint=suggestion(base, CHIPS)
+        )
     if parts["changes"] is None:
         return CHIPS[base]
     values = CHIPS[base].imperfections.model_dump()
@@ -117,16 +126,19 @@ def named_chip(name: str) -> NamedChip:
         key, _, text = (part.strip() for part in change.partition("="))
         names = list(values) if key == "all" else [_known(key, values)]
         values.update(dict.fromkeys(names, _number(key, text)))
-    try:
-        return replace(CHIPS[base], imperfections=Imperfections(**values))
-    except InvalidInputError as error:
-        raise InvalidInputError(error.message, field=f"chip[{error.field}]") from None
+    bounds = CHIPS[base].bounds()
+    for key, value in values.items():
+        lowest, highest = bounds[key]
+        if highest == 0.0 and value:
+            raise InvalidInputError(f"{base} has no such imperfection", field=f"chip[{key}]")
+        arguments.real_number(value, f"chip[{key}]", lowest=lowest, highest=highest)
+    return replace(CHIPS[base], imperfections=Imperfections(**values))
 
 
 def _known(key: str, values: dict[str, float]) -> str:
     if key not in values:
         hint = suggestion(key, values, otherwise="hxloop chip describe lists them")
-        raise InvalidInputError(f"no imperfection is called {shown(key)}", field="chip", hint=hint)
+        raise InvalidInputError(f"no imperfection is called {arguments.shown(key)}", field="chip", hint=hint)
     return key
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
 from hxloop.spec import field_sources
 from hxloop.strict import Strict
 
+_HIGHEST: Final = {"1": 1.0, "mV": 1e3, "pF": 1.0, "us": 100.0, "LSB": 1e3}
+"""Largest strength by unit, far outside of what any silicon has: with it, and with all of them, numbers stay finite."""
+
 
 def _spread(unit: str, source: str, text: str, highest: float | None = None) -> Any:
-    return Field(0.0, ge=0.0, le=highest, description=text, json_schema_extra={"unit": unit, "source": source})
+    most = _HIGHEST[unit] if highest is None else highest
+    return Field(0.0, ge=0.0, le=most, description=text, json_schema_extra={"unit": unit, "source": source})
 
 
 _CALIX = "assumed; calix tests: std after / before calibration"
@@ -117,10 +121,10 @@ class Imperfections(Strict):
         """Meaning, unit and source of every spread, by field name."""
         return field_sources(type(self))
 
-    def bounds(self) -> dict[str, tuple[float, float | None]]:
-        """Lowest and highest strength allowed, by field name; None where there is no highest."""
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest strength allowed, by field name."""
         fields = type(self).model_json_schema()["properties"]
-        return {name: (entry["minimum"], entry.get("maximum")) for name, entry in fields.items()}
+        return {name: (entry["minimum"], entry["maximum"]) for name, entry in fields.items()}
 
     def scaled(self, factor: float) -> Imperfections:
         """Return all spreads times a factor."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hxloop import nominal
+from hxloop.arguments import real_number
 from hxloop.capmem import Cell, Switch
 from hxloop.errors import InvalidInputError
 from hxloop.operating_point import to_codes
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 Terms = tuple[Switch, dict[Cell, float]]
 """Switches that are on, and codes of cells, not rounded."""
 
+_LARGEST: Final = 1e6
+"""Largest value of a term, far outside of what any code means."""
 _NOTHING: Terms = (Switch(0), {})
 
 
@@ -63,10 +66,11 @@ class NeuronModel:
     v_reference_mv: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("tau_adaptation_us", "exponential_na"):
-            value = getattr(self, name)
-            if value is not None and (value < 0 or (name == "tau_adaptation_us" and value == 0)):
-                raise InvalidInputError(f"must be positive, got {value}", field=name)
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None or item.default is not None:
+                lowest = {"tau_adaptation_us": 1e-6, "exponential_na": 0.0}.get(item.name, -_LARGEST)
+                real_number(value, item.name, lowest=lowest, highest=_LARGEST)
         if self.tau_adaptation_us is None and (self.adaptation_a_ns or self.adaptation_b_na):
             raise InvalidInputError("adaptation needs a time constant", field="tau_adaptation_us")
 

@@ -6,14 +6,14 @@ imperfections, and ``chip.factor.residual`` multiplies all imperfections of a ki
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from host.settings import Settings
-from hxloop.errors import InvalidInputError, OutOfRangeError, UnknownKeyError
+from hxloop import arguments
+from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.suggest import suggestion
 from hxloop.toml import flat, parse_toml, settings_from_mapping
 
@@ -168,13 +168,12 @@ class Knobs:
         for kind in KINDS:
             factor = changes.get(f"chip.factor.{kind}")
             if factor is not None:
-                value = _number(f"chip.factor.{kind}", factor, 0.0, None)
+                value = arguments.real_number(factor, f"chip.factor.{kind}", lowest=0.0)
                 strength |= {name: value * old for name, old in strength.items() if kind_of(name) == kind}
-        for key, value in changes.items():
-            name = self.chip_keys.get(key)
-            if name:
-                entry = self.sheet.all[name]
-                strength[name] = _number(key, value, entry.lowest, entry.highest)
+        strength |= {name: changes[key] for key, name in self.chip_keys.items() if key in changes}
+        for key, name in self.chip_keys.items():
+            entry = self.sheet.all[name]
+            strength[name] = arguments.real_number(strength[name], key, lowest=entry.lowest, highest=entry.highest)
         return self.sheet.named(strength)
 
 
@@ -213,16 +212,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _number(key: str, value: object, lowest: float, highest: float | None) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidInputError(f"{value!r} is not a number", field=key)
-    number = float(value)
-    if not math.isfinite(number) or number < lowest or (highest is not None and number > highest):
-        above = "" if highest is None else f" and at most {highest:g}"
-        raise OutOfRangeError(f"{key} is {number:g}, but must be at least {lowest:g}{above}", field=key)
-    return number
 
 
 def _updated(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

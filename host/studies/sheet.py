@@ -24,7 +24,7 @@ class Strength:
     unit: str
     text: str
     lowest: float
-    highest: float | None
+    highest: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def read_sheet(chip: str) -> ChipSheet:
     entries = found["imperfections"]
     plain = entries if base == chip else _describe(base)["imperfections"]
     strengths = {
-        name: Strength(float(e["value"]), e["unit"], e["description"], float(e["lowest"] or 0.0), e["highest"])
+        name: Strength(float(e["value"]), e["unit"], e["description"], float(e["lowest"]), float(e["highest"]))
         for name, e in entries.items()
     }
     defaults = {name: float(e["value"]) for name, e in plain.items()}

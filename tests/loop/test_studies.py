@@ -200,7 +200,7 @@ def test_used_directories_unknown_names_and_missing_studies_are_refused_before_a
     for setting, nearest in (
         ("chip.noise.jitter_trail_us=0.1", "chip.noise.jitter_trial_us"),
         ("chip.noise.jitter_trial_us=0.1ms", "is in us"),
-        ("chip.mismatch.dead_fixed=2", "at most 1"),
+        ("chip.mismatch.dead_fixed=2", "must be 0..1"),
         ("optimizer.learningrate=1", "optimizer.learning_rate"),
     ):
         refused = run_hxloop(*asked(training, tmp_path / "new", "--set", setting))

@@ -33,7 +33,13 @@ def fake_sheet(chip):
         key, _, text = change.partition("=")
         strengths |= dict.fromkeys(_NAMES, float(text)) if key == "all" else {key: float(text)}
     entries = {
-        name: Strength(v, _UNITS.get(name.rpartition("_")[2], "1"), name, 0.0, 1.0 if name in _PROBABILITIES else None)
+        name: Strength(
+            v,
+            _UNITS.get(name.rpartition("_")[2], "1"),
+            name,
+            0.0,
+            1.0 if name in _PROBABILITIES or not name.endswith("_mv") else 1000.0,
+        )
         for name, v in strengths.items()
     }
     return ChipSheet(chip, base, "4", TEXTBOOK if base == "ideal" else HICANN_X, entries, defaults)

@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from support.fake_chip import FakeChip
 
 from calibration.options import Options
-from calibration.pipeline import ROUTINES, complete, plan
+from calibration.pipeline import ROUTINES, calibrate, complete, plan
 from calibration.targets import PRESETS, Target, load_target
+from hxloop.boot import OperatingPoint
 from hxloop.errors import InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError
 from hxloop.spec import HICANN_X, TEXTBOOK
 
@@ -54,6 +56,29 @@ def test_unknown_names_are_refused_with_the_nearest():
     for options, hint in ((Options(only=("lek",)), "leak"), (Options(search={"treshold": "binary"}), "threshold")):
         with pytest.raises(InvalidInputError, match=hint):
             plan(Target(), options, HICANN_X)
+
+
+def test_unknown_parameters_have_no_tolerance():
+    for name, hint in (("v_lek_mv", "v_leak_mv"), ("x" * 10_000, None)):
+        with pytest.raises(InvalidInputError, match=hint) as caught:
+            calibrate(FakeChip("uncalibrated"), Target(), Options(tolerance={name: 1.0}))
+        assert caught.value.field == "tolerance"
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        *(("cadc", {name: value}) for name in ("low_mv", "high_mv") for value in (0.0, -1.0, 1e300, float("nan"))),
+        *(("adaptation", {"tau_us": value}) for value in (0.0, 1e-320, 1e300, float("inf"), True)),
+        *(("correlation", {"amplitude_lsb": value}) for value in (0.0, 1e-320, 1e300)),
+        *(("rates", {"rate_khz": value}) for value in (0.0, 1e-320, 1e300)),
+        *(("neuron", {name: value}) for name in OperatingPoint.model_fields for value in (float("nan"), 1e300, -1e300)),
+    ],
+)
+def test_extreme_targets_are_refused_before_anything_runs(section, values):
+    with pytest.raises(InvalidInputError) as caught:
+        plan(Target(**{section: values}), Options(), HICANN_X)
+    assert caught.value.field.startswith(section)
 
 
 def test_the_textbook_chip_has_no_codes_to_calibrate():

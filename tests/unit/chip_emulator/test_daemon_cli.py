@@ -36,11 +36,12 @@ def test_describe_as_json_has_the_model_and_all_bounds():
     assert found["model"] == EmulatedChip("typical", 1).identity.model
     above = {name: entry["highest"] for name, entry in found["imperfections"].items()}
     probabilities = {name for name in above if found["imperfections"][name]["description"].startswith("probability")}
-    assert above == {name: 1.0 if name in probabilities else None for name in above}
-    assert "dead_fixed" in probabilities
+    assert {above[name] for name in probabilities} == {1.0}
+    assert {"dead_fixed", "link_loss_trial"} <= probabilities
     for name, entry in found["imperfections"].items():
         assert entry["lowest"] == 0.0
-        for value, allowed in ((entry["lowest"], True), (-1e-9, False), (1.0, True), (1.1, entry["highest"] is None)):
+        highest = entry["highest"]
+        for value, allowed in ((0.0, True), (-1e-9, False), (highest, True), (1.001 * highest, False), (1e300, False)):
             assert is_a_chip(f"typical[{name}={value}]") == allowed, (name, value)
 
 

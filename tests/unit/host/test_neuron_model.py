@@ -73,6 +73,11 @@ def test_heads_of_merged_neurons_carry_the_terms_of_all_circuits():
         ({"adaptation_b_na": 1.0}, InvalidInputError, "tau_adaptation_us"),
         ({"tau_adaptation_us": 0.0}, InvalidInputError, "tau_adaptation_us"),
         ({"exponential_na": -1.0}, InvalidInputError, "exponential_na"),
+        *(
+            ({name: value}, InvalidInputError, name)
+            for name in ("tau_adaptation_us", "adaptation_a_ns", "exponential_na", "v_exp_mv", "reversal_inh_mv")
+            for value in ("1", True, float("nan"), float("inf"), 1e300)
+        ),
         ({"reversal_exc_mv": 500.0}, InvalidInputError, "reversal_exc_mv"),
         ({"reversal_inh_mv": 600.0}, InvalidInputError, "reversal_inh_mv"),
         ({"tau_adaptation_us": 100.0, "adaptation_b_na": 100.0}, OutOfRangeError, "p.capmem_code[0] (i_adapt_b)"),

@@ -40,10 +40,10 @@ def point(**changes):
         ("optimizer.learning_rat=1", UnknownKeyError, "optimizer.learning_rat", "optimizer.learning_rate"),
         ("chip.noise.jitter_trial_us=0.1ms", InvalidInputError, "chip.noise.jitter_trial_us", "is in us"),
         ("training.epochs=3 us", InvalidInputError, "training.epochs", "has no unit"),
-        ("chip.noise.jitter_trial_us=-1", OutOfRangeError, "chip.noise.jitter_trial_us", "at least 0"),
-        ("chip.noise.jitter_trial_us=nan", OutOfRangeError, "chip.noise.jitter_trial_us", "at least 0"),
-        ("chip.noise.jitter_trial_us=soft", InvalidInputError, "chip.noise.jitter_trial_us", "not a number"),
-        ("chip.mismatch.dead_fixed=1.5", OutOfRangeError, "chip.mismatch.dead_fixed", "at most 1"),
+        ("chip.noise.jitter_trial_us=-1", OutOfRangeError, "chip.noise.jitter_trial_us", "must be 0..1"),
+        ("chip.noise.jitter_trial_us=nan", OutOfRangeError, "chip.noise.jitter_trial_us", "must be 0..1"),
+        ("chip.noise.jitter_trial_us=soft", InvalidInputError, "chip.noise.jitter_trial_us", "must be a number"),
+        ("chip.mismatch.dead_fixed=1.5", OutOfRangeError, "chip.mismatch.dead_fixed", "must be 0..1"),
         ("training.epochs=0", InvalidInputError, "training.epochs", ""),
         ("training.epochs=2.5", InvalidInputError, "training.epochs", ""),
         ("neuron.tau_mem_us=7", InvalidInputError, "neuron.tau_mem_us", "twice"),
@@ -287,3 +287,35 @@ def test_saltelli_samples_give_the_indices_of_a_linear_model(sheets):  # noqa: F
 def test_an_interval_needs_both_ends():
     with pytest.raises(InvalidInputError, match="low and high"):
         checked_axis("training.epochs", {"low": 1}, KNOBS)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"optimizer.beta1": [0.9, 1.0]}, "optimizer.beta1"),
+        ({"optimizer.gamma": [0.9, 1e300]}, "optimizer.gamma"),
+        ({"loss.delta": [0.1, 0.0]}, "loss.delta"),
+        ({"coding.t_early": [0.1, 2.5]}, "coding.t_late"),
+        ({"coding.duration": [5.0, 2.5], "coding.t_late": [2.0, 3.0]}, "coding.duration"),  # one of four together
+        ({"network.bias_times": [[0.9, 0.0], [5.0, 0.0]]}, "network.bias_times[0]"),
+        ({"network.sizes": [[120, 3], [600, 3]]}, "populations"),
+        ({"network.sizes": [[120, 3], [120, 4]]}, "network.sizes"),
+        ({"neuron.weight_bits": [6, 8]}, "neuron.weight_bits"),
+        ({"coding.duration": [5.0, 1e6], "neuron.tau_syn_us": [6.0]}, None),  # long, but the chip can
+        ({"data.train": [100, 6000]}, "data.train"),
+        ({"chip.factor.residual": [1, 1e9]}, "chip.mismatch."),
+        ({"chip.noise.jitter_trial_us": [0.1, 1e300]}, "chip.noise.jitter_trial_us"),
+        ({"silence.limits": {"low": [0.1, 0.1], "high": [0.2, 0.2]}}, "silence.limits"),
+        ({"silence.doubling": {"low": False, "high": True}}, "silence.doubling"),
+        ({"loss.kind": {"low": "a", "high": "b"}}, "loss.kind"),
+    ],
+)
+def test_every_training_is_checked_before_the_first(values, field, sheets):  # noqa: F811
+    asked = Request(set=values)
+    if field is None:
+        assert work_of(asked).rows
+        return
+    with pytest.raises(HxloopError) as caught:
+        work_of(asked)
+    assert isinstance(caught.value, InvalidInputError)
+    assert caught.value.field.startswith(field)
