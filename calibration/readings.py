@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.brief import brief
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ MADC_LOW, MADC_HIGH = 3, 1020
 BAD: Final = np.nan
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class CadcScale:
     """What a reading of each CADC channel means.

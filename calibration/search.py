@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
+from hxloop.brief import brief
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -82,6 +84,7 @@ class Inverse(Curve):
         return np.asarray(code * value / target)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Problem:
     """What is searched.
@@ -121,6 +124,7 @@ class Problem:
         return np.asarray(np.where(self.curve.rising, value < self.target, value > self.target))
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Found:
     """Result of a search.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from host.crossbar import bus_of_circuits, drivers_per_bus, find_shortage
+from hxloop.brief import brief
 from hxloop.errors import DoesNotFitError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """Circuits of one population.

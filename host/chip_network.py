@@ -16,6 +16,7 @@ from host.mapping import place
 from host.metrics import ChipUse
 from host.optimizers import dequantise, quantise
 from host.settings import DISCRETE_BITS
+from hxloop.brief import brief
 from hxloop.errors import OutOfRangeError
 from hxloop.operating_point import nominal_boot
 from hxloop.seeds import bench_trial_seed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hxloop.spikes import SpikeBatch
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Forward:
     """What a batch did on the chip, in tau_syn since the start of each sample.

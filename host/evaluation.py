@@ -19,6 +19,7 @@ from host.training import build_loss, score
 from hxloop import arguments
 from hxloop.errors import InvalidInputError
 from hxloop.seeds import SEED_MAX, derive_seed
+from hxloop.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,9 @@ class Evaluation:
     use: ChipUse
     wall_s: float
     at_s: float | None = None
+
+    def __repr__(self) -> str:
+        return one_line(f"<test of {self.run.path} on {self.identity}: {100 * self.test_accuracy:.2f} %>")
 
     def summary(self) -> dict[str, Any]:
         """Figures with the keys of `Run.summary` where they mean the same, and those of the training chip."""

@@ -15,6 +15,7 @@ import numpy as np
 from host.allocation import Allocation, allocate
 from host.network import INPUT
 from host.routing import NOWHERE, Wires, route
+from hxloop.brief import brief
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.operating_point import Wanted, codes_for
 from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hxloop.spikes import SpikeBatch
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Placement:
     """A network with its place on a chip; made by `place`.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hxloop.arguments import shown
+from hxloop.brief import brief
 from hxloop.errors import ArrayError, OutOfRangeError, UnknownKeyError
 from hxloop.npz import NpzFile
 from hxloop.suggest import suggestion
@@ -40,6 +41,7 @@ _NOT_READ: Final = re.compile(r"exact_[1-9]\d{0,3}_(sample|neuron|time_us)")
 _MAX_NAME: Final = 200
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class NetworkFile:
     """A feed-forward network and what it is shown; leak and reset are 0 and the threshold is 1.
@@ -75,6 +77,7 @@ class NetworkFile:
     input_time_us: NDArray[np.float64]
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class LayerSpikes:
     """Spikes of one layer.

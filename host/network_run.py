@@ -12,6 +12,7 @@ from host.mapping import Placement, place
 from host.network import INPUT, Network, Population, Projection
 from host.network_file import LayerSpikes, NetworkFile
 from host.probes import Probes
+from hxloop.brief import brief
 from hxloop.errors import OutOfRangeError
 from hxloop.spikes import SpikeBatch, ticks_from_times_us
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _GRID_TOLERANCE = 1e-6
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class NetworkRun:
     """What a network of a file did.

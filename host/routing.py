@@ -16,6 +16,7 @@ import numpy as np
 
 from host.crossbar import ANY_BUS, bus_of_circuits, drivers_per_bus
 from host.network import INPUT
+from hxloop.brief import brief
 from hxloop.errors import DoesNotFitError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 NOWHERE = -1
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Wires:
     """Where the signed inputs of one projection arrive, in the order of its weight matrix's rows.

@@ -19,6 +19,7 @@ from host.run_file import last_validation
 from host.tasks import TASKS
 from hxloop import arguments
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,10 @@ class Run:
     record: Record
     origin: Origin
     metrics: list[EpochMetrics]
+
+    def __repr__(self) -> str:
+        state = f"test {100 * self.test_accuracy:.2f} %" if self.finished else "not finished"
+        return one_line(f"<run {self.origin.title}: {len(self.metrics)} epochs, {state}, in {self.directory}>")
 
     @property
     def directory(self) -> Path:

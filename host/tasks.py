@@ -10,6 +10,7 @@ import numpy as np
 from host.datasets import Dataset, Split, mnist16, yin_yang
 from host.datasets.mnist import SIDE
 from hxloop import arguments
+from hxloop.brief import brief
 from hxloop.errors import InvalidInputError
 from hxloop.suggest import suggestion
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from host.settings import Settings
 
 
+@brief
 @dataclass(frozen=True)
 class Task:
     """A task.

@@ -17,6 +17,7 @@ from host.layers import initial_weights
 from host.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 from host.metrics import ChipUse, EpochMetrics
 from host.optimizers import Adam, Constant, Cosine, Schedule, StepDecay, WeightBumper, clip_weights
+from hxloop.brief import brief
 from hxloop.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ EVALUATION_SAMPLES = 2000
 """Samples sent to the chip in one run when nothing is learned from them."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Score:
     """A data set on the chip.

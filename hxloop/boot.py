@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from hxloop.brief import brief
 from hxloop.strict import Strict
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class OperatingPoint(Strict):
     synapse_gain_mv_per_us: float = Field(1.15, description="slope of the membrane by one event at weight code 1")
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class BootSettings:
     """Codes a chip boots with; other operating points are reached from here along the nominal curves.

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hxloop.brief import brief
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ TEXTS: Final[dict[Reason, str]] = {
 }
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Calibrated:
     """One parameter of all circuits (or quadrants), each array [n].
@@ -140,6 +143,7 @@ class Cost:
         return self.settle_s + self.run_s + self.round_trips_s
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class DriftStamp:
     """How all circuits answered one standard stimulus when the calibration ended.

@@ -16,6 +16,7 @@ from hxloop.chip import ChipIdentity
 from hxloop.errors import ChipMismatchError
 from hxloop.program import NeuronCodes, SharedCodes
 from hxloop.records import Quantity, Record, read_record, write_record
+from hxloop.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,12 @@ class CalibrationTable:
     began_s: float
     ended_s: float
     versions: str
+
+    def __repr__(self) -> str:
+        share = f"{100 * self.success_fraction:.1f} % of {len(self.usable)} circuits as wanted"
+        return one_line(
+            f"<calibration of {self.identity}: {share}, {len(self.parameters)} parameters, {self.key[:12]}>"
+        )
 
     @property
     def boot(self) -> BootSettings:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.brief import brief
 from hxloop.hdf5_types import Attribute, Format, FormatError, Kind, read_shape, read_type
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ _FLETCHER32: Final = 3
 _CHECKSUM_BYTES: Final = 4
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Values of a dataset (a copy), and its attributes."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from hxloop import nominal
 from hxloop.boot import BootSettings, OperatingPoint
+from hxloop.brief import brief
 from hxloop.capmem import Cell, LeakRange, QuadrantCell
 from hxloop.errors import OutOfRangeError
 from hxloop.program import NeuronCodes, SharedCodes
@@ -29,6 +30,7 @@ _REVERSAL_EXC_MV, _REVERSAL_INH_MV = 1200.0, 150.0
 _SMALLEST_LEAK_CODE = 64  # below, the divided range resolves better
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Wanted:
     """Physical values wanted of circuits.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hxloop.arguments import of_type, require_arrays
+from hxloop.brief import brief
 from hxloop.errors import ArrayError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ WEIGHT_CODE: Final = "synapses.weight_code"
 """Name of the array that a training changes."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Routes:
     """Where the events of sources go: each entry lets one source drive one synapse driver under one label.
@@ -50,6 +52,7 @@ class Routes:
         return cls(np.empty(0, np.int32), np.empty(0, np.int16), np.empty(0, np.uint8))
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Synapses:
     """Synapses in use.
@@ -75,6 +78,7 @@ class Synapses:
         require_arrays(self)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class NeuronCodes:
     """Neuron circuits in use and what is written to them, one entry per circuit.
@@ -122,6 +126,7 @@ class NeuronCodes:
         return NeuronCodes(*(getattr(self, item.name)[index] for item in fields(self)))
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class SharedCodes:
     """What is written to the cells that many circuits share.
@@ -141,6 +146,7 @@ class SharedCodes:
         require_arrays(self)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Background:
     """Background generators in use; they spike on their own all through a run.
@@ -179,6 +185,7 @@ class Background:
         return cls(empty.astype(np.int16), empty, empty.astype(np.int32), empty, empty.astype(np.int64), empty, empty)
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class ChipConfig:
     """Everything that is written to a chip before it runs.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 
+from hxloop.brief import brief
 from hxloop.errors import RecordError, UnreadableFileError
 from hxloop.hdf5 import parse
 from hxloop.hdf5_types import Attribute, FormatError
@@ -37,6 +38,7 @@ USER_BLOCK_BYTES: Final = 512
 MAX_RECORD_BYTES: Final = 1024 * MIB
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Quantity:
     """An array with its meaning.
@@ -55,6 +57,7 @@ class Quantity:
     long_name: str
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Record:
     """Content of a record.

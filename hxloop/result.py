@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from hxloop.brief import brief
 from hxloop.strict import Strict
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Readout(Strict):
         return len(self.cadc_circuits) * self.cadc_reads(duration_ticks) + madc
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Observations:
     """What a run observed beside spikes; arrays that were not asked for are empty.
@@ -93,6 +95,7 @@ class Observations:
         )
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class RunResult:
     """What a run gives back.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.arguments import of_type, require_arrays, whole_number, whole_numbers
+from hxloop.brief import brief
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ MOST_SAMPLES: Final = 2**31
 DTYPES = {"offsets": np.dtype("<i8"), "tick": np.dtype("<i8"), "source": np.dtype("<i4")}
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class SpikeBatch:
     """Spikes of a batch of samples, sorted by time within each sample.

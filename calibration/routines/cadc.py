@@ -31,6 +31,7 @@ from calibration.membranes import OUT_OF_REACH, voltage_code
 from calibration.readings import CADC_HIGH, CADC_LOW, CadcScale, MadcScale
 from calibration.routine import Parameter, Routine
 from hxloop import nominal
+from hxloop.brief import brief
 from hxloop.capmem import Cell, QuadrantCell
 from hxloop.result import Readout
 
@@ -50,6 +51,7 @@ _SAMPLES, _DURATION_US = 4, 40.0
 _LARGEST_DIGITAL = 127
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class _Sweep:
     """Readings at all levels: potentials [levels, quadrants] in mV, channels [levels, circuits] in LSB."""

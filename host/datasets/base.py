@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from hxloop.brief import brief
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test"]
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Samples with their classes.

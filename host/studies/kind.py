@@ -9,6 +9,7 @@ from host.studies.draws import drawn
 from host.studies.knobs import Knobs
 from host.studies.point import Point
 from host.studies.sheet import read_sheet
+from hxloop.brief import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -212,6 +213,7 @@ class Preset:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@brief
 @dataclass(frozen=True)
 class Kind:
     """A named study.

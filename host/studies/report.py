@@ -10,6 +10,7 @@ import pandas as pd
 
 from host.studies.statistics import INTERVAL
 from hxloop import page as html
+from hxloop.brief import brief
 from hxloop.page import Section, Table, check_page_name
 from hxloop.writing import write_atomically
 
@@ -45,6 +46,7 @@ class Picture:
     caption: str = ""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class ReportContent:
     """What stands on the page.

@@ -17,6 +17,7 @@ from host.studies.layout import text_of
 from host.studies.report import Picture, ReportContent, write_report
 from host.studies.statistics import summarise
 from host.studies.table import write_csv, write_parquet
+from hxloop.brief import brief
 from hxloop.errors import MissingFileError, RecordError
 from hxloop.extras import extra
 from hxloop.terminal import say
@@ -38,6 +39,7 @@ _MOST_PARTS: Final = 12
 """Combinations of what was varied beside the study's own axes up to which each has figures of its own."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class StudyResult:
     """A finished study.

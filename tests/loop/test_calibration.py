@@ -199,7 +199,7 @@ def test_what_cannot_work_is_refused_before_anything_runs(tmp_path):
         (("--only", "treshold"), "threshold"),
         (("--preset", "lif-6"), "lif-6us"),
         (("--out", tmp_path / "none" / "t.h5"), "no directory"),
-        (("--out", tmp_path / "notes.txt"), "no calibration table"),
+        (("--out", tmp_path / "notes.txt"), "use --force to replace it"),
         (("--report", tmp_path / "page.pdf"), ".html"),
         (("--chip", "ideal"), "no codes"),
     ):

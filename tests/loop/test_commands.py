@@ -91,11 +91,12 @@ def test_serve_is_found_and_refuses_a_second_one(served, runtime, tmp_path):
     write_chain(tmp_path / "chain.npz")
     endpoint = json.loads((runtime / "ideal-1.json").read_text())["endpoint"]
     for target in ("ideal/1", runtime / "ideal-1.json", endpoint):
-        done = run_hxloop("run", tmp_path / "chain.npz", "--out", tmp_path / "s.npz", "--endpoint", target, "--json")
+        options = ("--out", tmp_path / "s.npz", "--force", "--endpoint", target, "--json")
+        done = run_hxloop("run", tmp_path / "chain.npz", *options)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["chip"] == "ideal/1"
     other = run_hxloop(
-        "run", tmp_path / "chain.npz", "--out", tmp_path / "s.npz", "--endpoint", endpoint, "--serial", 2
+        "run", tmp_path / "chain.npz", "--out", tmp_path / "t.npz", "--endpoint", endpoint, "--serial", 2
     )
     assert other.returncode == ChipMismatchError.exit_code
     second = run_hxloop("serve", "--chip", "ideal")

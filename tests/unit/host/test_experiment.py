@@ -313,3 +313,10 @@ def test_a_training_that_never_began_leaves_no_directory(tmp_path):
     with pytest.raises(UnreachableError):
         train("yin-yang", preset="small", out=tmp_path / "mine", **nobody)
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+
+
+def test_runs_and_tests_of_them_show_themselves_in_a_line(preset, tmp_path):
+    found = run(preset, tmp_path / "run")
+    for text in (repr(found), repr(evaluate(found, chip=GridChip(2)))):
+        assert len(text) < 400
+        assert "test " in text and "grid/" in text and "%" in text and text.isprintable()

@@ -1,0 +1,40 @@
+"""What the emulator's own commands print and write: as those of the host do."""
+
+import subprocess
+import sys
+
+import pytest
+
+from chip_emulator.report import write_report
+from chip_emulator.truth import write_truth
+from hxloop.errors import InvalidInputError
+
+
+def test_pages_and_truths_of_chips_follow_the_same_rule(tmp_path):
+    (tmp_path / "o.html").write_text("mine")
+    for write in (
+        lambda: write_report("typical", [1], tmp_path / "o.html"),
+        lambda: write_truth("typical", 1, tmp_path / "o.html"),
+    ):
+        with pytest.raises(InvalidInputError, match="--force to replace"):
+            write()
+    with pytest.raises(InvalidInputError, match="no directory"):
+        write_truth("typical", 1, tmp_path / "none" / "t.h5", force=True)
+
+
+def test_the_daemon_uses_it():
+    command = f'set -o pipefail; "{sys.executable}" -m chip_emulator describe --sources | head -c 10'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
+    assert done.returncode in {0, 141}  # 0: all of it was in the pipe before its end was closed
+    assert done.stderr == b""
+
+
+def test_the_chip_is_named_whole_where_it_is_described():
+    chip = "typical[jitter_trial_us=0,threshold_trial_mv=0]"
+    command = [sys.executable, "-m", "chip_emulator", "describe", "--chip", chip]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert f"{chip}/1: datasheet" in done.stdout
+    hostile = [*command[:-1], "typical[x=\x1b[2J\nforged]"]
+    done = subprocess.run(hostile, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1 and done.stderr[:-1].isprintable()
