@@ -22,6 +22,7 @@ from host.calibrated import (
 from host.checkpoint import RunDirectory, choose_run
 from host.chip_network import ChipNetwork, check_weight_bits
 from host.chips import check_choice, open_chip, run_name
+from host.directories import is_file
 from host.evaluation import Evaluation, evaluate
 from host.learning.first_spike import warm_up
 from host.metrics import ChipUse
@@ -151,8 +152,7 @@ def train(
             settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
             check_same_calibration(read_origin(stored).calibration, calibration)
             check_same_initial(stored, None if begin is None else begin.digest)
-            run = _finished(directory, settings.training.epochs, reporter)
-            if run is not None:
+            if (run := _finished(directory, settings.training.epochs, reporter)) is not None:
                 return run
         else:
             if resume:
@@ -176,7 +176,7 @@ def train(
 
 def _finished(directory: RunDirectory, epochs: int, reporter: Reporter) -> Run | None:
     """Run with all its epochs, if it is there and whole."""
-    if not directory.run_file.exists():
+    if not is_file(directory.run_file):
         return None
     try:
         run = load_run(directory.run_file)
