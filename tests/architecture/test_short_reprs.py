@@ -21,7 +21,7 @@ def large_dataclasses():
                 if not isinstance(node, ast.ClassDef) or not any(d.startswith("dataclass") for d in decorators):
                     continue
                 notes = [ast.unparse(n.annotation) for n in node.body if isinstance(n, ast.AnnAssign)]
-                if any(LARGE.search(note) for note in notes):
+                if not node.name.startswith("_") and any(LARGE.search(note) for note in notes):
                     own = any(isinstance(n, ast.FunctionDef) and n.name == "__repr__" for n in node.body)
                     yield pytest.param(own or "brief" in decorators, id=f"{path.stem}.{node.name}")
 
