@@ -132,6 +132,21 @@ def complete(target: Target, only: tuple[str, ...]) -> Target:
     return target
 
 
+def check_names(options: Options) -> None:
+    """Refuse names of routines that do not exist; no chip is needed.
+
+    Raises
+    ------
+    InvalidInputError
+        With the nearest name.
+    """
+    for field, given in (("only", options.only), ("search", options.search)):
+        for name in given:
+            if name not in ROUTINES:
+                hint = suggestion(name, ROUTINES, cutoff=0.4)
+                raise InvalidInputError(f"no routine is called {shown(name)}", field=field, hint=hint)
+
+
 def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
     """Routines to run, in order; everything that can be refused is refused here.
 
@@ -145,11 +160,7 @@ def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
             f"{spec.name} has no codes to calibrate: its parameters are what they are set to", field="chip"
         )  # fmt: skip
     target.check(spec)
-    for field, given in (("only", options.only), ("search", options.search)):
-        for name in given:
-            if name not in ROUTINES:
-                hint = suggestion(name, ROUTINES, cutoff=0.4)
-                raise InvalidInputError(f"no routine is called {shown(name)}", field=field, hint=hint)
+    check_names(options)
     asked = set(options.only) or {name for name, routine in ROUTINES.items() if routine.wanted(target)}
     for name in reversed(ROUTINES):
         if name in asked:

@@ -30,7 +30,7 @@ def check_choice(chip: str | Chip | None, serial: int | None, endpoint: str | Pa
         arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
     else:
         chip = arguments.optional(arguments.text, chip, "chip", takes="the name of a chip, or a chip")
-    number = arguments.optional(arguments.whole_number, serial, "serial", highest=arguments.SERIAL_MAX)
+    number = arguments.optional(arguments.whole_number, serial, "serial", highest=arguments.SEED_MAX)
     return chip, number, arguments.optional(arguments.endpoint, endpoint, "endpoint")
 
 

@@ -59,7 +59,7 @@ def launch(
     arguments.text(chip, "chip", "the name of a chip")
     daemon = Daemon(
         chip,
-        arguments.whole_number(serial, "serial", highest=arguments.SERIAL_MAX),
+        arguments.whole_number(serial, "serial", highest=arguments.SEED_MAX),
         threads=arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX),
         endpoint=arguments.optional(arguments.endpoint, endpoint, "endpoint"),
     )

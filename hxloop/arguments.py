@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SERIAL_MAX: Final = 2**63 - 1
-"""Largest serial number of a chip, as large as a seed may be."""
+SEED_MAX: Final = 2**63 - 1
+"""Largest seed, and largest serial number of a chip: it is the seed of its silicon."""
 THREADS_MAX: Final = 1024
 """Most threads or processes that anything may be told to use."""
 

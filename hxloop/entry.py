@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 import typer
 from typer.core import TyperGroup
 
-from hxloop.errors import HxloopError
+from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.terminal import say, say_error
 from hxloop.text import many_lines
 from hxloop.waiting import first_word
@@ -28,15 +28,20 @@ _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 class Group(TyperGroup):
     """Errors raised on purpose, and those of the file system, become one line and an exit code, never a traceback."""
 
-    def make_context(self, *arguments: Any, **named: Any) -> Any:
+    _has_empty = False
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **named: Any) -> Any:
         """Read the arguments."""
+        self._has_empty = "" in args
         with _escaped_usage_errors():
-            return super().make_context(*arguments, **named)
+            return super().make_context(info_name, args, *more, **named)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             with _escaped_usage_errors(), first_word(f"{ctx.command_path} {' '.join(sys.argv[1:])}: getting ready"):
+                if self._has_empty:  # a variable of the shell that is not set; as a path it would be the current folder
+                    raise InvalidInputError("an argument is empty", hint="leave it out, or write what it shall be")
                 return super().invoke(ctx)
         except HxloopError as error:
             say_error(error)

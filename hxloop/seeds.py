@@ -10,9 +10,10 @@ import hashlib
 
 import numpy as np
 
+from hxloop.arguments import SEED_MAX
 from hxloop.errors import OutOfRangeError
 
-SEED_MAX = 2**63 - 1
+__all__ = ["SEED_MAX", "bench_trial_seed", "derive_seed", "generator"]
 
 
 def derive_seed(root: int, *path: str | int) -> int:

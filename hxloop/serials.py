@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hxloop.arguments import SERIAL_MAX, shown, whole_number
+from hxloop.arguments import SEED_MAX, shown, whole_number
 from hxloop.errors import InvalidInputError
 
 _MOST = 100_000
@@ -30,7 +30,7 @@ def parse_numbers(text: str, what: str, field: str) -> tuple[int, ...]:
             raise InvalidInputError(
                 f"{shown(part.strip())} is no {what} or range", field=field, hint="write 7, 1..20 or 1..5,8"
             )
-        first, last = (whole_number(int(n), field, highest=SERIAL_MAX) for n in (match[1], match[2] or match[1]))
+        first, last = (whole_number(int(n), field, highest=SEED_MAX) for n in (match[1], match[2] or match[1]))
         if last < first or last - first >= _MOST:
             raise InvalidInputError(
                 f"{part.strip()} is no range of up to {_MOST} {what}s", field=field, hint="write 1..20"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
+from hxloop.arguments import texts
 from hxloop.errors import InvalidInputError
 from hxloop.extras import extra
 from hxloop.terminal import print_json, print_table, say, show
@@ -131,10 +132,11 @@ class _Files:
 
 def _options(only: str | None, seed: int, begin_s: float | None) -> Options:
     from calibration.options import Options
-    from hxloop.toml import settings_from_mapping
+    from calibration.pipeline import check_names
 
-    names = tuple(name.strip() for name in only.split(",")) if only else ()
-    return settings_from_mapping({"seed": seed, "only": names, "begin_s": begin_s or 0.0}, Options, "the options")
+    options = Options(seed=seed, only=texts(only or "", "only"), begin_s=begin_s or 0.0)
+    check_names(options)
+    return options
 
 
 def _measure(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
+from hxloop.arguments import SEED_MAX, whole_number
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.terminal import print_json, say
 from hxloop.writing import check_target
@@ -60,7 +61,7 @@ def _run(
     from host.network_run import run_network_file
     from host.probes import Probes
 
-    begin = time.monotonic()
+    begin, seed = time.monotonic(), whole_number(seed, "seed", highest=SEED_MAX)
     check_target(out, force=force, others=[file])
     network = read_network_file(file)
     probes = Probes(tuple(dict.fromkeys(cadc or ())), _pair(madc))

@@ -245,3 +245,47 @@ def test_progress_bars():
     assert "1/3" in text
     assert "val  75.0 %" in text
     assert "500 x biology" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "yin-yang", "--out", ""),
+        ("train", ""),
+        ("eval", "", "--json"),
+        ("study", "grid", "--out", ""),
+        ("calibrate", "--only", ""),
+    ],
+)
+def test_an_empty_argument_is_no_path(command, tmp_path, monkeypatch):
+    """A variable of the shell that is not set would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    done = hxloop(*command)
+    assert done.exit_code == 2
+    assert "an argument is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "yin-yang", "--seed", 10**30),
+        ("train", "yin-yang", "--epochs", 10**7),
+        ("train", "yin-yang", "--serial", 10**30),
+        ("run", "n.npz", "--out", "o.npz", "--seed", 10**30),
+        ("calibrate", "--seed", 10**30),
+        ("calibrate", "--only", "lek"),
+        ("calibrate", "--only", "leak,"),
+        ("eval", "nowhere", "--at-s", "nan"),
+    ],
+)
+def test_numbers_beyond_all_bounds_are_refused_before_anything_starts(command, tmp_path, monkeypatch):
+    def started(*arguments, **_):
+        raise AssertionError(f"a process was started: {arguments}")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    done = hxloop(*command)
+    assert done.exit_code == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
