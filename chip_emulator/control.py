@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
+import os
+import select
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import zmq
-
 if TYPE_CHECKING:
+    from chip_emulator.listener import Listener
     from chip_emulator.service import Service
-
-log = logging.getLogger("chip_emulator.control")
 
 
 class ControlThread(threading.Thread):
@@ -20,28 +18,22 @@ class ControlThread(threading.Thread):
 
     Parameters
     ----------
-    context : zmq.Context
-        Of the daemon.
-    socket : zmq.Socket
-        Bound ROUTER socket; only this thread uses it from now on.
+    listener : Listener
+        The socket; only this thread uses it from now on.
     service : Service
         Shared with the main thread.
     lock : threading.Lock
         Held around every call of the service.
+    wake : int
+        Descriptor of a pipe that the main thread waits for.
     """
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        socket: zmq.Socket[bytes],
-        service: Service,
-        lock: threading.Lock,
-    ) -> None:
+    def __init__(self, listener: Listener, service: Service, lock: threading.Lock, wake: int) -> None:
         super().__init__(name="control", daemon=True)
-        self._context = context
-        self._socket = socket
+        self._listener = listener
         self._service = service
         self._lock = lock
+        self._wake = wake
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -51,19 +43,16 @@ class ControlThread(threading.Thread):
 
     def run(self) -> None:
         """Serve until stopped."""
-        wake: zmq.Socket[bytes] = self._context.socket(zmq.PUSH)
-        wake.setsockopt(zmq.LINGER, 0)
-        wake.connect("inproc://wake")
+        poll = select.poll()
+        poll.register(self._listener.fileno(), select.POLLIN)
         while not self._stopped.is_set():
-            if not self._socket.poll(100):
+            poll.poll(0 if self._listener.busy else 100)
+            received = self._listener.receive()
+            if received is None:
                 continue
-            address, *frames = self._socket.recv_multipart()
+            address, message = received
             with self._lock:
-                reply = self._service.handle_control(frames)
-            try:
-                self._socket.send_multipart([address, *reply], zmq.NOBLOCK)
-            except zmq.ZMQError as error:
-                log.info("a control reply could not be sent: %s", error.strerror)
-            with suppress(zmq.Again):
-                wake.send(b"", zmq.NOBLOCK)  # a cancel or shutdown is for the main thread to carry out
-        wake.close()
+                reply = self._service.handle_control(message.frames, message.refusal)
+            self._listener.send(address, reply)
+            with suppress(BlockingIOError):
+                os.write(self._wake, b".")  # a cancel or shutdown is for the main thread to carry out

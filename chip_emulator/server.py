@@ -12,17 +12,15 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-import zmq
+from typing import TYPE_CHECKING, Final
 
 from chip_emulator.connection_file import remove_connection_file, take_connection_file, write_connection_file
 from chip_emulator.control import ControlThread
 from chip_emulator.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 from chip_emulator.faults import faults_from_environment
 from chip_emulator.link import Answer, Progress, Ready, Refused
+from chip_emulator.listener import Listener
 from chip_emulator.service import Service
-from chip_emulator.sockets import bind_router, receive
 from chip_emulator.supervisor import CANCEL_GRACE_S, Supervisor, WorkerOptions
 from hxloop.connection import default_connection_file
 from hxloop.errors import EndpointInUseError, InvalidInputError, error_from_code
@@ -40,7 +38,7 @@ log = logging.getLogger("chip_emulator")
 _POLL_MS: Final = 200
 _LOOK_S: Final = 0.05  # signals, parent and worker are looked after at least so often
 _PAUSE_S: Final = 2.0
-_FLUSH_MS: Final = 1000
+_FLUSH_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -119,16 +117,15 @@ class Server:
         # All of this is undone in reverse order: sockets closed, files removed, and only then the locks released.
         occupy(wanted, stack)
         self._connection_file = self._take_connection_file()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        stack.callback(self._context.term)
-        self._data, data = bind_router(self._context, wanted.data, self._limits)
-        stack.callback(self._data.close, linger=_FLUSH_MS)
-        self._control, control = bind_router(self._context, wanted.control, self._limits)
-        stack.callback(self._control.close, linger=_FLUSH_MS)
-        self._endpoints = Endpoints(data, control)
-        self._wake: zmq.Socket[bytes] = self._context.socket(zmq.PULL)
-        self._wake.bind("inproc://wake")
-        stack.callback(self._wake.close, linger=0)
+        self._data = Listener(wanted.data, self._limits)
+        stack.callback(self._data.close, _FLUSH_S)
+        self._control = Listener(wanted.control, self._limits)
+        stack.callback(self._control.close, _FLUSH_S)
+        self._endpoints = Endpoints(self._data.endpoint, self._control.endpoint)
+        self._woken, self._wake = os.pipe()
+        for end in (self._woken, self._wake):
+            os.set_blocking(end, False)
+            stack.callback(os.close, end)
 
     def _take_connection_file(self) -> Path | None:
         """Path of the connection file, locked; None when nobody asked for one and the usual place is not to be had."""
@@ -192,29 +189,26 @@ class Server:
 
     def _turn(self) -> bool:
         """Wait for something to happen, and do what somebody waits for; whether the rest can wait a little longer."""
-        worker = self._supervisor.worker
+        worker, service, poll = self._supervisor.worker, self._service, select.poll()
         link = worker.link.fileno()
-        watched: list[tuple[Any, int]] = [
-            (link, zmq.POLLIN | (zmq.POLLOUT if worker.link.backlog else 0)),
-            (worker.beat_fd, zmq.POLLIN),
-            (self._wake, zmq.POLLIN),
-        ]
-        service = self._service
+        poll.register(link, select.POLLIN | (select.POLLOUT if worker.link.backlog else 0))
+        poll.register(worker.beat_fd, select.POLLIN)
+        poll.register(self._woken, select.POLLIN)
         if service is not None:
-            watched.append((self._data, zmq.POLLIN))
-        happened: dict[Any, int] = dict(zmq.zmq_poll(watched, _POLL_MS))
+            poll.register(self._data.fileno(), select.POLLIN)
+        happened = {descriptor for descriptor, _ in poll.poll(0 if self._data.busy else _POLL_MS)}
         if link in happened:
             worker.link.flush()
             if (message := worker.receive()) is not None:
                 self._on_worker(*message)
-        if self._data in happened and service is not None:
-            address, *frames = receive(self._data)
+        if service is not None and (received := self._data.receive()) is not None:
+            happened.add(self._data.fileno())
             with self._lock:
-                service.handle_data(frames, bytes(address))
+                service.handle_data(received[1].frames, received[0], received[1].refusal)
         self._advance()
-        if self._wake in happened:
-            self._wake.recv()
-        nothing_else = happened and self._wake not in happened and worker.beat_fd not in happened
+        if self._woken in happened:
+            os.read(self._woken, 4096)
+        nothing_else = happened and not happened & {self._woken, worker.beat_fd}
         return bool(nothing_else) and not self._draining() and time.monotonic() - self._looked_s < _LOOK_S
 
     def _draining(self) -> bool:
@@ -245,7 +239,7 @@ class Server:
                 self._limits,
                 control_endpoint=self._endpoints.control,
             )
-            thread = ControlThread(self._context, self._control, self._service, self._lock)
+            thread = ControlThread(self._control, self._service, self._lock, self._wake)
             thread.start()
             self._stack.callback(thread.stop)
             if self._connection_file is not None:
@@ -298,19 +292,12 @@ class Server:
             self._send(service.outbox.popleft())
 
     def _send(self, outgoing: Outgoing) -> None:
-        """Send a reply, or drop it when its reader is gone or slow: it is stored, and the client will ask again."""
+        """Send a reply; where its reader is gone or slow it is stored, and the client will ask again."""
         self._replies_sent += 1
         copies = 1 + (self._replies_sent in self._faults.duplicate_replies)
         copies -= self._replies_sent in self._faults.drop_replies
         for _ in range(copies):
-            try:
-                self._data.send_multipart([outgoing.address, *outgoing.frames], zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                log.warning("a client does not read its replies; one is kept for later")
-            except zmq.ZMQError as error:
-                if error.errno != zmq.EHOSTUNREACH:
-                    raise
-                log.info("a client left before its reply came")
+            self._data.send(outgoing.address, outgoing.frames)
 
 
 def serve(options: ServeOptions) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from chip_emulator.ledger import LedgerBook
 from chip_emulator.link import Order, envelope
@@ -64,8 +63,7 @@ MAX_TRIES: Final = 3
 """Workers that may die on one request before it is given up."""
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A reply and where it goes."""
 
     address: bytes
@@ -135,25 +133,27 @@ class Service:
         self._job_numbers = itertools.count(1)
         self._started_s = self.last_request_s = clock()
 
-    def handle_data(self, frames: Frames, address: bytes) -> None:
-        """Take a message of the data socket; replies go to the outbox, now or later."""
-        reply = self._guarded(frames, address)
+    def handle_data(self, frames: Frames, address: bytes, refusal: HxloopError | None = None) -> None:
+        """Take a message of the data socket, or what is left of one that was refused; replies go to the outbox."""
+        reply = self._guarded(frames, address, refusal)
         if reply is not None:
             self.outbox.append(Outgoing(address, reply))
 
-    def handle_control(self, frames: Frames) -> Frames:
+    def handle_control(self, frames: Frames, refusal: HxloopError | None = None) -> Frames:
         """Reply to a message of the control socket."""
-        reply = self._guarded(frames, None)
+        reply = self._guarded(frames, None, refusal)
         assert reply is not None
         return reply
 
-    def _guarded(self, frames: Frames, address: bytes | None) -> Frames | None:
+    def _guarded(self, frames: Frames, address: bytes | None, refusal: HxloopError | None) -> Frames | None:
         """Reply, if there is one now; no message gets past here with an exception."""
         self.settle()
         self._book.requests += 1
         self.last_request_s = self._clock()
         try:
             try:
+                if refusal is not None:
+                    raise refusal
                 request = read_request(frames, self._limits)
             except HxloopError as error:
                 return self._undecodable(frames, error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,8 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from hxloop.boot import BootSettings, OperatingPoint
-from hxloop.errors import ArrayError, LimitExceededError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
+from hxloop.errors import ArrayError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
+from hxloop.message_sizes import check_array_sizes, check_message_size
 from hxloop.messages import PROTOCOL_VERSION, REPLIES, REQUESTS, AnyReply, ArrayHeader, Limits, Message, Request
 from hxloop.program import Background, ChipConfig, NeuronCodes, Routes, SharedCodes, Synapses, flatten
 from hxloop.result import Observations
@@ -27,7 +27,6 @@ _NOTHING_SEEN = Observations.none()
 _OBSERVED = tuple(f"observations.{item.name}" for item in fields(Observations))
 _REPLIES: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="reply")])
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
-_MAX_EMPTY = 2**59  # of an empty array, the product of all lengths but 0: whoever makes it counts its bytes in 64 bits
 _REPLY_LIMITS = Limits(max_message_bytes=2**31)
 
 
@@ -93,7 +92,7 @@ def read_request(frames: Sequence[bytes | memoryview], limits: Limits) -> Reques
     """
     _check_frames(frames, limits)
     request: Request = _as_encoded(_REQUESTS, frames[0]) or _read_closely(frames[0])
-    _check_sizes(request, frames[1:])
+    check_array_sizes(request, frames[1:])
     return request
 
 
@@ -164,17 +163,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_frames(frames: Sequence[bytes | memoryview], limits: Limits) -> None:
     if not frames:
         raise MalformedMessageError("the message has no frames", field="header")
-    if len(frames) > 65:
-        raise LimitExceededError(f"{len(frames)} frames, at most 65 are allowed", field="frames")
-    total = sum(len(frame) for frame in frames)
-    if total > limits.max_message_bytes:
-        raise LimitExceededError(
-            f"{total} bytes, at most {limits.max_message_bytes} are allowed", field="message", hint="split the batch"
-        )
-    if len(frames[0]) > limits.max_header_bytes:
-        raise LimitExceededError(
-            f"{len(frames[0])} bytes, at most {limits.max_header_bytes} are allowed", field="header"
-        )
+    check_message_size(len(frames), sum(len(frame) for frame in frames), len(frames[0]), limits)
 
 
 def _header_object(frame: bytes | memoryview) -> dict[str, Any]:
@@ -215,35 +204,13 @@ def arrays_of(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
     MalformedMessageError
         Frames and header do not agree.
     """
-    _check_sizes(message, frames)
+    check_array_sizes(message, frames)
     return _views(message, frames)
 
 
 def _views(message: Message, frames: Sequence[bytes | memoryview]) -> Arrays:
     headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
     return {header.name: _aligned(frame, header) for header, frame in zip(headers, frames, strict=True)}
-
-
-def _check_sizes(message: Message, frames: Sequence[bytes | memoryview]) -> None:
-    headers: tuple[ArrayHeader, ...] = getattr(message, "arrays", ())
-    if len(headers) != len(frames):
-        raise MalformedMessageError(
-            f"the header lists {len(headers)} arrays, {len(frames)} array frames came", field="arrays"
-        )
-    names = set()
-    for header, frame in zip(headers, frames, strict=True):
-        expected = math.prod(header.shape) * int(header.dtype[2])
-        if not expected and math.prod(n or 1 for n in header.shape) >= _MAX_EMPTY:
-            raise MalformedMessageError(f"no array has the shape {list(header.shape)}", field=header.name)
-        if expected != len(frame):
-            raise MalformedMessageError(
-                f"the header claims {expected} bytes ({header.dtype}, shape {list(header.shape)}), "
-                f"the frame has {len(frame)}",
-                field=header.name,
-            )
-        if header.name in names:
-            raise MalformedMessageError("array listed twice", field=header.name)
-        names.add(header.name)
 
 
 def _aligned(frame: bytes | memoryview, header: ArrayHeader) -> NDArray[Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
+from pathlib import Path
 
 import pytest
 from support.daemon import Daemon
@@ -67,6 +70,49 @@ def test_random_bytes_and_mutations(client, daemon):
             frames = [bytes(frame) for frame in frames] or [b""]
         answer = noisy.ask_raw(frames)
         assert answer.reply in {"error", "describe", "status", "run", "configure"}
+
+
+FLOODS = {
+    "empty frames": b"\x01\0" * 50_000,
+    "small frames": b"\x01\x10sixteen of bytes" * 5000,
+    "large frames": b"\x03" + (10**6).to_bytes(8, "big") + bytes(10**6),
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_a_message_that_never_ends(client, daemon, what):
+    """Its connection ends; others are served all the while, and the daemon holds no more than before."""
+    flood, before_bytes, waits = FLOODS[what], resident_bytes(daemon), []
+    for _ in range(10):
+        rude, sent, closed = client.raw(), 0, False
+        while not closed and sent < 200 * 10**6:
+            begun = time.monotonic()
+            try:
+                rude.sendall(flood)
+                sent += len(flood)
+            except ConnectionError:
+                closed = True
+            client.status()
+            waits.append(time.monotonic() - begun)
+        assert closed, "nobody has stopped it"
+        rude.close()
+    assert max(waits) < 1.0
+    assert resident_bytes(daemon) - before_bytes < 150 * 2**20
+    assert 1 <= daemon.log.count("it sent a message of more than") <= 3, "said once for each reason"
+
+
+def resident_bytes(daemon):
+    pages = Path(f"/proc/{daemon.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_deep_pipeline_gets_every_reply(client):
+    big = small_inputs(n_samples=1, n_spikes=100_000)
+    for _ in range(8):
+        client.send_run(CONFIG.sha256(), big)
+    replies = [client.receive()[0] for _ in range(8)]
+    assert [reply.reply for reply in replies] == ["run"] * 8
+    assert client.receive(timeout_s=0.1) is None
 
 
 def test_frames_too_large_to_read_end_only_their_connection(client, daemon):

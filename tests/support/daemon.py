@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -121,10 +122,21 @@ class Client:
         self.sequence = 0
 
     def _socket(self, endpoint):
-        socket = self._context.socket(zmq.DEALER)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(endpoint)
-        return socket
+        dealer = self._context.socket(zmq.DEALER)
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.connect(endpoint)
+        return dealer
+
+    def raw(self):
+        """A connection that has shaken hands and says no more by itself."""
+        scheme, _, where = self.connection["endpoint"].partition("://")
+        family = socket.AF_UNIX if scheme == "ipc" else socket.AF_INET
+        connection = socket.socket(family)
+        connection.settimeout(10)
+        connection.connect(where if scheme == "ipc" else ("127.0.0.1", int(where.rpartition(":")[2])))
+        greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+        connection.sendall(greeting + b"\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06DEALER")
+        return connection
 
     def close(self):
         self.data.close()

@@ -163,6 +163,6 @@ def test_defaults_of_the_readout():
     assert rows == defaults
 
 
-@pytest.mark.parametrize("word", ["MAXMSGSIZE", "ROUTER", "DEALER", "connection file", "flock", "boot_id", "LRU"])
+@pytest.mark.parametrize("word", ["ZMTP", "ROUTER", "DEALER", "connection file", "flock", "boot_id", "LRU"])
 def test_words_a_reader_looks_for(word):
     assert word in TEXT
