@@ -81,6 +81,11 @@ class _ParentWatch:
         return False
 
 
+def _remove_if_empty(directory: Path) -> None:
+    with suppress(OSError):
+        directory.rmdir()
+
+
 class Server:
     """One daemon, from binding its sockets to its end.
 
@@ -115,6 +120,8 @@ class Server:
         self._parent = _ParentWatch(options.parent_pid)
         wanted = parse_endpoint(options.endpoint or default_endpoint(options.chip, options.serial))
         # All of this is undone in reverse order: sockets closed, files removed, and only then the locks released.
+        if options.endpoint is None:
+            stack.callback(_remove_if_empty, wanted.socket_paths[0].parent)
         occupy(wanted, stack)
         self._connection_file = self._take_connection_file()
         self._data = Listener(wanted.data, self._limits)

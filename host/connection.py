@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from host.transport import Address
+from hxloop.arguments import CHIP_AND_SERIAL
 from hxloop.connection import ConnectionFile, default_connection_file, runtime_directory
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
 from hxloop.private_files import is_ours, read_private
@@ -76,9 +77,9 @@ def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
     if "://" in text:
         _knock(text)
         return _with_control(text)
-    named = re.fullmatch(r"([a-z_]+(?:\[[^\[\]/]*\])?)/(\d+)", text)
+    named = CHIP_AND_SERIAL.fullmatch(text)
     path = Path(text)
-    if named and not path.exists():
+    if named and not os.path.exists(path):  # noqa: PTH110 (the name may be longer than a file's)
         path = default_connection_file(named[1], int(named[2]))
     found = read_connection_file(path)
     if not found.is_alive():

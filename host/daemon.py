@@ -35,7 +35,7 @@ _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.02
 _SHOW_AFTER_S = 1.0
 _LOG_TAIL_LINES = 20
-_SOCKET: Final = "x" * 40  # as long as the names of sockets in its folder, with some room
+_DATA, _CONTROL = "data.sock", "control.sock"  # whatever the chip is called, they fit
 _WARNING: Final = re.compile(r" (?:WARNING|ERROR) \S+: (.*)")
 
 
@@ -61,7 +61,7 @@ class Daemon:
 
     def __init__(self, chip: str, serial: int, *, threads: int | None = None, endpoint: str | None = None) -> None:
         self._name = f"{chip}/{serial}"
-        self._private = TemporaryFolder(socket=_SOCKET)
+        self._private = TemporaryFolder(socket=_CONTROL)
         self._folder = self._private.path
         self._owner_pid = os.getpid()
         self._process: subprocess.Popen[bytes] | None = None
@@ -70,7 +70,7 @@ class Daemon:
         self._command += ["--connection-file", str(self._folder / "connection.json")]
         self._command += ["--parent-pid", str(self._owner_pid)]
         self._command += ["--threads", str(threads)] if threads is not None else []
-        self._command += ["--endpoint", endpoint] if endpoint is not None else []
+        self._command += ["--endpoint", endpoint or f"ipc://{self._folder / _DATA}"]
         _alive.add(self)
         self.connection = self._start()
 

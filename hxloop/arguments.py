@@ -17,6 +17,7 @@ import inspect
 import math
 import operator
 import os
+import re
 import sys
 from dataclasses import fields
 from numbers import Real
@@ -36,6 +37,8 @@ T = TypeVar("T")
 
 SEED_MAX: Final = 2**63 - 1
 """Largest seed, and largest serial number of a chip: it is the seed of its silicon."""
+CHIP_AND_SERIAL: Final = re.compile(r"([a-z_]+(?:\[[^\[\]/]*\])?)/([0-9]+)")
+"""A chip by its name and number: ``typical[jitter_trial_us=0]/7``."""
 THREADS_MAX: Final = 1024
 """Most threads or processes that anything may be told to use."""
 
@@ -247,7 +250,10 @@ def endpoint(value: object, field: str) -> str:
     ------
     InvalidInputError
     """
-    return named_file(value, field, "an endpoint (ipc://..., tcp://127.0.0.1:PORT, CHIP/SERIAL) or a connection file")
+    takes = "an endpoint (ipc://..., tcp://127.0.0.1:PORT, CHIP/SERIAL) or a connection file"
+    if isinstance(value, str) and CHIP_AND_SERIAL.fullmatch(value):
+        return value  # longer than the name of a file may be
+    return named_file(value, field, takes)
 
 
 def of_type(value: object, field: str, kind: type[T], takes: str) -> T:

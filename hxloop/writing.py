@@ -53,9 +53,10 @@ def check_target(path: Path, *, field: str = "out", force: bool = False, others:
                 raise InvalidInputError(f"{path} is no regular file", field=field, hint="choose another name")
             if not force:
                 raise InvalidInputError(f"{path} is there already", field=field, hint="use --force to replace it")
-        if not path.resolve().parent.is_dir():
+        target = _target(path)
+        if not target.parent.is_dir():
             raise InvalidInputError(f"there is no directory {path.parent}", field=field, hint="make it first")
-        temporary, descriptor = _temporary(path.resolve())
+        temporary, descriptor = _temporary(target)
         os.close(descriptor)
         temporary.unlink()
     except (OSError, ValueError, RuntimeError) as error:  # a name with a zero byte, a ring of links
@@ -67,7 +68,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write; it takes the place of `path` when all is written and flushed to the disk.
 
     The new content is written to a temporary file beside it. If anything goes wrong (also Ctrl-C), the file that was
-    there before is untouched. A link is followed; a file that is replaced keeps its mode.
+    there before is untouched. A link of ours is followed; a file that is replaced keeps its mode.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         The file cannot be written.
     """
     try:
-        target = path.resolve()
+        target = _target(path)
         temporary, descriptor = _temporary(target)
     except (OSError, ValueError, RuntimeError) as error:
         raise _failed(path, error) from error
@@ -125,6 +126,13 @@ def _sync(descriptor: int) -> None:
     except OSError as error:
         if error.errno not in _CANNOT_SYNC:
             raise
+
+
+def _target(path: Path) -> Path:
+    """Where a link leads; not that of another user, who may want a file of ours to be destroyed."""
+    if path.is_symlink() and path.lstat().st_uid not in {os.getuid(), 0}:
+        raise PermissionError(errno.EPERM, "it is a link of another user")
+    return path.resolve()
 
 
 def _temporary(target: Path) -> tuple[Path, int]:

@@ -21,6 +21,7 @@ def bare_tree(tmp_path_factory):
     shutil.copytree(
         ROOT / "tests" / "support", tree / "tests" / "support", ignore=shutil.ignore_patterns("__pycache__")
     )
+    shutil.copy(ROOT / "tests" / "conftest.py", tree / "tests")
     for name in KEPT:
         if (ROOT / "tests" / "unit" / name).is_dir():
             shutil.copytree(ROOT / "tests" / "unit" / name, tree / "tests" / "unit" / name)

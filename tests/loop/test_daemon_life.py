@@ -8,10 +8,12 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
-from support.daemon import ROOT, Daemon, is_running, wait_until
+from support.daemon import FAKE_CHIP, ROOT, Daemon, is_running, wait_until
 from support.daemon_cases import (
     CONFIG,
     HASH,
@@ -22,6 +24,8 @@ from support.daemon_cases import (
 )
 from support.fake_chip import SLOW_SEED
 
+from host.launch import connect, launch
+from hxloop.connection import default_connection_file
 from hxloop.messages import DescribeRequest, ShutdownRequest
 
 pytestmark = pytest.mark.processes
@@ -176,3 +180,34 @@ def test_a_directory_others_can_write_to_is_refused(tmp_path):
     environment = os.environ | {"HXLOOP_RUNTIME_DIR": str(tmp_path)}
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 2 and "700" in ended.stderr
+
+
+def test_long_names_of_folders_and_chips(tmp_path, monkeypatch):
+    """Neither the place of temporary files, nor the runtime folder, nor the chip's name must be short."""
+    runtime, temporary = (tmp_path / (name * 20) for name in ("runtime", "temporary"))
+    runtime.mkdir(mode=0o700)
+    temporary.mkdir()
+    for name, value in (
+        ("HXLOOP_TEST_FAULTS", json.dumps({"chip": FAKE_CHIP})),
+        ("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")])),
+        ("HXLOOP_RUNTIME_DIR", str(runtime)),
+        ("TMPDIR", str(temporary)),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    chip = f"typical[{','.join(f'knob_{k}_fixed=0.5' for k in range(20))}]"
+    with launch(chip, 7) as own:
+        assert own.identity.serial == 7
+    served = subprocess.Popen(
+        [sys.executable, "-m", "chip_emulator", "serve", "--chip", chip], stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(default_connection_file(chip, 1).exists, what="the connection file")
+        with connect(f"{chip}/1") as found:
+            assert found.identity.chip == chip
+            place = Path(found.address.data.removeprefix("ipc://")).parent
+            assert place.is_dir()
+    finally:
+        served.terminate()
+        assert served.wait(10) == 0
+    assert not [*runtime.iterdir(), *temporary.iterdir()] and not place.exists()

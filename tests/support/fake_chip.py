@@ -27,7 +27,7 @@ class FakeChip:
     """Answers every input spike with one spike of the first neuron, a seed- and weight-dependent delay later."""
 
     def __init__(self, chip="typical", serial=1, threads=1):
-        if chip not in NAMES:
+        if chip.partition("[")[0] not in NAMES:
             raise InvalidInputError(f"unknown chip {chip!r}", field="chip", hint="known: " + ", ".join(NAMES))
         self.spec = HICANN_X
         self.identity = ChipIdentity(chip=chip, serial=serial, spec=self.spec.name, model="fake")

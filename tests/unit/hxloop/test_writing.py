@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support.second_user import as_second_user, needs_second_user
 
 from hxloop.errors import InvalidInputError, RecordError
 from hxloop.writing import check_target, replacing, sync_directory, write_atomically
@@ -119,3 +120,19 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
         assert writer.stdout.readline() == b"half\n"
         writer.send_signal(signal.SIGKILL)
     assert path.read_bytes() == b"old"
+
+
+@needs_second_user
+def test_a_link_of_a_second_user_is_not_followed(square, tmp_path):
+    """In a folder for all he may lay one, to have a file of ours replaced."""
+    precious = tmp_path / "precious"
+    precious.write_text("data")
+    assert as_second_user((square / "run.h5").symlink_to, precious) is None
+    with pytest.raises(RecordError, match="a link of another user"):
+        write_atomically(square / "run.h5", b"new")
+    with pytest.raises(InvalidInputError, match="a link of another user"):
+        check_target(square / "run.h5", force=True)
+    assert precious.read_text() == "data"
+    (square / "mine.h5").symlink_to(precious)
+    write_atomically(square / "mine.h5", b"new")
+    assert precious.read_text() == "new" and (square / "mine.h5").is_symlink()
