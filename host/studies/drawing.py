@@ -64,12 +64,16 @@ def caveat_of(chart: Chart, table: pd.DataFrame) -> str:
     if f"{chart.y}_caveat" in rows:
         caveats = [text for text in rows[f"{chart.y}_caveat"].unique() if text]
     elif chart.kind in {"lines", "strip", "points"} and not rows.empty:
-        by = [name for name in (chart.panel, chart.by, chart.x, *chart.each) if name is not None]
-        found = summarise(rows, list(dict.fromkeys(by)), chart.y)
-        caveats = [text for text in found["caveat"].unique() if text]
+        caveats = [text for text in _means(chart, rows)["caveat"].unique() if text]
     else:
         caveats = []
     return "; ".join(dict.fromkeys(part for caveat in caveats for part in caveat.split("; ")))
+
+
+def _means(chart: Chart, rows: pd.DataFrame) -> pd.DataFrame:
+    """All means of a figure, with their intervals."""
+    by = [name for name in (chart.panel, chart.by, chart.x, *chart.each) if name is not None]
+    return summarise(rows, list(dict.fromkeys(by)), chart.y)
 
 
 def _shown(chart: Chart, table: pd.DataFrame) -> pd.DataFrame:
@@ -99,4 +103,7 @@ def _about_intervals(chart: Chart, rows: pd.DataFrame) -> str:
         about.append(_INTERVALS[chart.kind])
     if has_intervals:
         about += [caveat for caveat in [caveat_of(chart, rows)] if caveat]
+    if chart.kind == "matrix":
+        counts = [int(count) for count in _means(chart, rows)["n"]]
+        about.append(f"n = {min(counts)}" if min(counts) == max(counts) else f"n = {min(counts)} .. {max(counts)}")
     return f" ({'; '.join(about)})" if about else ""

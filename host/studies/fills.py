@@ -53,13 +53,23 @@ def _lines(chart: Chart, rows: pd.DataFrame) -> Filled:
             x = found[chart.x].to_numpy(np.float64)
             style: dict[str, Any] = {"marker": _MARKS[k % len(_MARKS)], "ls": _DASHES[k % len(_DASHES)], "ms": 4}
             axes.plot(x, found["mean"], color=color, lw=1.4, label=text_of(value), **style)
-            axes.fill_between(x, found["low"], found["high"], color=color, alpha=0.18, lw=0)
+            low, high = (found[end].to_numpy(np.float64) for end in ("low", "high"))
+            axes.fill_between(x, low, high, color=color, alpha=0.18, lw=0)
+            alone = _alone(np.isfinite(low))
+            if alone.any():
+                axes.vlines(x[alone], low[alone], high[alone], color=color, alpha=0.4, lw=4)
         if chart.log_x:
             _logarithmic(axes, ticks, 0.07 if chart.panel is None else 0.16)
         if chart.bar is not None:
             axes.axhline(chart.bar, color=GREY, ls=":", lw=1.2)
 
     return panels(chart, rows, one)
+
+
+def _alone(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Means with an interval but without a neighbour that has one: no band reaches them."""
+    around = np.pad(known, 1)
+    return known & ~around[:-2] & ~around[2:]
 
 
 def _logarithmic(axes: Axes, x: NDArray[np.float64], apart: float) -> None:

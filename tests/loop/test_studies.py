@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from support.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
 
+from host.evaluation import evaluate
+from host.experiment import train
 from host.run import load_run
 from hxloop.errors import InvalidInputError, MissingFileError
 
@@ -239,6 +241,10 @@ def test_a_full_disk_fails_points_by_name_and_resume_computes_them(done, trainin
     assert full.returncode == 1, full.stderr
     assert "cannot write" in full.stderr
     assert "Traceback" not in full.stderr
+    table = pd.read_csv(out / "table.csv")
+    assert (table["status"] == "failed").all()
+    assert table["test_accuracy"].isna().all()
+    assert table["error"].str.contains("cannot write").all()
     resumed = run_hxloop(*asked(training, out, "--resume"))
     assert resumed.returncode == 0, resumed.stderr
     assert tables(out) == tables(done[0])
@@ -280,18 +286,26 @@ def test_weights_that_are_there_are_begun_with(training, tmp_path):
     assert json.loads(tested.stdout)["test_accuracy"] == table.loc["transferred", "test_accuracy"]
 
 
-def test_failed_points_stand_in_the_table(training, tmp_path):
-    """A circuit count that no chip has: the settings are sound, the chip refuses them."""
+def test_points_that_no_chip_can_do_are_refused_before_any_is_done(training, tmp_path):
     found = run_hxloop(*asked(training, tmp_path / "out", "--set", "network.sizes=[20,3],[600,3]", "--json"))
-    assert found.returncode == 1, found.stderr
-    printed = json.loads(found.stdout)
-    assert printed["failed"] == 4
-    table = pd.read_csv(tmp_path / "out" / "table.csv")
-    bad = table[table["sizes"] == "[600, 3]"]
-    assert (bad["status"] == "failed").all()
-    assert bad["test_accuracy"].isna().all()
-    assert bad["error"].str.contains("circuits").all()
-    assert (table[table["sizes"] == "[20, 3]"]["status"] == "done").all()
+    assert found.returncode == InvalidInputError.exit_code
+    assert "circuits" in found.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_chips_of_which_nothing_is_drawn_are_the_same_chip_bit_for_bit(training, tmp_path):
+    """What `host.studies.draws` takes for granted; and that with noise alone serial numbers and trials do differ."""
+    found = {}
+    for chip in ("typical[all=0]", "typical[all=0,jitter_trial_us=0.3]"):
+        for serial in (1, 4):
+            run = train(preset=training, chip=chip, serial=serial, out=tmp_path / f"{chip}-{serial}", threads=1)
+            answers = [evaluate(run, chip=chip, serial=serial, trial=trial).t_out.tobytes() for trial in (0, 1)]
+            found[chip, serial] = [b"".join(weights.tobytes() for weights in run.weights), *answers]
+    quiet, noisy = ([found[chip, serial] for serial in (1, 4)] for chip in dict.fromkeys(chip for chip, _ in found))
+    assert quiet[0] == quiet[1]
+    assert quiet[0][1] == quiet[0][2]
+    assert all(one != other for one, other in zip(*noisy, strict=True))
+    assert noisy[0][1] != noisy[0][2]
 
 
 def test_a_dry_run_says_what_it_costs_and_leaves_nothing(training, tmp_path):
@@ -313,3 +327,8 @@ def test_a_list_of_all_that_can_be_turned(training):
     printed = run_hxloop("study", "noise", "--list").stdout
     assert "chip.mismatch.synapse_fixed" in printed
     assert "strength_percent" in printed
+    assert set(found["meanings"]) == set(found["knobs"]) | set(found["lists"])
+    assert all(entry["meaning"] and entry["unit"] for entry in found["meanings"].values())
+    assert found["meanings"]["coding.t_late"] == {"unit": "tau_syn", "meaning": "time of the value 1"}
+    assert found["meanings"]["strength_percent"]["unit"] == "%"
+    assert "time stamp of" in printed  # of jitter_trial_us, by the emulator

@@ -33,7 +33,7 @@ def _charts(table: pd.DataFrame) -> list[Chart]:
     others = sorted((name for name in varied if name != x), key=levels.__getitem__)
     whole = len(table[varied].drop_duplicates()) == math.prod(levels.values())
     by, panel = others[-1] if others else None, others[0] if len(others) > 1 else None
-    title = f"Test accuracy against {' and '.join([x, *others])}"
+    title = f"Test accuracy against {x}" + (f" for each {' and '.join(others)}" if others else "")
     if not whole or len(others) > 2 or (panel is not None and levels[panel] > _MOST_SERIES):
         title = "Test accuracy against {}, one mark for each combination of all that was varied"
         more: dict[str, Any] = {"each": tuple(varied), **_TEXTS}

@@ -14,6 +14,7 @@ from host.studies.draws import drawn
 from host.studies.kind import Base
 from host.studies.kinds import KINDS, find_kind
 from host.studies.knobs import Knobs
+from host.studies.options import OPTIONS
 from host.studies.point import Point
 from host.studies.request import Request, read_request, read_settings, work_of
 from host.studies.verb import command_of
@@ -149,6 +150,15 @@ def test_every_study_has_points_in_order_and_columns(name, preset, sheets):  # n
         assert p.key not in seen
         seen.add(p.key)
     assert {row.point.key for row in work.rows} <= seen
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_everything_that_can_be_set_has_a_meaning(name, sheets):  # noqa: F811
+    work = work_of(Request(study=name))
+    assert set(work.kind.presets["quick"].options) | set(work.kind.presets["paper"].options) <= set(OPTIONS)
+    knobs = work.base.knobs.listed()
+    assert [knob.key for knob in knobs if not knob.meaning] == []
+    assert {knob.key for knob in knobs} == set(work.base.knobs.keys)
 
 
 def test_fixed_patterns_are_what_the_label_says(sheets):  # noqa: F811

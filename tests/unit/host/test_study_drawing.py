@@ -133,6 +133,14 @@ def test_lines_are_means_and_bands_their_intervals(figures):
             assert bounds == pytest.approx((found.low, found.high), nan_ok=True)
 
 
+def test_an_interval_without_neighbours_is_drawn_all_the_same(figures):
+    two = TABLE[TABLE["spread"].isin([0.0, 80.0]) & (TABLE["method"] == "in_loop")]  # at 0 all values are equal
+    draw_chart(chart("lines"), two)
+    bar = figures[0].axes[0].collections[-1]
+    found = interval(100.0 * two.loc[(two["spread"] == 80.0) & (two["status"] == "done"), "accuracy"].to_numpy())
+    assert bar.get_segments()[0] == pytest.approx(np.array([[80.0, found.low], [80.0, found.high]]))
+
+
 def test_lines_with_a_zero_on_a_logarithmic_axis_keep_it_apart(figures):
     draw_chart(chart("lines", log_x=True), TABLE)
     axes = figures[0].axes[0]
