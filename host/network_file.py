@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hxloop.arguments import shown
+from hxloop.arguments import shown, whole_numbers
 from hxloop.brief import brief
 from hxloop.errors import ArrayError, OutOfRangeError, UnknownKeyError
 from hxloop.npz import NpzFile
@@ -194,10 +194,10 @@ def _get(data: dict[str, NDArray[Any]], name: str, kinds: str, ndim: int) -> NDA
             hint="arrays in the file: " + ", ".join(sorted(data)),
         )
     array = data[name]
-    if array.size == 0 and array.ndim == ndim == 1 and array.dtype.kind == "f":
-        array = array.astype(np.int64)  # what numpy makes of []
+    if kinds == "iu" and ndim:
+        return whole_numbers(array, name, np.int64, n_dims=ndim)
     if array.ndim != ndim or array.dtype.kind not in kinds:
-        wanted = {"iu": "whole numbers", "iuf": "numbers", "US": "text"}[kinds]
+        wanted = {"iu": "a whole number", "iuf": "numbers", "US": "text"}[kinds]
         raise ArrayError(
             f"must hold {wanted} and have {ndim} dimensions, got {array.dtype} with shape {array.shape}", field=name
         )
@@ -284,7 +284,7 @@ def _inputs(
     hint = "weights_1 looks transposed: it is [inputs, neurons]" if n_neurons > neuron.max(initial=0) else None
     _check_range("input_neuron", neuron, 0, n_inputs - 1, hint)
     _check_range("input_time_us", time_us, 0.0, duration_us)
-    sample, neuron = sample.astype(np.int32), neuron.astype(np.int32)  # unsigned differences would wrap around
+    sample, neuron = sample.astype(np.int32), neuron.astype(np.int32)
     falls = (np.diff(sample) < 0) | ((np.diff(sample) == 0) & (np.diff(time_us) < 0))
     if falls.any():
         k = int(falls.argmax()) + 1

@@ -46,6 +46,7 @@ _LONGEST_SHOWN: Final = 60
 _LONGEST_NAME: Final = 255  # bytes of a file's name, and of a whole path, as Linux has it
 _LONGEST_PATH: Final = 4095
 _MOST_BITS_SHOWN: Final = 128
+_DEEPEST: Final = 16
 
 
 def refusal(value: object, field: str, takes: str, hint: str | None = None) -> InvalidInputError:
@@ -79,12 +80,20 @@ def shown(value: Any) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def plain(value: Any) -> Any:
-    """Python's own numbers and lists in place of numpy's, also inside of lists, tuples and dicts."""
+def plain(value: Any, depth: int = 0) -> Any:
+    """Python's own numbers and lists in place of numpy's, also inside of lists, tuples and dicts.
+
+    Raises
+    ------
+    InvalidInputError
+        Lists in lists without end.
+    """
+    if depth > _DEEPEST:
+        raise InvalidInputError(f"lists are nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
-        return {key: plain(entry) for key, entry in value.items()}
+        return {key: plain(entry, depth + 1) for key, entry in value.items()}
     if type(value) in {list, tuple}:
-        return type(value)(map(plain, value))
+        return type(value)([plain(entry, depth + 1) for entry in value])
     return value.tolist() if _is_array(value) else _scalar(value)
 
 

@@ -100,7 +100,9 @@ NAN_WEIGHT[2, 1] = np.nan
         ({"n_samples": 3.0}, ArrayError, "n_samples"),
         ({"n_samples": 2}, OutOfRangeError, "input_sample[2]"),
         ({"input_neuron": np.array([3, 4, 0])}, OutOfRangeError, "input_neuron[1]"),
-        ({"input_neuron": np.array([3.0, 1.0, 0.0])}, ArrayError, "input_neuron"),
+        ({"input_neuron": np.array([3.0, 1.5, 0.0])}, ArrayError, "input_neuron[1]"),
+        ({"input_sample": np.array([0.0, np.nan, 2.0])}, ArrayError, "input_sample[1]"),
+        ({"input_sample": np.array([0, 1, 2**64 - 1], np.uint64)}, OutOfRangeError, "input_sample[2]"),
         ({"input_neuron": np.array([3, 1])}, ArrayError, "input_neuron"),
         ({"input_time_us": np.array([0.0, np.nan, 1.0])}, OutOfRangeError, "input_time_us[1]"),
         ({"input_time_us": np.array([-0.1, 1.0, 1.0])}, OutOfRangeError, "input_time_us[0]"),
@@ -116,6 +118,14 @@ def test_refuses_by_name(tmp_path, change, error, field):
         read(tmp_path, **change)
     assert caught.value.field == field
     assert caught.value.exit_code == 2
+
+
+def test_floats_that_are_whole_are_the_same_spikes(tmp_path):
+    given = arrays()
+    found = read(tmp_path, **{name: given[name].astype(float) for name in ("input_sample", "input_neuron")})
+    for name in ("input_sample", "input_neuron"):
+        assert getattr(found, name).dtype == np.int32
+        np.testing.assert_array_equal(getattr(found, name), given[name])
 
 
 @pytest.mark.parametrize(

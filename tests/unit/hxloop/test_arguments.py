@@ -124,6 +124,18 @@ def test_what_is_no_row_of_whole_numbers_is_refused_by_its_place(values, field):
     assert caught.value.field == field
 
 
+def test_lists_without_end_are_refused():
+    endless = []
+    endless.append(endless)
+    deep = [1]
+    for _ in range(100_000):
+        deep = [deep]
+    for value in (endless, deep):
+        with pytest.raises(InvalidInputError, match="nested"):
+            arguments.plain(value)
+    assert arguments.plain({"a": (np.int8(1), [np.array([2.0])])}) == {"a": (1, [[2.0]])}
+
+
 def test_a_refusal_shows_no_long_value():
     for value in ("x" * 10**6, list(range(10**5)), np.zeros(10**5), object()):
         assert len(str(arguments.refusal(value, "task", "a name"))) < 120
