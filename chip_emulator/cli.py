@@ -134,10 +134,12 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="The statistics as one JSON object on stdout.")] = False,
 ) -> None:
     """Write a page about a population of chips: parameters, transfer curves, traces, noise; needs no daemon."""
-    from chip_emulator.report import write_report
     from hxloop.serials import parse_serials
 
-    rows = write_report(chip, parse_serials(serials), out, force=force, say=say)
+    numbers = parse_serials(serials)  # a mistake is answered before anything is loaded
+    from chip_emulator.report import write_report
+
+    rows = write_report(chip, numbers, out, force=force, say=say)
     if as_json:
         print_json({"chip": chip, "serials": serials, "path": out, "parameters": rows})
     else:

@@ -125,7 +125,8 @@ class Daemon:
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes], file: Path) -> ConnectionFile:
         """Wait as long as its log says something new; the user is told what."""
-        told, text, growing = listener(), f"starting chip {self._name}", _GrowingLog(self.log_file)
+        starting = text = f"starting chip {self._name}"
+        told, growing = listener(), _GrowingLog(self.log_file)
         show_s = time.monotonic() + _SHOW_AFTER_S
         try:
             while time.monotonic() - growing.grown_s < _SILENCE_S:
@@ -139,7 +140,10 @@ class Daemon:
                         told.close()
                         say(f"warning: {warning[1]}")
                     elif (state := Compiling.found_in(line)) is not None:
-                        text = f"starting chip {self._name}: {state}"
+                        if text == starting:
+                            told.close()
+                            told, show_s = listener(), 0.0  # news is told at once
+                        text = f"{starting}: {state}"
                 if time.monotonic() > show_s:
                     show_s = time.monotonic() + _SHOW_AFTER_S
                     told.show(text)

@@ -39,7 +39,7 @@ class Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
-            with _escaped_usage_errors(), first_word(f"{ctx.command_path} {' '.join(sys.argv[1:])}: getting ready"):
+            with _escaped_usage_errors():
                 if self._has_empty:  # a variable of the shell that is not set; as a path it would be the current folder
                     raise InvalidInputError("an argument is empty", hint="leave it out, or write what it shall be")
                 return super().invoke(ctx)
@@ -95,7 +95,8 @@ def run_program(app: typer.Typer, name: str) -> NoReturn:
     sys.stderr, _ = _unfailing(sys.stderr, 2)
     code: Any = 0
     try:
-        app(prog_name=name)
+        with first_word(f"{' '.join([name, *sys.argv[1:]])}: getting ready"):
+            app(prog_name=name)
     except SystemExit as end:
         code = end.code
     sys.stdout.flush()

@@ -85,7 +85,6 @@ class _Cache:
         context.refresh()
         content = self._store.read(self._file(signature, context.codegen()))
         if content is None:
-            self._store.home()  # what is wrong with it is said before the work, not after
             return None
         core = self._numba.core
         try:

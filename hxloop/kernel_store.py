@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,63 +38,72 @@ class KernelStore:
     def __init__(self, name: str) -> None:
         self._name = name
         self._home: Path | None = None
-        self._homeless = False
+        self._complaint: str | None = None  # not yet looked for
         self._trusted: dict[Path, bool] = {}
 
     def read(self, file: str) -> bytes | None:
-        """Content of a kernel's file, None if no place has it whole."""
-        for folder in self._folders():
-            path = folder / file
-            if not path.exists() or not self._is_trusted(folder):
-                continue
-            try:
-                content = read_private(path)
-            except (OSError, InvalidInputError) as error:
-                log.warning("cannot read the compiled kernel %s: %s", path, error)
-                continue
-            if content[:_DIGEST_BYTES] == _digest(file, content[_DIGEST_BYTES:]):
-                return content[_DIGEST_BYTES:]
+        """Content of a kernel's file, None if it must be compiled; if it will not be kept as usual, that is said."""
+        usual = self._folders()[0]
+        content = self._whole(usual / file)
+        if content is not None:
+            return content
+        home = self._find_home()
+        if home is not None and home != usual:
+            content = self._whole(home / file)
+        if content is None and self._complaint:
+            log.warning("%s", self._complaint)
+            self._complaint = ""
+        return content
+
+    def _whole(self, path: Path) -> bytes | None:
+        """Content of a file that is there, ours and undamaged."""
+        try:
+            if not path.exists() or not self._is_trusted(path.parent):
+                return None
+            content = read_private(path)
+        except (OSError, InvalidInputError) as error:
+            log.warning("cannot read the compiled kernel %s: %s", path, error)
+            return None
+        if content[:_DIGEST_BYTES] != _digest(path.name, content[_DIGEST_BYTES:]):
             log.warning("the compiled kernel %s is damaged: it is compiled again", path)
-        return None
+            return None
+        return content[_DIGEST_BYTES:]
 
     def write(self, file: str, content: bytes) -> None:
         """Keep a kernel where it will be found again, if there is such a place."""
-        folder = self.home()
+        folder = self._find_home()
         if folder is None:
             return
         try:
             write_private(folder / file, _digest(file, content) + content)
         except OSError as error:
-            log.warning("cannot keep the compiled kernel %s: %s", folder / file, error)
+            log.warning("%s; kernels are compiled again at the next start", _why(folder, error))
+            self._home = None  # the disk is full: the next one is not tried
 
-    def home(self) -> Path | None:
-        """Folder that new kernels are written to; said once if it is not the usual one."""
-        if self._home is None and not self._homeless:
-            self._home = self._found_home()
-            self._homeless = self._home is None
-        return self._home
-
-    def _found_home(self) -> Path | None:
-        first = ""
+    def _find_home(self) -> Path | None:
+        """First folder that can be written; None if none can."""
+        if self._complaint is not None:
+            return self._home
+        self._complaint = ""
         for folder in self._folders():
             try:
                 private_directory(folder, field="HXLOOP_CACHE_DIR")
                 with tempfile.TemporaryFile(dir=folder):
-                    pass
-            except InvalidInputError as error:
-                first = first or error.message
-                continue
-            except OSError as error:
-                first = first or f"cannot write to the directory {folder}: {error.strerror or error}"
-                continue
-            if first:
-                log.warning("%s; compiled kernels are kept in %s instead", first, folder)
-            return folder
-        log.warning("%s; no other place can keep compiled kernels: they are compiled at every start", first)
-        return None
+                    self._home = folder
+                    break
+            except (InvalidInputError, OSError) as error:
+                self._complaint = self._complaint or _why(folder, error)
+        if self._complaint:
+            home = f"kept in {self._home} instead" if self._home else "compiled at every start"
+            self._complaint += f"; kernels are {home}"
+        return self._home
 
     def _folders(self) -> list[Path]:
-        return [place / self._name for place in _places()]
+        """The cache asked for; where that cannot be written, the user's own, and one that any machine has."""
+        places = [cache_directory(), Path(platformdirs.user_cache_dir("hxloop"))]
+        with suppress(FileNotFoundError):  # there is no temporary folder
+            places.append(Path(tempfile.gettempdir()) / f"hxloop-{os.getuid()}")
+        return [place / "kernels" / self._name for place in dict.fromkeys(places)]
 
     def _is_trusted(self, folder: Path) -> bool:
         if folder not in self._trusted:
@@ -103,11 +113,10 @@ class KernelStore:
         return self._trusted[folder]
 
 
-def _places() -> list[Path]:
-    """Where kernels may be: the cache asked for, the user's own, and one that any machine has."""
-    temporary = Path(tempfile.gettempdir()) / f"hxloop-{os.getuid()}"
-    places = (cache_directory(), Path(platformdirs.user_cache_dir("hxloop")), temporary)
-    return [place / "kernels" for place in dict.fromkeys(places)]
+def _why(folder: Path, error: InvalidInputError | OSError) -> str:
+    if isinstance(error, InvalidInputError):
+        return error.message
+    return f"cannot write to the directory {folder}: {error.strerror or error}"
 
 
 def _digest(file: str, content: bytes) -> bytes:

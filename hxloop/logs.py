@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any, Literal
 
-from hxloop.terminal import has_spoken
+from hxloop.terminal import speak
 from hxloop.text import many_lines, one_line
 
 LogFormat = Literal["text", "json"]
@@ -49,5 +49,5 @@ def set_up_logging(style: LogFormat = "text", level: int = logging.INFO) -> None
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if style == "json" else _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    has_spoken.set()  # from here on the log does
+    speak()  # from here on the log does
     logging.basicConfig(level=level, handlers=[handler], force=True)

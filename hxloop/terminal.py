@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from hxloop.text import many_lines, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from hxloop.errors import HxloopError
 
@@ -22,12 +22,29 @@ _UNLIMITED: Final = 100_000
 """Columns, where no terminal says how wide it is: lines are not broken then, so that they can be searched."""
 
 has_spoken: Final = threading.Event()
-"""Set by all that is shown to the user before a result."""
+"""Set by all that is shown to the user."""
+
+_passing: list[Callable[[], None]] = []
+
+
+def speak(take_away: Callable[[], None] | None = None) -> None:
+    """Call before anything is shown: a passing line that is there goes.
+
+    Parameters
+    ----------
+    take_away : callable, optional
+        Takes away what is shown now: it is such a line.
+    """
+    has_spoken.set()
+    while _passing:
+        _passing.pop()()
+    if take_away is not None:
+        _passing.append(take_away)
 
 
 def say(text: object, stream: TextIO | None = None) -> None:
     """Print a line for the user's eyes, by default on stderr; where that is closed or full, nothing happens."""
-    has_spoken.set()
+    speak()
     stream = stream or sys.stderr
     if stream is None:  # closed before the program began
         return
@@ -43,11 +60,13 @@ def say_error(error: HxloopError) -> None:
 
 def show(text: object) -> None:
     """Print a line of a result on stdout."""
+    speak()
     print(one_line(text), flush=True)
 
 
 def print_json(values: dict[str, Any]) -> None:
     """Print one strict JSON object on stdout; NaN and infinity become null."""
+    speak()
     print(json.dumps(_plain(values), allow_nan=False), flush=True)
 
 
@@ -80,6 +99,7 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
+    speak()
     console = Console(stderr=stderr)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _UNLIMITED

@@ -12,14 +12,15 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from hxloop.terminal import has_spoken, say
+from hxloop.terminal import has_spoken, say, speak
 from hxloop.text import one_line
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator
 
-_FIRST_WORD_S: Final = 0.6
+_FIRST_WORD_S: Final = {True: 0.4, False: 0.8}
+"""On a terminal, where it goes again; and elsewhere, where a mistake is better answered in one line."""
 _AGAIN_S: Final = 10.0
 _LOG_EVERY_S: Final = 2.0
 _CLEAR: Final = "\r\x1b[K"
@@ -42,29 +43,34 @@ class StatusLine:
     ----------
     stream : text file, optional
         Where to write, by default stderr.
+
+    Attributes
+    ----------
+    is_terminal : bool
+        Whether the line changes, and goes.
     """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._is_terminal = self._stream is not None and self._stream.isatty()
+        self.is_terminal = self._stream is not None and self._stream.isatty()
         self._next_s = 0.0
-        self._is_there = False
 
     def show(self, text: str) -> None:
         """Show what is waited for now."""
-        if self._is_terminal:
-            self._is_there = True
-            has_spoken.set()
-            self._write(_CLEAR + one_line(text)[: shutil.get_terminal_size().columns - 1])
+        if self.is_terminal:
+            speak(self._take_away)
+            self._write(one_line(text)[: shutil.get_terminal_size().columns - 1])
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + _AGAIN_S
             say(text, self._stream)
 
     def close(self) -> None:
         """Take the line away."""
-        if self._is_there:
-            self._is_there = False
-            self._write(_CLEAR)
+        if self.is_terminal:
+            speak()
+
+    def _take_away(self) -> None:
+        self._write(_CLEAR)
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # closed or full
@@ -122,13 +128,15 @@ def tell(kind: Callable[[], Listener]) -> None:
 def first_word(text: str) -> Iterator[None]:
     """Say this if nothing else is said for a while: nobody shall look at an empty screen."""
     has_spoken.clear()
+    line = StatusLine()
 
     def watch() -> None:
-        if not has_spoken.wait(_FIRST_WORD_S):
-            say(text)
+        if not has_spoken.wait(_FIRST_WORD_S[line.is_terminal]):
+            line.show(text)
 
     threading.Thread(target=watch, name="first word", daemon=True).start()
     try:
         yield
     finally:
         has_spoken.set()
+        line.close()

@@ -8,14 +8,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from hxloop.terminal import speak
 from hxloop.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import RenderableType
-
-from hxloop.terminal import has_spoken
 
 
 class TerminalBars:
@@ -40,10 +39,10 @@ class TerminalBars:
             *columns,
             console=console or Console(stderr=True),
         )
-        has_spoken.set()
 
     def message(self, text: str) -> None:
         """Print a line above the bars."""
+        speak()
         self._progress.console.print(Text(one_line(text)), soft_wrap=True)
 
     def figures(self, text: str) -> None:

@@ -180,10 +180,21 @@ def test_kernels_that_a_second_user_planted_are_not_run(square, monkeypatch, uma
     assert as_second_user((square / "mine" / name).read_bytes) == "PermissionError"
 
 
-def test_a_read_only_cache_is_used(places, monkeypatch):
+def test_a_read_only_cache_is_used(places, monkeypatch, caplog):
     compilations()
     refuse_writing(monkeypatch, places[:1])
     assert compilations() == 0
+    assert caplog.text == ""  # nothing is missing
+    assert compilations(thrice) == 1
+    assert compilations(thrice) == 0
+    assert [len(kernels(place)) for place in places] == [1, 1, 0]
+
+
+def test_an_empty_cache_that_was_asked_for_is_really_empty(places, monkeypatch, tmp_path):
+    monkeypatch.delenv("HXLOOP_CACHE_DIR")
+    compilations()
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(tmp_path / "asked"))
+    assert compilations() == 1
 
 
 def test_without_a_place_to_write_the_next_one_is_taken_and_said_at_once(places, monkeypatch, caplog):
@@ -195,9 +206,27 @@ def test_without_a_place_to_write_the_next_one_is_taken_and_said_at_once(places,
         lambda *arguments: said.append(caplog.text) or compiler(*arguments),
     )
     assert compilations() == 1
-    assert f"compiled kernels are kept in {places[1]}" in said[0]  # before the work
+    assert f"kernels are kept in {places[1]}" in said[0]  # before the work
     assert compilations() == 0
     assert len([record for record in caplog.records if "instead" in record.message]) == 1
+
+
+def test_a_full_disk_is_said_once(places, monkeypatch, caplog):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hxloop.kernel_store.write_private", full)
+    library = KernelLibrary([SOURCE], numba)
+    assert [library.keep(numba.njit(f))(7) for f in (twice, thrice)] == [14, 21]
+    assert [record.getMessage().count("No space left") for record in caplog.records] == [1]
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may look everywhere")
+def test_a_place_that_cannot_even_be_looked_at(places):
+    places[0].mkdir()
+    places[0].chmod(0)
+    assert compilations() == 1
+    places[0].chmod(0o700)
 
 
 def test_without_any_place_it_is_compiled_and_nothing_is_left_behind(places, monkeypatch, caplog, tmp_path):

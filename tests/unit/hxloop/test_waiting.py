@@ -25,8 +25,9 @@ def test_a_terminal_has_one_line_that_goes(monkeypatch):
         line.show(f"waiting for a \x1b chip, {second} s")
     line.close()
     line.close()
+    say("done", terminal)
     shown = terminal.getvalue().split("\r\x1b[K")
-    assert shown == ["", *[f"waiting for a \\x1b chip, {s} s"[:19] for s in range(3)], ""]
+    assert shown == [*[f"waiting for a \\x1b chip, {s} s"[:19] for s in range(3)], "done\n"]
 
 
 def test_elsewhere_it_is_a_line_now_and_then(monkeypatch):
@@ -108,7 +109,7 @@ def test_a_process_can_be_silent():
 
 
 def test_the_first_word_is_said_if_nothing_else_is(capsys, monkeypatch):
-    monkeypatch.setattr(waiting, "_FIRST_WORD_S", 0.1)
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.1)
     with first_word("getting ready"):
         time.sleep(0.3)
         say("ready")
