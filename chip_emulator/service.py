@@ -211,7 +211,7 @@ class Service:
     def _hello(self, request: HelloRequest) -> Frames:
         self._refuse_if_draining()
         session = self._table.open(request.client, self._clock())
-        log.info("session %s... opened by %s", session.name[:6], request.client[:60].encode("unicode_escape").decode())
+        log.info("session %s... opened by %s", session.name[:6], request.client[:60])
         return self._reply(
             HelloReply,
             session=session.name,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RUN_FILE: Final = "run.h5"
 CHECKPOINTS: Final = "checkpoints"
 _JOURNAL: Final = "journal.jsonl"
+PICTURES: Final = ("curves", "decision_map", "raster")
 
 
 class RunDirectory:
@@ -168,4 +169,5 @@ def choose_run(root: Path, name: str, out: Path | None, *, resume: bool) -> Path
     return choose_directory(
         root, name, out, resume=resume,
         kind="run", is_used=lambda path: RunDirectory(path).is_used(), go_on="go on with it",
+        writes=(_JOURNAL, *(f"{picture}.png" for picture in PICTURES)),
     )  # fmt: skip

@@ -10,15 +10,16 @@ from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 from hxloop.locks import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from hxloop.errors import HxloopError
 
 
 def choose_directory(
-    root: Path, name: str, out: Path | None, *, resume: bool, kind: str, is_used: Callable[[Path], bool], go_on: str
-) -> Path:
+    root: Path, name: str, out: Path | None, *, resume: bool, kind: str, is_used: Callable[[Path], bool], go_on: str,
+    writes: Sequence[str],
+) -> Path:  # fmt: skip
     """Directory for something new, or the one to go on with.
 
     Parameters
@@ -37,13 +38,15 @@ def choose_directory(
         Whether a directory holds one.
     go_on : str
         What ``--resume`` would do, for messages.
+    writes : sequence of str
+        Files it will write; those of somebody else are not replaced.
 
     Raises
     ------
     MissingFileError
         Nothing there to resume.
     InvalidInputError
-        There is one already.
+        There is one already, or a file it would replace.
     """
     if out is not None:
         if resume and not is_directory(out):
@@ -52,6 +55,12 @@ def choose_directory(
             raise InvalidInputError(
                 f"{out} holds a {kind} already", field="out", hint=f"add --resume to {go_on}, or choose another --out"
             )
+        others = [] if resume else [file for file in writes if is_there(out / file)]
+        if others:
+            raise InvalidInputError(
+                f"{out} holds a file {others[0]}, which the {kind} would replace", field="out",
+                hint="choose another --out",
+            )  # fmt: skip
         return out
     there = numbered(root, f"{name}-")
     if not resume:
@@ -106,6 +115,15 @@ def is_directory(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of this name, a link to nothing included; what cannot be looked at is nothing."""
+    try:
+        path.lstat()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def is_file(path: Path) -> bool:

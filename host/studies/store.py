@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 KIND: Final = "study-point"
 PLAN_FILE: Final = "study.json"
+RESULTS: Final = ("table.csv", "table.parquet", "summary.csv", "findings.json", "report.html", "figures")
+"""What `host.studies.results` writes, but for tables and figures of the study's own."""
 FIGURES: Final = {
     "test_accuracy": "fraction of right answers on the test set",
     "val_accuracy": "the same on the validation set, of the weights that were kept",
@@ -175,4 +177,5 @@ def study_directory(root: Path, name: str, out: Path | None, *, resume: bool) ->
     return choose_directory(
         root, name, out, resume=resume,
         kind="study", is_used=lambda path: Store(path).is_used(), go_on="go on with it or to extend it",
+        writes=RESULTS,
     )  # fmt: skip

@@ -85,6 +85,25 @@ def test_numbers_go_on_beyond_999_and_past_other_things(kind, tmp_path):
         choose(tmp_path, "new", None, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("choose", "name"),
+    [
+        (choose_run, "curves.png"),
+        (choose_run, "journal.jsonl"),
+        (study_directory, "table.csv"),
+        (study_directory, "figures"),
+    ],
+)
+def test_files_of_somebody_else_are_not_replaced(choose, name, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("")
+    assert choose(tmp_path, "a", tmp_path / "mine", resume=False) == tmp_path / "mine"
+    (tmp_path / "mine" / name).symlink_to("nothing")
+    with pytest.raises(InvalidInputError, match=f"holds a file {name}"):
+        choose(tmp_path, "a", tmp_path / "mine", resume=False)
+    assert choose(tmp_path, "a", tmp_path / "mine", resume=True) == tmp_path / "mine"
+
+
 def test_checkpoints_are_in_the_order_of_their_numbers(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     for name in ("epoch-000002.h5", "epoch-1000000.h5", "epoch-999999.h5", "epoch-.h5", "epoch-12.h5.old"):

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 import host.experiment
 import host.launch
+from host.checkpoint import RunDirectory
 from host.client import RemoteChip
 from host.experiment import train
 from host.reporting import SilentReporter
 from hxloop.cli import app
+from hxloop.errors import RecordError
 from hxloop.figures import draw
 from hxloop.writing import write_atomically
 
@@ -112,14 +114,17 @@ def test_pictures_that_fail_cost_no_training(finished, monkeypatch):
         assert "warning: no pictures: " in done.stderr
 
 
-def test_a_journal_that_fails_costs_no_training(finished, tmp_path):
+def test_a_journal_that_fails_costs_no_training(finished, tmp_path, monkeypatch):
     said = []
 
     class Told(SilentReporter):
         def message(self, text):
             said.append(text)
 
-    (tmp_path / "r" / "journal.jsonl").mkdir(parents=True)
+    def full(*_):
+        raise RecordError("cannot write the journal: No space left on device")
+
+    monkeypatch.setattr(RunDirectory, "append_journal", full)
     preset = finished.path.parent.parent / "p.toml"
     found = train(preset=preset, chip=GridChip(), out=tmp_path / "r", epochs=2, report=Told())
     assert found.finished and len(found.metrics) == 2
