@@ -19,6 +19,7 @@ from hxloop.spikes import SpikeBatch, ticks_from_times_us
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from host.allocation import Allocation
     from hxloop.boot import BootSettings
     from hxloop.chip import Chip
     from hxloop.result import RunResult
@@ -132,42 +133,52 @@ def map_network(
         The network is too large for the chip.
     """
     changed: list[str] = []
-    tau_mem_us = _nearest("tau_mem_us", network.tau_mem_us, spec.tau_mem_us, "us", changed)
-    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, spec.tau_syn_us, "us", changed)
-    t_ref_us = _nearest("t_ref_us", network.t_ref_us, spec.t_refractory_us, "us", changed)
-    populations, projections, codes = [], [], []
-    point = boot.target
-    source = INPUT
-    for k, (matrix, named_scale) in enumerate(zip(network.weights, network.weight_scales, strict=True), 1):
-        scale = _scale(matrix, named_scale, spec, f"weights_{k}", changed)
-        populations.append(
-            Population(
-                name=f"layer{k}",
-                size=matrix.shape[1],
-                tau_mem_us=tau_mem_us,
-                tau_syn_us=tau_syn_us,
-                t_refractory_us=t_ref_us,
-                v_leak_mv=point.v_leak_mv,
-                v_reset_mv=point.v_leak_mv,
-                v_threshold_mv=point.v_threshold_mv,
-                synapse_gain_mv_per_us=scale * (point.v_threshold_mv - point.v_leak_mv),
-            )
-        )
-        projections.append(Projection(source, f"layer{k}"))
-        codes.append(_codes(matrix, scale, spec))
-        source = f"layer{k}"
-    wanted = Network(network.weights[0].shape[0], tuple(populations), tuple(projections))
-    possible = replace(wanted, populations=_possible_gains(wanted, spec, changed))
+    populations, projections = _layers(network, spec, boot, changed)
+    wanted = Network(network.weights[0].shape[0], populations, projections)
+    allocations = allocate(wanted, spec)  # a network that does not fit is refused before its weights are looked at
+    scales = [
+        _scale(matrix, named, spec, f"weights_{k}", changed)
+        for k, (matrix, named) in enumerate(zip(network.weights, network.weight_scales, strict=True), 1)
+    ]
+    possible = replace(wanted, populations=_with_gains(allocations, scales, boot, spec, changed))
+    codes = [_codes(matrix, scale, spec) for matrix, scale in zip(network.weights, scales, strict=True)]
     return place(possible, spec, boot), codes, changed
 
 
-def _possible_gains(network: Network, spec: ChipSpec, changed: list[str]) -> tuple[Population, ...]:
+def _layers(
+    network: NetworkFile, spec: ChipSpec, boot: BootSettings, changed: list[str]
+) -> tuple[tuple[Population, ...], tuple[Projection, ...]]:
+    """One population and one projection per weight matrix; the synaptic gains are still any."""
+    tau_mem_us = _nearest("tau_mem_us", network.tau_mem_us, spec.tau_mem_us, "us", changed)
+    tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, spec.tau_syn_us, "us", changed)
+    t_ref_us = _nearest("t_ref_us", network.t_ref_us, spec.t_refractory_us, "us", changed)
+    populations = tuple(
+        Population(
+            name=f"layer{k}",
+            size=matrix.shape[1],
+            tau_mem_us=tau_mem_us,
+            tau_syn_us=tau_syn_us,
+            t_refractory_us=t_ref_us,
+            v_leak_mv=boot.target.v_leak_mv,
+            v_reset_mv=boot.target.v_leak_mv,
+            v_threshold_mv=boot.target.v_threshold_mv,
+            synapse_gain_mv_per_us=spec.synapse_gain_mv_per_us[0],
+        )
+        for k, matrix in enumerate(network.weights, 1)
+    )
+    sources = [INPUT, *(population.name for population in populations)]
+    return populations, tuple(Projection(source, p.name) for source, p in zip(sources, populations, strict=False))
+
+
+def _with_gains(
+    allocations: list[Allocation], scales: list[float], boot: BootSettings, spec: ChipSpec, changed: list[str]
+) -> tuple[Population, ...]:
     """Populations with synaptic gains that their circuits can have; merged circuits share the neuron's gain."""
     found = []
     low, high = spec.synapse_gain_mv_per_us
-    for k, allocation in enumerate(allocate(network, spec), 1):
+    for k, (allocation, scale) in enumerate(zip(allocations, scales, strict=True), 1):
         merged = allocation.circuits.shape[1]
-        gain = allocation.population.synapse_gain_mv_per_us
+        gain = scale * (boot.target.v_threshold_mv - boot.target.v_leak_mv)
         nearest = _nearest(f"synaptic gain of weights_{k}", gain, (low / merged, high / merged), "mV/us", changed)
         found.append(replace(allocation.population, synapse_gain_mv_per_us=nearest, circuits_per_neuron=merged))
     return tuple(found)

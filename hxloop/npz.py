@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MAX_BYTES: Final = 1024 * MIB
+MAX_BYTES: Final = 512 * MIB
 """Largest file, and largest sum of all arrays in it."""
 MAX_ARRAYS: Final = 4096
 

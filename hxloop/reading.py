@@ -55,6 +55,8 @@ def read_file(path: str | Path, *, limit_bytes: int, field: str, hint: str | Non
         raise MissingFileError(f"no such file: {path}", field=field, hint=hint) from None
     except IsADirectoryError:
         raise _refusal(path, "it is a folder, not a file", field) from None
+    except MemoryError:
+        raise _refusal(path, "there is not enough memory for it", field) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _refusal(path, getattr(error, "strerror", None) or str(error), field) from None
 

@@ -35,7 +35,7 @@ T = TypeVar("T")
 FORMAT: Final = "hxloop-record-1"
 USER_BLOCK_BYTES: Final = 512
 
-MAX_RECORD_BYTES: Final = 1024 * MIB
+MAX_RECORD_BYTES: Final = 512 * MIB
 
 
 @brief
@@ -156,6 +156,8 @@ def write_record(path: Path, record: Record) -> None:
     header = manifest.encode().ljust(USER_BLOCK_BYTES - 1) + b"\n"
     if len(header) != USER_BLOCK_BYTES:
         raise RecordError(f"kind of record is too long: {record.kind!r}", field="kind")
+    if len(header) + len(body) > MAX_RECORD_BYTES:
+        raise RecordError(f"cannot write {path}: it would have more than {MAX_RECORD_BYTES} bytes", field="path")
     write_atomically(path, header + body)
 
 

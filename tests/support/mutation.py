@@ -132,7 +132,7 @@ def mutated_record(record: Record, dice: Dice) -> Record:
 def _other_json(text: str, dice: Dice) -> str:
     try:
         tree = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return dice.choice(ODD_TEXTS)
     holders = [tree]
     for holder in holders:

@@ -95,7 +95,7 @@ FEATURES = {
     "attribute with a reference": lambda file: file.attrs.create("more", file.ref, dtype=h5py.ref_dtype),
     "attribute with bytes": with_attribute(np.bytes_(b"ab")),
     "thousands of groups": nested(3000),
-    "thousands of members": lambda file: [file.create_group(str(k)) for k in range(5000)],
+    "thousands of members": lambda file: [file.create_group(str(k)) for k in range(9000)],
 }
 
 
