@@ -78,10 +78,11 @@ class RunDirectory:
                 try:
                     yield
                 finally:
-                    if not self.is_used():
+                    if not self.is_used():  # no run came of it (no such chip, nobody at the endpoint)
                         _remove_if_empty(self.path / CHECKPOINTS)
+                        (self.path / "lock").unlink(missing_ok=True)
         finally:
-            _remove_if_empty(self.path)  # no run came of it (no such chip, nobody at the endpoint)
+            _remove_if_empty(self.path)
 
     def is_used(self) -> bool:
         """Whether there is a run, finished or not."""

@@ -6,6 +6,7 @@ import contextlib
 import enum
 import errno
 import fcntl
+import itertools
 import logging
 import os
 import time
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.2
+_MAX_ATTEMPTS: Final = 1000
 
 
 class Locking(enum.Enum):
@@ -30,6 +32,7 @@ class Locking(enum.Enum):
 
     TAKEN = "taken"
     HELD = "held"
+    GONE = "gone"
     UNAVAILABLE = "unavailable"
 
 
@@ -39,16 +42,22 @@ def try_lock(descriptor: int) -> tuple[Locking, str]:
     Returns
     -------
     outcome : Locking
-        ``HELD`` when somebody else has it, ``UNAVAILABLE`` when the file system has no locks.
+        ``HELD`` when somebody else has it, ``GONE`` when it was removed on another machine, ``UNAVAILABLE`` when the
+        file system has no locks.
     reason : str
         The system's words, empty when it was taken.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        held = isinstance(error, BlockingIOError) or (error.errno == errno.EACCES and _may_unlock(descriptor))
-        return Locking.HELD if held else Locking.UNAVAILABLE, error.strerror or str(error)
+        return _meaning(error, descriptor), error.strerror or str(error)
     return Locking.TAKEN, ""
+
+
+def _meaning(error: OSError, descriptor: int) -> Locking:
+    if isinstance(error, BlockingIOError) or (error.errno == errno.EACCES and _may_unlock(descriptor)):
+        return Locking.HELD
+    return Locking.GONE if error.errno == errno.ESTALE else Locking.UNAVAILABLE
 
 
 def _may_unlock(descriptor: int) -> bool:
@@ -61,7 +70,7 @@ def _may_unlock(descriptor: int) -> bool:
 
 
 class FileLock:
-    """A lock file that this process holds; use it in a ``with`` statement. It goes away with the lock.
+    """A lock file that this process holds; use it in a ``with`` statement. A private one goes away with the lock.
 
     Where the file system has no locks, a warning is given once and work goes on without.
 
@@ -97,31 +106,35 @@ class FileLock:
     ) -> None:
         self.path = path
         self._owner_pid = os.getpid()
-        while True:
+        for attempt in itertools.count():
             self._descriptor = _open(path, field, private=private)
             outcome, reason = try_lock(self._descriptor)
-            if outcome is Locking.TAKEN and _is_at(self._descriptor, path):
-                break
-            if outcome is Locking.UNAVAILABLE:
-                _warn_once(path.parent, reason)
+            if outcome is Locking.TAKEN and not _is_at(self._descriptor, path):  # its last holder has just removed it
+                outcome = Locking.GONE
+            if outcome is Locking.GONE and attempt >= _MAX_ATTEMPTS:
+                outcome, reason = Locking.UNAVAILABLE, "a file is never the same there"
+            if outcome in {Locking.TAKEN, Locking.UNAVAILABLE}:
                 break
             holder = _holder(self._descriptor)
             os.close(self._descriptor)
-            if outcome is Locking.TAKEN:  # its last holder has just removed it
-                continue
-            if refuse is not None:
-                raise refuse(holder)
-            time.sleep(_LOOK_EVERY_S)
-        self._locked = outcome is Locking.TAKEN
+            if outcome is Locking.HELD:
+                if refuse is not None:
+                    raise refuse(holder)
+                time.sleep(_LOOK_EVERY_S)
+        if outcome is Locking.UNAVAILABLE:
+            _warn_once(path.parent, reason)
+        self._removes = private and outcome is Locking.TAKEN
         with contextlib.suppress(OSError):  # a full disk: only messages would be poorer
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
-        """Let go and remove the file; again, or in a forked child, does nothing."""
+        """Let go; again, or in a forked child, does nothing."""
         if self._descriptor < 0 or os.getpid() != self._owner_pid:
             return
-        if self._locked:  # who waits for it looks whether what he locked is still there
+        # Who gets it next looks whether what he locked is still there. A shared folder may be that of another machine,
+        # on which that is seen late, so the file stays there.
+        if self._removes and _is_at(self._descriptor, self.path):
             with contextlib.suppress(OSError):
                 self.path.unlink()
         os.close(self._descriptor)
@@ -148,12 +161,14 @@ def _open(path: Path, field: str, *, private: bool) -> int:
 def _is_at(descriptor: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
+    except OSError:  # removed, here or on another machine
         return False
 
 
 def _holder(descriptor: int) -> str:
-    text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+    text = ""
+    with contextlib.suppress(OSError):
+        text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
     return f"process {text}" if text.isdigit() else "another process"
 
 

@@ -135,7 +135,7 @@ def _make(base: Path) -> tuple[Path, int]:
         with contextlib.suppress(FileNotFoundError):  # another process took it for left behind
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             outcome, _ = try_lock(descriptor)
-            if outcome is not Locking.HELD and path.exists():
+            if outcome in {Locking.TAKEN, Locking.UNAVAILABLE} and path.exists():
                 return path, descriptor
             os.close(descriptor)
 
@@ -157,9 +157,10 @@ def _sweep(base: Path) -> None:
 _alive: set[TemporaryFolder] = set()
 
 
-def _remove_all() -> None:
+def remove_all() -> None:
+    """Remove those of this process, before it ends in another way than Python's."""
     for folder in list(_alive):
         folder.remove()
 
 
-atexit.register(_remove_all)
+atexit.register(remove_all)

@@ -18,6 +18,7 @@ from typing import Any, Final
 from distributed import Worker
 from distributed.security import Security
 
+from hxloop.temporary import remove_all
 from hxloop.terminal import show
 from hxloop.waiting import Silence, tell
 
@@ -45,12 +46,14 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     tell(Silence)  # whom the driver tells need not hear it from every worker
     asyncio.run(_work(given))
+    remove_all()
     os._exit(0)  # a training that is under way would keep the process
 
 
 def _end_with_driver(folder: str) -> None:
     sys.stdin.read()
     shutil.rmtree(folder, ignore_errors=True)
+    remove_all()  # of the daemons, which end with this process
     os._exit(0)
 
 

@@ -12,7 +12,7 @@ from host.connection import locate
 from host.launch import connect
 from host.transport import Address
 from hxloop.connection import default_connection_file, runtime_directory
-from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
+from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnreachableError
 
 IDENTITY = {"chip": "typical", "serial": 4, "spec": "X", "model": "1"}
 
@@ -112,6 +112,13 @@ def test_a_link_or_a_file_that_others_can_write_is_no_connection_file(runtime):
         locate(path)
 
 
+def refused_endpoint(endpoint):
+    try:
+        locate(endpoint)
+    except HxloopError as error:
+        return type(error).__name__
+
+
 @needs_second_user
 def test_nothing_of_a_second_user_is_followed(square, monkeypatch):
     """Neither his connection file, nor his socket in the place of ours, nor one that he put beside ours."""
@@ -141,6 +148,9 @@ def test_nothing_of_a_second_user_is_followed(square, monkeypatch):
             locate(f"ipc://{square}/{name}")
     with pytest.raises(InvalidInputError, match="another user"):
         locate(write(square / "ours.json"))
+    square.chmod(0o700)
+    assert as_second_user(refused_endpoint, f"ipc://{square}/his.sock") == "UnreachableError", "he may not look"
+    square.chmod(0o1777)
     (square / "mine.sock").touch()
     assert locate(f"ipc://{square}/mine.sock") == (Address(f"ipc://{square}/mine.sock"), None)
 

@@ -11,6 +11,7 @@ from support.second_user import as_second_user, needs_second_user
 
 from hxloop.folders import cache_directory
 from hxloop.kernel_library import KernelLibrary
+from hxloop.kernel_store import KernelStore
 
 SOURCE = Path(__file__)
 
@@ -178,6 +179,23 @@ def test_kernels_that_a_second_user_planted_are_not_run(square, monkeypatch, uma
     monkeypatch.setenv("HXLOOP_CACHE_DIR", str(square / "mine"))
     assert compilations() == 1
     assert as_second_user((square / "mine" / name).read_bytes) == "PermissionError"
+
+
+@needs_second_user
+def test_a_cache_that_may_not_be_looked_into_is_none(square, monkeypatch, caplog):
+    """After ``su``, for example, the variable names a folder of somebody else."""
+    (square / "closed").mkdir(mode=0o700)
+    monkeypatch.setenv("HXLOOP_CACHE_DIR", str(square / "closed" / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(square / "his"))
+
+    def keep_and_find():
+        store = KernelStore("x")
+        before = store.read("f")
+        store.write("f", b"kernel")
+        return [before, store.read("f").decode(), [str(path) for path in square.rglob("f")], len(caplog.messages)]
+
+    found = str(square / "his" / "hxloop" / "kernels" / "x" / "f")
+    assert as_second_user(keep_and_find) == [None, "kernel", [found], 1]
 
 
 def test_a_read_only_cache_is_used(places, monkeypatch, caplog):

@@ -72,6 +72,33 @@ def test_waiting_for_it(tmp_path, monkeypatch):
     assert len(most) == 200 and max(most) == 1
 
 
+def test_one_that_was_removed_on_another_machine_is_taken_again(tmp_path, monkeypatch):
+    """Network file systems say so; it is neither held nor without locks."""
+    real, said = fcntl.flock, []
+
+    def stale_once(descriptor, operation):
+        if not said:
+            said.append(operation)
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", stale_once)
+    with FileLock(tmp_path / "lock", refuse=refuse), pytest.raises(RecordError, match=f"process {os.getpid()} has it"):
+        FileLock(tmp_path / "lock", refuse=refuse)
+
+
+def test_a_shared_one_stays_and_nobody_elses_is_removed(tmp_path):
+    with FileLock(tmp_path / "shared", private=False):
+        pass
+    assert (tmp_path / "shared").exists()
+    (tmp_path / "place").mkdir()
+    with FileLock(tmp_path / "place" / "lock"):
+        (tmp_path / "place").rename(tmp_path / "moved")
+        (tmp_path / "place").mkdir()
+        (tmp_path / "place" / "lock").touch()
+    assert (tmp_path / "place" / "lock").exists()
+
+
 @pytest.mark.parametrize(
     "code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF, errno.EIO, errno.EACCES]
 )
