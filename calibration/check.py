@@ -14,6 +14,8 @@ from calibration.outcome import COVERAGE, pooled_std
 from calibration.pipeline import ROUTINES, plan
 from calibration.reporting import Silent
 from calibration.targets import Target
+from hxloop.errors import UnreadableFileError
+from hxloop.json_model import from_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,6 +127,8 @@ def check(
     ------
     ChipMismatchError
         The table belongs to another chip.
+    UnreadableFileError
+        The table does not say how it was measured, or lacks a parameter.
     """
     bench, target, options = _again(chip, table, begin_s)
     names, reporter = plan(target, options, chip.spec), report or Silent()
@@ -136,7 +140,7 @@ def check(
             repeats = [ROUTINES[name].measure(bench, target) for _ in range(REPEATS)]
             measured = {key: np.stack([values[key] for values in repeats]) for key in repeats[0]}
             bench.known |= {key: values.mean(axis=0) for key, values in measured.items()}
-            found |= {key: _compare(table.parameters[key], v, options.rewrites) for key, v in measured.items()}
+            found |= {key: _compare(_stored(table, key), v, options.rewrites) for key, v in measured.items()}
             changed = [key for key in measured if found[key].significant]
             reporter.ended(name, k, f"drifted: {', '.join(changed)}" if changed else "as it was")
         reporter.began("standard stimulus", len(names))
@@ -155,12 +159,19 @@ def answers_moved_us(chip: Chip, table: CalibrationTable, begin_s: float | None 
 
 
 def _again(chip: Chip, table: CalibrationTable, begin_s: float | None) -> tuple[Bench, Target, Options]:
-    table.check_identity(chip.identity)
-    target, options = Target.model_validate_json(table.target), Options.model_validate_json(table.options)
+    table.check_chip(chip)
+    target = from_json(table.target, Target, f"the target of the table of {table.identity}", "calibration")
+    options = from_json(table.options, Options, f"the options of the table of {table.identity}", "calibration")
     begin = table.ended_s if begin_s is None else begin_s
     bench = Bench(chip, table.neurons, seed=options.seed, begin_s=begin)
     bench.shared = table.shared
     return bench, target, options
+
+
+def _stored(table: CalibrationTable, name: str) -> Calibrated:
+    if name not in table.parameters:
+        raise UnreadableFileError(f"the table of {table.identity} has no {name}", field="calibration")
+    return table.parameters[name]
 
 
 def _compare(before: Calibrated, measured: Floats, rewrites: int) -> Drifted:

@@ -78,7 +78,7 @@ def find_calibration(
 
         return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=_Forwarded(say))
     if given is not None:
-        given.check_identity(chip.identity)
+        given.check_chip(chip)
     return given
 
 

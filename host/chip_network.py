@@ -98,7 +98,7 @@ class ChipNetwork:
         if calibration is None:
             self.placement = place(network, chip.spec, chip.boot)
         else:
-            calibration.check_identity(chip.identity)
+            calibration.check_chip(chip)
             self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
             self._measured = MeasuredModel(
                 calibration, [self.placement.allocations[layer.name] for layer in self.layers]

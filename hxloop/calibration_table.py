@@ -13,7 +13,7 @@ from hxloop.boot import BootSettings, OperatingPoint
 from hxloop.calibration_parts import ARRAYS, TEXTS, Calibrated, Cost, DriftStamp, Reason
 from hxloop.capmem import Cell, QuadrantCell
 from hxloop.chip import ChipIdentity
-from hxloop.errors import ChipMismatchError
+from hxloop.errors import ChipMismatchError, UnreadableFileError
 from hxloop.program import NeuronCodes, SharedCodes
 from hxloop.records import Quantity, Record, read_record, write_record
 from hxloop.text import one_line
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hxloop.chip import Chip
     from hxloop.hdf5_types import Attribute
 
     Floats = NDArray[np.float64]
@@ -89,7 +90,7 @@ class CalibrationTable:
         """Routines that were asked for by name (``only``); empty: all that the target needs."""
         try:
             return tuple(map(str, json.loads(self.options)["only"]))
-        except (ValueError, KeyError, TypeError):  # of another version
+        except (ValueError, KeyError, TypeError, RecursionError):  # of another version
             return ()
 
     @property
@@ -160,6 +161,25 @@ class CalibrationTable:
             field="calibration",
             hint="calibrate this chip: hxloop calibrate",
         )
+
+    def check_chip(self, chip: Chip) -> None:
+        """Refuse another chip, as `check_identity`, and a table that has not the codes of all its circuits.
+
+        Raises
+        ------
+        ChipMismatchError
+            Name, serial, datasheet or version of the model differs.
+        UnreadableFileError
+            Another number of circuits or quadrants than the chip has.
+        """
+        self.check_identity(chip.identity)
+        mine = len(self.neurons.circuit), len(self.shared.quadrant_code), len(self.shared.clock_scale)
+        if mine != (chip.spec.n_circuits, chip.spec.n_quadrants, chip.spec.n_hemispheres):
+            raise UnreadableFileError(
+                f"the table of {self.identity} has codes of {mine[0]} circuits, {mine[1]} quadrants and {mine[2]} "
+                f"hemispheres, which are not those of {chip.spec.name}",
+                field="calibration",
+            )
 
     def summary(self) -> dict[str, Any]:
         """Figures, plain values."""

@@ -218,7 +218,7 @@ def _use_run(path: Path) -> None:
 
 def _use_table(path: Path) -> None:
     table = load_calibration(path)
-    table.summary()
+    assert table.routines is not None and repr(table) and table.summary()
     table.failures()
     table.boot.of(np.arange(4, dtype=np.int16), np.arange(4, dtype=np.int16))
     assert table.weight_factor.shape == (2, len(table.usable)) and np.isfinite(table.weight_factor).all()

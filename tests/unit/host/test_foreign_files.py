@@ -14,11 +14,16 @@ from support.grid_chip import GridChip
 from support.mutation import network_arrays, small_run, targets
 from typer.testing import CliRunner
 
+from calibration.check import check
+from calibration.options import Options
+from calibration.targets import Target
+from host.calibrated import find_calibration
 from host.checkpoint import RunDirectory
 from host.connection import read_connection_file
 from host.experiment import train
 from host.reporting import SilentReporter
 from host.run import load_run
+from host.settings import load_settings
 from hxloop.calibration_table import load_calibration
 from hxloop.cli import app
 from hxloop.errors import HxloopError, InvalidInputError, RecordError, UnreadableFileError
@@ -152,6 +157,7 @@ def preset_of(folder):
         ({"parameters": '[["v_leak_mv", "mV", "a", "row", 1.0]]'}, "'parameters'"),
         ({"drift_limit_us": "x"}, "'drift_limit_us'"),
         ({"operating_point": "1"}, "'operating_point'"),
+        ({"options": 3}, "'options' is no text"),
     ],
 )
 def test_attributes_of_tables(tmp_path, attributes, word):
@@ -179,6 +185,48 @@ def test_arrays_of_tables(tmp_path, name, change, word):
     write_record(tmp_path / "t.h5", replace(record, quantities={**record.quantities, name: changed}))
     with pytest.raises(UnreadableFileError, match=word):
         load_calibration(tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize(
+    ("quantities", "word"),
+    [
+        ({"neurons": 4, "drift": 4, "parameters": 4}, "codes of 4 circuits, 4 quadrants"),
+        ({"shared/quadrant_code": 1, "parameters/quadrant": 1}, "512 circuits, 1 quadrants"),
+    ],
+)
+def test_tables_of_fewer_circuits_than_the_chip_has(tmp_path, quantities, word):
+    """In good order and with the right name; the codes of a circuit that is not there would be looked up."""
+    record = small_table().to_record()
+    cut = {
+        name: replace(q, values=q.values[: next((n for part, n in quantities.items() if name.startswith(part)), None)])
+        for name, q in record.quantities.items()
+    }
+    if "neurons" in quantities:
+        cut |= {name: q for name, q in record.quantities.items() if name.startswith("parameters/quadrant")}
+    write_record(tmp_path / "t.h5", replace(record, quantities=cut))
+    table = load_calibration(tmp_path / "t.h5")
+    chip = GridChip()
+    chip.identity = table.identity
+    with pytest.raises(UnreadableFileError, match=word):
+        find_calibration(tmp_path / "t.h5", chip, load_settings("quick").neuron)
+
+
+@pytest.mark.parametrize("options", ["", "[" * 5000, '{"only": 3}', '{"only": ' + "1" * 5000 + "}"])
+def test_options_of_another_version_name_no_routines(options):
+    assert replace(small_table(), options=options).routines == ()
+
+
+@pytest.mark.parametrize(("attribute", "word"), [("target", "the target of the table"), ("options", "the options of")])
+def test_tables_that_do_not_say_how_they_were_measured(tmp_path, attribute, word):
+    record = small_table().to_record()
+    attributes = {**record.attributes, "target": Target().model_dump_json(), "options": Options().model_dump_json()}
+    attributes[attribute] = '{"a": 1}'
+    write_record(tmp_path / "t.h5", replace(record, attributes=attributes))
+    table = load_calibration(tmp_path / "t.h5")
+    chip = GridChip()
+    chip.identity = table.identity
+    with pytest.raises(UnreadableFileError, match=word):
+        check(chip, table)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[" * 10**5, b'{"pid": ' + b"1" * 5000 + b"}", b"\xff", b"x" * 10**6])
