@@ -29,34 +29,41 @@ def training(tmp_path):
 
 
 @pytest.fixture
-def plain_scheduler(tmp_path):
-    """Port of a scheduler as `distributed` starts it, which any attack must take: the attack is known to be one."""
-    file = tmp_path / "scheduler.json"
-    command = [Path(sys.executable).with_name("dask"), "scheduler", "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--no-dashboard", "--scheduler-file", str(file)], cwd=tmp_path, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_for(lambda: file.exists() and file.read_text().endswith("}"), what="the scheduler")
-        yield int(json.loads(file.read_text())["address"].rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait(30)
+def unprotected(tmp_path):
+    """Ports of a scheduler and a worker as `distributed` starts them; an attack that is one takes them both."""
+    file, dask = tmp_path / "scheduler.json", Path(sys.executable).with_name("dask")
+    common = {"cwd": tmp_path, "stderr": subprocess.DEVNULL}
+    loopback = ["--host", "127.0.0.1", "--no-dashboard"]
+    command = [dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", file]
+    with subprocess.Popen([*map(str, command)], **common) as scheduler:
+        try:
+            wait_for(lambda: file.exists() and file.read_text().endswith("}"), what="the scheduler")
+            address = json.loads(file.read_text())["address"]
+            command = [dask, "worker", address, *loopback, "--no-nanny", "--nthreads", "1"]
+            with subprocess.Popen([*map(str, command)], **common) as worker:
+                try:
+                    wait_for(lambda: listening_ports({worker.pid}), what="the worker")
+                    yield int(address.rpartition(":")[2]), *listening_ports({worker.pid})
+                finally:
+                    worker.terminate()
+        finally:
+            scheduler.terminate()
 
 
-def test_another_user_gets_nothing_from_any_port_of_a_study(training, plain_scheduler, tmp_path):
+def test_another_user_gets_nothing_from_any_port_of_a_study(training, unprotected, tmp_path):
     process = start_hxloop(
         "study", "grid", "--training", training, "--serials", "1..2", "--workers", 2, "--out", tmp_path / "out"
     )
+    user = NOBODY if os.getuid() == 0 else os.getuid()
     try:
-        wait_for(lambda: list(tmp_path.glob("out/points/*/run/journal.jsonl")), what="a training")
-        family = {process.pid} | descendants(process.pid)
-        ports = listening_ports(family)
-        assert len(ports) >= 3  # a scheduler and two workers
-        user = NOBODY if os.getuid() == 0 else os.getuid()
-        attack = [sys.executable, str(INTRUDER), str(user), str(plain_scheduler), *map(str, ports)]
+        wait_for(lambda: list(tmp_path.glob("out/points/*/run/journal.jsonl")), 200.0, "a training")
+        ports = listening_ports({process.pid} | descendants(process.pid))
+        attack = [sys.executable, str(INTRUDER), str(user), *map(str, [*unprotected, *ports])]
         found = json.loads(subprocess.run(attack, capture_output=True, check=True, timeout=100).stdout)
-        assert found.pop(str(plain_scheduler))
+        took = [" ".join(found.pop(str(port))) for port in unprotected]
+        assert "_client" in took[0]
+        assert any("_told_to_run" in answers for answers in took[1:])
+        assert len(ports) >= 3  # a scheduler and two workers
         assert found == {str(port): [] for port in ports}
         assert process.poll() is None
     finally:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 SETTINGS = """
@@ -104,9 +105,9 @@ def listening_ports(pids: set[int]) -> dict[int, int]:
                 ports[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
     found = {}
     for pid in pids:
-        try:
-            links = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
-            continue
-        found |= {ports[link]: pid for link in links if link in ports}
+        for file in Path(f"/proc/{pid}/fd").glob("*"):
+            with suppress(OSError):  # closed meanwhile
+                link = str(file.readlink())
+                if link in ports:
+                    found[ports[link]] = pid
     return found

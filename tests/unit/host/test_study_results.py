@@ -10,6 +10,7 @@ from support.sheets import sheets  # noqa: F401 (a fixture)
 
 from host.studies.cluster import Failure
 from host.studies.kinds import KINDS
+from host.studies.report import Picture
 from host.studies.request import Request, work_of
 from host.studies.results import write_results
 from host.studies.store import Outcome, Store
@@ -105,7 +106,12 @@ def test_equal_chips_count_once_and_claims_need_enough_of_the_others(serials, ve
 
 def charts_of(work, tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr("host.studies.results._picture", lambda chart, rows, *_: drawn.append((chart, rows)))
+
+    def picture(chart, rows, *_):
+        drawn.append((chart, rows))
+        return Picture(chart.name, b"<svg/>", chart.title)
+
+    monkeypatch.setattr("host.studies.results._picture", picture)
     results(work, tmp_path)
     return drawn
 
