@@ -171,6 +171,7 @@ class EmulatedChip(Unsendable):
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
             configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), trial,
+            stop_words,
         )  # fmt: skip
         if needs_all and record == "first_spikes":
             spikes = spikes.first_of_each_source()

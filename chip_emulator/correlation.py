@@ -28,6 +28,7 @@ import numpy as np
 from chip_emulator.readout import cadc_channels, convert, read_noise_lsb
 from chip_emulator.solver.correlation_kernel import FRACTION_BITS, add_pairs
 from chip_emulator.solver.random import STREAM_CORRELATION
+from chip_emulator.solver.stopping import never
 from hxloop import nominal
 from hxloop.capmem import QuadrantCell
 from hxloop.spec import quadrant
@@ -121,7 +122,9 @@ def routed(spikes: SpikeBatch, source_of: Ints, delay_ticks: int, duration_ticks
     return SpikeBatch.from_arrays(spikes.sample[kept], tick[kept], source[kept], spikes.n_samples)
 
 
-def pair_sums(sensors: Sensors, events: Sequence[SpikeBatch], spikes: SpikeBatch) -> Ints:
+def pair_sums(
+    sensors: Sensors, events: Sequence[SpikeBatch], spikes: SpikeBatch, stop_words: Ints | None = None
+) -> Ints:
     """Sums of all sensors over samples; those of parts of a batch add up exactly.
 
     Parameters
@@ -132,6 +135,8 @@ def pair_sums(sensors: Sensors, events: Sequence[SpikeBatch], spikes: SpikeBatch
         solver source.
     spikes : SpikeBatch
         All spikes of the same samples; the source is a head.
+    stop_words : int64 [N_WORDS], optional
+        See `chip_emulator.solver.stopping`; the sums are worth nothing if they asked to stop.
 
     Returns
     -------
@@ -148,6 +153,7 @@ def pair_sums(sensors: Sensors, events: Sequence[SpikeBatch], spikes: SpikeBatch
         sensors.head,
         1.0 / sensors.tau_ticks,
         sensors.amplitude_lsb,
+        never() if stop_words is None else stop_words,
     )
     return sums
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from chip_emulator.correlation import correlation_codes, pair_sums, routed
 from chip_emulator.readout import cadc_codes, madc_codes, spike_counts
 from chip_emulator.solver import layout as at
+from chip_emulator.solver.stopping import check_wanted
 from hxloop.result import Observations
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from hxloop.program import ChipConfig
     from hxloop.result import Readout
     from hxloop.spec import ChipSpec
+
+    Ints = NDArray[np.int64]
+
+_BLOCK: Final = 50_000
+"""Events or readings between two looks at whether the run is still wanted."""
 
 
 class Silicon(NamedTuple):
@@ -70,6 +76,7 @@ def observe(
     sensors: Callable[[], Sensors],
     silicon: Silicon,
     trial: at.Trial,
+    stop_words: Ints,
 ) -> Observations:
     """Readings of a run that has been solved.
 
@@ -89,6 +96,13 @@ def observe(
         Gives the correlation sensors.
     silicon : Silicon
     trial : Trial
+    stop_words : int64 [N_WORDS]
+        See `chip_emulator.solver.stopping`.
+
+    Raises
+    ------
+    RunCancelledError
+        `stop_words` asked for it.
     """
     if not (readout.cadc_circuits or watched.madc_neuron >= 0 or readout.counters or readout.correlation):
         return Observations.none()
@@ -96,33 +110,63 @@ def observe(
     spec, mismatch, s = silicon
     if readout.cadc_circuits:
         watched.cadc[...] += neurons.v_leak_mv[watched.neuron]
-        circuits = np.array(readout.cadc_circuits, np.int64)
-        found["cadc"] = cadc_codes(
-            watched.cadc,
-            circuits,
-            config.neurons,
-            config.shared,
-            mismatch,
-            spec,
-            s.cadc_trial_lsb,
-            trial.key,
-            trial.first_sample,
+        how = np.array(readout.cadc_circuits, np.int64), config.neurons, config.shared, mismatch, spec, s.cadc_trial_lsb
+        found["cadc"] = np.concatenate(
+            [
+                cadc_codes(watched.cadc[first:last], *how, trial.key, trial.first_sample + first)
+                for first, last in _blocks(_readings(watched.cadc), stop_words)
+            ]
         )
     if watched.madc_neuron >= 0:
         v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
-        found["madc"] = madc_codes(v_mv, mismatch, spec, s.madc_trial_lsb, trial.key, trial.first_sample)
+        found["madc"] = np.concatenate(
+            [
+                madc_codes(v_mv[k:last], mismatch, spec, s.madc_trial_lsb, trial.key, trial.first_sample + k)
+                for k, last in _blocks(_readings(v_mv), stop_words)
+            ]
+        )
     if readout.counters:
-        found["spike_count"], found["spike_overflow"] = spike_counts(spikes, neurons.heads)
+        counted = [
+            spike_counts(spikes.part(first, last), neurons.heads)
+            for first, last in _blocks(np.diff(spikes.offsets), stop_words)
+        ]
+        found["spike_count"], found["spike_overflow"] = map(np.concatenate, zip(*counted, strict=True))
     if readout.correlation:
         seen = sensors()
         source_of = np.full(spec.n_circuits, -1, np.int64)
         source_of[neurons.heads] = wiring.neuron_source
-        events = [
-            SpikeBatch(delivered.offsets, delivered.tick, delivered.source.astype(np.int32)),
-            routed(spikes, source_of, spec.routing_delay_ticks, trial.duration),
-        ]
-        sums = pair_sums(seen, events, spikes)
+        inputs = SpikeBatch(delivered.offsets, delivered.tick, delivered.source.astype(np.int32))
+        sums = np.zeros((2, len(seen.circuit)), np.int64)
+        for first, last in _blocks(np.diff(inputs.offsets) + np.diff(spikes.offsets), stop_words):
+            part = spikes.part(first, last)
+            caused = routed(part, source_of, spec.routing_delay_ticks, trial.duration)
+            sums += pair_sums(seen, [inputs.part(first, last), caused], part, stop_words)
         found["correlation"] = correlation_codes(
             sums, seen, config, mismatch, spec, s.cadc_trial_lsb, trial.key, trial.first_sample
         )
     return Observations(**found)
+
+
+def _readings(traces: NDArray[np.float64]) -> Ints:
+    """Readings of each sample."""
+    return np.full(len(traces), traces[:1].size)
+
+
+def _blocks(size: Ints, stop_words: Ints) -> Iterator[tuple[int, int]]:
+    """Divide samples, by how much each has of what takes the time: a cancel need not wait for all of them.
+
+    Parameters
+    ----------
+    size : int64 [n_samples]
+    stop_words : int64 [N_WORDS]
+
+    Yields
+    ------
+    first, last : int
+        Samples ``first <= k < last``; there is at least one block.
+    """
+    block = np.cumsum(size) // _BLOCK
+    ends = [*(np.flatnonzero(np.diff(block)) + 1).tolist(), len(size)]
+    for first, last in zip([0, *ends[:-1]], ends, strict=True):
+        yield first, last
+        check_wanted(stop_words)

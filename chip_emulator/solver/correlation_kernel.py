@@ -3,6 +3,7 @@
 import numpy as np
 
 from chip_emulator.solver.compiled import compiled
+from chip_emulator.solver.stopping import is_stopped
 
 FRACTION_BITS = 32
 """Sums are integers in units of 2^-32 LSB, so that they do not depend on the order of samples or on threads."""
@@ -13,7 +14,7 @@ _NEITHER, _PRE, _POST = 0, 1, 2
 
 
 @compiled
-def add_pairs(sums, n_samples, pre, post, reach, head, rate, amplitude):
+def add_pairs(sums, n_samples, pre, post, reach, head, rate, amplitude, stop_words):
     """Add the pairs of all samples to the sums of all synapses.
 
     Parameters
@@ -32,6 +33,8 @@ def add_pairs(sums, n_samples, pre, post, reach, head, rate, amplitude):
         Inverse time constants in 1/tick.
     amplitude : float64 [2, n_synapses]
         Worth of a pair without delay, in LSB.
+    stop_words : int64 [N_WORDS]
+        Asked before every synapse, see `chip_emulator.solver.stopping`; the sums are not valid if it was told to stop.
     """
     pre_first, pre_tick = pre
     post_first, post_tick = post
@@ -42,6 +45,8 @@ def add_pairs(sums, n_samples, pre, post, reach, head, rate, amplitude):
     merged = np.empty(pre_tick.size, np.int64)
     for sample in range(n_samples):
         for synapse in range(head.size):
+            if is_stopped(stop_words):
+                return
             at = sample * n_heads + head[synapse]
             begin, end = post_first[at], post_first[at + 1]
             if begin == end:

@@ -15,6 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from chip_emulator.solver.compiled import inlined
+from hxloop.errors import RunCancelledError
 
 STOP, AT_WORK = 0, 1
 N_WORDS = 2
@@ -35,6 +36,18 @@ def _fresh(typing_context: Any, words: Any, index: Any) -> Any:
         return builder.load_atomic(place, "monotonic", 8)
 
     return types.int64(words, types.intp), generate
+
+
+def check_wanted(stop_words: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+    """For what is done between two kernels.
+
+    Raises
+    ------
+    RunCancelledError
+        The job at work is the one to stop.
+    """
+    if stop_words[STOP] == stop_words[AT_WORK]:
+        raise RunCancelledError("cancelled")
 
 
 @inlined

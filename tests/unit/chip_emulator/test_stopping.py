@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from support.fake_chip import small_config
 
+from chip_emulator import observing
 from chip_emulator.chip import EmulatedChip
 from chip_emulator.stop_words import make_stop_words, map_stop_words
 from hxloop.errors import InvalidInputError, RunCancelledError, SessionError
+from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
 
 CONFIG = small_config((63,), n_input=40)
@@ -57,6 +59,30 @@ def test_a_run_stops_in_the_middle_of_its_only_sample(chip):
     assert 0.0 < time.monotonic() - pressed[0] < 0.2
     theirs[1] = 8
     assert chip.run(spikes(2, 9000), duration_ticks=10_000, stop_words=theirs).events_in == 101
+
+
+@pytest.mark.parametrize("name", ["cadc_codes", "madc_codes", "spike_counts", "routed"])
+def test_a_run_stops_while_its_read_outs_are_made(chip, monkeypatch, name):
+    chip.configure(CONFIG)
+    inputs = spikes(40, 9000)
+    everything = Readout(cadc_circuits=(0,), cadc_period_ticks=213, madc_circuit=0, counters=True, correlation=True)
+    whole = chip.run(inputs, duration_ticks=10_000, readout=everything).observations
+    monkeypatch.setattr(observing, "_BLOCK", 40)
+    divided = chip.run(inputs, duration_ticks=10_000, readout=everything).observations
+    for item, array in vars(whole).items():
+        np.testing.assert_array_equal(getattr(divided, item), array)
+    words, made = np.array([0, 1]), []
+    make = getattr(observing, name)
+
+    def and_stop(*arguments):
+        made.append(name)
+        words[0] = 1
+        return make(*arguments)
+
+    monkeypatch.setattr(observing, name, and_stop)
+    with pytest.raises(RunCancelledError):
+        chip.run(inputs, duration_ticks=10_000, readout=everything, stop_words=words)
+    assert made == [name], "the first block is the last one"
 
 
 def test_threads_take_turns(chip):
