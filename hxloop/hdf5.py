@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SUPERBLOCK: Final = bytes.fromhex("894844460d0a1a0a 0000000000080800")
-_NOWHERE: Final = 2**64 - 1
 _MAX_OBJECTS: Final = 8192
 _MAX_STEPS: Final = 100_000
 _MAX_DEPTH: Final = 8
@@ -314,7 +313,7 @@ class _File:
         if chunk != (*(max(1, n) for n in shape), kind.size):
             raise FormatError(f"{where}: is not stored in one piece")
         if size == 0:
-            return Dataset(np.zeros(shape, kind.dtype), found.attributes)
+            return Dataset(_empty(kind, shape, where), found.attributes)
         self._spend(size, where)
         content = self._bytes(self._only_chunk(tree, size, len(shape), where), size, where)
         return Dataset(_array(content, kind, shape), found.attributes)
@@ -342,6 +341,13 @@ class _File:
         if stored != size + _CHECKSUM_BYTES:
             raise FormatError(f"{where}: has {stored} bytes stored, its shape needs {size + _CHECKSUM_BYTES}")
         return int(address)
+
+
+def _empty(kind: Kind, shape: tuple[int, ...], where: str) -> NDArray[np.generic]:
+    try:
+        return np.zeros(shape, np.bool_ if kind.is_bool else kind.dtype)
+    except ValueError:  # no room for the lengths beside the one that is 0
+        raise FormatError(f"{where}: says to have the shape {shape}") from None
 
 
 def _array(content: memoryview, kind: Kind, shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -199,6 +199,26 @@ def test_numbers_in_the_file_allocate_nothing(tmp_path):
             assert sum(q.values.nbytes for q in found.quantities.values()) <= len(body)
 
 
+def test_an_empty_array_of_gigantic_lengths(tmp_path):
+    path = tmp_path / "run.h5"
+    body = bytes(body_of(Record("run", {}, {"values": Quantity(np.empty((0, 3, 5, 7)), "1", "none")}), path))
+    for small, kind in (((0, 3, 5, 7), "<4Q"), ((1, 3, 5, 7), "<4I")):
+        assert struct.pack(kind, *small) in body
+        body = body.replace(struct.pack(kind, *small), struct.pack(kind, small[0], *[2**32 - 1] * 3))
+    path.write_bytes(sealed(body))
+    with pytest.raises(UnreadableFileError, match=r"values: says to have the shape \(0, 4294967295"):
+        read_record(path, "run")
+
+
+def test_truth_values_come_back_as_they_were(tmp_path):
+    quantities = {
+        name: Quantity(np.array(values, bool), "1", "truth") for name, values in (("two", [True, False]), ("none", []))
+    }
+    write_record(tmp_path / "run.h5", Record("run", {}, quantities))
+    for name, found in read_record(tmp_path / "run.h5", "run").quantities.items():
+        assert found.values.dtype == bool and found.values.tolist() == quantities[name].values.tolist()
+
+
 def test_mutated_records_end_in_an_error_or_in_arrays(tmp_path):
     path = tmp_path / "run.h5"
     rng = np.random.default_rng(3)
