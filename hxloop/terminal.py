@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from hxloop.errors import HxloopError
 
+_NARROWEST: Final = 8
+"""Columns of letters that are left to each column of a table that is broken."""
 _UNLIMITED: Final = 100_000
 """Columns, where no terminal says how wide it is: lines are not broken then, so that they can be searched."""
 
@@ -109,13 +111,30 @@ def print_table(
         box=box.SIMPLE if plain else box.HEAVY_HEAD,
         padding=(0, 1, 0, 0) if plain else (0, 1),
     )
+    lines = [[many_lines(value) for value in row] for row in rows]
+    whole = _unbroken(
+        [[*map(len, "\n".join(column).split("\n"))] for column in zip(headings, *lines, strict=True)], console.width
+    )
     for k, heading in enumerate(headings):
-        table.add_column(
-            Text(one_line(heading)), overflow="fold", no_wrap=k == 0, justify="right" if numbers and k else "left"
-        )
-    for row in rows:
-        table.add_row(*(Text(many_lines(value)) for value in row))
+        justify: Any = "right" if numbers and k else "left"
+        table.add_column(Text(one_line(heading)), overflow="fold", no_wrap=k in whole, justify=justify)
+    for line in lines:
+        table.add_row(*map(Text, line))
     console.print(table)
+
+
+def _unbroken(lengths: Sequence[Sequence[int]], width: int) -> set[int]:
+    """Columns that are shown without breaks: the narrow ones, and all that fit beside them, so that none is cut."""
+    widest = [max(column) for column in lengths]
+    left = width - 3 * len(widest) - 1  # frame and padding
+    whole: set[int] = set()
+    for k in sorted(range(len(widest)), key=widest.__getitem__):
+        broken = len(widest) - len(whole) - 1
+        if widest[k] + _NARROWEST * broken > left:
+            break
+        whole.add(k)
+        left -= widest[k]
+    return whole
 
 
 def _plain(value: Any) -> Any:

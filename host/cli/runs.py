@@ -23,7 +23,7 @@ _COLUMNS = {
     "chip": "chip",
     "seed": "seed",
     "epochs": "epochs",
-    "finished": "finished",
+    "finished": "done",
     "val_accuracy": "val",
     "test_accuracy": "test",
     "wall_s": "wall s",
@@ -65,7 +65,7 @@ def _list(
         return
     short = [e | {"run": Path(e["run"]).name} for e in found]
     rows = [[_cell(e[key]) for key in _COLUMNS] for e in short]
-    print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}")
+    print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}", plain=True)
 
 
 @runs.command(name="show")
