@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 import time
 
 import pytest
@@ -121,3 +123,27 @@ def test_the_first_word_is_said_if_nothing_else_is(capsys, monkeypatch):
         pass
     time.sleep(0.3)
     assert capsys.readouterr().err == "ready\n"
+
+
+PROGRAM = """
+import time, typer
+from hxloop.entry import Group, run_program
+from hxloop.errors import HxloopError
+app = typer.Typer(cls=Group)
+@app.command()
+def slow(name: str):
+    time.sleep(1.5)
+@app.command()
+def wrong():
+    raise HxloopError("no such thing")
+run_program(app, "program")
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(["slow", "a\x1bb"], "program slow a\\x1bb: getting ready\n"), (["wrong"], "error: no such thing\n")],
+)
+def test_every_verb_of_a_program_says_something_soon(command, said):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *command], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("", said)
