@@ -128,22 +128,19 @@ def test_the_first_word_is_said_if_nothing_else_is(capsys, monkeypatch):
 PROGRAM = """
 import time, typer
 from hxloop.entry import Group, run_program
-from hxloop.errors import HxloopError
 app = typer.Typer(cls=Group)
 @app.command()
 def slow(name: str):
     time.sleep(1.5)
 @app.command()
-def wrong():
-    raise HxloopError("no such thing")
+def other():
+    pass
 run_program(app, "program")
 """
 
 
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [(["slow", "a\x1bb"], "program slow a\\x1bb: getting ready\n"), (["wrong"], "error: no such thing\n")],
-)
-def test_every_verb_of_a_program_says_something_soon(command, said):
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *command], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("", said)
+def test_every_verb_of_a_program_says_something_soon():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "slow", "a\x1bb"], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("", "program slow a\\x1bb: getting ready\n")
