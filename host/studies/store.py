@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from host.directories import choose_directory, held, make_directory
 from host.run_content import read_run
-from hxloop.errors import MissingFileError, RecordError
+from hxloop.errors import MissingFileError, RecordError, UnreadableFileError
 from hxloop.records import Record, read_record, write_record
 from hxloop.writing import write_atomically
 
@@ -100,7 +100,7 @@ class Store:
             return None
         record = read_record(file, KIND)
         if record.attributes.get("point") != point.model_dump_json():
-            raise RecordError(f"{file} is not what its name says", field="point")
+            raise UnreadableFileError(f"{file} is not what its name says", field="point")
         if point.action == "train":
             try:
                 read_run(run)

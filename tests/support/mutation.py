@@ -23,10 +23,12 @@ from host.reporting import SilentReporter
 from host.resume import settings_to_go_on
 from host.run import find_initial, load_run
 from host.settings import load_settings
+from host.studies.point import Point
 from host.studies.request import Request
+from host.studies.store import FIGURES, Outcome, Store
 from hxloop.calibration_table import load_calibration
 from hxloop.operating_point import nominal_boot
-from hxloop.records import Record, read_record, write_record
+from hxloop.records import Quantity, Record, read_record, write_record
 from hxloop.spec import HICANN_X
 from hxloop.toml import load_toml
 
@@ -111,7 +113,7 @@ def mutated_record(record: Record, dice: Dice) -> Record:
     """A record in good order with one to three parts that are not: missing, of another type, shape or value."""
     attributes, quantities = dict(record.attributes), dict(record.quantities)
     for _ in range(dice.randrange(1, 4)):
-        if dice.random() < 0.5:
+        if dice.random() < 0.5 or not quantities:
             name = dice.choice(sorted(attributes))
             old = attributes[name]
             if dice.random() < 0.15:
@@ -204,7 +206,8 @@ class Target:
 
 
 def _resealed(content: bytes) -> bytes:
-    return sealed(content[512:], "run" if b'"run"' in content[:512] else "calibration")
+    kinds = [kind for kind in ("run", "calibration", "study-point") if f'"{kind}"'.encode() in content[:512]]
+    return sealed(content[512:], kinds[0] if kinds else "run")
 
 
 def _use_run(path: Path) -> None:
@@ -227,6 +230,28 @@ def _use_table(path: Path) -> None:
 
 def _use_study(path: Path) -> None:
     load_toml(path, Request)
+
+
+def _stored_point(folder: Path) -> tuple[Path, Any]:
+    """File of a point of a study, and what reads it."""
+    values = {
+        "task": "yin-yang",
+        "settings": load_settings("quick"),
+        "chip": "ideal",
+        "serial": 1,
+        "seed": 0,
+        "model": "4",
+    }
+    point = Point(action="test", initial=Point(action="train", **values), **values)
+    store = Store(folder / "study")
+    store.write(point, Outcome(dict.fromkeys(FIGURES, 0.5), 1.0), {"t_out": Quantity(np.ones((20, 3)), "tau_syn", "t")})
+
+    def read(_: Path) -> None:
+        found = store.read(point)
+        assert found is not None and set(found.figures) == set(FIGURES)
+        assert store.spikes(point).ndim == 2
+
+    return store.point_file(point), read
 
 
 def _use_network(path: Path) -> None:
@@ -286,6 +311,9 @@ def targets(folder: Path) -> list[Target]:
         Target("connection", folder / "c.json", json.dumps(CONNECTION).encode(), read_connection_file, is_text=True),
         Target("idx", folder / "images", idx, lambda path: read_idx(path, 3)),
     ]
+    point, use_point = _stored_point(folder)
+    stored = read_record(point, "study-point")
+    made.append(Target("point", point, point.read_bytes(), use_point, _resealed, stored))
     for target in made:
         target.path.write_bytes(target.valid)
         target.read(target.path)
