@@ -24,6 +24,7 @@ from host.studies.point import Point
 from host.studies.store import Outcome, Store
 from host.studies.work import close_chips, do_point
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnreachableError
+from hxloop.private_files import trusted_directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -119,9 +120,7 @@ def remote_scheduler(address: str | None, tls: Path | None = None, *, insecure: 
             hint="start it with TLS (docs/studies.md); or, where nobody else can reach it, --insecure (insecure=True)",
         )
     if tls is not None:
-        missing = [name for name in TLS_FILES if not (tls / name).is_file()]
-        if missing:
-            raise MissingFileError(f"no {missing[0]} in {tls}", field="tls", hint=f"it needs {', '.join(TLS_FILES)}")
+        _check_certificates(tls)
     try:
         complete = not encrypted or remote.security().get_connection_args("client")["ssl_context"] is not None
     except (OSError, ValueError) as error:
@@ -131,6 +130,23 @@ def remote_scheduler(address: str | None, tls: Path | None = None, *, insecure: 
             "no certificates to connect with", field="tls", hint=f"--tls FOLDER with {', '.join(TLS_FILES)}"
         )
     return remote
+
+
+def _check_certificates(folder: Path) -> None:
+    """Refuse a folder of certificates that is not complete, or not safe from other users.
+
+    Raises
+    ------
+    InvalidInputError, MissingFileError
+    """
+    missing = [name for name in TLS_FILES if not (folder / name).is_file()]
+    if missing:
+        raise MissingFileError(f"no {missing[0]} in {folder}", field="tls", hint=f"it needs {', '.join(TLS_FILES)}")
+    if not trusted_directory(folder):
+        raise InvalidInputError(f"others can write to {folder}, or above it", field="tls", hint="keep it to yourself")
+    key = folder / "key.pem"
+    if key.stat().st_mode & 0o077:
+        raise InvalidInputError(f"others can read {key}: they can run programs as you", field="tls", hint="chmod 600")
 
 
 @dataclass(frozen=True)

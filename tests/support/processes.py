@@ -54,7 +54,7 @@ def start_hxloop(*arguments: object, **options) -> subprocess.Popen[str]:
 
 def run_hxloop(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
     process = start_hxloop(*arguments, **options)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=280)  # kernels may have to be compiled first
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -14,6 +14,7 @@ def keys(tmp_path):
     made = Security.temporary()
     for name, text in zip(TLS_FILES, (made.tls_ca_file, made.tls_client_cert, made.tls_client_key), strict=True):
         (tmp_path / name).write_text(text)
+    (tmp_path / "key.pem").chmod(0o600)
     return tmp_path
 
 
@@ -43,6 +44,16 @@ def test_files_that_are_missing_or_no_certificates_are_named(keys, name):
         remote_scheduler(ENCRYPTED, keys)
     (keys / name).unlink()
     with pytest.raises(MissingFileError, match=name):
+        remote_scheduler(ENCRYPTED, keys)
+
+
+def test_certificates_that_others_can_use_or_replace_are_refused(keys):
+    (keys / "key.pem").chmod(0o640)
+    with pytest.raises(InvalidInputError, match="others can read"):
+        remote_scheduler(ENCRYPTED, keys)
+    (keys / "key.pem").chmod(0o600)
+    keys.chmod(0o777)
+    with pytest.raises(InvalidInputError, match="others can write"):
         remote_scheduler(ENCRYPTED, keys)
 
 
