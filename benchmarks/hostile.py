@@ -217,7 +217,7 @@ def _spoiled(dice: random.Random, client: Client, config: ChipConfig, inputs: Sp
 
 
 def cancels(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: float) -> dict[str, Any]:
-    """Runs cancelled at random moments: until the answer, and until another session's run is answered."""
+    """Runs cancelled at random moments: until that is told, the run answered, and another session's run done."""
     client, other = Client(daemon.connection), Client(daemon.connection)
     for each in (client, other):
         each.configure(config)
@@ -230,12 +230,12 @@ def cancels(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: floa
             batch(config, 1, 20_000, 50_000_000, 49_999_999), 50_000_000,
             {"readout": Readout(cadc_circuits=tuple(config.neurons.circuit[:64].tolist()), cadc_period_ticks=65_536)},
         ),
-        "correlation": (batch(config, 15_000, 200, 9000), 10_000, {"readout": Readout(correlation=True)}),
+        "correlation": (batch(config, 15_000, 30, 9000), 10_000, {"readout": Readout(correlation=True)}),
         "overtaken": (batch(config, 1, 20_000, longest, longest - 1), longest, {}),
     }  # fmt: skip
     found: dict[str, Any] = {}
     for name, (inputs, ticks, how) in cases.items():
-        answered, free, states = [], [], {}
+        told, answered, free, states = [], [], [], {}
         for _ in range(max(1, round(40 * scale))):
             frames = client.run_frames(config, inputs, ticks, **how)
             wait_s = 0.0 if name == "overtaken" else dice.uniform(0.0, 0.5)
@@ -248,13 +248,19 @@ def cancels(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: floa
                 time.sleep(wait_s)
                 begun = time.monotonic()
                 state = client.cancel(client.sequence)
+            told.append(time.monotonic() - begun)
             reply = client.receive(client.data)
             answered.append(time.monotonic() - begun)
             outcome = f"{state}, {getattr(reply, 'code', reply.reply)}"
             states[outcome] = states.get(outcome, 0) + 1
             other.ask(other.data, other.run_frames(config, small, 1000))
             free.append(time.monotonic() - begun)
-        found[name] = {"answered": figures(answered), "chip_free": figures(free), "states": states}
+        found[name] = {
+            "told": figures(told),
+            "answered": figures(answered),
+            "chip_free": figures(free),
+            "states": states,
+        }
     found["workers_replaced"] = client.status().ledger.worker_restarts
     return found
 
