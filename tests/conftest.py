@@ -11,6 +11,10 @@ from hypothesis import settings
 settings.register_profile("hxloop", deadline=None, derandomize=True)
 settings.load_profile("hxloop")
 
+# The readline of a test worker says how wide the terminal is, which it has not.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 
 @pytest.fixture
 def square():
