@@ -36,7 +36,7 @@ from host.settings import EPOCHS_MAX, load_settings, preset_name
 from host.tasks import find_task
 from host.training import Trainer, build_loss, score, standstill
 from hxloop import arguments
-from hxloop.errors import InvalidInputError, RecordError
+from hxloop.errors import InvalidInputError, RecordError, UnsavedResultError
 from hxloop.extras import extra
 from hxloop.records import Quantity
 from hxloop.seeds import SEED_MAX, derive_seed
@@ -124,6 +124,8 @@ def train(
     RecordError
         The run is locked by another process, damaged, or cannot be written; or the calibration beside it is damaged, or
         not the one it was begun with.
+    UnsavedResultError
+        All is done, but the run file cannot be written; the run is in the error's `result`.
     ServiceError
         The daemon cannot be started or reached.
     KeyboardInterrupt
@@ -292,4 +294,17 @@ class _Experiment:
             **clock,
             "after_wall_s": time.perf_counter() - start,
         }
-        self.directory.finish(to_record(self.origin, self.trainer, results, quantities))
+        self._store(to_record(self.origin, self.trainer, results, quantities))
+
+    def _store(self, record: Record) -> None:
+        """Write the run file; where that fails, the figures of the run go on with the error."""
+        try:
+            self.directory.finish(record)
+        except RecordError as error:
+            unsaved = UnsavedResultError(
+                error.message,
+                field="out",
+                hint="make room; the same command with --resume makes the file from the last checkpoint",
+            )
+            unsaved.result = Run(self.directory.run_file, record, self.origin, self.trainer.metrics)
+            raise unsaved from error

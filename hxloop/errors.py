@@ -5,7 +5,7 @@ An error has a stable `code`, so that it crosses the wire and comes out as the s
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from hxloop.text import many_lines, one_line
 
@@ -196,6 +196,19 @@ class RecordError(HxloopError):
     """A stored file is damaged, of another kind, or locked by another process."""
 
     code = "record"
+
+
+class UnsavedResultError(RecordError):
+    """Something was computed and cannot be stored.
+
+    Attributes
+    ----------
+    result : object
+        What was computed, for example a `Run`; None where the error came from another process.
+    """
+
+    code = "unsaved_result"
+    result: Any = None
 
 
 class UnreadableFileError(InvalidInputError, RecordError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from host.cli.options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app
+from hxloop.errors import UnsavedResultError
 from hxloop.extras import extra
 from hxloop.terminal import print_json, say, show
 
@@ -82,6 +83,9 @@ def _train(
             initial=initial,
             report=_reporter(),
         )
+    except UnsavedResultError as error:
+        _show(error.result, plots=False, as_json=as_json)
+        raise
     except KeyboardInterrupt:
         say("stopped; finished epochs, if there were any, are stored: the same command with --resume goes on")
         raise

@@ -12,6 +12,7 @@ from support.fake_service import ADDRESS, FakeService
 from support.grid_chip import GridChip
 from typer.testing import CliRunner
 
+import host.checkpoint
 import host.experiment
 import host.launch
 from host.checkpoint import RunDirectory
@@ -112,6 +113,27 @@ def test_pictures_that_fail_cost_no_training(finished, monkeypatch):
         assert done.exit_code == 0
         assert json.loads(done.stdout)["run_path"] == str(finished.path)
         assert "warning: no pictures: " in done.stderr
+
+
+def test_a_run_file_that_cannot_be_written_costs_no_figures(finished, tmp_path, monkeypatch):
+    def train_again(*_, **named):
+        return train(preset=finished.origin.settings, chip=GridChip(), out=tmp_path / "r", resume=named["resume"])
+
+    def full(path, record):
+        if path.name == "run.h5":
+            raise RecordError(f"cannot write {path}: No space left on device", field="path")
+        return write(path, record)
+
+    write = host.checkpoint.write_record
+    monkeypatch.setattr(host.experiment, "train", train_again)
+    with monkeypatch.context() as patch:
+        patch.setattr(host.checkpoint, "write_record", full)
+        done = hxloop("train", "yin-yang", "--json")
+    assert done.exit_code == 1 and "No space left" in done.stderr and "--resume" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["test_accuracy"] == finished.test_accuracy and not (tmp_path / "r" / "run.h5").exists()
+    done = hxloop("train", "yin-yang", "--json", "--resume", "--no-plots")
+    assert done.exit_code == 0 and json.loads(done.stdout)["test_accuracy"] == finished.test_accuracy
 
 
 def test_a_journal_that_fails_costs_no_training(finished, tmp_path, monkeypatch):
