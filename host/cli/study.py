@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from host.cli.options import AsJson, make_app
+from hxloop.errors import InvalidInputError
 from hxloop.terminal import print_json, print_table, say, show
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Designs(StrEnum):
 
 
 Name = Annotated[
-    str,
+    str | None,
     typer.Argument(
         metavar="NAME|FILE.toml",
         help="mismatch, noise, bits, faults, drift, calibration, transfer, rules, yield, sensitivity, realism, grid "
@@ -82,13 +83,18 @@ Tls = Annotated[
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Use a scheduler without TLS: whoever reaches it can run programs as you.")
 ]
-List = Annotated[bool, typer.Option("--list", help="Print all that --set can turn: value, unit, meaning; and end.")]
+List = Annotated[
+    bool,
+    typer.Option(
+        "--list", help="Print all that --set can turn: value, unit, meaning; without a name all studies; and end."
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what it would do and cost, and end.")]
 
 
 @study.command(name="study")
 def _study(
-    name: Name,
+    name: Name = None,
     preset: Preset = None,
     title: Title = None,
     question: Question = None,
@@ -127,6 +133,13 @@ def _study(
     """
     from host.studies import request as requests
 
+    if name is None:
+        if not list_:
+            raise InvalidInputError(
+                "which study?", field="NAME|FILE.toml", hint="hxloop study --list says which there are"
+            )
+        _print_studies(as_json)
+        return
     given = {
         "preset": preset and preset.value, "serials": serials, "seeds": seeds, "chip": chip, "task": task,
         "calibrated": calibrated or None, "training": training, "design": design and design.value, "samples": samples,
@@ -164,6 +177,16 @@ def _reporter() -> StudyReporter:
     from host.studies.progress import Lines
 
     return Lines()
+
+
+def _print_studies(as_json: bool) -> None:
+    from host.studies.kinds import KINDS
+
+    questions = {name: kind.question for name, kind in KINDS.items()}
+    if as_json:
+        print_json({"studies": questions})
+        return
+    print_table(("study", "question"), list(questions.items()), plain=True)
 
 
 def _print_list(work: Work, as_json: bool) -> None:

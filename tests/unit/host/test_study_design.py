@@ -1,12 +1,14 @@
 """What a study may turn, how designs combine it, and the points that follow."""
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 from support.sheets import fake_sheet, sheets  # noqa: F401 (a fixture)
+from typer.testing import CliRunner
 
 from host.settings import load_settings
 from host.studies.axes import Axis, checked_axis, combinations, read_axis
@@ -18,6 +20,7 @@ from host.studies.options import OPTIONS
 from host.studies.point import Point
 from host.studies.request import Request, read_request, read_settings, work_of
 from host.studies.verb import command_of
+from hxloop.cli import app
 from hxloop.errors import HxloopError, InvalidInputError, OutOfRangeError, UnknownKeyError
 
 KNOBS = Knobs(load_settings("quick"), fake_sheet("typical"))
@@ -329,3 +332,13 @@ def test_every_training_is_checked_before_the_first(values, field, sheets):  # n
         work_of(asked)
     assert isinstance(caught.value, InvalidInputError)
     assert caught.value.field.startswith(field)
+
+
+def test_all_studies_are_listed_with_their_questions():
+    done = CliRunner().invoke(app, ["study", "--list", "--json"])
+    assert json.loads(done.stdout)["studies"] == {name: kind.question for name, kind in KINDS.items()}
+    printed = CliRunner().invoke(app, ["study", "--list"]).stdout
+    for name, kind in KINDS.items():
+        assert f" {name} " in printed and kind.question in printed
+    done = CliRunner().invoke(app, ["study"])
+    assert done.exit_code == 2 and "hxloop study --list" in done.stderr
