@@ -56,6 +56,10 @@ class Lines(Silent):
         self._total = len(routines)
         self.message(f"calibrating {title}")
 
+    def began(self, routine: str, number: int) -> None:
+        """Print which routine is at work."""
+        self.message(f"{number + 1:2}/{self._total} {routine} ...")
+
     def ended(self, routine: str, number: int, text: str) -> None:
         """Print what came of the routine."""
         self.message(f"{number + 1:2}/{self._total} {routine:<24} {text}")

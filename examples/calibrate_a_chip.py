@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-
 import hxloop
 
 
@@ -17,8 +15,9 @@ def main(only: tuple[str, ...] = (), epochs: int = 10) -> None:
     with hxloop.launch(chip="uncalibrated", serial=7) as chip:
         table = hxloop.calibrate(chip, preset="lif-6us", only=only)
         for name, parameter in table.parameters.items():
-            before, after = np.nanstd(parameter.before), np.nanstd(parameter.residual)
-            print(f"{name:28} std {before:8.3g} -> {after:8.3g} {parameter.unit}")
+            found = parameter.summary()
+            before, after = ("-" if found[key] is None else f"{found[key]:.3g}" for key in ("std_before", "std"))
+            print(f"{name:28} std {before:>8} -> {after:>8} {parameter.unit}")
         for circuit, name, reason in table.failures():
             print(f"circuit {circuit}: {name}: {reason}")
         run = hxloop.train("yin-yang", chip=chip, calibration=table, epochs=epochs)

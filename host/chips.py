@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hxloop import arguments
 from hxloop.chip import Chip
 from hxloop.connection import file_safe
-from hxloop.errors import ChipMismatchError
+from hxloop.errors import ChipMismatchError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,20 +18,38 @@ ChipChoice = tuple[str | Chip | None, int | None, str | None]
 """Chip, serial number and endpoint, as `open_chip` takes them."""
 
 
-def check_choice(chip: str | Chip | None, serial: int | None, endpoint: str | Path | None) -> ChipChoice:
+def check_choice(
+    chip: str | Chip | None, serial: int | None, endpoint: str | Path | None, *, default_serial: int | None = None
+) -> ChipChoice:
     """Refuse what `open_chip` cannot take, before anything is made or started.
+
+    Parameters
+    ----------
+    chip, serial, endpoint
+        As for `open_chip`.
+    default_serial : int, optional
+        Serial number of a named chip that is started here, where none is given.
 
     Raises
     ------
     InvalidInputError, OutOfRangeError
-        Naming the argument.
+        Naming the argument; also an endpoint beside a chip that is there already.
+    ChipMismatchError
+        Another serial number than that of a chip that is there already.
     """
-    if chip is not None and not isinstance(chip, str):
-        arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
-    else:
-        chip = arguments.optional(arguments.text, chip, "chip", takes="the name of a chip, or a chip")
     number = arguments.optional(arguments.whole_number, serial, "serial", highest=arguments.SEED_MAX)
-    return chip, number, arguments.optional(arguments.endpoint, endpoint, "endpoint")
+    endpoint = arguments.optional(arguments.endpoint, endpoint, "endpoint")
+    if chip is None or isinstance(chip, str):
+        name = arguments.optional(arguments.text, chip, "chip", takes="the name of a chip, or a chip")
+        return name, default_serial if number is None and endpoint is None else number, endpoint
+    device: Chip = arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
+    if endpoint is not None:
+        raise InvalidInputError("a chip is there already", field="endpoint", hint="give a chip or an endpoint")
+    if number not in {None, device.identity.serial}:
+        raise ChipMismatchError(
+            f"the chip is {device.identity}, not number {number}", field="serial", hint="leave serial out"
+        )
+    return device, number, None
 
 
 @contextmanager

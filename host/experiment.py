@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +28,7 @@ from host.metrics import ChipUse
 from host.pictures import answers_to_test, decision_map, raster
 from host.reporting import Reporter, check_reporter
 from host.resume import check_chip, check_same_initial, settings_to_go_on
-from host.run import Run, find_initial, load_run, mean_silence
+from host.run import RUNS, Run, find_initial, load_run, mean_silence
 from host.run_content import Origin, read_origin
 from host.run_file import clock_attributes, restore, to_record, versions
 from host.settings import EPOCHS_MAX, load_settings, preset_name
@@ -43,6 +42,7 @@ from hxloop.seeds import SEED_MAX, derive_seed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from host.calibrated import Calibration
     from host.settings import Settings
@@ -53,16 +53,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Evaluation", "Reporter", "Run", "evaluate", "load_run", "train"]
 
-RUNS = Path("runs")
-"""Where runs go that are not told where, in the current directory."""
-
 
 def train(
     task: str = "yin-yang",
     *,
     preset: str | Path | Settings | None = None,
     chip: str | Chip | None = "typical",
-    serial: int | None = 1,
+    serial: int | None = None,
     seed: int = 0,
     epochs: int | None = None,
     endpoint: str | Path | None = None,
@@ -84,8 +81,8 @@ def train(
     chip : str or Chip
         Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
         whatever chip is there.
-    serial : int
-        Serial number of the named chip; None as for `chip`.
+    serial : int, optional
+        Serial number of the named chip, by default 1; with an `endpoint`, None takes whatever number is there.
     seed : int
         Root of all random numbers of the host, and of the names of the chip's trials.
     epochs : int, optional
@@ -135,7 +132,7 @@ def train(
     preset = found.presets[0] if preset is None else preset
     settings = load_settings(preset)
     found.check(settings)
-    chip, serial, endpoint = check_choice(chip, serial, endpoint)
+    chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
     epochs = arguments.optional(arguments.whole_number, epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
     threads = arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX)

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,6 @@ from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 from hxloop.text import one_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from host.metrics import EpochMetrics
@@ -31,6 +30,10 @@ if TYPE_CHECKING:
     from host.run_content import Origin
     from host.settings import Settings
     from hxloop.records import Record
+
+
+RUNS = Path("runs")
+"""Where runs go that are not told where, in the current directory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +202,9 @@ def load_run(path: str | Path) -> Run:
             raise MissingFileError(f"there is no run in the directory {given}", field="run")
         file = files[0]
     elif not is_file(given):
-        raise MissingFileError(f"there is no run at {given}", field="run", hint="give a run directory or its run.h5")
+        listed = RUNS / given
+        near = f"did you mean {listed}?" if is_directory(listed) else "give a run directory or its run.h5"
+        raise MissingFileError(f"there is no run at {given}", field="run", hint=near)
     record = read_run(file)
     origin = read_origin(record)
     task, first = TASKS.get(origin.task), record.quantities["weights/0/model"].values

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from host.cli.options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app
-from hxloop.terminal import print_json, say
+from hxloop.terminal import print_json, show
 
 evaluate = make_app()
 
@@ -51,4 +51,4 @@ def _eval(
         return
     summary = result.summary()
     speed = f"{summary['speedup_over_biology']:.0f} x biology"
-    say(f"test accuracy {100 * result.test_accuracy:.2f} % on {summary['chip']}, {speed}")
+    show(f"test accuracy {100 * result.test_accuracy:.2f} % on {summary['chip']}, {speed}")

@@ -12,7 +12,7 @@ import typer
 from host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
 from hxloop.arguments import SEED_MAX, whole_number
 from hxloop.errors import ChipMismatchError, InvalidInputError
-from hxloop.terminal import print_json, say
+from hxloop.terminal import print_json, say, show
 from hxloop.writing import check_target
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _run(
         print_json(summary)
         return
     spikes = " + ".join(str(n) for n in summary["spikes"])
-    say(
+    show(
         f"{network.name}: {network.n_samples} samples on {identity} in {summary['emulation_s']:.3g} s "
         f"(chip time {summary['chip_time_s']:.3g} s, {summary['speedup_over_biology']:.3g} x biology there and back), "
         f"{spikes} spikes in {out}"

@@ -134,11 +134,7 @@ def _study(
     from host.studies import request as requests
 
     if name is None:
-        if not list_:
-            raise InvalidInputError(
-                "which study?", field="NAME|FILE.toml", hint="hxloop study --list says which there are"
-            )
-        _print_studies(as_json)
+        _print_studies(list_, as_json)
         return
     given = {
         "preset": preset and preset.value, "serials": serials, "seeds": seeds, "chip": chip, "task": task,
@@ -179,8 +175,11 @@ def _reporter() -> StudyReporter:
     return Lines()
 
 
-def _print_studies(as_json: bool) -> None:
+def _print_studies(asked: bool, as_json: bool) -> None:
     from host.studies.kinds import KINDS
+
+    if not asked:
+        raise InvalidInputError("which study?", field="NAME|FILE.toml", hint="hxloop study --list says which there are")
 
     questions = {name: kind.question for name, kind in KINDS.items()}
     if as_json:

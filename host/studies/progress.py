@@ -7,7 +7,7 @@ from typing import Final, Protocol, TextIO
 
 from hxloop.terminal import say
 
-_QUIET_S: Final = 30.0
+_QUIET_S: Final = 5.0
 
 
 class StudyReporter(Protocol):
@@ -37,7 +37,7 @@ class StudyReporter(Protocol):
 
 
 class Lines:
-    """A line for what happens, and one every half minute in between.
+    """A line for what happens, and one every few seconds in between.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Lines:
         self.message(title)
 
     def progress(self, done: int, points: int, share: float, left_s: float | None) -> None:
-        """One line, if nothing was said for half a minute."""
+        """One line, if nothing was said for a while."""
         if time.monotonic() - self._said >= _QUIET_S:
             left = "" if left_s is None else f", {duration(left_s)} left"
             self.message(f"{done} of {points} points, {100 * share:.0f} % of the work{left}")

@@ -175,7 +175,7 @@ def run_study(
         store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
         if remote is None and not all(store.point_file(point).exists() for point in points):
             make_ready()  # before there are bars
-        reporter.started(f"{work.title}: {len(work.rows)} rows from {len(points)} points, in {store.path}")
+        reporter.started(f"{work.title}: working on {len(points)} points, for {len(work.rows)} rows, in {store.path}")
         try:
             outcomes, failures = drive(points, store, reporter, remote, workers)
         finally:

@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from support.grid_chip import GridChip
 from support.hostile import FILE_NAME
 from typer.testing import CliRunner
 
-import host.experiment
+import host
 from host.checkpoint import RunDirectory, choose_run
 from host.experiment import load_run, train
 from host.reporting import SilentReporter
@@ -21,7 +22,7 @@ SETTINGS = "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n"
 
 
 def tiny(folder, epochs=1):
-    text = (host.experiment.Path(host.__path__[0]) / "presets" / "small.toml").read_text()
+    text = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
     (folder / "p.toml").write_text(text.replace("epochs = 300", f"epochs = {epochs}") + SETTINGS)
     return folder / "p.toml"
 

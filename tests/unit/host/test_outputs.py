@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_a_network_never_overwrites_itself(opened, tmp_path):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    text = (host.experiment.Path(host.__path__[0]) / "presets" / "small.toml").read_text()
+    text = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
     (folder / "p.toml").write_text(
         text.replace("epochs = 300", "epochs = 1") + "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n"
     )
