@@ -1,6 +1,7 @@
 """Settings and fixtures for all tests."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from hypothesis import settings
 # Machines that run tests are busy: a slow example is not a failure. The examples are the same in every run.
 settings.register_profile("hxloop", deadline=None, derandomize=True)
 settings.load_profile("hxloop")
+
+# What runs in the background ignores Ctrl-C, and so would all programs that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The readline of a test worker says how wide the terminal is, which it has not.
 for name in ("COLUMNS", "LINES"):
