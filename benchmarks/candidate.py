@@ -17,11 +17,11 @@ ARGS, WORKLOAD = start(
 import numpy as np  # noqa: E402
 from workload import Spikes  # noqa: E402
 
-from chip_emulator.chip import EmulatedChip  # noqa: E402
-from host.network_file import read_network_file  # noqa: E402
-from host.network_run import map_network  # noqa: E402
 from hxloop.spikes import SpikeBatch  # noqa: E402
 from hxloop.version import __version__  # noqa: E402
+from hxloop_chip.chip.emulated_chip import EmulatedChip  # noqa: E402
+from hxloop_host.placing.network_file import read_network_file  # noqa: E402
+from hxloop_host.placing.network_run import map_network  # noqa: E402
 
 WITHIN_TICKS = 2
 _MATCH_US = 0.5

@@ -28,7 +28,7 @@ from benchmarks.networks import MNIST, YIN_YANG, loop_network
 from benchmarks.suites.base import Daemons, Options
 from benchmarks.suites.ratios import silent
 from benchmarks.timing import interleaved
-from chip_emulator.chip import EmulatedChip
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.networks import Load
-from host.crossbar import bus_of_circuits, drivers_per_bus
-from hxloop.operating_point import Wanted, codes_for
+from hxloop.codes.operating_point import Wanted, codes_for
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
+from hxloop_host.placing.crossbar import bus_of_circuits, drivers_per_bus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 from support.comparison import Tally, check_network
 
-from chip_emulator.chip import EmulatedChip
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 
 def main() -> int:

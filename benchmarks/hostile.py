@@ -24,9 +24,8 @@ import numpy as np
 import zmq
 
 from benchmarks.networks import YIN_YANG, loop_network
-from chip_emulator.chip import EmulatedChip
-from host.daemon import Daemon
-from hxloop.messages import (
+from hxloop.protocol.codec import array_headers, config_arrays, config_from_arrays, decode_reply, encode, spike_arrays
+from hxloop.protocol.messages import (
     CancelRequest,
     ConfigureRequest,
     DescribeRequest,
@@ -36,13 +35,14 @@ from hxloop.messages import (
 )
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
-from hxloop.wire import array_headers, config_arrays, config_from_arrays, decode_reply, encode, spike_arrays
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_host.link.daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hxloop.connection import ConnectionFile
     from hxloop.program import ChipConfig
+    from hxloop.protocol.meeting_place import ConnectionFile
 
 CHIP, SERIAL = "typical", 1
 _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)

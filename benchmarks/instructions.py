@@ -23,7 +23,7 @@ from benchmarks.activity import activity
 from benchmarks.circuits import MODERATE, feedforward, recurrent
 from benchmarks.figures import ROOT, Claim, Figure, line, machine
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
-from chip_emulator.chip import EmulatedChip
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from host.chip_network import ChipNetwork
-from host.datasets import Dataset, mnist16, yin_yang
-from host.datasets.files import DATA_DIR
-from host.layers import initial_weights
-from host.settings import load_settings
 from hxloop.seeds import generator
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.network.layers import initial_weights
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.tasks.dataset import Dataset
+from hxloop_host.tasks.mnist import mnist16
+from hxloop_host.tasks.published_files import DATA_DIR
+from hxloop_host.tasks.yin_yang import yin_yang
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from host.settings import Settings
     from hxloop.chip import Chip
     from hxloop.program import ChipConfig
     from hxloop.result import RunResult
     from hxloop.spikes import SpikeBatch
+    from hxloop_host.settings.experiment_settings import Settings
 
 MNIST, YIN_YANG = "mnist_256_246_10", "yin_yang_25_120_3"
 

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from host.experiment import load_run
+from hxloop_host.training.experiment import load_run
 
 _KEPT = ("weights/", "state/", "test/")
 

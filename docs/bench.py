@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chip_emulator.presets import TYPICAL
-from chip_emulator.readout import madc_ticks
-from hxloop import nominal
-from hxloop.capmem import Cell, Switch
+from hxloop.codes import nominal
+from hxloop.codes.capmem import Cell, Switch
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.converters import madc_ticks
+from hxloop_chip.silicon.presets import TYPICAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from chip_emulator.chip import EmulatedChip
+    from hxloop_chip.chip.emulated_chip import EmulatedChip
 
     Floats = NDArray[np.float64]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from host.run import load_run
-from hxloop.figures import BLUE, GREY, ORANGE, draw
+from hxloop.kit.figures import BLUE, GREY, ORANGE, draw
+from hxloop_host.runs.run import load_run
 
 KINDS = {"uncalibrated": ("not calibrated", GREY), "calibrated": ("calibrated", BLUE), "typical": ("typical", ORANGE)}
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bench import EXCITE, INHIBIT, configured, first_spikes, membrane, only
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.links import admitted
-from chip_emulator.presets import TYPICAL
-from chip_emulator.report.bench import put_on_bench
-from chip_emulator.report.curves import weight_curves
-from hxloop import nominal
-from hxloop.capmem import Cell, Switch
-from hxloop.figures import BLUE, COLORS, GREY, ORANGE
+from hxloop.codes import nominal
+from hxloop.codes.capmem import Cell, Switch
+from hxloop.kit.figures import BLUE, COLORS, GREY, ORANGE
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.report.bench import put_on_bench
+from hxloop_chip.report.curves import weight_curves
+from hxloop_chip.silicon.presets import TYPICAL
+from hxloop_chip.wiring.links import admitted
 
 if TYPE_CHECKING:
     from bench import Events

@@ -14,14 +14,14 @@ import panels as p
 from PIL import Image
 from tables import EQUATIONS
 
-from chip_emulator.report.bench import put_on_bench
-from chip_emulator.report.curve_figures import curve_picture
-from chip_emulator.report.curves import circuit_curves
-from chip_emulator.report.population import circuit_parameters
-from chip_emulator.report.population_figures import histograms
-from chip_emulator.report.summary import BOUNDS, summarise
-from hxloop.capmem import Switch
-from hxloop.figures import draw
+from hxloop.codes.capmem import Switch
+from hxloop.kit.figures import draw
+from hxloop_chip.report.bench import put_on_bench
+from hxloop_chip.report.curve_figures import curve_picture
+from hxloop_chip.report.curves import circuit_curves
+from hxloop_chip.report.population import circuit_parameters
+from hxloop_chip.report.population_figures import histograms
+from hxloop_chip.report.summary import BOUNDS, summarise
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from host.studies.kinds import KINDS
-from host.studies.statistics import INTERVAL
+from hxloop_host.studies.analysis.statistics import INTERVAL
+from hxloop_host.studies.kinds import KINDS
 
 if TYPE_CHECKING:
-    from host.studies.kind import Kind, Preset
+    from hxloop_host.studies.design.kind import Kind, Preset
 
 DOCS = Path(__file__).parent
 FOUND = ("<!-- begin found -->", "<!-- end found -->")

@@ -7,10 +7,10 @@ import re
 import sys
 from pathlib import Path
 
-from calibration.pipeline import REFINED, ROUTINES
-from calibration.targets import PRESETS
-from chip_emulator.describe import Entry, describe_chip
-from chip_emulator.presets import CHIPS
+from hxloop_calibration.pipeline import REFINED, ROUTINES
+from hxloop_calibration.targets import PRESETS
+from hxloop_chip.silicon.describe import Entry, describe_chip
+from hxloop_chip.silicon.presets import CHIPS
 
 FOLDER = Path(__file__).parent
 

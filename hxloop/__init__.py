@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from hxloop.version import __version__
 
 if TYPE_CHECKING:
-    from hxloop.boot import OperatingPoint
-    from hxloop.calibration_table import CalibrationTable
     from hxloop.chip import Chip, ChipIdentity
+    from hxloop.codes.boot import OperatingPoint
+    from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.errors import HxloopError
     from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
     from hxloop.result import Readout, RunResult
@@ -30,21 +30,21 @@ _HOME = {
     "Routes": "hxloop.program",
     "RunResult": "hxloop.result",
     "Readout": "hxloop.result",
-    "OperatingPoint": "hxloop.boot",
+    "OperatingPoint": "hxloop.codes.boot",
     "Synapses": "hxloop.program",
     "HICANN_X": "hxloop.spec",
     "TEXTBOOK": "hxloop.spec",
     "ChipSpec": "hxloop.spec",
     "SpikeBatch": "hxloop.spikes",
-    "CalibrationTable": "hxloop.calibration_table",
-    "calibrate": "calibration.verb",
-    "load_calibration": "hxloop.calibration_table",
-    "connect": "host.launch",
-    "launch": "host.launch",
-    "train": "host.experiment",
-    "evaluate": "host.experiment",
-    "load_run": "host.experiment",
-    "study": "host.studies.verb",
+    "CalibrationTable": "hxloop.codes.calibration_table",
+    "calibrate": "hxloop_calibration.verb",
+    "load_calibration": "hxloop.codes.calibration_table",
+    "connect": "hxloop_host.link.launch",
+    "launch": "hxloop_host.link.launch",
+    "train": "hxloop_host.training.experiment",
+    "evaluate": "hxloop_host.training.experiment",
+    "load_run": "hxloop_host.training.experiment",
+    "study": "hxloop_host.studies.verb",
 }
 
 __all__ = [

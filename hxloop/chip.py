@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from hxloop.strict import Strict
+from hxloop.kit.strict import Strict
 
 if TYPE_CHECKING:
-    from hxloop.boot import BootSettings
+    from hxloop.codes.boot import BootSettings
     from hxloop.program import ChipConfig
     from hxloop.result import Readout, Recording, RunResult
     from hxloop.spec import ChipSpec

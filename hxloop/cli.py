@@ -8,20 +8,20 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from hxloop.entry import Group, run_program
-from hxloop.terminal import show
+from hxloop.kit.entry import Group, run_program
+from hxloop.kit.terminal import show
 from hxloop.version import __version__
 
 COMMANDS: Final = {
-    "train": "host.cli.train:train",
-    "eval": "host.cli.evaluate:evaluate",
-    "run": "host.cli.run:run",
-    "map": "host.cli.map:map_",
-    "calibrate": "host.cli.calibrate:calibrate",
-    "serve": "host.cli.emulator:serve",
-    "chip": "host.cli.emulator:chip",
-    "runs": "host.cli.runs:runs",
-    "study": "host.cli.study:study",
+    "train": "hxloop_host.cli.train:train",
+    "eval": "hxloop_host.cli.evaluate:evaluate",
+    "run": "hxloop_host.cli.run:run",
+    "map": "hxloop_host.cli.map:map_",
+    "calibrate": "hxloop_host.cli.calibrate:calibrate",
+    "serve": "hxloop_host.cli.emulator:serve",
+    "chip": "hxloop_host.cli.emulator:chip",
+    "runs": "hxloop_host.cli.runs:runs",
+    "study": "hxloop_host.cli.study:study",
 }
 """Command to the `typer.Typer` that holds it; names, not imports: this package does not depend on the host."""
 

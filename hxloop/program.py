@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from hxloop.arguments import of_type, require_arrays
-from hxloop.brief import brief
 from hxloop.errors import ArrayError
+from hxloop.kit.arguments import of_type, require_arrays
+from hxloop.kit.brief import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,17 +93,17 @@ class NeuronCodes:
     head : int16 [n]
         Circuit that spikes for this one: itself, or the first circuit of the merged neuron it belongs to.
     capmem_code : int16 [n, len(Cell)]
-        10-bit codes 0..1022 of the analog cells (`hxloop.capmem.Cell`).
+        10-bit codes 0..1022 of the analog cells (`hxloop.codes.capmem.Cell`).
     capacitance_code : uint8 [n]
         Membrane capacitance, 0..63.
     leak_range : uint8 [n]
-        `hxloop.capmem.LeakRange`.
+        `hxloop.codes.capmem.LeakRange`.
     refractory_counter : uint8 [n]
         Refractory period in cycles of the circuit's clock, 0..255.
     refractory_clock : uint8 [n]
         0: fast, 1: slow clock of the backend block (`SharedCodes.clock_scale`).
     switches : uint8 [n]
-        `hxloop.capmem.Switch`.
+        `hxloop.codes.capmem.Switch`.
     cadc_offset_code : int8 [n]
         Digital offset added to the reading of the circuit's CADC channel.
     """
@@ -134,7 +134,7 @@ class SharedCodes:
     Attributes
     ----------
     quadrant_code : int16 [n_quadrants, len(QuadrantCell)] (float64 where the datasheet says `continuous_codes`)
-        10-bit codes 0..1022 (`hxloop.capmem.QuadrantCell`).
+        10-bit codes 0..1022 (`hxloop.codes.capmem.QuadrantCell`).
     clock_scale : uint8 [n_hemispheres, 2]
         Scale 0..15 of the fast and the slow refractory clock of each backend block: a cycle lasts 8 ns x 2^scale.
     """

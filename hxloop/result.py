@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from hxloop.brief import brief
-from hxloop.strict import Strict
+from hxloop.kit.brief import brief
+from hxloop.kit.strict import Strict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

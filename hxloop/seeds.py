@@ -10,8 +10,8 @@ import hashlib
 
 import numpy as np
 
-from hxloop.arguments import SEED_MAX
 from hxloop.errors import OutOfRangeError
+from hxloop.kit.arguments import SEED_MAX
 
 __all__ = ["SEED_MAX", "bench_trial_seed", "derive_seed", "generator"]
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, Field
 
-from hxloop.capmem import CAPMEM_CODE_MAX
-from hxloop.strict import Strict
+from hxloop.codes.capmem import CAPMEM_CODE_MAX
+from hxloop.kit.strict import Strict
 from hxloop.units import TICK_US
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ChipSpec(Strict):
     t_refractory_us: Range = _entry("us", "calix neuron.py (40 ns..32 us)", "refractory period")
     synapse_gain_mv_per_us: Range = _entry(
         "mV/us",
-        "assumed (hxloop.nominal: transconductance code 1022, DAC code 800, 2.3 pF)",
+        "assumed (hxloop.codes.nominal: transconductance code 1022, DAC code 800, 2.3 pF)",
         "slope of the membrane that one event at weight code 1 causes",
     )
     cadc_period_ticks: int = _entry("tick", "hxtorch (1.7 us)", "shortest time between two CADC samples of a circuit")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hxloop.arguments import of_type, require_arrays, whole_number, whole_numbers
-from hxloop.brief import brief
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+from hxloop.kit.arguments import of_type, require_arrays, whole_number, whole_numbers
+from hxloop.kit.brief import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +87,7 @@ class SpikeBatch:
         ----------
         sample, tick, source : whole numbers [n_spikes]
             Owner, time in ticks and source of each spike, in any order; of any integer type, or floats that are
-            exactly whole (`hxloop.arguments`).
+            exactly whole (`hxloop.kit.arguments`).
         n_samples : int
             Number of samples, silent ones included.
 

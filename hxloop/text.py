@@ -1,8 +1,8 @@
 """Foreign text made harmless: whatever users, files or peers named something, one place decides how it is shown.
 
 Text on a terminal, in a log, on a page or in a picture goes through `one_line` or `many_lines`. Markup is no matter of
-escaping: rich gets `rich.text.Text` (`hxloop.terminal`), pictures draw without formulas (`hxloop.figures`), pages are
-escaped as HTML (`hxloop.page`).
+escaping: rich gets `rich.text.Text` (`kit.terminal`), pictures draw without formulas (`kit.figures`), pages are
+escaped as HTML (`hxloop.kit.page`).
 """
 
 from __future__ import annotations

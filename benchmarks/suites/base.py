@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from host.client import RemoteChip
-from host.connection import address_of
-from host.daemon import Daemon
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.daemon import Daemon
+from hxloop_host.link.finding import address_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

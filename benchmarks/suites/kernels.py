@@ -1,6 +1,6 @@
 """Each kernel of the solver by itself, on all 512 neurons of the whole chip, beside what it moves and computes.
 
-Bytes and operations are read off the kernels (`chip_emulator.solver`): what a call has to load and store, nothing
+Bytes and operations are read off the kernels (`hxloop_chip.solver`): what a call has to load and store, nothing
 counted twice; a multiply-add is two operations. A kernel's roof is the slower of bytes at the bandwidth of the second
 cache level (the arrays of all kernels together do not fit into the first) and operations at the peak for single
 precision.
@@ -19,9 +19,10 @@ from benchmarks.circuits import MODERATE, feedforward
 from benchmarks.figures import Claim, Figure
 from benchmarks.suites.base import Options, Suite
 from benchmarks.timing import interleaved
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.solver import fast, inject, kernel, random, walk
-from chip_emulator.solver import layout as at
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.solver import fast, inject, kernel, random
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.near import walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

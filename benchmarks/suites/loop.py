@@ -10,16 +10,16 @@ import numpy as np
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import first, images
 from benchmarks.suites.base import Daemons, Options, Suite
-from host.chip_network import ChipNetwork
-from host.datasets import yin_yang
-from host.settings import load_settings
-from host.training import Trainer
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.tasks.yin_yang import yin_yang
+from hxloop_host.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from host.datasets import Dataset
-    from host.settings import Settings
+    from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.tasks.dataset import Dataset
 
 EPOCHS = 300
 CLAIMS = (

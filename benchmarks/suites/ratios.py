@@ -10,8 +10,8 @@ from benchmarks import timing
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
 from benchmarks.suites.base import Daemons, Options, Suite
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.settings import Imperfections
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.imperfections import Imperfections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

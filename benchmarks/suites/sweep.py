@@ -12,8 +12,8 @@ from benchmarks.figures import Claim, Figure
 from benchmarks.suites.base import Options, Suite
 from benchmarks.suites.ratios import silent
 from benchmarks.timing import interleaved
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.presets import TYPICAL
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.presets import TYPICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

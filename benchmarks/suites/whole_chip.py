@@ -11,7 +11,7 @@ from benchmarks.circuits import DENSE, MODERATE, RECURRENT_MS, feedforward, recu
 from benchmarks.figures import Claim, Figure
 from benchmarks.suites.base import Daemons, Options, Suite, speedup
 from benchmarks.timing import interleaved
-from chip_emulator.chip import EmulatedChip
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

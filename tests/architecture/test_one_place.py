@@ -9,16 +9,16 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("hxloop", "chip_emulator", "calibration", "host")
 
 ONE_PLACE = {
-    "print": {"hxloop/terminal.py", "host/cli/bars.py"},
-    "Console": {"hxloop/terminal.py", "host/cli/bars.py"},
+    "print": {"hxloop/kit/terminal.py", "host/hxloop_host/cli/bars.py"},
+    "Console": {"hxloop/kit/terminal.py", "host/hxloop_host/cli/bars.py"},
     "echo": set(),  # of typer
     "secho": set(),
-    "savefig": {"hxloop/figures.py"},
+    "savefig": {"hxloop/kit/figures.py"},
     "rc_context": set(),
-    "FigureCanvasAgg": {"hxloop/figures.py"},
+    "FigureCanvasAgg": {"hxloop/kit/figures.py"},
     "write_text": set(),
     "write_bytes": set(),
-    "basicConfig": {"hxloop/logs.py"},
+    "basicConfig": {"hxloop/kit/logs.py"},
 }
 """Names that are called, and the files that may."""
 

@@ -10,11 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KEPT = ("hxloop", "host", "calibration")
+PATHS = (".", "host", "calibration")
 
 
 @pytest.fixture(scope="module")
 def bare_tree(tmp_path_factory):
-    """Copy of the checkout without chip_emulator and without the tests that drive one."""
+    """Copy of the checkout without hxloop_chip and without the tests that drive one."""
     tree = tmp_path_factory.mktemp("without-emulator")
     for name in KEPT:
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -28,7 +29,8 @@ def bare_tree(tmp_path_factory):
     shutil.copy(ROOT / "pyproject.toml", tree)
     shutil.copy(ROOT / "README.md", tree)
     shutil.copytree(ROOT / "docs", tree / "docs")
-    hide = f"import sys\nsys.path[:] = [p for p in sys.path if p != {str(ROOT)!r}]\n"
+    hidden = [str(ROOT), *(str(ROOT / name) for name in ("host", "calibration", "chip_emulator"))]
+    hide = f"import sys\nsys.path[:] = [p for p in sys.path if p not in {hidden!r}]\n"
     (tree / "sitecustomize.py").write_text(hide, encoding="utf-8")
     return tree
 
@@ -39,7 +41,7 @@ def python(tree, *arguments):
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=tree,
-        env=environment | {"PYTHONPATH": str(tree)},
+        env=environment | {"PYTHONPATH": os.pathsep.join(str(tree / path) for path in PATHS)},
         capture_output=True,
         text=True,
         check=False,
@@ -47,17 +49,17 @@ def python(tree, *arguments):
 
 
 def test_the_emulator_is_gone(bare_tree):
-    done = python(bare_tree, "-c", "import chip_emulator")
+    done = python(bare_tree, "-c", "import hxloop_chip")
     assert done.returncode != 0
-    assert "ModuleNotFoundError: No module named 'chip_emulator'" in done.stderr
+    assert "ModuleNotFoundError: No module named 'hxloop_chip'" in done.stderr
 
 
 def test_every_module_imports(bare_tree):
     code = (
         "import importlib, pathlib\n"
-        f"for package in {KEPT!r}:\n"
+        "for package in ('hxloop', 'host/hxloop_host', 'calibration/hxloop_calibration'):\n"
         "    for path in sorted(pathlib.Path(package).rglob('*.py')):\n"
-        "        parts = path.with_suffix('').parts\n"
+        "        parts = path.relative_to(pathlib.Path(package).parent).with_suffix('').parts\n"
         "        if parts[-1] == '__main__': continue\n"
         "        name = '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)\n"
         "        module = importlib.import_module(name)\n"

@@ -7,10 +7,10 @@ import pytest
 from scipy.special import lambertw
 from support.membrane import central_difference, first_spike, layer_times, times_of
 
-from host.learning import first_spike as module
-from host.learning.first_spike import BLOCK, FirstSpikeLayer
-from host.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 from hxloop.seeds import generator
+from hxloop_host.learning.first_spike import closed_form as module
+from hxloop_host.learning.first_spike.closed_form import BLOCK, FirstSpikeLayer
+from hxloop_host.network.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 
 RATIOS = pytest.mark.parametrize("tau_ratio", [1, 2])
 STEP = 2e-5

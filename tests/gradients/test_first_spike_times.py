@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy.special import lambertw
 from support.membrane import first_spike, first_spike_by_integration, layer_times, times_of
 
-from host.learning.first_spike import FirstSpikeLayer
-from host.learning.first_spike_kernels import lambert_w0
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
+from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
+from hxloop_host.learning.first_spike.kernels import lambert_w0
 
 RATIOS = pytest.mark.parametrize("tau_ratio", [1, 2])
 

@@ -5,10 +5,10 @@ import pytest
 from support.chip_tables import table_for
 from support.grid_chip import GridChip
 
-from host.chip_network import ChipNetwork, Forward
-from host.optimizers import dequantise
-from host.settings import Settings
 from hxloop.seeds import generator
+from hxloop_host.network.chip_network import ChipNetwork, Forward
+from hxloop_host.network.weight_codes import dequantise
+from hxloop_host.settings.experiment_settings import Settings
 
 N_IN, SIZES, THRESHOLD = 5, (6, 3), 1.0
 

@@ -14,9 +14,9 @@ from support.daemon import ROOT, Daemon
 from support.fake_chip import small_config, small_inputs
 from support.generators import background
 
-from hxloop.capmem import Cell
-from hxloop.messages import PROTOCOL_VERSION, HelloRequest
-from hxloop.wire import array_headers, config_arrays, config_from_arrays, encode, spike_arrays
+from hxloop.codes.capmem import Cell
+from hxloop.protocol.codec import array_headers, config_arrays, config_from_arrays, encode, spike_arrays
+from hxloop.protocol.messages import PROTOCOL_VERSION, HelloRequest
 
 pytestmark = pytest.mark.processes
 
@@ -347,7 +347,7 @@ def test_a_session_cannot_use_what_another_one_uploaded(client, daemon):
 
 def serve(*options, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "chip_emulator", *options],
+        [sys.executable, "-m", "hxloop_chip", *options],
         cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 

@@ -11,19 +11,19 @@ import pytest
 from support.processes import descendants, run_hxloop, send, wait_until_gone, write_settings
 
 import hxloop
-from calibration.cache import cached_file
-from calibration.check import check
-from calibration.options import Options
-from calibration.pipeline import calibrate
-from calibration.reporting import Silent
-from calibration.targets import Target
-from calibration.verb import calibrate_with_source
-from chip_emulator.chip import EmulatedChip
-from host.launch import launch
-from host.patience import Patience
-from host.reporting import SilentReporter
-from hxloop.calibration_table import load_calibration
-from hxloop.folders import cache_directory
+from hxloop.codes.calibration_table import load_calibration
+from hxloop.files.folders import cache_directory
+from hxloop_calibration.cache import cached_file
+from hxloop_calibration.options import Options
+from hxloop_calibration.pipeline import calibrate
+from hxloop_calibration.recheck import check
+from hxloop_calibration.reporting import Silent
+from hxloop_calibration.targets import Target
+from hxloop_calibration.verb import calibrate_with_source
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_host.link.launch import launch
+from hxloop_host.link.patience import Patience
+from hxloop_host.training.reporting import SilentReporter
 
 KERNELS = cache_directory() / "kernels"
 QUICK = ("leak", "reset", "threshold", "refractory")

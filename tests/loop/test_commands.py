@@ -20,10 +20,6 @@ from support.processes import (
     write_settings,
 )
 
-from host.launch import connect, launch
-from host.mapping import place
-from host.network import INPUT, Network, Population, Projection
-from host.patience import Patience
 from hxloop.errors import (
     ChipMismatchError,
     InvalidInputError,
@@ -32,6 +28,10 @@ from hxloop.errors import (
     UnreachableError,
 )
 from hxloop.spikes import SpikeBatch
+from hxloop_host.link.launch import connect, launch
+from hxloop_host.link.patience import Patience
+from hxloop_host.placing.mapping import place
+from hxloop_host.placing.network import INPUT, Network, Population, Projection
 
 pytestmark = pytest.mark.processes
 
@@ -205,7 +205,7 @@ def test_shutdown_of_a_served_chip(served):
 
 
 def test_stopped_daemon_is_replaced_by_its_owner(monkeypatch):
-    monkeypatch.setattr("host.daemon._GRACE_S", 0.5)
+    monkeypatch.setattr("hxloop_host.link.daemon._GRACE_S", 0.5)
     with launch("ideal", 1, threads=1, patience=Patience(poll_s=0.1, control_s=0.3)) as chip:
         chip.configure(_valid_config(chip))
         stopped = chip._owner.pid

@@ -24,9 +24,9 @@ from support.daemon_cases import (
 )
 from support.fake_chip import SLOW_SEED
 
-from host.launch import connect, launch
-from hxloop.connection import default_connection_file
-from hxloop.messages import DescribeRequest, ShutdownRequest
+from hxloop.protocol.meeting_place import default_connection_file
+from hxloop.protocol.messages import DescribeRequest, ShutdownRequest
+from hxloop_host.link.launch import connect, launch
 
 pytestmark = pytest.mark.processes
 
@@ -176,7 +176,7 @@ def test_sockets_and_files_are_for_their_owner_alone():
 
 def test_a_directory_others_can_write_to_is_refused(tmp_path):
     tmp_path.chmod(0o777)
-    command = [sys.executable, "-m", "chip_emulator", "serve", "--endpoint", f"ipc://{tmp_path}/data.sock"]
+    command = [sys.executable, "-m", "hxloop_chip", "serve", "--endpoint", f"ipc://{tmp_path}/data.sock"]
     environment = os.environ | {"HXLOOP_RUNTIME_DIR": str(tmp_path)}
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 2 and "700" in ended.stderr
@@ -198,9 +198,7 @@ def test_long_names_of_folders_and_chips(tmp_path, monkeypatch):
     chip = f"typical[{','.join(f'knob_{k}_fixed=0.5' for k in range(20))}]"
     with launch(chip, 7) as own:
         assert own.identity.serial == 7
-    served = subprocess.Popen(
-        [sys.executable, "-m", "chip_emulator", "serve", "--chip", chip], stderr=subprocess.DEVNULL
-    )
+    served = subprocess.Popen([sys.executable, "-m", "hxloop_chip", "serve", "--chip", chip], stderr=subprocess.DEVNULL)
     try:
         wait_until(default_connection_file(chip, 1).exists, what="the connection file")
         with connect(f"{chip}/1") as found:

@@ -18,11 +18,11 @@ from support.processes import (
     write_settings,
 )
 
-from host import experiment
-from host.launch import connect, launch
-from host.patience import Patience
-from host.reporting import SilentReporter
 from hxloop.errors import InvalidInputError, RecordError
+from hxloop_host.link.launch import connect, launch
+from hxloop_host.link.patience import Patience
+from hxloop_host.training import experiment
+from hxloop_host.training.reporting import SilentReporter
 
 pytestmark = pytest.mark.processes
 

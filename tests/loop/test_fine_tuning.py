@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.processes import run_hxloop, write_settings
 
-from host.experiment import evaluate, load_run, train
-from host.launch import launch
-from host.reporting import SilentReporter
+from hxloop_host.link.launch import launch
+from hxloop_host.training.experiment import evaluate, load_run, train
+from hxloop_host.training.reporting import SilentReporter
 
 pytestmark = pytest.mark.processes
 

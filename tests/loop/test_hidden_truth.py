@@ -7,14 +7,14 @@ import pytest
 from support.daemon import Daemon
 from support.fake_chip import small_config, small_inputs
 
-from chip_emulator.boot import nightly_boot
-from chip_emulator.circuits import true_circuits
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import named_chip
-from host.client import RemoteChip
-from host.transport import Address, ZmqTransport
-from hxloop.capmem import Cell
+from hxloop.codes.capmem import Cell
 from hxloop.result import Readout
+from hxloop_chip.silicon.boot_codes import nightly_boot
+from hxloop_chip.silicon.circuits import true_circuits
+from hxloop_chip.silicon.mismatch import Mismatch
+from hxloop_chip.silicon.presets import named_chip
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.transport import Address, ZmqTransport
 
 pytestmark = pytest.mark.processes
 SERIAL = 3

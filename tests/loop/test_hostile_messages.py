@@ -11,8 +11,8 @@ import pytest
 from support.daemon import Daemon
 from support.fake_chip import small_config, small_inputs
 
-from hxloop.messages import DescribeRequest, StatusRequest
-from hxloop.wire import config_arrays, encode, spike_arrays
+from hxloop.protocol.codec import config_arrays, encode, spike_arrays
+from hxloop.protocol.messages import DescribeRequest, StatusRequest
 
 pytestmark = pytest.mark.processes
 

@@ -27,8 +27,8 @@ from support.daemon_cases import (
 )
 from support.fake_chip import BROKEN_SEED, SLOW_SEED, small_config, small_inputs
 
-from hxloop.messages import HelloRequest
-from hxloop.wire import encode
+from hxloop.protocol.codec import encode
+from hxloop.protocol.messages import HelloRequest
 
 pytestmark = pytest.mark.processes
 
@@ -260,7 +260,9 @@ def test_half_open_connections_do_no_harm():
 
 
 def test_the_supervisor_imports_neither_numba_nor_the_chip():
-    code = "import sys, chip_emulator.server; print([m for m in sys.modules if 'numba' in m or m.endswith('.chip')])"
+    code = (
+        "import sys, hxloop_chip.server.daemon; print([m for m in sys.modules if 'numba' in m or m.endswith('.chip')])"
+    )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['hxloop.chip']"
 

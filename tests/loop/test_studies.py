@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from support.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
 
-from host.evaluation import evaluate
-from host.experiment import train
-from host.run import load_run
 from hxloop.errors import InvalidInputError, MissingFileError
+from hxloop_host.runs.run import load_run
+from hxloop_host.training.evaluation import evaluate
+from hxloop_host.training.experiment import train
 
 pytestmark = pytest.mark.processes
 
@@ -135,10 +135,13 @@ def _command(pid):
 def _find(driver, what):
     """A process below the driver: a worker that has started a daemon, or a daemon."""
     below = [(pid, _command(pid)) for pid in descendants(driver)]
-    daemons = [pid for pid, text in below if "chip_emulator serve" in text]
+    daemons = [pid for pid, text in below if "hxloop_chip serve" in text]
     if what == "daemon":
         return daemons[0] if daemons else None
-    return next((pid for pid, text in below if "host.studies.worker" in text and descendants(pid) & set(daemons)), None)
+    return next(
+        (pid for pid, text in below if "hxloop_host.studies.points.worker" in text and descendants(pid) & set(daemons)),
+        None,
+    )
 
 
 @pytest.mark.parametrize("victim", ["worker", "daemon", "driver"])
@@ -294,7 +297,7 @@ def test_points_that_no_chip_can_do_are_refused_before_any_is_done(training, tmp
 
 
 def test_chips_of_which_nothing_is_drawn_are_the_same_chip_bit_for_bit(training, tmp_path):
-    """What `host.studies.draws` takes for granted; and that with noise alone serial numbers and trials do differ."""
+    """What `design.draws` takes for granted; and that with noise alone serial numbers and trials do differ."""
     found = {}
     for chip in ("typical[all=0]", "typical[all=0,jitter_trial_us=0.3]"):
         for serial in (1, 4):

@@ -7,14 +7,14 @@ median codes, 5 % trimmed at each end.
 import numpy as np
 import pytest
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.circuits import true_circuits
-from chip_emulator.presets import TYPICAL
-from hxloop import nominal
-from hxloop.boot import OperatingPoint
-from hxloop.capmem import Cell
-from hxloop.operating_point import nominal_boot
+from hxloop.codes import nominal
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.capmem import Cell
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.circuits import true_circuits
+from hxloop_chip.silicon.presets import TYPICAL
 
 SERIALS = range(1, 21)
 TARGET = OperatingPoint()

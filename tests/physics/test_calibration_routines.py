@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibration.bench import Bench
-from calibration.options import Options
-from calibration.pipeline import ROUTINES, calibrate
-from calibration.search import SEARCHES
-from calibration.targets import AdaptationTarget, CorrelationTarget, Target, start_codes
-from chip_emulator.chip import EmulatedChip
-from hxloop.calibration_table import Reason
-from hxloop.capmem import Cell, QuadrantCell
+from hxloop.codes.calibration_table import Reason
+from hxloop.codes.capmem import Cell, QuadrantCell
+from hxloop_calibration.measuring.bench import Bench
+from hxloop_calibration.options import Options
+from hxloop_calibration.pipeline import ROUTINES, calibrate
+from hxloop_calibration.search import SEARCHES
+from hxloop_calibration.targets import AdaptationTarget, CorrelationTarget, Target, start_codes
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 TARGET = Target(correlation=CorrelationTarget(tau_us=4.0, amplitude_lsb=0.8))
 SPIKES_NEEDED = {"tau_mem", "reset", "threshold", "refractory", "weight_scale", "rates", "gain", "references"}

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration import GATES, compare
-from calibration.options import Options
-from calibration.pipeline import calibrate
-from calibration.targets import Target, load_target
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.truth import write_truth
+from hxloop_calibration.options import Options
+from hxloop_calibration.pipeline import calibrate
+from hxloop_calibration.targets import Target, load_target
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.report.truth import write_truth
 
 PUBLISHED = {
     "v_leak_mv": 0.30, "v_reset_mv": 0.20, "v_threshold_mv": 0.35, "tau_mem_us": 0.45, "tau_syn_exc_us": 0.20,
@@ -67,7 +67,7 @@ def test_measured_weight_scales_are_those_of_the_true_circuits(compared):
     """Gain x tau_syn over the distance from leak to threshold, for each circuit; synapses differ by 7 % / sqrt(64)."""
     _, table = compared
     chip = EmulatedChip(table.identity.chip, table.identity.serial)
-    from chip_emulator.circuits import true_circuits
+    from hxloop_chip.silicon.circuits import true_circuits
 
     true = true_circuits(table.neurons, table.shared, chip.mismatch, chip.spec)
     scale = true.step_na[0] / true.capacitance_pf * true.tau_syn_us[0] / (true.v_threshold_mv - true.v_leak_mv)

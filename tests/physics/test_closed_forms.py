@@ -9,10 +9,10 @@ from scipy.special import lambertw
 from support.networks import build_network, draw_plan
 from support.single import events, side_by_side
 
-from chip_emulator.chip import EmulatedChip
 from hxloop.program import Routes
 from hxloop.spec import TEXTBOOK
 from hxloop.units import TICK_US
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 TAU = 6.0
 CODE, GAIN = 50.0, 2.0  # a current step of 100 mV/us

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from chip_emulator.check import check_config
-from chip_emulator.correlation import build_sensors, correlation_codes, pair_sums, routed
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.settings import Imperfections
-from hxloop.capmem import QuadrantCell
+from hxloop.codes.capmem import QuadrantCell
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import OutOfRangeError
-from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.checks.configurations import check_config
+from hxloop_chip.chip.correlation_sensors import build_sensors, correlation_codes, pair_sums, routed
+from hxloop_chip.silicon.imperfections import Imperfections
+from hxloop_chip.silicon.mismatch import Mismatch
 
 SPEC = HICANN_X
 KEY = np.uint64(42)

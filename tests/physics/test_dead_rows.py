@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from support.codes import neuron_codes
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import TYPICAL
-from hxloop.operating_point import nominal_boot
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.mismatch import Mismatch
+from hxloop_chip.silicon.presets import TYPICAL
 
 QUIET = "typical[all=0]"
 BROKEN = "typical[all=0,dead_row_fixed=0.3]"

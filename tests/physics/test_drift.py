@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from support.bare_solver import make_circuit, make_inputs, make_trial, solve
 
-from chip_emulator.solver import layout as at
+from hxloop_chip.solver import layout as at
 
 N, HEIGHT, CURRENT, SIGMA = 400, 100.0, 0.1, 4.0
 

@@ -8,13 +8,13 @@ from support.codes import neuron_codes
 from support.generators import background
 from support.single import side_by_side
 
-from chip_emulator.chip import EmulatedChip
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError
-from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 QUIET = "typical[all=0]"
 

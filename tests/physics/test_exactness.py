@@ -6,9 +6,9 @@ from support.comparison import GRAZING, Tally, check_network, compare
 from support.networks import TOPOLOGIES, draw_plan, random_network
 from support.reference import solve
 
-from chip_emulator.chip import EmulatedChip
 from hxloop.spec import TEXTBOOK
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 SEED, N_NETWORKS, PART = 1, 200, 50
 

@@ -5,10 +5,10 @@ import pytest
 from support.networks import build_network, draw_plan
 from support.single import side_by_side
 
-from chip_emulator.chip import EmulatedChip
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 DURATION = 4000
 N_SAMPLES = 23

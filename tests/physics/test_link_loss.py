@@ -8,18 +8,18 @@ from support.codes import neuron_codes
 from support.generators import background
 from support.single import side_by_side
 
-import chip_emulator.chip
-import chip_emulator.delivery
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.links import admitted, received
-from chip_emulator.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
+import hxloop_chip.chip.delivery
+import hxloop_chip.chip.emulated_chip
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError
-from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout
 from hxloop.seeds import derive_seed, generator
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
+from hxloop_chip.wiring.links import admitted, received
 
 QUIET = "typical[all=0]"
 DURATION = 3000
@@ -196,8 +196,8 @@ def test_strength_0_draws_nothing_and_takes_the_short_way(name, monkeypatch):
     def refuse(*_):
         raise AssertionError
 
-    for module, function in ((chip_emulator.delivery, "received"), (chip_emulator.chip, "received"),
-                             (chip_emulator.chip, "deliver")):  # fmt: skip
+    for module, function in ((hxloop_chip.chip.delivery, "received"), (hxloop_chip.chip.emulated_chip, "received"),
+                             (hxloop_chip.chip.emulated_chip, "deliver")):  # fmt: skip
         monkeypatch.setattr(module, function, refuse)
     assert_same(run(name, config=config).spikes, expected.spikes)
     assert (expected.lost_in, expected.lost_out) == (0, 0)

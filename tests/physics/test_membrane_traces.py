@@ -5,8 +5,8 @@ import pytest
 from support.bare_solver import NO_WATCH, make_circuit, make_inputs, make_trial, make_watch, solve, steps_of
 from support.neuron_models import Neuron, integrate
 
-from chip_emulator.solver import layout as at
 from hxloop.seeds import generator
+from hxloop_chip.solver import layout as at
 
 DURATION, N, N_SAMPLES, N_EVENTS = 2100, 24, 4, 30
 ALL_NOISE = {

@@ -6,12 +6,12 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.mismatch import N_BITS, Mismatch
-from chip_emulator.presets import CHIPS, TYPICAL, named_chip
-from hxloop.capmem import Cell
+from hxloop.codes.capmem import Cell
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.mismatch import N_BITS, Mismatch
+from hxloop_chip.silicon.presets import CHIPS, TYPICAL, named_chip
 
 SERIALS = range(1, 21)
 ALIVE = TYPICAL.model_copy(update={"dead_fixed": 0.01})

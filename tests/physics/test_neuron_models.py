@@ -11,10 +11,10 @@ from scipy.linalg import expm
 from support.bare_solver import exact_spike_ticks, make_circuit, make_inputs, make_trial, make_watch, solve
 from support.neuron_models import Neuron, integrate
 
-from chip_emulator.solver import layout as at
-from hxloop import nominal
+from hxloop.codes import nominal
 from hxloop.seeds import generator
 from hxloop.units import TICK_US
+from hxloop_chip.solver import layout as at
 
 ADAPT, EXP = at.SWITCH_ADAPTATION, at.SWITCH_EXPONENTIAL
 COBA_EXC, COBA_INH = at.SWITCH_COBA_EXC, at.SWITCH_COBA_INH

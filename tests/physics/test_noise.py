@@ -7,13 +7,13 @@ import pytest
 from scipy.stats import norm
 from support.single import events, side_by_side
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.presets import CHIPS, NamedChip
-from chip_emulator.settings import Imperfections
-from chip_emulator.solver.random import STREAM_AMPLITUDE, STREAM_MEMBRANE, STREAM_SPIKE, STREAM_THRESHOLD, normal
 from hxloop.seeds import generator
 from hxloop.spec import TEXTBOOK
 from hxloop.units import TICK_US
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.imperfections import Imperfections
+from hxloop_chip.silicon.presets import CHIPS, NamedChip
+from hxloop_chip.solver.random import STREAM_AMPLITUDE, STREAM_MEMBRANE, STREAM_SPIKE, STREAM_THRESHOLD, normal
 
 N = 512
 STEP_TICKS = 64

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 
-from chip_emulator.solver import layout as at
-from chip_emulator.solver.random import (
+from hxloop.seeds import generator
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.random import (
     LARGEST_FOURTH,
     STREAM_MEMBRANE,
     STREAM_SPIKE,
@@ -19,7 +20,6 @@ from chip_emulator.solver.random import (
     philox_7,
     two_normals,
 )
-from hxloop.seeds import generator
 
 KEY = np.uint64(0x1234_5678_9ABC_DEF0)
 PI = "243f6a88 85a308d3 13198a2e 03707344 a4093822 299f31d0"

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from scipy.stats import linregress
 
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.readout import cadc_codes, cadc_ticks, madc_codes, madc_ticks, spike_counts
-from chip_emulator.settings import Imperfections
-from hxloop.capmem import QuadrantCell
-from hxloop.operating_point import nominal_boot
+from hxloop.codes.capmem import QuadrantCell
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.result import Readout
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.converters import cadc_codes, cadc_ticks, madc_codes, madc_ticks, spike_counts
+from hxloop_chip.silicon.imperfections import Imperfections
+from hxloop_chip.silicon.mismatch import Mismatch
 
 KEY = np.uint64(0x1234_5678_9ABC_DEF0)
 CIRCUITS = np.array([3, 120, 130, 255, 256, 300, 400, 511])  # two of every quadrant

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support.bare_solver import empty_state, make_circuit, make_inputs, make_trial, make_watch, solve
 from support.margins import ALL_NOISE, DURATION, N_SAMPLES, assert_same_spikes, cases, trial_of
 
-from chip_emulator.solver import layout as at
-from chip_emulator.solver.kernel import _is_over
-from chip_emulator.solver.random import LARGEST_FOURTH
 from hxloop.seeds import generator
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.kernel import _is_over
+from hxloop_chip.solver.random import LARGEST_FOURTH
 
 STEP = at.STEP_TICKS
 NEVER = 2**40

@@ -9,14 +9,14 @@ from support.decode import decode
 from support.reference import solve, wire
 from support.single import events, side_by_side
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.presets import TYPICAL
-from hxloop.capmem import Cell
+from hxloop.codes.capmem import Cell
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.presets import TYPICAL
 
 if TYPE_CHECKING:
-    from chip_emulator.mismatch import Mismatch
+    from hxloop_chip.silicon.mismatch import Mismatch
 
 FROZEN = ",".join(f"{name}=0" for name in type(TYPICAL).model_fields if "_trial" in name)
 INPUTS = events([(100, 0), (400, 1), (1200, 0), (2900, 0)], [(5, 1), (500, 0), (501, 0)])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chip_emulator.solver import layout as at
-from chip_emulator.solver.kernel import new_state, run_samples
-from chip_emulator.solver.packing import pack_circuit, padded, with_weights
-from chip_emulator.solver.stopping import never
-from chip_emulator.solver.substep import next_model_spike, step_at_spike
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.kernel import new_state, run_samples
+from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
+from hxloop_chip.solver.packing import pack_circuit, padded, with_weights
+from hxloop_chip.solver.stopping import never
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from hxloop.boot import OperatingPoint
-from hxloop.calibration_table import Calibrated, CalibrationTable, Cost, DriftStamp, Reason
 from hxloop.chip import ChipIdentity
-from hxloop.operating_point import nominal_boot
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.calibration_table import Calibrated, CalibrationTable, Cost, DriftStamp, Reason
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 

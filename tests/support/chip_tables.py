@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hxloop.boot import OperatingPoint
-from hxloop.calibration_table import Calibrated, CalibrationTable, DriftStamp, Reason
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.calibration_table import Calibrated, CalibrationTable, DriftStamp, Reason
 
 
 def table_for(chip, *, failed=(), exc=1.0, inh=1.0, tau=1.0, cells=None, key="a" * 64):

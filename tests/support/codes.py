@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hxloop.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
 from hxloop.spec import HICANN_X
 
 
@@ -18,7 +18,7 @@ def neuron_codes(circuit=(0,), head=None, *, boot=None, spec=HICANN_X, **wanted)
         Nominal ones by default.
     spec : ChipSpec
     **wanted : float or sequence of float
-        Fields of `hxloop.operating_point.Wanted`; ``tau_syn_us`` stands for both time constants.
+        Fields of `hxloop.codes.operating_point.Wanted`; ``tau_syn_us`` stands for both time constants.
     """
     circuit = np.asarray(circuit, np.int16)
     boot = boot or nominal_boot(spec)

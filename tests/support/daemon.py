@@ -14,14 +14,8 @@ from pathlib import Path
 
 import zmq
 
-from hxloop.messages import (
-    CancelRequest,
-    ConfigureRequest,
-    HelloRequest,
-    RunRequest,
-    StatusRequest,
-)
-from hxloop.wire import array_headers, config_arrays, decode_reply, encode, spike_arrays
+from hxloop.protocol.codec import array_headers, config_arrays, decode_reply, encode, spike_arrays
+from hxloop.protocol.messages import CancelRequest, ConfigureRequest, HelloRequest, RunRequest, StatusRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE_CHIP = "support.fake_chip:FakeChip"
@@ -48,7 +42,7 @@ def is_running(pid):
 
 
 class Daemon:
-    """``python -m chip_emulator serve`` as a child; its directory is short enough for sockets."""
+    """``python -m hxloop_chip serve`` as a child; its directory is short enough for sockets."""
 
     def __init__(self, *, chip="typical", serial=1, endpoint=None, faults=None, fake=True, options=(), directory=None):
         self._owned = None if directory else tempfile.TemporaryDirectory(prefix="hxl-")
@@ -57,7 +51,7 @@ class Daemon:
         self.connection_file = self.directory / "connection.json"
         self.log_file = self.directory / f"log-{time.monotonic_ns()}.txt"
         self.command = [
-            sys.executable, "-m", "chip_emulator", "serve", "--chip", chip, "--serial", str(serial), "--threads", "1",
+            sys.executable, "-m", "hxloop_chip", "serve", "--chip", chip, "--serial", str(serial), "--threads", "1",
             "--endpoint", self.endpoint, "--connection-file", str(self.connection_file), *options,
         ]  # fmt: skip
         faults = dict(faults or {}) | ({"chip": FAKE_CHIP} if fake else {})

@@ -1,6 +1,6 @@
 """What the codes of a configuration mean without mismatch, written down once more from docs/chip.md.
 
-Independent of `hxloop.nominal` and of the emulator, so that the reference solver shares nothing with them. Values are
+Independent of `codes.nominal` and of the emulator, so that the reference solver shares nothing with them. Values are
 rounded to 14 digits: a time constant of 6 us is then exactly 6, which the reference treats as a case of its own.
 """
 
@@ -28,7 +28,7 @@ COLUMNS = {
 
 
 def decode(config: ChipConfig, spec: ChipSpec) -> SimpleNamespace:
-    """Physical values of every configured circuit, by the names of `hxloop.operating_point.Wanted`."""
+    """Physical values of every configured circuit, by the names of `hxloop.codes.operating_point.Wanted`."""
     neurons = config.neurons
     code = {name: neurons.capmem_code[:, k].astype(np.float64) for name, k in COLUMNS.items()}
     capacitance_pf = 0.1 + 2.2 * neurons.capacitance_code / 63

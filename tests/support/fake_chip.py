@@ -9,8 +9,8 @@ import numpy as np
 from support.codes import neuron_codes
 
 from hxloop.chip import ChipIdentity
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, OutOfRangeError, RunCancelledError
-from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Observations, Readout, RunResult
 from hxloop.spec import HICANN_X

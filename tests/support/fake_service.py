@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from host.transport import Address, InMemoryTransport
 from hxloop.chip import ChipIdentity
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import (
     HxloopError,
     LimitExceededError,
@@ -16,7 +16,19 @@ from hxloop.errors import (
     UnknownConfigurationError,
     UnknownSessionError,
 )
-from hxloop.messages import (
+from hxloop.program import ChipConfig, Routes, Synapses
+from hxloop.protocol.codec import (
+    array_headers,
+    boot_arrays,
+    changed_config,
+    config_from_arrays,
+    decode_request,
+    encode,
+    is_of_configuration,
+    result_arrays,
+    spikes_from_arrays,
+)
+from hxloop.protocol.messages import (
     CancelReply,
     CancelRequest,
     ConfigureReply,
@@ -33,26 +45,14 @@ from hxloop.messages import (
     StatusReply,
     StatusRequest,
 )
-from hxloop.operating_point import nominal_boot
-from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Observations, Readout
 from hxloop.seeds import derive_seed
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
-from hxloop.wire import (
-    array_headers,
-    boot_arrays,
-    changed_config,
-    config_from_arrays,
-    decode_request,
-    encode,
-    is_of_configuration,
-    result_arrays,
-    spikes_from_arrays,
-)
+from hxloop_host.link.transport import Address, InMemoryTransport
 
 if TYPE_CHECKING:
-    from hxloop.boot import BootSettings
+    from hxloop.codes.boot import BootSettings
 
 ADDRESS = Address("ipc:///fake/data.sock", "ipc:///fake/control.sock")
 

@@ -6,7 +6,7 @@ import json
 
 import h5py
 
-from hxloop.records import FORMAT, USER_BLOCK_BYTES
+from hxloop.files.records import FORMAT, USER_BLOCK_BYTES
 
 
 def sealed(body, kind="run"):

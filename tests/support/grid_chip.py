@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hxloop import nominal
-from hxloop.capmem import Cell, QuadrantCell
 from hxloop.chip import ChipIdentity
+from hxloop.codes import nominal
+from hxloop.codes.capmem import Cell, QuadrantCell
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import SessionError
-from hxloop.operating_point import nominal_boot
 from hxloop.result import RunResult
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X

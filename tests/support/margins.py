@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from support.bare_solver import Spikes, make_circuit, make_inputs, make_trial, solve
 
-from chip_emulator.solver import layout as at
 from hxloop.seeds import generator
+from hxloop_chip.solver import layout as at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

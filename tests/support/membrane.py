@@ -1,6 +1,6 @@
 """Independent first spike times for tests of the learning rules: the membrane written down, roots by bracketing.
 
-Shares nothing with `host.learning`; no closed form of a spike time is used. Times in tau_syn.
+Shares nothing with `hxloop_host.learning`; no closed form of a spike time is used. Times in tau_syn.
 """
 
 from __future__ import annotations

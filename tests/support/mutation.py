@@ -13,24 +13,24 @@ from support.calibration_tables import small_table
 from support.foreign_files import sealed
 from support.grid_chip import GridChip
 
-import host
-from host.connection import read_connection_file
-from host.datasets.mnist import read_idx
-from host.experiment import train
-from host.network_file import read_network_file
-from host.network_run import map_network
-from host.reporting import SilentReporter
-from host.resume import settings_to_go_on
-from host.run import find_initial, load_run
-from host.settings import load_settings
-from host.studies.point import Point
-from host.studies.request import Request
-from host.studies.store import FIGURES, Outcome, Store
-from hxloop.calibration_table import load_calibration
-from hxloop.operating_point import nominal_boot
-from hxloop.records import Quantity, Record, read_record, write_record
+import hxloop_host
+from hxloop.codes.calibration_table import load_calibration
+from hxloop.codes.operating_point import nominal_boot
+from hxloop.files.records import Quantity, Record, read_record, write_record
+from hxloop.files.toml import load_toml
 from hxloop.spec import HICANN_X
-from hxloop.toml import load_toml
+from hxloop_host.link.finding import read_connection_file
+from hxloop_host.placing.network_file import read_network_file
+from hxloop_host.placing.network_run import map_network
+from hxloop_host.runs.resume import settings_to_go_on
+from hxloop_host.runs.run import find_initial, load_run
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.studies.design.point import Point
+from hxloop_host.studies.points.store import FIGURES, Outcome, Store
+from hxloop_host.studies.request import Request
+from hxloop_host.tasks.mnist import read_idx
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
 
 LARGE = (0, 1, 2, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
 ODD_TEXTS = ("", "{}", "[]", "null", "[" * 3000, "1" * 5000, "\x1b[31m", "µ" * 300, '{"a": 1e999}', "NaN", "-1")
@@ -260,7 +260,7 @@ def _use_network(path: Path) -> None:
 
 def small_run(folder: Path) -> Path:
     """File of a finished run on a chip of the tests."""
-    text = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+    text = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
     for old, new in {
         "[30, 3]": "[12, 3]",
         "= 40": "= 20",
@@ -299,7 +299,7 @@ def targets(folder: Path) -> list[Target]:
     small_table().save(table)
     np.savez(network, **network_arrays())
     np.savez_compressed(packed, **network_arrays())
-    settings = (Path(host.__file__).parent / "presets" / "quick.toml").read_bytes()
+    settings = (Path(hxloop_host.__file__).parent / "presets" / "quick.toml").read_bytes()
     idx = struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28) + bytes(range(256)) * 6 + bytes(32)
     made = [
         Target("run", run, run.read_bytes(), _use_run, _resealed, read_record(run, "run")),

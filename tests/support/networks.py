@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.seeds import generator
 from hxloop.spec import TEXTBOOK

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hxloop.chip import ChipIdentity
-from hxloop.operating_point import nominal_boot
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.result import RunResult
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from support.fake_chip import FakeChip, small_config, small_inputs
 
-from chip_emulator.link import read_order
-from chip_emulator.service import Service
 from hxloop.chip import ChipIdentity
-from hxloop.messages import (
-    ConfigureReply,
-    ConfigureRequest,
-    HelloRequest,
-    Limits,
-    RunReply,
-    RunRequest,
-)
-from hxloop.result import Observations
-from hxloop.spec import HICANN_X
-from hxloop.wire import (
+from hxloop.protocol.codec import (
     array_headers,
     config_arrays,
     decode_reply,
@@ -26,6 +14,11 @@ from hxloop.wire import (
     result_arrays,
     spike_arrays,
 )
+from hxloop.protocol.messages import ConfigureReply, ConfigureRequest, HelloRequest, Limits, RunReply, RunRequest
+from hxloop.result import Observations
+from hxloop.spec import HICANN_X
+from hxloop_chip.service.envelopes import read_order
+from hxloop_chip.service.requests import Service
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
 BOOT = FakeChip().boot

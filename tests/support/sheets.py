@@ -4,12 +4,12 @@ import functools
 
 import pytest
 
-from host.studies.kinds.faults import FAULTS
-from host.studies.kinds.mechanisms import MISMATCH, NOISE
-from host.studies.kinds.sensitivity import FACTORS
-from host.studies.sheet import ChipSheet, Strength
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_host.studies.design.sheet import ChipSheet, Strength
+from hxloop_host.studies.kinds.faults import FAULTS
+from hxloop_host.studies.kinds.mechanisms import MISMATCH, NOISE
+from hxloop_host.studies.kinds.sensitivity import FACTORS
 
 _PROBABILITIES = {key.rpartition(".")[2] for key in FAULTS.values()}
 _NAMES = sorted(
@@ -48,5 +48,9 @@ def fake_sheet(chip):
 @pytest.fixture
 def sheets(monkeypatch):
     """Studies that ask nobody what a chip is."""
-    for module in ("host.studies.kind", "host.studies.sheet", "host.studies.request"):
+    for module in (
+        "hxloop_host.studies.design.kind",
+        "hxloop_host.studies.design.sheet",
+        "hxloop_host.studies.request",
+    ):
         monkeypatch.setattr(f"{module}.read_sheet", fake_sheet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch

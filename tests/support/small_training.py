@@ -7,12 +7,12 @@ import hashlib
 
 from support.grid_chip import GridChip
 
-from host.chip_network import ChipNetwork
-from host.datasets import generate_yin_yang
-from host.learning.first_spike import warm_up
-from host.settings import load_settings
-from host.training import Trainer
-from hxloop.waiting import Silence, tell
+from hxloop.kit.waiting import Silence, tell
+from hxloop_host.learning.first_spike.closed_form import warm_up
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.tasks.yin_yang import generate_yin_yang
+from hxloop_host.training.trainer import Trainer
 
 EPOCHS = 2
 

@@ -8,9 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from hxloop.compiling import Compiling
-from hxloop.messages import PROTOCOL_VERSION
-from hxloop.private_files import write_private
+from hxloop.files.private_files import write_private
+from hxloop.kernels.compiling import Compiling
+from hxloop.protocol.messages import PROTOCOL_VERSION
 
 options = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
 chip = options["--chip"]
@@ -25,9 +25,9 @@ if chip == "killed":
 if chip == "silent":
     time.sleep(60)
 if chip == "compiling":
-    print("2026-01-01 00:00:00,000 WARNING hxloop.kernel_store: no place for kernels", flush=True)
+    print("2026-01-01 00:00:00,000 WARNING hxloop.kernels.kernel_store: no place for kernels", flush=True)
     for k in range(10):
-        print(f"2026-01-01 00:00:00,000 INFO chip_emulator.worker: {Compiling(k, 10, k)}", flush=True)
+        print(f"2026-01-01 00:00:00,000 INFO hxloop_chip.worker.process: {Compiling(k, 10, k)}", flush=True)
         time.sleep(0.3)
 if chip == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

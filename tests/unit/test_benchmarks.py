@@ -12,7 +12,7 @@ from benchmarks.circuits import MODERATE, feedforward, recurrent
 from benchmarks.figures import Claim, Figure, line, machine, read_lines, write_lines
 from benchmarks.suites import SUITES, Options, Suite
 from benchmarks.timing import interleaved
-from chip_emulator.chip import EmulatedChip
+from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 AT_LEAST = Claim("speed", "1/s", "a speed", 10.0, stretch=20.0)
 AT_MOST = Claim("time", "s", "a time", 10.0, at_most=True)

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from support.calibration_tables import SPEC, small_table
 from support.second_user import as_second_user, needs_second_user
 
-from calibration.cache import MAX_AGE_S, cached_file, look_up, store
-from calibration.options import Options
-from calibration.pipeline import CODE_VERSION, cache_key
-from calibration.targets import AdaptationTarget, CorrelationTarget, RateTarget, Target
 from hxloop.chip import ChipIdentity
+from hxloop_calibration.cache import MAX_AGE_S, cached_file, look_up, store
+from hxloop_calibration.options import Options
+from hxloop_calibration.pipeline import CODE_VERSION, cache_key
+from hxloop_calibration.targets import AdaptationTarget, CorrelationTarget, RateTarget, Target
 
 FULL = Target(adaptation=AdaptationTarget(), rates=RateTarget(), correlation=CorrelationTarget())
 IDENTITY = ChipIdentity(chip="uncalibrated", serial=7, spec=SPEC.name, model="4")
@@ -89,7 +89,7 @@ def test_the_same_values_have_the_same_key(monkeypatch):
     again = Target.model_validate_json(FULL.model_dump_json())
     swapped = Options(tolerance={"v_leak_mv": 9.0}, search={"leak": "binary"}, only=("leak",))
     assert cache_key(again, swapped, IDENTITY, SPEC) == KEY
-    monkeypatch.setattr("calibration.pipeline.CODE_VERSION", CODE_VERSION + "x")
+    monkeypatch.setattr("hxloop_calibration.pipeline.CODE_VERSION", CODE_VERSION + "x")
     assert cache_key(again, swapped, IDENTITY, SPEC) != KEY
 
 

@@ -6,8 +6,16 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import curve_fit
 from scipy.stats import norm
 
-from calibration.fits import amplitude, decay, least_squares, middle_of_rise, psp, psp_peak_us, rise_and_decay
 from hxloop.seeds import generator
+from hxloop_calibration.measuring.fits import (
+    amplitude,
+    decay,
+    least_squares,
+    middle_of_rise,
+    psp,
+    psp_peak_us,
+    rise_and_decay,
+)
 
 N = 40
 

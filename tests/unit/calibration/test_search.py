@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from calibration.search import (
+from hxloop.seeds import generator
+from hxloop_calibration.search import (
     SEARCHES,
     Binary,
     Inverse,
@@ -14,7 +15,6 @@ from calibration.search import (
     Proportional,
     Straight,
 )
-from hxloop.seeds import generator
 
 N = 300
 

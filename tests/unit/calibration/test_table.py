@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from support.calibration_tables import small_table
 
-from calibration.report import write_report
-from hxloop.calibration_table import TEXTS, Reason, load_calibration
+from hxloop.codes.calibration_table import TEXTS, Reason, load_calibration
 from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError, RecordError
+from hxloop.files.records import read_record, write_record
 from hxloop.program import flatten
-from hxloop.records import read_record, write_record
+from hxloop_calibration.report import write_report
 
 FAILED = [("v_leak_mv", 5, Reason.out_of_tolerance), ("v_threshold_mv", 300, Reason.never_spiked)]
 

@@ -5,12 +5,12 @@ import re
 import pytest
 from support.fake_chip import FakeChip
 
-from calibration.options import Options
-from calibration.pipeline import ROUTINES, calibrate, complete, plan
-from calibration.targets import PRESETS, Target, load_target
-from hxloop.boot import OperatingPoint
+from hxloop.codes.boot import OperatingPoint
 from hxloop.errors import InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_calibration.options import Options
+from hxloop_calibration.pipeline import ROUTINES, calibrate, complete, plan
+from hxloop_calibration.targets import PRESETS, Target, load_target
 
 
 def changed(section, **values):

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import binom, chi2, chisquare, pearsonr
 from support.generators import background
 
-from chip_emulator.background import MAX_EVENTS, background_events
 from hxloop.errors import LimitExceededError
 from hxloop.program import Background
+from hxloop_chip.wiring.background import MAX_EVENTS, background_events
 
 KEY = np.uint64(0x9E3779B97F4A7C15)
 

@@ -6,14 +6,8 @@ import pytest
 from support.service_bench import CONFIG, Bench, configure, run, run_reply
 
 from hxloop.errors import RunCancelledError, UnknownSessionError
-from hxloop.messages import (
-    CancelRequest,
-    Limits,
-    StatusRequest,
-)
-from hxloop.wire import (
-    decode_request,
-)
+from hxloop.protocol.codec import decode_request
+from hxloop.protocol.messages import CancelRequest, Limits, StatusRequest
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from chip_emulator.channel import Channel
+from hxloop_chip.worker.channel import Channel
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from chip_emulator.check_readout import check_readout
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_chip.checks.readouts import check_readout
 
 IN_USE = np.array([5, 3, 300, 0], np.int16)
 

@@ -7,11 +7,11 @@ import pytest
 from support.codes import neuron_codes
 from support.generators import background
 
-from chip_emulator.check_routing import check_routing
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
-from hxloop.operating_point import nominal_boot
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_chip.checks.routes import check_routing
 
 HEADS = (0, 31, 32, 255, 256, 300, 511)
 

@@ -8,14 +8,14 @@ import sys
 
 import pytest
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.presets import named_chip
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.presets import named_chip
 
 
 def call(*options):
-    command = [sys.executable, "-m", "chip_emulator", *options]
+    command = [sys.executable, "-m", "hxloop_chip", *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -77,8 +77,8 @@ def test_help_names_all_chips_and_the_form_with_changes():
         assert word in ended.stdout
 
 
-@pytest.mark.parametrize("more", ["", ", chip_emulator.describe"])
+@pytest.mark.parametrize("more", ["", ", hxloop_chip.silicon.describe"])
 def test_help_and_describe_are_quick_to_import(more):
-    code = "import sys, chip_emulator.cli{}; print('numba' in sys.modules, 'zmq' in sys.modules)"
+    code = "import sys, hxloop_chip.cli{}; print('numba' in sys.modules, 'zmq' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code.format(more)], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["False", "False"]

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from support.fake_chip import BROKEN_SEED, FakeChip, small_config, small_inputs
 
-from chip_emulator.link import WorkerSettings, read_order
-from chip_emulator.service import Service
-from chip_emulator.worker import Worker
-from host.client import RemoteChip
-from host.patience import Patience
-from host.transport import Address, InMemoryTransport
 from hxloop.errors import InvalidInputError, OutOfRangeError, ServiceError
-from hxloop.messages import ConfigureRequest, HelloRequest, Limits, RunRequest
+from hxloop.protocol.codec import array_headers, config_arrays, decode_reply, decode_request, encode, spike_arrays
+from hxloop.protocol.messages import ConfigureRequest, HelloRequest, Limits, RunRequest
 from hxloop.spec import HICANN_X
-from hxloop.wire import array_headers, config_arrays, decode_reply, decode_request, encode, spike_arrays
+from hxloop_chip.service.envelopes import WorkerSettings, read_order
+from hxloop_chip.service.requests import Service
+from hxloop_chip.worker.process import Worker
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.patience import Patience
+from hxloop_host.link.transport import Address, InMemoryTransport
 
 INPUTS = small_inputs()
 BASE = small_config((20, 30, 40), n_input=3)

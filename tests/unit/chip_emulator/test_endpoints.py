@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from support.second_user import as_second_user, needs_second_user
 
-from chip_emulator.connection_file import remove_connection_file, take_connection_file, write_connection_file
-from chip_emulator.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 from hxloop.chip import ChipIdentity
-from hxloop.connection import runtime_directory
 from hxloop.errors import EndpointInUseError, InvalidInputError
-from hxloop.messages import PROTOCOL_VERSION
+from hxloop.protocol.meeting_place import runtime_directory
+from hxloop.protocol.messages import PROTOCOL_VERSION
+from hxloop_chip.server.connection_file import remove_connection_file, take_connection_file, write_connection_file
+from hxloop_chip.server.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
 
@@ -210,7 +210,7 @@ def test_a_runtime_directory_that_is_not_ours_is_replaced_by_a_private_one(monke
     """After ``su`` the variable still names that of somebody else; cron and containers have none."""
     monkeypatch.delenv("HXLOOP_RUNTIME_DIR", raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("hxloop.connection.is_private_directory", lambda _: False)
+    monkeypatch.setattr("hxloop.protocol.meeting_place.is_private_directory", lambda _: False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "other"))
     found = runtime_directory()
     assert found == runtime_directory() and tmp_path in found.parents

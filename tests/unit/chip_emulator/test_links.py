@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chip_emulator.links import admitted, received
-from chip_emulator.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_chip.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
+from hxloop_chip.wiring.links import admitted, received
 
 
 def one_sample(tick, rate, depth, lane=None, n_lanes=1):

@@ -10,10 +10,10 @@ import time
 import pytest
 import zmq
 
-from chip_emulator import listener as module
-from chip_emulator.listener import HANDSHAKE_S, MAX_UNREAD, STANDSTILL_S, Listener
 from hxloop.errors import EndpointInUseError, InvalidInputError
-from hxloop.messages import Limits
+from hxloop.protocol.messages import Limits
+from hxloop_chip.server import listener as module
+from hxloop_chip.server.listener import HANDSHAKE_S, MAX_UNREAD, STANDSTILL_S, Listener
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
 READY = b"\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06DEALER"

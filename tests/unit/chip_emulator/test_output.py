@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from chip_emulator.report import write_report
-from chip_emulator.truth import write_truth
 from hxloop.errors import InvalidInputError
+from hxloop_chip.report import write_report
+from hxloop_chip.report.truth import write_truth
 
 
 def test_pages_and_truths_of_chips_follow_the_same_rule(tmp_path):
@@ -23,7 +23,7 @@ def test_pages_and_truths_of_chips_follow_the_same_rule(tmp_path):
 
 
 def test_the_daemon_uses_it():
-    command = f'set -o pipefail; "{sys.executable}" -m chip_emulator describe --sources | head -c 10'
+    command = f'set -o pipefail; "{sys.executable}" -m hxloop_chip describe --sources | head -c 10'
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60, check=False)
     assert done.returncode in {0, 141}  # 0: all of it was in the pipe before its end was closed
     assert done.stderr == b""
@@ -31,7 +31,7 @@ def test_the_daemon_uses_it():
 
 def test_the_chip_is_named_whole_where_it_is_described():
     chip = "typical[jitter_trial_us=0,threshold_trial_mv=0]"
-    command = [sys.executable, "-m", "chip_emulator", "describe", "--chip", chip]
+    command = [sys.executable, "-m", "hxloop_chip", "describe", "--chip", chip]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert f"{chip}/1: datasheet" in done.stdout
     hostile = [*command[:-1], "typical[x=\x1b[2J\nforged]"]

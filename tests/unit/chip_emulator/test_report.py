@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import TYPICAL, named_chip
-from chip_emulator.report import write_report
-from chip_emulator.report.bench import put_on_bench, with_changes
-from chip_emulator.report.curves import circuit_curves, converter_curves, weight_curves
-from chip_emulator.report.population import mismatch_parameters
-from chip_emulator.report.recordings import record_membranes
-from chip_emulator.report.scatter import trial_scatter
-from chip_emulator.report.sections import identity
-from chip_emulator.report.spectrum import held_diffusion, lorentzian, membrane_spectrum
-from chip_emulator.report.summary import summarise
-from chip_emulator.truth import circuits_at_boot
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.report import write_report
+from hxloop_chip.report.bench import put_on_bench, with_changes
+from hxloop_chip.report.curves import circuit_curves, converter_curves, weight_curves
+from hxloop_chip.report.population import mismatch_parameters
+from hxloop_chip.report.recordings import record_membranes
+from hxloop_chip.report.scatter import trial_scatter
+from hxloop_chip.report.sections import identity
+from hxloop_chip.report.spectrum import held_diffusion, lorentzian, membrane_spectrum
+from hxloop_chip.report.summary import summarise
+from hxloop_chip.report.truth import circuits_at_boot
+from hxloop_chip.silicon.mismatch import Mismatch
+from hxloop_chip.silicon.presets import TYPICAL, named_chip
 
 NAME, SERIALS = "typical[dead_fixed=0.01]", (3, 4)
 RAW = "uncalibrated[dead_fixed=0.01]"
@@ -275,7 +275,7 @@ def test_refused_files(tmp_path, out, words):
 
 def test_command(tmp_path):
     out = tmp_path / "r.html"
-    command = [sys.executable, "-m", "chip_emulator", "report", "--serials", "2,5", "--out", str(out), "--json"]
+    command = [sys.executable, "-m", "hxloop_chip", "report", "--serials", "2,5", "--out", str(out), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=250)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

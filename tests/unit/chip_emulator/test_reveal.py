@@ -9,14 +9,14 @@ import h5py
 import numpy as np
 import pytest
 
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.circuits import Circuits, true_circuits
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import CHIPS
-from chip_emulator.truth import CIRCUITS, KIND, MISMATCH, reveal, write_truth
 from hxloop.errors import InvalidInputError
-from hxloop.records import read_record
+from hxloop.files.records import read_record
 from hxloop.spec import HICANN_X
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.report.truth import CIRCUITS, KIND, MISMATCH, reveal, write_truth
+from hxloop_chip.silicon.circuits import Circuits, true_circuits
+from hxloop_chip.silicon.mismatch import Mismatch
+from hxloop_chip.silicon.presets import CHIPS
 
 NAME, SERIAL = "typical[dead_fixed=0.02]", 7
 PLACES = np.array([[0, 0, 0], [0, 17, 200], [1, 255, 3], [1, 255, 255], [0, 128, 128]]).T
@@ -36,7 +36,7 @@ def silicon():
 
 
 def call(*options):
-    command = [sys.executable, "-m", "chip_emulator", "reveal", *map(str, options)]
+    command = [sys.executable, "-m", "hxloop_chip", "reveal", *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 

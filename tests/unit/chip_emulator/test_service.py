@@ -9,8 +9,8 @@ import pytest
 from support.fake_chip import small_config
 from support.service_bench import BOOT, CONFIG, IDENTITY, Bench, configure, run, run_reply
 
-from chip_emulator.service import MAX_TRIES
-from hxloop.messages import (
+from hxloop.protocol.codec import boot_arrays, boot_from_arrays, decode_reply, decode_request, encode
+from hxloop.protocol.messages import (
     PROTOCOL_VERSION,
     DescribeRequest,
     ErrorReply,
@@ -21,13 +21,7 @@ from hxloop.messages import (
 )
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X
-from hxloop.wire import (
-    boot_arrays,
-    boot_from_arrays,
-    decode_reply,
-    decode_request,
-    encode,
-)
+from hxloop_chip.service.requests import MAX_TRIES
 
 CADC = {"readout": Readout(cadc_circuits=(3, 5), cadc_period_ticks=250)}
 MADC = {"readout": Readout(madc_circuit=3)}

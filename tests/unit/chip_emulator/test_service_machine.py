@@ -14,10 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.fake_chip import FakeChip, small_config, small_inputs
 
-from chip_emulator.link import read_order
-from chip_emulator.service import MAX_TRIES, Service
 from hxloop.chip import ChipIdentity
-from hxloop.messages import (
+from hxloop.protocol.codec import (
+    array_headers,
+    config_arrays,
+    decode_reply,
+    decode_request,
+    encode,
+    result_arrays,
+    spike_arrays,
+)
+from hxloop.protocol.messages import (
     CancelRequest,
     ConfigureReply,
     ConfigureRequest,
@@ -28,7 +35,8 @@ from hxloop.messages import (
 )
 from hxloop.result import Observations
 from hxloop.spec import HICANN_X
-from hxloop.wire import array_headers, config_arrays, decode_reply, decode_request, encode, result_arrays, spike_arrays
+from hxloop_chip.service.envelopes import read_order
+from hxloop_chip.service.requests import MAX_TRIES, Service
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
 CONFIGS = [small_config((code,)) for code in (1, 2, 3, 4)]

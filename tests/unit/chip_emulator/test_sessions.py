@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from chip_emulator.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, Job, SessionTable
-from chip_emulator.stores import Store, digest_of, size_of
 from hxloop.errors import OverloadedError, SequenceError, UnknownSessionError
-from hxloop.messages import Limits
+from hxloop.protocol.messages import Limits
+from hxloop_chip.service.sessions import EVICTABLE_S, MAX_QUEUED_BYTES, Job, SessionTable
+from hxloop_chip.service.stores import Store, digest_of, size_of
 
 
 def make_job(session, sequence, size=1):

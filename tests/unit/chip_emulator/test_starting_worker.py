@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from support.daemon import wait_until
 
-from chip_emulator import supervisor
-from chip_emulator.link import Ready
-from chip_emulator.supervisor import WorkerOptions, WorkerProcess
-from hxloop.messages import Limits
+from hxloop.protocol.messages import Limits
+from hxloop_chip.service.envelopes import Ready
+from hxloop_chip.worker import supervisor
+from hxloop_chip.worker.supervisor import WorkerOptions, WorkerProcess
 
 pytestmark = pytest.mark.processes
 TESTS = Path(__file__).parents[2]

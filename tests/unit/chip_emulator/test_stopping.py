@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from support.fake_chip import small_config
 
-from chip_emulator import observing
-from chip_emulator.chip import EmulatedChip
-from chip_emulator.stop_words import make_stop_words, map_stop_words
 from hxloop.errors import InvalidInputError, RunCancelledError, SessionError
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip import observing
+from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.worker.stop_words import make_stop_words, map_stop_words
 
 CONFIG = small_config((63,), n_input=40)
 LONG_TICKS = 4_000_000_000

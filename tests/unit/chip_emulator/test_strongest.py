@@ -5,11 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from chip_emulator.circuits import true_circuits
-from chip_emulator.mismatch import Mismatch
-from chip_emulator.presets import CHIPS, named_chip
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError
-from hxloop.operating_point import nominal_boot
+from hxloop_chip.silicon.circuits import true_circuits
+from hxloop_chip.silicon.mismatch import Mismatch
+from hxloop_chip.silicon.presets import CHIPS, named_chip
 
 BOUNDS = CHIPS["typical"].bounds()
 ALIVE = {name: highest for name, (_, highest) in BOUNDS.items() if not name.startswith(("dead", "link"))}

@@ -6,11 +6,7 @@ import numpy as np
 import pytest
 from support.fake_chip import BROKEN_SEED, FakeChip, small_config, small_inputs
 
-from chip_emulator.link import Order, Ready, WorkerSettings, read_event
-from chip_emulator.worker import Worker
-from hxloop.messages import ConfigureRequest, Limits, RunRequest
-from hxloop.result import Readout
-from hxloop.wire import (
+from hxloop.protocol.codec import (
     array_headers,
     arrays_of,
     boot_arrays,
@@ -21,6 +17,10 @@ from hxloop.wire import (
     result_from_arrays,
     spike_arrays,
 )
+from hxloop.protocol.messages import ConfigureRequest, Limits, RunRequest
+from hxloop.result import Readout
+from hxloop_chip.service.envelopes import Order, Ready, WorkerSettings, read_event
+from hxloop_chip.worker.process import Worker
 
 CONFIG = small_config(n_input=3)
 INPUTS = small_inputs(n_samples=3, n_spikes=4)

@@ -8,8 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from chip_emulator.zmtp import OPENING, READ_ON_FRAMES, Incoming, PeerError, framed
-from hxloop.messages import Limits
+from hxloop.protocol.messages import Limits
+from hxloop_chip.server.zmtp import OPENING, READ_ON_FRAMES, Incoming, PeerError, framed
 
 LIMITS = Limits(max_message_bytes=100_000, max_header_bytes=1000)
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)

@@ -8,13 +8,13 @@ from support.chip_tables import table_for
 from support.grid_chip import GridChip
 from typer.testing import CliRunner
 
-import host.experiment
-import host.studies.request
-from calibration.check import Check, Drifted
-from calibration.targets import PRESETS
-from hxloop.calibration_table import load_calibration
+import hxloop_host.studies.request
+import hxloop_host.training.experiment
 from hxloop.cli import app
+from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import InvalidInputError
+from hxloop_calibration.recheck import Check, Drifted
+from hxloop_calibration.targets import PRESETS
 
 runner = CliRunner()
 
@@ -46,9 +46,9 @@ def bench(monkeypatch, tmp_path):
         found.checked.append((table.key, arguments["begin_s"]))
         return found.check
 
-    monkeypatch.setattr("host.chips.open_chip", open_chip)
-    monkeypatch.setattr("calibration.verb.calibrate_with_source", calibrate)
-    monkeypatch.setattr("calibration.check.check", check)
+    monkeypatch.setattr("hxloop_host.link.choosing.open_chip", open_chip)
+    monkeypatch.setattr("hxloop_calibration.verb.calibrate_with_source", calibrate)
+    monkeypatch.setattr("hxloop_calibration.recheck.check", check)
     monkeypatch.chdir(tmp_path)
     return found
 
@@ -114,7 +114,7 @@ def test_a_page_that_fails_costs_no_table(bench, tmp_path, monkeypatch):
     def fails(*_):
         raise ValueError("no such font")
 
-    monkeypatch.setattr("calibration.report.write_report", fails)
+    monkeypatch.setattr("hxloop_calibration.report.write_report", fails)
     done = calibrate("--out", "t.h5", "--report", "page.html", "--json")
     assert done.exit_code == 1  # what was asked for is not there
     assert json.loads(done.stdout)["report_path"] is None
@@ -179,10 +179,10 @@ def test_other_commands_pass_the_calibration_on(monkeypatch):
 
         return called
 
-    monkeypatch.setattr(host.experiment, "train", stop("train", "calibration"))
-    monkeypatch.setattr(host.experiment, "evaluate", stop("eval", "calibration"))
+    monkeypatch.setattr(hxloop_host.training.experiment, "train", stop("train", "calibration"))
+    monkeypatch.setattr(hxloop_host.training.experiment, "evaluate", stop("eval", "calibration"))
     monkeypatch.setattr(
-        host.studies.request, "work_of", lambda request: stop("study", "calibrated")(**request.model_dump())
+        hxloop_host.studies.request, "work_of", lambda request: stop("study", "calibrated")(**request.model_dump())
     )
     for command in (
         "train yin-yang --calibration auto",

@@ -8,23 +8,23 @@ from support.chip_tables import table_for
 from support.grid_chip import GridChip
 from support.processes import write_settings
 
-from host.allocation import allocate
-from host.calibrated import MeasuredModel
-from host.chip_network import ChipNetwork
-from host.crossbar import bus_of_circuits
-from host.experiment import evaluate, load_run, train
-from host.mapping import place
-from host.network import Network, Population, Projection
-from host.reporting import SilentReporter
-from host.settings import load_settings
-from hxloop.boot import OperatingPoint
-from hxloop.calibration_table import load_calibration
-from hxloop.capmem import Cell
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.calibration_table import load_calibration
+from hxloop.codes.capmem import Cell
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ChipMismatchError, DoesNotFitError, InvalidInputError, MissingFileError, RecordError
-from hxloop.operating_point import nominal_boot
-from hxloop.records import read_record, write_record
+from hxloop.files.records import read_record, write_record
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
+from hxloop_host.network.calibrated import MeasuredModel
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.placing.allocation import allocate
+from hxloop_host.placing.crossbar import bus_of_circuits
+from hxloop_host.placing.mapping import place
+from hxloop_host.placing.network import Network, Population, Projection
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.training.experiment import evaluate, load_run, train
+from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
         wanted.append((chip.identity, target.neuron))
         return table_for(chip, failed=(0,))
 
-    monkeypatch.setattr("calibration.verb.calibrate", calibrate)
+    monkeypatch.setattr("hxloop_calibration.verb.calibrate", calibrate)
     said = []
     reporter = SilentReporter()
     reporter.message = said.append
@@ -305,7 +305,7 @@ def test_lost_and_damaged_tables_are_named(preset, tmp_path):
 def kill_before_the_first_checkpoint(preset, out, table, monkeypatch):
     """Leave what a run leaves that is killed when its table is written, but no checkpoint."""
     with monkeypatch.context() as patched:
-        patched.setattr("host.checkpoint.RunDirectory.save", lambda *_: 1 / 0)
+        patched.setattr("hxloop_host.runs.checkpoint.RunDirectory.save", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(preset, out, calibration=table)
     assert [path.name for path in out.iterdir()] == ["calibration.h5"]

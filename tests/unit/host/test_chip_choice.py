@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 from support.grid_chip import GridChip
 
-import host
-from host.experiment import evaluate, train
-from host.reporting import SilentReporter
+import hxloop_host
 from hxloop import load_run
 from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError
+from hxloop_host.training.experiment import evaluate, train
+from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("choice")
-    small = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+    small = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
     (folder / "p.toml").write_text(f"{small}\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n")
     out = folder / "runs" / "first"
     return train(preset=folder / "p.toml", chip=GridChip(), epochs=1, out=out, report=SilentReporter())

@@ -13,15 +13,15 @@ from support.fake_service import ADDRESS, FakeService
 from support.processes import run_hxloop
 from typer.testing import CliRunner
 
-import host.experiment
-import host.launch
-from host.cli.progress import TerminalReporter
-from host.client import RemoteChip
-from host.metrics import EpochMetrics
+import hxloop_host.link.launch
+import hxloop_host.training.experiment
 from hxloop.cli import COMMANDS, app
 from hxloop.errors import ChipMismatchError, UnreachableError
-from hxloop.terminal import print_json
+from hxloop.kit.terminal import print_json
 from hxloop.version import __version__
+from hxloop_host.cli.progress import TerminalReporter
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.runs.epoch_metrics import EpochMetrics
 
 runner = CliRunner()
 
@@ -146,7 +146,7 @@ def test_interrupt_is_130(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(host.experiment, "train", interrupted)
+    monkeypatch.setattr(hxloop_host.training.experiment, "train", interrupted)
     done = hxloop("train", "yin-yang")
     assert done.exit_code == 130
     assert done.stdout == ""
@@ -168,7 +168,7 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
         seen.update(options, task=task)
         return Result()
 
-    monkeypatch.setattr(host.experiment, "train", train)
+    monkeypatch.setattr(hxloop_host.training.experiment, "train", train)
     done = hxloop("train", "yin-yang", "--preset", "small", "--serial", 3, "--seed", 5, "--epochs", 2, "--json")
     assert json.loads(done.stdout) == Result().summary()
     assert "test accuracy 50.00 %, 321 x biology" in done.stderr
@@ -190,7 +190,7 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
 def test_run_refuses_another_chip_than_asked_for(monkeypatch, tmp_path):
 
     service = FakeService()
-    monkeypatch.setattr(host.launch, "connect", lambda _: RemoteChip(ADDRESS, open_transport=service.open))
+    monkeypatch.setattr(hxloop_host.link.launch, "connect", lambda _: RemoteChip(ADDRESS, open_transport=service.open))
     np.savez(
         tmp_path / "n.npz", n_samples=1, duration_us=9.0, tau_mem_us=6.0, tau_syn_us=6.0, t_ref_us=1.0,
         weights_1=np.ones((1, 1)), input_sample=np.array([0]), input_neuron=np.array([0]),
@@ -224,7 +224,7 @@ def test_exit_codes_of_services(monkeypatch):
     def unreachable(*_, **__):
         raise UnreachableError("no chip answers", field="endpoint", hint="start one")
 
-    monkeypatch.setattr(host.experiment, "evaluate", unreachable)
+    monkeypatch.setattr(hxloop_host.training.experiment, "evaluate", unreachable)
     assert one_line_error(hxloop("eval", "run"), 1) == "error: endpoint: no chip answers (start one)\n"
 
 

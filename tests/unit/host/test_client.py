@@ -4,10 +4,6 @@ import numpy as np
 import pytest
 from support.fake_service import ADDRESS, FakeService, expected_observations, expected_spikes, small_config
 
-from host.client import RemoteChip
-from host.patience import Patience
-from host.splitting import split
-from host.transport import Address
 from hxloop.chip import Chip, ChipIdentity
 from hxloop.errors import (
     ArrayError,
@@ -18,10 +14,14 @@ from hxloop.errors import (
     SessionError,
     UnreachableError,
 )
-from hxloop.messages import Limits
+from hxloop.protocol.messages import Limits
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.patience import Patience
+from hxloop_host.link.splitting import split
+from hxloop_host.link.transport import Address
 
 QUICK = Patience(poll_s=0.002, control_s=0.002, tries=4, connect_tries=2, stall_s=0.2, resend_s=0.01)
 

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from support.fake_service import ADDRESS, FakeService, expected_spikes, small_config
 
-from host.client import RemoteChip
-from host.patience import Patience
-from host.transport import InMemoryTransport
 from hxloop.errors import InvalidInputError, RunCancelledError, ServiceError, SessionError
-from hxloop.messages import Limits
+from hxloop.protocol.messages import Limits
 from hxloop.spikes import SpikeBatch
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.patience import Patience
+from hxloop_host.link.transport import InMemoryTransport
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = Patience(poll_s=0.002, control_s=0.002, tries=4, connect_tries=2, stall_s=5.0, resend_s=0.01)
@@ -99,8 +99,8 @@ def test_threads_take_turns():
 ABORT = """
 import threading, zmq
 from support.fake_service import FakeService, ADDRESS, small_config
-from host.client import RemoteChip
-from host.transport import Address
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.transport import Address
 from hxloop.spikes import SpikeBatch
 service, context = FakeService(control_endpoint=""), zmq.Context()
 router = context.socket(zmq.ROUTER)
@@ -142,7 +142,7 @@ def test_threads_do_not_make_zeromq_abort():
 
 def test_somebody_elses_context_may_end():
     code = (
-        "import zmq; from host.transport import ZmqTransport\n"
+        "import zmq; from hxloop_host.link.transport import ZmqTransport\n"
         "transport = ZmqTransport('tcp://127.0.0.1:9'); zmq.Context.instance().term(); print('ended')"
     )
     ended = python(code)

@@ -7,12 +7,12 @@ import socket
 import pytest
 from support.second_user import as_second_user, needs_second_user
 
-from host.chips import run_name
-from host.connection import locate
-from host.launch import connect
-from host.transport import Address
-from hxloop.connection import default_connection_file, runtime_directory
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnreachableError
+from hxloop.protocol.meeting_place import default_connection_file, runtime_directory
+from hxloop_host.link.choosing import run_name
+from hxloop_host.link.finding import locate
+from hxloop_host.link.launch import connect
+from hxloop_host.link.transport import Address
 
 IDENTITY = {"chip": "typical", "serial": 4, "spec": "X", "model": "1"}
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import hxloop.locks
-from host.checkpoint import RunDirectory
-from host.metrics import EpochMetrics
-from host.studies.store import Store
+import hxloop.files.locks
 from hxloop.errors import InvalidInputError, RecordError
+from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.runs.epoch_metrics import EpochMetrics
+from hxloop_host.studies.points.store import Store
 
 KINDS = {
     "run": ("lock", lambda path: RunDirectory(path).locked()),
@@ -48,7 +48,7 @@ def test_a_file_system_without_locks_is_no_other_process(tmp_path, kind, code, m
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", refused)
-    monkeypatch.setattr(hxloop.locks, "_warned", set())
+    monkeypatch.setattr(hxloop.files.locks, "_warned", set())
     with KINDS[kind][1](tmp_path / "a"):
         pass
     with KINDS[kind][1](tmp_path / "b"):

@@ -12,10 +12,7 @@ import numpy as np
 import pytest
 from support.grid_chip import GridChip
 
-import host
-from host.checkpoint import RunDirectory
-from host.experiment import evaluate, load_run, train
-from host.reporting import PlainReporter, SilentReporter
+import hxloop_host
 from hxloop.errors import (
     ChipMismatchError,
     HxloopError,
@@ -24,8 +21,11 @@ from hxloop.errors import (
     RecordError,
     UnreachableError,
 )
+from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.training.experiment import evaluate, load_run, train
+from hxloop_host.training.reporting import PlainReporter, SilentReporter
 
-SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
+SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
 KEYS = {
     "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
     "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip", "calibration",
@@ -280,7 +280,7 @@ def test_a_killed_host_resumes_bit_by_bit(preset, tmp_path):
     preset.write_text(preset.read_text().replace("epochs = 4", "epochs = 25"))
     program = (
         "import sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[1])\n"
-        "from support.grid_chip import GridChip\nfrom host.experiment import train\n"
+        "from support.grid_chip import GridChip\nfrom hxloop_host.training.experiment import train\n"
         "train(preset=sys.argv[2], chip=GridChip(), out=Path(sys.argv[3]), resume=Path(sys.argv[3]).exists())\n"
     )
     out = tmp_path / "a"

@@ -8,12 +8,12 @@ from support.grid_chip import GridChip
 from support.processes import write_settings
 from typer.testing import CliRunner
 
-import host.experiment
-from host.experiment import load_run, train
-from host.reporting import SilentReporter
+import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
-from hxloop.records import read_record, write_record
+from hxloop.files.records import read_record, write_record
+from hxloop_host.training.experiment import load_run, train
+from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture
@@ -173,6 +173,6 @@ def test_a_run_says_what_it_began_with(preset, first, tmp_path):
 
 def test_the_command_names_the_run(preset, tmp_path, monkeypatch):
     seen = {}
-    monkeypatch.setattr(host.experiment, "train", lambda task, **options: seen.update(options) or 1 / 0)
+    monkeypatch.setattr(hxloop_host.training.experiment, "train", lambda task, **options: seen.update(options) or 1 / 0)
     CliRunner().invoke(app, ["train", "yin-yang", "--from", str(tmp_path / "first")])
     assert seen["initial"] == tmp_path / "first"

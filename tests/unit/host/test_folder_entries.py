@@ -10,19 +10,19 @@ from support.grid_chip import GridChip
 from support.hostile import FILE_NAME
 from typer.testing import CliRunner
 
-import host
-from host.checkpoint import RunDirectory, choose_run
-from host.experiment import load_run, train
-from host.reporting import SilentReporter
-from host.studies.store import study_directory
+import hxloop_host
 from hxloop.cli import app
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError
+from hxloop_host.runs.checkpoint import RunDirectory, choose_run
+from hxloop_host.studies.points.store import study_directory
+from hxloop_host.training.experiment import load_run, train
+from hxloop_host.training.reporting import SilentReporter
 
 SETTINGS = "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n"
 
 
 def tiny(folder, epochs=1):
-    text = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+    text = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
     (folder / "p.toml").write_text(text.replace("epochs = 300", f"epochs = {epochs}") + SETTINGS)
     return folder / "p.toml"
 

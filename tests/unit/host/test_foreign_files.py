@@ -14,20 +14,20 @@ from support.grid_chip import GridChip
 from support.mutation import network_arrays, small_run, targets
 from typer.testing import CliRunner
 
-from calibration.check import check
-from calibration.options import Options
-from calibration.targets import Target
-from host.calibrated import find_calibration
-from host.checkpoint import RunDirectory
-from host.connection import read_connection_file
-from host.experiment import train
-from host.reporting import SilentReporter
-from host.run import load_run
-from host.settings import load_settings
-from hxloop.calibration_table import load_calibration
 from hxloop.cli import app
+from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import HxloopError, InvalidInputError, RecordError, UnreadableFileError
-from hxloop.records import read_record, write_record
+from hxloop.files.records import read_record, write_record
+from hxloop_calibration.options import Options
+from hxloop_calibration.recheck import check
+from hxloop_calibration.targets import Target
+from hxloop_host.link.finding import read_connection_file
+from hxloop_host.network.calibrated import find_calibration
+from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.runs.run import load_run
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,19 @@ from support.hostile import FILE_NAME, HOSTILE, SHOWN, assert_harmless
 from support.sheets import sheets  # noqa: F401 (a fixture)
 from typer.testing import CliRunner
 
-import host
-from host.cli.bars import TerminalBars
-from host.experiment import train
-from host.reporting import SilentReporter
-from host.studies.cluster import Failure
-from host.studies.request import Request, work_of
-from host.studies.store import FIGURES, Outcome
-from host.studies.table import make_table, write_csv, write_parquet
+import hxloop_host
 from hxloop.chip import ChipIdentity
 from hxloop.cli import COMMANDS, app
-from hxloop.figures import draw
-from hxloop.page import Picture, Section, Table, page
+from hxloop.kit.figures import draw
+from hxloop.kit.page import Picture, Section, Table, page
 from hxloop.text import one_line
+from hxloop_host.cli.bars import TerminalBars
+from hxloop_host.studies.output.table import make_table, write_csv, write_parquet
+from hxloop_host.studies.points.cluster import Failure
+from hxloop_host.studies.points.store import FIGURES, Outcome
+from hxloop_host.studies.request import Request, work_of
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
 
 NAMES = ("typical[jitter_trial_us=0]", HOSTILE)
 runner = CliRunner()
@@ -41,7 +41,9 @@ def hxloop(*arguments):
 def runs(tmp_path_factory):
     """Runs that were trained on chips with these names, with settings in a file of an odd name."""
     folder = tmp_path_factory.mktemp("runs")
-    text = (Path(host.__file__).parent / "presets" / "small.toml").read_text().replace("epochs = 300", "epochs = 1")
+    text = (
+        (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text().replace("epochs = 300", "epochs = 1")
+    )
     preset = folder / f"{FILE_NAME}.toml"
     preset.write_text(text + "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n")
     for k, name in enumerate(NAMES):

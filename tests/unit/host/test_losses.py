@@ -3,9 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.losses import MISSING_LABEL_LOSS, ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
+from hxloop_host.network.losses import (
+    MISSING_LABEL_LOSS,
+    ShiftInvariantMSE,
+    SoftmaxTimes,
+    SpikeTimeLoss,
+    TargetTimesMSE,
+)
 
 LOSSES = [SoftmaxTimes(), SoftmaxTimes(0.5, 0.2, 2.0), ShiftInvariantMSE(0.3), TargetTimesMSE(1.2, 1.9)]
 ALL = pytest.mark.parametrize("loss", LOSSES, ids=repr)

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.mapping import Placement, place
-from host.network import INPUT, Network, Population, Projection
-from hxloop import nominal
-from hxloop.boot import BootSettings
-from hxloop.capmem import Cell, QuadrantCell
+from hxloop.codes import nominal
+from hxloop.codes.boot import BootSettings
+from hxloop.codes.capmem import Cell, QuadrantCell
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfRangeError
-from hxloop.operating_point import nominal_boot
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
+from hxloop_host.placing.mapping import Placement, place
+from hxloop_host.placing.network import INPUT, Network, Population, Projection
 
 HICANN_BOOT, TEXTBOOK_BOOT = nominal_boot(HICANN_X), nominal_boot(TEXTBOOK)
 

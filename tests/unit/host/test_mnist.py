@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.coding import TimeCoding
-from host.datasets import mnist16
-from host.datasets.files import DATA_DIR
-from host.datasets.mnist import FILES, features_of, read_idx
 from hxloop.errors import DataError, InvalidInputError
+from hxloop_host.network.coding import TimeCoding
+from hxloop_host.tasks.mnist import FILES, features_of, mnist16, read_idx
+from hxloop_host.tasks.published_files import DATA_DIR
 
 # Images per digit, known since 1998: of the 60000 training and of the 10000 test images.
 PER_DIGIT = {

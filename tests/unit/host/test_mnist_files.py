@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from support.second_user import as_second_user, needs_second_user
 
-from host.datasets import mnist
-from host.datasets.files import DATA_DIR, PublishedFiles
 from hxloop.errors import DataError
+from hxloop_host.tasks import mnist
+from hxloop_host.tasks.published_files import DATA_DIR, PublishedFiles
 
 CONTENT = bytes(range(256)) * 40
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 from support.grid_chip import GridChip
 
-from host.chip_network import ChipNetwork
-from host.datasets import Dataset
-from host.datasets.files import DATA_DIR
-from host.experiment import train
-from host.layers import build_layers, build_network
-from host.mapping import place
-from host.reporting import SilentReporter
-from host.settings import PRESETS, load_settings
-from host.tasks import TASKS, find_task
-from host.training import Trainer
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import DataError, InvalidInputError
-from hxloop.operating_point import nominal_boot
 from hxloop.spec import HICANN_X
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.network.layers import build_layers, build_network
+from hxloop_host.placing.mapping import place
+from hxloop_host.settings.experiment_settings import PRESETS, load_settings
+from hxloop_host.tasks.catalog import TASKS, find_task
+from hxloop_host.tasks.dataset import Dataset
+from hxloop_host.tasks.published_files import DATA_DIR
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
+from hxloop_host.training.trainer import Trainer
 
 
 def test_every_preset_belongs_to_one_task():

@@ -5,10 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from host.network_file import LayerSpikes, read_network_file, write_spike_file
-from host.network_run import map_network, run_network_file
-from host.probes import Probes
 from hxloop.chip import ChipIdentity
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import (
     ArrayError,
     DoesNotFitError,
@@ -19,10 +17,12 @@ from hxloop.errors import (
     UnknownKeyError,
     UnreadableFileError,
 )
-from hxloop.operating_point import nominal_boot
 from hxloop.result import Observations, RunResult
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
+from hxloop_host.placing.network_file import LayerSpikes, read_network_file, write_spike_file
+from hxloop_host.placing.network_run import map_network, run_network_file
+from hxloop_host.placing.probes import Probes
 
 SCALE = 0.003
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from host.mapping import place
-from host.network import INPUT, Network, Population, Projection
-from host.neuron_model import NeuronModel
-from hxloop import nominal
-from hxloop.capmem import Cell, Switch
+from hxloop.codes import nominal
+from hxloop.codes.capmem import Cell, Switch
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop.operating_point import nominal_boot
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_host.placing.mapping import place
+from hxloop_host.placing.network import INPUT, Network, Population, Projection
+from hxloop_host.placing.neuron_model import NeuronModel
 
 FULL = NeuronModel(
     tau_adaptation_us=100.0,

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.optimizers import Adam, Constant, Cosine, StepDecay, clip_weights, dequantise, quantise
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
+from hxloop_host.network.weight_codes import clip_weights, dequantise, quantise
+from hxloop_host.training.optimizers import Adam, Constant, Cosine, StepDecay
 
 
 def textbook_adam(parameter, gradients, rates, beta1=0.9, beta2=0.999, epsilon=1e-8):

@@ -13,17 +13,17 @@ from support.fake_service import ADDRESS, FakeService
 from support.grid_chip import GridChip
 from typer.testing import CliRunner
 
-import host.checkpoint
-import host.experiment
-import host.launch
-from host.checkpoint import RunDirectory
-from host.client import RemoteChip
-from host.experiment import train
-from host.reporting import SilentReporter
+import hxloop_host.link.launch
+import hxloop_host.runs.checkpoint
+import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.errors import RecordError
-from hxloop.figures import draw
-from hxloop.writing import write_atomically
+from hxloop.files.writing import write_atomically
+from hxloop.kit.figures import draw
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
 
 runner = CliRunner()
 NETWORK = {
@@ -48,7 +48,7 @@ def opened(monkeypatch, tmp_path):
         found.append(endpoint)
         return RemoteChip(ADDRESS, open_transport=service.open)
 
-    monkeypatch.setattr(host.launch, "connect", connect)
+    monkeypatch.setattr(hxloop_host.link.launch, "connect", connect)
     monkeypatch.chdir(tmp_path)
     np.savez(tmp_path / "x.npz", **NETWORK)
     return found
@@ -90,7 +90,7 @@ def test_a_network_never_overwrites_itself(opened, tmp_path):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    text = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+    text = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
     (folder / "p.toml").write_text(
         text.replace("epochs = 300", "epochs = 1") + "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n"
     )
@@ -99,7 +99,7 @@ def finished(tmp_path_factory):
 
 def test_pictures_that_fail_cost_no_training(finished, monkeypatch):
     """A folder that went read-only, a disk that is full, a library that raises what it likes."""
-    monkeypatch.setattr(host.experiment, "train", lambda *_, **__: finished)
+    monkeypatch.setattr(hxloop_host.training.experiment, "train", lambda *_, **__: finished)
 
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -107,7 +107,7 @@ def test_pictures_that_fail_cost_no_training(finished, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("in a library")
 
-    for place, name, fails in ((os, "fsync", full), ("host.plots", "draw", broken)):
+    for place, name, fails in ((os, "fsync", full), ("hxloop_host.runs.plots", "draw", broken)):
         with monkeypatch.context() as patch:
             patch.setattr(*(f"{place}.{name}", fails) if isinstance(place, str) else (place, name, fails))
             done = hxloop("train", "yin-yang", "--json")
@@ -125,10 +125,10 @@ def test_a_run_file_that_cannot_be_written_costs_no_figures(finished, tmp_path, 
             raise RecordError(f"cannot write {path}: No space left on device", field="path")
         return write(path, record)
 
-    write = host.checkpoint.write_record
-    monkeypatch.setattr(host.experiment, "train", train_again)
+    write = hxloop_host.runs.checkpoint.write_record
+    monkeypatch.setattr(hxloop_host.training.experiment, "train", train_again)
     with monkeypatch.context() as patch:
-        patch.setattr(host.checkpoint, "write_record", full)
+        patch.setattr(hxloop_host.runs.checkpoint, "write_record", full)
         done = hxloop("train", "yin-yang", "--json")
     assert done.exit_code == 1 and "No space left" in done.stderr and "--resume" in done.stderr
     found = json.loads(done.stdout)
@@ -165,7 +165,7 @@ def test_pictures_are_the_same_whatever_matplotlib_was_told(finished, tmp_path, 
     (tmp_path / "matplotlibrc").write_text(style)
     content = draw(3, 2, lambda figure: figure.subplots().set_title("title"))
     program = (
-        "import sys\nfrom hxloop.figures import draw\n"
+        "import sys\nfrom hxloop.kit.figures import draw\n"
         "sys.stdout.buffer.write(draw(3, 2, lambda figure: figure.subplots().set_title('title')))\n"
     )
     environment = os.environ | {"MPLBACKEND": backend, "MATPLOTLIBRC": str(tmp_path)}
@@ -189,7 +189,7 @@ def test_the_users_own_figures_keep_their_settings():
 
 
 def test_pictures_are_beside_the_run_wherever_it_is(finished, tmp_path):
-    from host.run import load_run
+    from hxloop_host.runs.run import load_run
 
     (tmp_path / "copies").mkdir()
     write_atomically(tmp_path / "copies" / "best.h5", finished.path.read_bytes())

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import host
-from host.mapping import place
-from host.network import INPUT, Network, Population, Projection
-from host.placement_picture import check_picture_name, draw_placement, label_map, neuron_map, synapse_map
-from host.placement_source import place_source
-from host.placement_table import as_dict, bus_uses, population_uses, ranges, totals
-from host.tasks import TASKS
+import hxloop_host
 from hxloop.cli import app
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, MissingFileError
-from hxloop.operating_point import nominal_boot
 from hxloop.spec import HICANN_X
+from hxloop_host.network.placement_source import place_source
+from hxloop_host.placing.mapping import place
+from hxloop_host.placing.network import INPUT, Network, Population, Projection
+from hxloop_host.placing.placement_picture import check_picture_name, draw_placement, label_map, neuron_map, synapse_map
+from hxloop_host.placing.placement_table import as_dict, bus_uses, population_uses, ranges, totals
+from hxloop_host.tasks.catalog import TASKS
 
 NEURON = {
     "tau_mem_us": 6.0, "tau_syn_us": 6.0, "t_refractory_us": 1.0, "v_leak_mv": 420.0, "v_reset_mv": 420.0,
@@ -188,7 +188,7 @@ def test_settings_files_need_their_inputs(tmp_path):
     with pytest.raises(MissingFileError):
         place_source(str(tmp_path / "nowhere.npz"), HICANN_X)
     path = tmp_path / "mine.toml"
-    path.write_text((Path(host.__file__).parent / "presets" / "small.toml").read_text())
+    path.write_text((Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text())
     with pytest.raises(InvalidInputError, match="--inputs N"):
         place_source(str(path), HICANN_X)
     assert place_source(str(path), HICANN_X, 4)[0].wiring.sha256() == place_source("small", HICANN_X)[0].wiring.sha256()

@@ -10,9 +10,9 @@ from support.grid_chip import GridChip
 from support.sheets import sheets  # noqa: F401 (a fixture)
 
 import hxloop
-from host.settings import load_settings
 from hxloop.errors import ArrayError, InvalidInputError
-from hxloop.run_arguments import check_run
+from hxloop.protocol.run_arguments import check_run
+from hxloop_host.settings.experiment_settings import load_settings
 
 NAN = float("nan")
 NUMBER = [2.5, 2.0, "3", True, NAN, -1, 10**30, (1,), b"1", {}]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from support.random_chip import RandomChip
 
-from host.experiment import train
-from host.reporting import SilentReporter
-from host.settings import Settings, load_settings
+from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
 
 
 def tiny(**changes):
@@ -42,7 +42,7 @@ def test_strong_jitter_trains_for_many_epochs(duration, jitter, seed, tmp_path):
 
 def test_jitter_is_spread_over_the_sample_and_piles_up_nowhere():
     """A uniform time stays uniform when it is mirrored: no tick has more than its share."""
-    from host.coding import TimeCoding
+    from hxloop_host.network.coding import TimeCoding
 
     rng = np.random.default_rng(3)
     times = rng.uniform(0.0, 2.0, (400, 500)) + rng.normal(0.0, 1.0, (400, 500))

@@ -6,14 +6,14 @@ from support.grid_chip import GridChip
 from support.processes import write_settings
 from typer.testing import CliRunner
 
-import host.experiment
-from calibration.bench import Bench
-from host.experiment import evaluate, load_run, train
-from host.reporting import SilentReporter
-from host.settings import load_settings
+import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.seeds import bench_trial_seed, derive_seed
+from hxloop_calibration.measuring.bench import Bench
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.training.experiment import evaluate, load_run, train
+from hxloop_host.training.reporting import SilentReporter
 
 SAMPLE_US = 30.0  # coding.duration = 5 tau_syn of 6 us
 SAMPLES = 80 + 20  # training and validation, an epoch
@@ -176,7 +176,9 @@ def test_the_trial_is_that_of_calibration():
 
 def test_the_command_takes_a_chip_time(tmp_path, monkeypatch):
     seen = {}
-    monkeypatch.setattr(host.experiment, "evaluate", lambda run, **options: seen.update(options) or 1 / 0)
+    monkeypatch.setattr(
+        hxloop_host.training.experiment, "evaluate", lambda run, **options: seen.update(options) or 1 / 0
+    )
     CliRunner().invoke(app, ["eval", str(tmp_path), "--at-s", "1800"])
     assert seen["at_s"] == 1800.0
     CliRunner().invoke(app, ["eval", str(tmp_path)])

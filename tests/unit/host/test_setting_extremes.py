@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 from support.random_chip import RandomChip
 
-from host.chip_network import ChipNetwork, check_training
-from host.datasets import generate_yin_yang
-from host.settings import Settings, load_settings
-from host.training import Trainer, score
 from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_host.network.chip_network import ChipNetwork, check_training
+from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.tasks.yin_yang import generate_yin_yang
+from hxloop_host.training.trainer import Trainer, score
 
 N_FEATURES = 4
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import host
-from host.settings import PRESETS, Settings, load_settings
+import hxloop_host
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnknownKeyError
+from hxloop_host.settings.experiment_settings import PRESETS, Settings, load_settings
 
-SMALL = (Path(host.__file__).parent / "presets" / "small.toml").read_text()
+SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
 
 
 def changed(tmp_path, old, new):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from host.studies.spike_times import compare, scatter, trial_deviations
 from hxloop.errors import ArrayError
+from hxloop_host.studies.analysis.spike_times import compare, scatter, trial_deviations
 
 INF, NAN = math.inf, math.nan
 

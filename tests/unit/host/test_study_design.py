@@ -10,18 +10,18 @@ from scipy import stats
 from support.sheets import fake_sheet, sheets  # noqa: F401 (a fixture)
 from typer.testing import CliRunner
 
-from host.settings import load_settings
-from host.studies.axes import Axis, checked_axis, combinations, read_axis
-from host.studies.draws import drawn
-from host.studies.kind import Base
-from host.studies.kinds import KINDS, find_kind
-from host.studies.knobs import Knobs
-from host.studies.options import OPTIONS
-from host.studies.point import Point
-from host.studies.request import Request, read_request, read_settings, work_of
-from host.studies.verb import command_of
 from hxloop.cli import app
 from hxloop.errors import HxloopError, InvalidInputError, OutOfRangeError, UnknownKeyError
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.studies.design.axes import Axis, checked_axis, combinations, read_axis
+from hxloop_host.studies.design.draws import drawn
+from hxloop_host.studies.design.kind import Base
+from hxloop_host.studies.design.knobs import Knobs
+from hxloop_host.studies.design.options import OPTIONS
+from hxloop_host.studies.design.point import Point
+from hxloop_host.studies.kinds import KINDS, find_kind
+from hxloop_host.studies.request import Request, read_request, read_settings, work_of
+from hxloop_host.studies.verb import command_of
 
 KNOBS = Knobs(load_settings("quick"), fake_sheet("typical"))
 

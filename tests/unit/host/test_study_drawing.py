@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from host.studies import drawing
-from host.studies.chart import Chart
-from host.studies.drawing import WIDTH, draw_chart
-from host.studies.statistics import interval
-from hxloop.figures import draw_svg_and_png
+from hxloop.kit.figures import draw_svg_and_png
+from hxloop_host.studies.analysis.statistics import interval
+from hxloop_host.studies.design.chart import Chart
+from hxloop_host.studies.output import drawing
+from hxloop_host.studies.output.drawing import WIDTH, draw_chart
 
 KINDS = ("lines", "strip", "distribution", "matrix", "bars")
 MECHANISMS = (

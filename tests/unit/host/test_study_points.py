@@ -11,18 +11,18 @@ from support.grid_chip import GridChip
 from support.processes import write_settings
 from support.sheets import sheets  # noqa: F401 (a fixture)
 
-from host.run import load_run
-from host.settings import load_settings
-from host.studies import work
-from host.studies.cluster import Failure
-from host.studies.cost import work_of_point
-from host.studies.driver import _Progress
-from host.studies.point import Point
-from host.studies.progress import Lines, duration
-from host.studies.request import Request, work_of
-from host.studies.store import Outcome, Store, study_directory
-from host.studies.table import COLUMNS, make_table, write_csv, write_parquet
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop_host.runs.run import load_run
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.studies.cost import work_of_point
+from hxloop_host.studies.design.point import Point
+from hxloop_host.studies.driver import _Progress
+from hxloop_host.studies.output.table import COLUMNS, make_table, write_csv, write_parquet
+from hxloop_host.studies.points import work
+from hxloop_host.studies.points.cluster import Failure
+from hxloop_host.studies.points.store import Outcome, Store, study_directory
+from hxloop_host.studies.progress import Lines, duration
+from hxloop_host.studies.request import Request, work_of
 
 
 def tiny(tmp_path, **changes):
@@ -207,7 +207,7 @@ def test_a_table_has_every_row_and_says_what_failed(asked, tmp_path):
 
 def test_progress_counts_work_and_guesses_what_is_left(asked, monkeypatch):
     now, seen = [100.0], []
-    monkeypatch.setattr("host.studies.driver.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hxloop_host.studies.driver.time.monotonic", lambda: now[0])
     points = asked.points()
 
     class Reporter(Lines):

@@ -3,8 +3,8 @@
 import pytest
 from distributed.security import Security
 
-from host.studies.cluster import TLS_FILES, Remote, remote_scheduler
 from hxloop.errors import InvalidInputError, MissingFileError
+from hxloop_host.studies.points.cluster import TLS_FILES, Remote, remote_scheduler
 
 ENCRYPTED, PLAIN = "tls://127.0.0.1:9", "tcp://127.0.0.1:9"
 

@@ -10,8 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from host.studies.statistics import ENOUGH, INTERVAL, Interval, by_unit, interval, population, summarise
 from hxloop.seeds import generator
+from hxloop_host.studies.analysis.statistics import ENOUGH, INTERVAL, Interval, by_unit, interval, population, summarise
 
 SKEWED = stats.expon(scale=2.0).ppf((np.arange(30) + 0.5) / 30)
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from support.grid_chip import STEP_TICKS, GridChip
 
-from host.chip_network import ChipNetwork, Forward
-from host.datasets import generate_yin_yang
-from host.learning.first_spike import FirstSpikeLayer
-from host.settings import load_settings
-from host.training import Trainer, build_loss, score
 from hxloop.errors import OutOfRangeError
 from hxloop.spikes import SpikeBatch
+from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
+from hxloop_host.network.chip_network import ChipNetwork, Forward
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.tasks.yin_yang import generate_yin_yang
+from hxloop_host.training.trainer import Trainer, build_loss, score
 
 
 def changed(preset="small", **sections):

@@ -7,16 +7,16 @@ import pytest
 from support.grid_chip import GridChip
 from support.processes import write_settings
 
-from host.chip_network import ChipNetwork
-from host.datasets import generate_yin_yang
-from host.experiment import evaluate, train
-from host.optimizers import quantise
-from host.reporting import SilentReporter
-from host.settings import load_settings
-from host.training import Trainer
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.network.weight_codes import quantise
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.tasks.yin_yang import generate_yin_yang
+from hxloop_host.training.experiment import evaluate, train
+from hxloop_host.training.reporting import SilentReporter
+from hxloop_host.training.trainer import Trainer
 
 CONTINUOUS = HICANN_X.model_copy(update={"name": "continuous", "continuous_weights": True})
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from host.optimizers import WeightBumper
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
+from hxloop_host.learning.first_spike.weight_bumper import WeightBumper
 
 
 class SlowBumper:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host.datasets import Dataset, generate_yin_yang, yin_yang
 from hxloop.errors import InvalidInputError, OutOfRangeError
+from hxloop_host.tasks.dataset import Dataset
+from hxloop_host.tasks.yin_yang import generate_yin_yang, yin_yang
 
 # Of the published arrays: sha256 of the features' bytes followed by the labels', and samples per class.
 PUBLISHED = {

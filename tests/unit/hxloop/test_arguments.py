@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hxloop import arguments
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+from hxloop.kit import arguments
 
 INTEGERS = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)]
 

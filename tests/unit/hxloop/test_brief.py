@@ -8,7 +8,7 @@ import pytest
 from support.calibration_tables import small_table
 from support.fake_chip import FakeChip, small_config, small_inputs
 
-from hxloop.brief import brief
+from hxloop.kit.brief import brief
 
 
 @brief

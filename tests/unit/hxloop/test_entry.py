@@ -11,8 +11,8 @@ PROGRAM = """
 import os, sys
 from typing import Annotated
 import typer
-from hxloop.entry import Group, run_program
-from hxloop.terminal import print_json, say, show
+from hxloop.kit.entry import Group, run_program
+from hxloop.kit.terminal import print_json, say, show
 
 app = typer.Typer(cls=Group)
 

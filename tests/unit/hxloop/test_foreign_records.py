@@ -13,7 +13,7 @@ from support.foreign_files import hdf5, sealed
 from support.mutation import mutated
 
 from hxloop.errors import InvalidInputError, RecordError, UnreadableFileError
-from hxloop.records import Quantity, Record, read_record, write_record
+from hxloop.files.records import Quantity, Record, read_record, write_record
 
 
 def dataset(file, name="weights/0/model", **options):

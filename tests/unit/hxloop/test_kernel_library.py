@@ -9,9 +9,9 @@ import numba
 import pytest
 from support.second_user import as_second_user, needs_second_user
 
-from hxloop.folders import cache_directory
-from hxloop.kernel_library import KernelLibrary
-from hxloop.kernel_store import KernelStore
+from hxloop.files.folders import cache_directory
+from hxloop.kernels.kernel_library import KernelLibrary
+from hxloop.kernels.kernel_store import KernelStore
 
 SOURCE = Path(__file__)
 
@@ -233,7 +233,7 @@ def test_a_full_disk_is_said_once(places, monkeypatch, caplog):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hxloop.kernel_store.write_private", full)
+    monkeypatch.setattr("hxloop.kernels.kernel_store.write_private", full)
     library = KernelLibrary([SOURCE], numba)
     assert [library.keep(numba.njit(f))(7) for f in (twice, thrice)] == [14, 21]
     assert [record.getMessage().count("No space left") for record in caplog.records] == [1]

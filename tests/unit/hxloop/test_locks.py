@@ -14,9 +14,9 @@ import threading
 import pytest
 from support.second_user import as_second_user, needs_second_user
 
-import hxloop.locks
+import hxloop.files.locks
 from hxloop.errors import InvalidInputError, RecordError
-from hxloop.locks import FileLock
+from hxloop.files.locks import FileLock
 
 
 def refuse(holder):
@@ -27,7 +27,7 @@ TAKE = """
 import sys
 from pathlib import Path
 from hxloop.errors import RecordError
-from hxloop.locks import FileLock
+from hxloop.files.locks import FileLock
 try:
     FileLock(Path(sys.argv[1]), refuse=RecordError)
 except RecordError as error:
@@ -54,7 +54,7 @@ def test_it_excludes_other_processes_and_names_its_holder(tmp_path):
 
 def test_waiting_for_it(tmp_path, monkeypatch):
     """Also when the file is removed and made again in between, only one has it."""
-    monkeypatch.setattr(hxloop.locks, "_LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr(hxloop.files.locks, "_LOOK_EVERY_S", 0.001)
     path, inside, most = tmp_path / "lock", [], []
 
     def work():
@@ -109,7 +109,7 @@ def test_a_file_system_without_locks_is_no_other_process(tmp_path, monkeypatch, 
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(fcntl, "flock", refused)
-    monkeypatch.setattr(hxloop.locks, "_warned", set())
+    monkeypatch.setattr(hxloop.files.locks, "_warned", set())
     with caplog.at_level(logging.WARNING), FileLock(tmp_path / "lock", refuse=refuse):
         with FileLock(tmp_path / "lock", refuse=refuse):
             pass

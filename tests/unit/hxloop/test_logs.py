@@ -4,7 +4,7 @@ import logging
 import pytest
 from support.hostile import HOSTILE, SHOWN, assert_harmless
 
-from hxloop.logs import set_up_logging
+from hxloop.kit.logs import set_up_logging
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from hxloop import nominal
+from hxloop.codes import nominal
 from hxloop.spec import HICANN_X
 
 CODES = np.arange(1, 1023)

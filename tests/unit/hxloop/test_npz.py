@@ -12,7 +12,7 @@ import pytest
 from support.mutation import mutated, repaired_zip
 
 from hxloop.errors import InvalidInputError, UnreadableFileError
-from hxloop.npz import NpzFile
+from hxloop.files.npz import NpzFile
 
 ARRAYS = {
     "a": np.arange(12.0).reshape(3, 4),

@@ -5,11 +5,11 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from hxloop import nominal
-from hxloop.boot import BootSettings, OperatingPoint
-from hxloop.capmem import CAPMEM_CODE_MAX, Cell, LeakRange, QuadrantCell, Switch
+from hxloop.codes import nominal
+from hxloop.codes.boot import BootSettings, OperatingPoint
+from hxloop.codes.capmem import CAPMEM_CODE_MAX, Cell, LeakRange, QuadrantCell, Switch
+from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
 from hxloop.errors import OutOfRangeError
-from hxloop.operating_point import Wanted, codes_for, nominal_boot
 from hxloop.spec import HICANN_X, TEXTBOOK
 
 N = 40

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hxloop.errors import InvalidInputError
-from hxloop.figures import draw, draw_svg_and_png
-from hxloop.page import Picture, Section, Table, check_page_name, page, shown
+from hxloop.kit.figures import draw, draw_svg_and_png
+from hxloop.kit.page import Picture, Section, Table, check_page_name, page, shown
 
 HOSTILE = "</title><script>alert('1')</script>\"><img src=x onerror=alert(1)> & $title ${links}"
 VOID = {"meta", "img", "br"}

@@ -11,7 +11,7 @@ import pytest
 from support.second_user import as_second_user, needs_second_user
 
 from hxloop.errors import InvalidInputError
-from hxloop.private_files import (
+from hxloop.files.private_files import (
     guarded_directory,
     open_private,
     open_regular,

@@ -30,11 +30,11 @@ def test_dir_lists_the_public_names():
     [
         "import hxloop",
         "import hxloop; hxloop.SpikeBatch, hxloop.HICANN_X, hxloop.Chip, hxloop.CalibrationTable",
-        "import hxloop.wire",
+        "import hxloop.protocol.codec",
     ],
 )
 def test_the_vocabulary_is_light(statement):
-    heavy = "{'zmq', 'numba', 'matplotlib', 'scipy', 'host', 'chip_emulator', 'h5py'}"
+    heavy = "{'zmq', 'numba', 'matplotlib', 'scipy', 'hxloop_host', 'hxloop_chip', 'h5py'}"
     code = f"import sys; {statement}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hxloop.errors import MissingFileError, RecordError
-from hxloop.records import USER_BLOCK_BYTES, Quantity, Record, read_record, write_record
+from hxloop.files.records import USER_BLOCK_BYTES, Quantity, Record, read_record, write_record
 
 
 def example(size=50):
@@ -118,7 +118,7 @@ def test_killed_writer_leaves_a_whole_file(tmp_path):
     program = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from hxloop.records import Quantity, Record, write_record\n"
+        "from hxloop.files.records import Quantity, Record, write_record\n"
         "k = 0\n"
         "while True:\n"
         "    values = np.full(20000, float(k))\n"

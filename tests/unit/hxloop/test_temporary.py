@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from support.second_user import NOBODY, as_second_user, needs_second_user
 
-import hxloop.temporary
+import hxloop.files.temporary
 from hxloop.errors import InvalidInputError
-from hxloop.temporary import TemporaryFolder, fits_socket, stand_in
+from hxloop.files.temporary import TemporaryFolder, fits_socket, stand_in
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_it_is_ours_alone_and_goes_away(place, umask):
 
 OWNER = """
 import sys, time
-from hxloop.temporary import TemporaryFolder
+from hxloop.files.temporary import TemporaryFolder
 folder = TemporaryFolder()
 (folder.path / "kernels").write_bytes(bytes(1000))
 print(folder.path, flush=True)
@@ -117,7 +117,7 @@ def test_places_where_others_can_replace_it_are_passed_over(place, monkeypatch):
     place.chmod(0o777)
     with TemporaryFolder() as folder:
         assert folder.path.parent != place
-    monkeypatch.setattr(hxloop.temporary, "_ELSEWHERE", ())
+    monkeypatch.setattr(hxloop.files.temporary, "_ELSEWHERE", ())
     monkeypatch.setattr(os, "getuid", lambda: 4321)  # no /run/user
     with pytest.raises(InvalidInputError, match="TMPDIR"):
         TemporaryFolder()
@@ -151,8 +151,8 @@ def test_a_second_user_who_took_our_name_is_passed_over(square, monkeypatch):
 
 PROGRAM = """
 import sys, time, typer
-from hxloop.entry import run_program
-from hxloop.temporary import TemporaryFolder
+from hxloop.kit.entry import run_program
+from hxloop.files.temporary import TemporaryFolder
 app = typer.Typer()
 @app.command()
 def work():

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from support.hostile import HOSTILE, assert_harmless
 
-from hxloop.terminal import print_table, say
+from hxloop.kit.terminal import print_table, say
 
 HEADINGS = ["run", "preset", "chip", "seed", "test"]
 ROWS = [

@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError, UnreadableFileError
-from hxloop.toml import load_preset, load_toml
+from hxloop.files.toml import load_preset, load_toml
 
 
 class Inner(BaseModel):

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from hxloop import waiting
-from hxloop.compiling import Compilations, Compiling
-from hxloop.terminal import say
-from hxloop.waiting import LogLine, Silence, StatusLine, first_word, listener, tell
+from hxloop.kernels.compiling import Compilations, Compiling
+from hxloop.kit import waiting
+from hxloop.kit.terminal import say
+from hxloop.kit.waiting import LogLine, Silence, StatusLine, first_word, listener, tell
 
 
 class Terminal(io.StringIO):
@@ -80,7 +80,7 @@ def told():
 
 
 def test_compilations_are_counted_and_told_while_they_last(told, monkeypatch):
-    monkeypatch.setattr("hxloop.compiling._TELL_EVERY_S", 0.05)
+    monkeypatch.setattr("hxloop.kernels.compiling._TELL_EVERY_S", 0.05)
     compilations = Compilations(5)
     compilations.began()
     compilations.began()  # what the first one calls
@@ -127,7 +127,7 @@ def test_the_first_word_is_said_if_nothing_else_is(capsys, monkeypatch):
 
 PROGRAM = """
 import time, typer
-from hxloop.entry import Group, run_program
+from hxloop.kit.entry import Group, run_program
 app = typer.Typer(cls=Group)
 @app.command()
 def slow(name: str):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from support.single import events, side_by_side
 
-from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import (
     HxloopError,
     LimitExceededError,
@@ -17,24 +18,8 @@ from hxloop.errors import (
     ProtocolVersionError,
     UnknownVerbError,
 )
-from hxloop.messages import (
-    PROTOCOL_VERSION,
-    REPLIES,
-    REQUESTS,
-    ArrayHeader,
-    ConfigureRequest,
-    DescribeReply,
-    ErrorReply,
-    HelloRequest,
-    Limits,
-    RunReply,
-    RunRequest,
-)
-from hxloop.operating_point import nominal_boot
 from hxloop.program import flatten
-from hxloop.result import Observations, Readout
-from hxloop.spec import HICANN_X, TEXTBOOK
-from hxloop.wire import (
+from hxloop.protocol.codec import (
     array_headers,
     boot_arrays,
     boot_from_arrays,
@@ -48,6 +33,21 @@ from hxloop.wire import (
     spike_arrays,
     spikes_from_arrays,
 )
+from hxloop.protocol.messages import (
+    PROTOCOL_VERSION,
+    REPLIES,
+    REQUESTS,
+    ArrayHeader,
+    ConfigureRequest,
+    DescribeReply,
+    ErrorReply,
+    HelloRequest,
+    Limits,
+    RunReply,
+    RunRequest,
+)
+from hxloop.result import Observations, Readout
+from hxloop.spec import HICANN_X, TEXTBOOK
 
 LIMITS = Limits()
 IDENTITY = ChipIdentity(chip="ideal", serial=1, spec="textbook", model="1")

@@ -10,23 +10,15 @@ import pytest
 from support.single import side_by_side
 
 from hxloop import errors
-from hxloop.boot import OperatingPoint
 from hxloop.chip import ChipIdentity
-from hxloop.messages import (
-    CONTROL_VERBS,
-    PROTOCOL_VERSION,
-    REPLIES,
-    REQUESTS,
-    ArrayHeader,
-    Ledger,
-    Limits,
-)
-from hxloop.operating_point import nominal_boot
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.operating_point import nominal_boot
 from hxloop.program import ChipConfig, flatten
+from hxloop.protocol.codec import boot_arrays, result_arrays
+from hxloop.protocol.messages import CONTROL_VERBS, PROTOCOL_VERSION, REPLIES, REQUESTS, ArrayHeader, Ledger, Limits
 from hxloop.result import Observations, Readout
 from hxloop.spec import HICANN_X, ChipSpec
 from hxloop.spikes import DTYPES, SpikeBatch
-from hxloop.wire import boot_arrays, result_arrays
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
 OBJECTS = (ArrayHeader, ChipIdentity, ChipSpec, Ledger, Limits, OperatingPoint, Readout)

@@ -10,7 +10,7 @@ import pytest
 from support.second_user import as_second_user, needs_second_user
 
 from hxloop.errors import InvalidInputError, RecordError
-from hxloop.writing import check_target, replacing, sync_directory, write_atomically
+from hxloop.files.writing import check_target, replacing, sync_directory, write_atomically
 
 
 def refusal(path, **options):
@@ -110,7 +110,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     program = (
-        "import sys\nfrom pathlib import Path\nfrom hxloop.writing import replacing\n"
+        "import sys\nfrom pathlib import Path\nfrom hxloop.files.writing import replacing\n"
         "with replacing(Path(sys.argv[1])) as file:\n"
         "    file.write(b'half')\n    file.flush()\n    print('half', flush=True)\n    sys.stdin.read()\n"
     )

@@ -1,0 +1,1 @@
+"""The bench: stimuli, readings, and what several routines measure in the same way."""

@@ -1,0 +1,74 @@
+"""Reset potential: where the membrane is held after a spike.
+
+What is measured
+    Membrane potential of every circuit within a long refractory period, after a burst that makes it spike.
+How
+    CADC, mean over all readings between 0.5 us after the spike and the end of the period. Each code moves the potential
+    by 1.875 mV: model.
+Expected accuracy
+    1.2 mV: half a code of rounding, and the noise of writing.
+Runtime on silicon
+    0.1 s: four settings of the analog memory.
+
+References
+----------
+calix, hagen/neuron_potentials.py (ResetPotentialCalib).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from hxloop.codes.capmem import Cell
+from hxloop_calibration.measuring.membranes import (
+    BURST_US,
+    burst,
+    burst_cells,
+    burst_weights,
+    refractory,
+    since_spike_us,
+)
+from hxloop_calibration.routine import PotentialRoutine
+
+if TYPE_CHECKING:
+    from hxloop_calibration.measuring.bench import Bench
+    from hxloop_calibration.routine import Values
+    from hxloop_calibration.targets import Target
+
+_SAMPLES = 16
+_REFRACTORY_US = 30.0
+_SETTLED_US = 0.5
+
+
+@final
+class Reset(PotentialRoutine):
+    """See the module."""
+
+    name = "reset"
+    needs = ("cadc",)
+    cell = Cell.v_reset
+    text = "reset potential"
+    tolerance_mv = 9.0
+
+    def measure(self, bench: Bench, target: Target) -> Values:
+        """Mean within the refractory period."""
+        counter, clock, _ = refractory(bench, _REFRACTORY_US)
+        reset = bench.neurons.capmem_code[:, Cell.v_reset]
+        # However far a search strays, the threshold stays above the reset, as the chip demands.
+        threshold = np.maximum(bench.neurons.capmem_code[:, Cell.v_threshold], reset + 40)
+        neurons = bench.with_cells(
+            {**burst_cells(), Cell.v_reset: np.minimum(reset, 982), Cell.v_threshold: threshold},
+            refractory_counter=counter, refractory_clock=clock,
+        )  # fmt: skip
+        bench.write(neurons, burst_weights(bench))
+        readout = bench.cadc()
+        result = bench.run(burst(bench, _SAMPLES), BURST_US + 2.0 + _REFRACTORY_US, readout)
+        since_us = since_spike_us(bench, result, readout)
+        held = (since_us > _SETTLED_US) & (since_us < _REFRACTORY_US - _SETTLED_US)
+        mv = bench.cadc_mv(result)
+        total = held.sum(axis=(0, 1))
+        bench.silent |= total == 0
+        with np.errstate(invalid="ignore"):
+            return {"v_reset_mv": np.where(held, mv, 0.0).sum(axis=(0, 1)) / np.where(total, total, np.nan)}

@@ -1,0 +1,125 @@
+"""Threshold: the potential at which a circuit spikes.
+
+What is measured
+    The fraction of short samples in which a circuit spikes, at resting potentials that rise through the threshold.
+How
+    Resting potentials follow from leak codes, whose curve is measured by the CADC with the threshold out of reach. A
+    binary search brings every circuit's resting potential to its threshold; then 13 levels, 3.75 mV apart, show the
+    whole rise of the fraction, whose mean is the threshold (Spearman-Kaerber). A code moves it by 1.875 mV: model.
+Expected accuracy
+    2 mV: 1 mV from counting, the noise of writing, and the membrane's noise, which lets a circuit spike 1 mV early.
+Runtime on silicon
+    1.8 s: 88 settings of the analog memory.
+
+References
+----------
+calix, spiking/neuron_threshold.py (NeuronThresholdCalib); Finney, "Statistical method in biological assay" (1978).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import numpy as np
+
+from hxloop.codes import nominal
+from hxloop.codes.capmem import Cell
+from hxloop_calibration.measuring.fits import middle_of_rise
+from hxloop_calibration.measuring.membranes import OUT_OF_REACH, refractory, rest_mv
+from hxloop_calibration.measuring.spiking import fraction_spiking
+from hxloop_calibration.routine import PotentialRoutine
+
+if TYPE_CHECKING:
+    from hxloop_calibration.measuring.bench import Bench
+    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.targets import Target
+
+_DURATION_US: Final = 1.0
+_ONCE_US: Final = 30.0  # refractory period: a circuit spikes once in a sample, which the link to the host can carry
+_COARSE_SAMPLES, _FINE_SAMPLES = 12, 40
+_REACH: Final = 128  # codes that the binary search can go from where it starts, and half of it with the last step
+_LEVELS: Final = 2 * np.arange(-6, 7)
+_CURVE_CODES: Final = 60
+
+
+@final
+class Threshold(PotentialRoutine):
+    """See the module."""
+
+    name = "threshold"
+    needs = ("cadc",)
+    cell = Cell.v_threshold
+    text = "threshold"
+    tolerance_mv = 15.0
+
+    def measure(self, bench: Bench, target: Target) -> Values:
+        """Resting potential at which half of the samples spike."""
+        aim = target.neuron.v_threshold_mv
+        curve = self._leak_curve(bench, target)
+        threshold_mv = nominal.voltage_mv(bench.neurons.capmem_code[:, Cell.v_threshold])
+        # Where the threshold should be by the curve of its code; once it was measured, by that.
+        expected = self._expected(bench, threshold_mv, aim)
+        code = np.rint(curve.code(expected))
+        step = _REACH
+        while step >= 2:
+            step //= 2
+            code = code + np.where(self._spiking(bench, code, _COARSE_SAMPLES) > 0.5, -step, step)
+        levels = np.clip(code + _LEVELS[:, None], 0, bench.spec.capmem_code_max)
+        fractions = np.stack([self._spiking(bench, level, _FINE_SAMPLES) for level in levels])
+        found = middle_of_rise(curve.mv(levels.astype(np.float64)), fractions)
+        bench.silent |= (fractions == 0).all(axis=0)
+        return {"v_threshold_mv": found}
+
+    @staticmethod
+    def _expected(bench: Bench, nominal_mv: Floats, aim: float) -> Floats:
+        known = bench.known.get("v_threshold_mv")
+        if known is None:
+            return nominal_mv
+        return np.where(np.isfinite(known), known, aim)
+
+    @staticmethod
+    def _leak_curve(bench: Bench, target: Target) -> _Line:
+        """Resting potential of leak codes, from two levels on both sides of the wanted threshold."""
+        middle = float(np.rint(nominal.voltage_code(target.neuron.v_threshold_mv)))
+        codes = np.array([middle - _CURVE_CODES, min(middle + _CURVE_CODES, bench.spec.capmem_code_max)])
+        levels = [
+            rest_mv(
+                bench,
+                bench.with_cells({Cell.v_leak: code, Cell.v_threshold: OUT_OF_REACH, Cell.v_reset: 0}),
+                target.neuron.tau_mem_us,
+            )
+            for code in codes
+        ]
+        return _Line(codes, levels)
+
+    @staticmethod
+    def _spiking(bench: Bench, code: Floats, samples: int) -> Floats:
+        reset = np.minimum(
+            bench.neurons.capmem_code[:, Cell.v_reset], bench.neurons.capmem_code[:, Cell.v_threshold] - 1
+        )
+        code = np.clip(code, 0, bench.spec.capmem_code_max)
+        counter, clock, _ = refractory(bench, _ONCE_US)
+        cells = {Cell.v_leak: code, Cell.v_reset: np.maximum(reset, 0)}
+        bench.write(bench.with_cells(cells, refractory_counter=counter, refractory_clock=clock))
+        return fraction_spiking(bench.run(samples, _DURATION_US).spikes, bench.n)
+
+    def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
+        """The absolute scale, and spikes that the membrane's noise brings forward."""
+        return {"v_threshold_mv": float(np.hypot(bench.absolute_mv, 0.7))}
+
+
+class _Line:
+    """Straight lines through two points, one for each circuit."""
+
+    def __init__(self, codes: Floats, levels: list[Floats]) -> None:
+        self._code, self._level = codes[0], levels[0]
+        self._slope = (levels[1] - levels[0]) / (codes[1] - codes[0])
+
+    def mv(self, code: Floats) -> Floats:
+        """Potentials of codes [..., n_circuits]."""
+        return np.asarray(self._level + self._slope * (code - self._code))
+
+    def code(self, mv: Floats) -> Floats:
+        """Codes of potentials; the middle where there is no line."""
+        code = np.asarray(self._code + (mv - self._level) / self._slope)
+        return np.where(np.isfinite(code), code, self._code)

@@ -1,0 +1,57 @@
+"""Runs that are larger than a daemon announces: refused by their sizes alone, before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from hxloop.errors import LimitExceededError
+from hxloop.protocol.codec import check_spike_arrays, is_of_configuration
+
+if TYPE_CHECKING:
+    from hxloop.protocol.messages import Limits, RunRequest
+    from hxloop.spec import ChipSpec
+
+
+def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> None:
+    """Refuse a run by what its message says.
+
+    Raises
+    ------
+    LimitExceededError
+        Samples, events, sample length, run length or readings of the converters.
+    MalformedMessageError
+        Not the arrays of a spike batch.
+    """
+    size = {
+        header.name: math.prod(header.shape)
+        for header in request.arrays
+        if request.base is None or not is_of_configuration(header.name)
+    }
+    check_spike_arrays(size)
+    n_samples = max(0, size["offsets"] - 1)
+    ticks = request.duration_ticks
+    for field, value, limit, unit in (
+        ("offsets", n_samples, limits.max_samples, "samples"),
+        ("tick", max(size["tick"], size["source"]), limits.max_input_events, "input events"),
+        ("duration_ticks", ticks, limits.max_sample_ticks, "ticks a sample"),
+        ("duration_ticks", n_samples * ticks, limits.max_run_ticks, "ticks in all samples together"),
+        ("readout", n_samples * request.readout.readings_per_sample(ticks, spec), limits.max_readings, "readings"),
+    ):
+        _refuse_above(limit, value, field, unit)
+
+
+def check_counter_limit(request: RunRequest, n_samples: int, n_heads: int, limits: Limits) -> None:
+    """Refuse a run that reads more spike counters than the limits allow; only who knows the configuration can tell.
+
+    Raises
+    ------
+    LimitExceededError
+    """
+    if request.readout.counters:
+        _refuse_above(limits.max_readings, n_samples * n_heads, "readout.counters", "readings")
+
+
+def _refuse_above(limit: int, value: int, field: str, unit: str) -> None:
+    if value > limit:
+        raise LimitExceededError(f"{value} {unit}, at most {limit} are allowed", field=field, hint="split the run")

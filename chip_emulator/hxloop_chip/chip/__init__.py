@@ -1,0 +1,1 @@
+"""The chip in its process: configured, run, read out."""

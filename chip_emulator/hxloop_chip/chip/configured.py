@@ -1,0 +1,127 @@
+"""A configuration, ready to run: checked, wired up, with the true parameters of this silicon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hxloop.errors import InvalidInputError
+from hxloop.program import WEIGHT_CODE, ChipConfig
+from hxloop_chip.checks.configurations import check_weights, synapse_signs
+from hxloop_chip.chip.correlation_sensors import build_sensors
+from hxloop_chip.silicon.circuits import true_circuits
+from hxloop_chip.solver.packing import pack_circuit, with_weights
+from hxloop_chip.wiring.neurons import Neurons, build_neurons
+from hxloop_chip.wiring.synapses import Wiring, wire_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from hxloop.spec import ChipSpec
+    from hxloop_chip.chip.correlation_sensors import Sensors
+    from hxloop_chip.silicon.imperfections import Imperfections
+    from hxloop_chip.silicon.mismatch import Mismatch
+    from hxloop_chip.solver import layout as at
+
+
+@dataclass(frozen=True, eq=False)
+class Configured:
+    """A configuration, ready to run.
+
+    Attributes
+    ----------
+    config : ChipConfig
+    sha256 : str
+    sign : int8 [n_synapses]
+        Sign of the row of each synapse.
+    neurons : Neurons
+    wiring : Wiring
+    circuit : Circuit
+        For the solver; all neurons are recorded.
+    sensors : callable
+        Correlation sensors, made when they are first read.
+    """
+
+    config: ChipConfig
+    sha256: str
+    sign: NDArray[np.int8]
+    neurons: Neurons
+    wiring: Wiring
+    circuit: at.Circuit
+    sensors: Callable[[], Sensors]
+
+    def reweighted(self, config: ChipConfig, sha256: str, spec: ChipSpec) -> Configured | None:
+        """The same with the weights of `config`; None if it differs in more than these.
+
+        Raises
+        ------
+        InvalidInputError
+            A weight the chip cannot have.
+        """
+        before = self.config.digests
+        if any(digest != before[name] for name, digest in config.digests.items() if name != WEIGHT_CODE):
+            return None
+        check_weights(config, self.sign, spec)
+        return replace(self, config=config, sha256=sha256, circuit=self._weighted(config))
+
+    def _weighted(self, config: ChipConfig) -> at.Circuit:
+        exc, inh = self.wiring.current_steps(config.synapses.weight_code)
+        return with_weights(self.circuit, exc, inh, self.wiring.source_id, self.wiring.source_range)
+
+    def recorded(self, neurons: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Neurons among these heads, bool [n_neurons].
+
+        Raises
+        ------
+        InvalidInputError
+            A circuit is no head of this configuration.
+        """
+        heads = self.neurons.heads
+        asked = np.array([max(-1, min(neuron, 2**31)) for neuron in neurons], np.int64)  # any other number is unknown
+        unknown = ~np.isin(asked, heads)
+        if unknown.any():
+            k = int(unknown.argmax())
+            raise InvalidInputError(f"circuit {neurons[k]} is not a configured head", field=f"neurons[{k}]")
+        return np.isin(heads, asked)
+
+
+def make_configured(
+    config: ChipConfig,
+    sha256: str,
+    held: NDArray[np.float64],
+    mismatch: Mismatch,
+    imperfections: Imperfections,
+    spec: ChipSpec,
+) -> Configured:
+    """Build a checked configuration anew.
+
+    Parameters
+    ----------
+    config : ChipConfig
+        Has passed `check_config`.
+    sha256 : str
+    held : float64 [n, len(Cell)]
+        What the analog cells of its circuits hold.
+    mismatch : Mismatch
+    imperfections : Imperfections
+    spec : ChipSpec
+    """
+    circuits = true_circuits(config.neurons, config.shared, mismatch, spec, held)
+    neurons = build_neurons(config.neurons, circuits, imperfections, spec)
+    wiring = wire_up(config, neurons, mismatch, spec)
+    sensors = cache(partial(build_sensors, config, wiring.reached, mismatch, spec))
+    circuit = pack_circuit(
+        neurons.parameters,
+        neuron_id=neurons.heads.astype(np.uint64),
+        neuron_source=wiring.neuron_source,
+        switches=neurons.switches,
+        model=neurons.model,
+        delay=spec.routing_delay_ticks,
+    )
+    made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, circuit, sensors)
+    return replace(made, circuit=made._weighted(config))

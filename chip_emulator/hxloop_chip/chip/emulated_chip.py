@@ -1,0 +1,304 @@
+"""The emulated chip: satisfies `hxloop.chip.Chip`, in the process that holds it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hxloop.chip import ChipIdentity
+from hxloop.codes.capmem import Cell
+from hxloop.errors import OutOfRangeError, SessionError
+from hxloop.kit.turns import Turn, Unsendable
+from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
+from hxloop.result import Readout, RunResult
+from hxloop.seeds import derive_seed, generator
+from hxloop.spikes import SpikeBatch
+from hxloop_chip.checks.configurations import check_config
+from hxloop_chip.checks.readouts import check_readout
+from hxloop_chip.chip import observing
+from hxloop_chip.chip.configured import Configured, make_configured
+from hxloop_chip.chip.delivery import deliver, deliver_plain
+from hxloop_chip.chip.running import Runner
+from hxloop_chip.silicon.boot_codes import boot_settings
+from hxloop_chip.silicon.mismatch import Mismatch
+from hxloop_chip.silicon.presets import MODEL_VERSION, named_chip
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.edges.intake import unpack
+from hxloop_chip.solver.packing import padded
+from hxloop_chip.solver.random import STREAM_LINK_OUT
+from hxloop_chip.solver.stopping import never
+from hxloop_chip.wiring.links import admitted, received
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from hxloop.codes.boot import BootSettings
+    from hxloop.result import Recording
+    from hxloop.spec import ChipSpec
+    from hxloop_chip.chip.delivery import Delivered
+
+DRIFT_PERIOD_US: Final = 600e6
+"""Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""
+
+
+class EmulatedChip(Unsendable):
+    """A chip of given silicon; see `hxloop.chip.Chip`.
+
+    Parameters
+    ----------
+    chip : str
+        Named chip (`hxloop_chip.silicon.presets.named_chip`).
+    serial : int
+        Serial number of the silicon.
+    threads : int
+        Threads that share the samples of a run; results do not depend on it.
+    """
+
+    def __init__(self, chip: str = "typical", serial: int = 1, threads: int = 1) -> None:
+        if threads < 1:
+            raise OutOfRangeError(f"{threads} threads, at least 1 is needed", field="threads")
+        named = named_chip(chip)
+        self._spec, self._imperfections = named.spec, named.imperfections
+        self._identity = ChipIdentity(chip=chip, serial=serial, spec=self._spec.name, model=MODEL_VERSION)
+        self.mismatch = Mismatch(self._spec, self._imperfections, serial)
+        self._boot = boot_settings(named, self.mismatch, serial)
+        self._runner = Runner(threads)
+        self._configured: Configured | None = None
+        self._turn = Turn("this chip")
+
+    @property
+    def spec(self) -> ChipSpec:
+        """Datasheet."""
+        return self._spec
+
+    @property
+    def identity(self) -> ChipIdentity:
+        """Name and serial."""
+        return self._identity
+
+    @property
+    def boot(self) -> BootSettings:
+        """Codes the chip boots with and what they were calibrated for."""
+        return self._boot
+
+    def configure(self, config: ChipConfig) -> str:
+        """Write a configuration; see `hxloop.chip.Chip.configure`. Threads take turns."""
+        with self._turn.taken():
+            return self._configure(config)
+
+    def _configure(self, config: ChipConfig) -> str:
+        sha256, known = config.sha256(), self._configured
+        if known is not None and known.sha256 == sha256:
+            return sha256
+        made = known and known.reweighted(config, sha256, self._spec)  # as in every step of a training
+        if made is None:
+            check_config(config, self._spec)
+            made = make_configured(
+                config, sha256, self._held(config), self.mismatch, self._imperfections, self._spec
+            )  # fmt: skip
+        self._configured = made
+        return sha256
+
+    def run(
+        self,
+        inputs: SpikeBatch,
+        *,
+        duration_ticks: int,
+        trial_seed: int = 0,
+        first_sample: int = 0,
+        record: Recording = "spikes",
+        neurons: tuple[int, ...] | None = None,
+        readout: Readout | None = None,
+        config: ChipConfig | None = None,
+        progress: Callable[[int, int], bool] | None = None,
+        stop_words: NDArray[np.int64] | None = None,
+    ) -> RunResult:
+        """Run samples; see `hxloop.chip.Chip.run`. Threads take turns.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with (samples done, samples) about every 40 ms; a true answer cancels the run.
+        stop_words : int64 [N_WORDS], optional
+            Another way to cancel it, within microseconds (`hxloop_chip.solver.stopping`).
+
+        Raises
+        ------
+        RunCancelledError
+            `progress` or `stop_words` asked for it.
+        SessionError
+            `progress` or a signal handler used the chip, or a forked process did.
+        """
+        with self._turn.taken(), self._trying(config):
+            return self._run(
+                inputs, duration_ticks, trial_seed, first_sample, record, neurons, readout or Readout(), progress,
+                never() if stop_words is None else stop_words,
+            )  # fmt: skip
+
+    def _run(
+        self,
+        inputs: SpikeBatch,
+        duration_ticks: int,
+        trial_seed: int,
+        first_sample: int,
+        record: Recording,
+        neurons: tuple[int, ...] | None,
+        readout: Readout,
+        progress: Callable[[int, int], bool] | None,
+        stop_words: NDArray[np.int64],
+    ) -> RunResult:
+        begun = time.perf_counter()
+        configured, delivered = self._ready(inputs, duration_ticks)
+        chosen = None if neurons is None else configured.recorded(neurons)
+        check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
+        needs_all = readout.counters or readout.correlation
+        first_only = record == "first_spikes" and not needs_all
+        trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
+        link_loss = self._imperfections.link_loss_trial
+        if delivered is None:
+            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, link_loss)
+        watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
+        circuit = configured.circuit
+        if chosen is not None and not needs_all:
+            circuit = circuit._replace(recorded=padded(chosen, False))
+        packed, counts = self._runner.run(delivered.inputs, circuit, trial, watch, progress, stop_words)
+        spikes, most = _unpack(packed, counts, configured.neurons.heads)
+        observations = observing.observe(
+            readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
+            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), trial,
+            stop_words,
+        )  # fmt: skip
+        if needs_all and record == "first_spikes":
+            spikes = spikes.first_of_each_source()
+        if needs_all and chosen is not None:
+            spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
+        all_arrive = most <= self._spec.link_out_depth and not link_loss
+        sent = spikes if all_arrive else self._reaching_host(spikes, trial)
+        chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
+        return RunResult(
+            spikes=sent,
+            events_in=delivered.events_in,
+            events_out=int(counts[:, at.COUNT_OUT].sum()),
+            lost_in=delivered.lost,
+            lost_out=spikes.n_spikes - sent.n_spikes,
+            lost_late=int(counts[:, at.COUNT_LOST].sum()),
+            chip_time_us=chip_time_us,
+            emulation_time_us=(time.perf_counter() - begun) * 1e6,
+            energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,
+            observations=observations,
+        )
+
+    @contextmanager
+    def _trying(self, config: ChipConfig | None) -> Iterator[None]:
+        """Write a configuration, if there is one; whatever goes wrong, the one before is back in force."""
+        before = self._configured
+        if config is not None:
+            self._configure(config)
+        try:
+            yield
+        except BaseException:
+            self._configured = before
+            raise
+
+    def _reaching_host(self, spikes: SpikeBatch, trial: at.Trial) -> SpikeBatch:
+        """Those that the link to the host carries and does not lose."""
+        spec, lane = self._spec, np.zeros(spikes.n_spikes, np.int64)
+        arrive = admitted(spikes.offsets, spikes.tick, lane, 1, spec.link_out_per_tick, spec.link_out_depth)
+        link_loss = self._imperfections.link_loss_trial
+        if link_loss:
+            arrive &= received(
+                spikes.offsets, spikes.tick, spikes.source, link_loss, STREAM_LINK_OUT, trial.key, trial.first_sample
+            )
+        return spikes.select(arrive)
+
+    def warm_up(self) -> None:
+        """Compile all kernels, or load them from the cache."""
+        _warm_up(self)
+
+    def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> tuple[Configured, Delivered | None]:
+        """What a run needs, its inputs checked; and these delivered, unless that takes more than one pass."""
+        configured = self._configured
+        if configured is None:
+            raise SessionError("the chip has no configuration yet", field="config_hash", hint="configure it first")
+        if not 1 <= duration_ticks <= self._spec.max_run_ticks:
+            raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
+        plain = None
+        if not self._imperfections.link_loss_trial:
+            plain = deliver_plain(
+                inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
+            )  # fmt: skip
+        if plain is None:
+            self._check_inputs(inputs, configured, duration_ticks)
+        return configured, plain
+
+    def _check_inputs(self, inputs: SpikeBatch, configured: Configured, duration_ticks: int) -> None:
+        inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self._spec.n_input_channels)
+        known = configured.wiring.inputs.knows(inputs.source.astype(np.int64))
+        if not known.all():
+            k = int((~known).argmax())
+            raise OutOfRangeError(
+                f"input channel {inputs.source[k]} drives no synapse row in this configuration",
+                field=f"inputs.source[{k}]",
+            )
+
+    def _held(self, config: ChipConfig) -> NDArray[np.float64]:
+        """What the cells hold: their codes and the noise of writing them, redrawn for every analog configuration."""
+        codes = config.neurons.capmem_code.astype(np.float64)
+        spread = self._imperfections.rewrite_trial_codes
+        if spread == 0.0:
+            return codes
+        name = hash_arrays({**flatten(config.neurons, "neurons"), **flatten(config.shared, "shared")})
+        noise = generator(self._identity.serial, "rewrite", name).standard_normal((self._spec.n_circuits, len(Cell)))
+        return np.asarray(codes + spread * noise[config.neurons.circuit])
+
+    def _trial(self, duration_ticks: int, trial_seed: int, first_sample: int, first_only: bool) -> at.Trial:
+        return at.Trial(
+            duration=duration_ticks,
+            sigma=self._sigmas(),
+            key=np.uint64(derive_seed(trial_seed, "trial", self._identity.serial)),
+            first_sample=first_sample,
+            first_only=first_only,
+            drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
+            event_by_event=False,
+        )
+
+    def _sigmas(self) -> NDArray[np.float64]:
+        sigmas, s = np.zeros(at.N_SIGMAS), self._imperfections
+        sigmas[at.SIGMA_THRESHOLD] = s.threshold_trial_mv
+        sigmas[at.SIGMA_AMPLITUDE] = s.amplitude_trial
+        sigmas[at.SIGMA_JITTER] = s.jitter_trial_us / self._spec.tick_us
+        sigmas[at.SIGMA_MEMBRANE] = s.membrane_trial_mv
+        sigmas[at.SIGMA_DRIFT] = s.drift_trial_mv
+        return sigmas
+
+
+def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray[np.int64]) -> tuple[SpikeBatch, int]:
+    """Spikes, and the most of them in one sample."""
+    batch = SpikeBatch(np.empty(len(counts) + 1, np.int64), np.empty_like(packed), np.empty(len(packed), np.int32))
+    return batch, unpack(packed, counts, heads, batch.offsets, batch.tick, batch.source)
+
+
+def _warm_up(chip: EmulatedChip) -> None:
+    circuit, label = np.zeros(1, np.int16), np.zeros(1, np.uint8)
+    sign = np.zeros((chip.spec.n_hemispheres, chip.spec.n_rows), np.int8)
+    sign[0, 0] = 1
+    routes = Routes(np.zeros(1, np.int32), np.zeros(1, np.int16), label)
+    code = np.full(1, 63.0) if chip.spec.continuous_weights else np.full(1, 63, np.int8)
+    config = ChipConfig(
+        neurons=chip.boot.of(circuit, circuit),
+        shared=chip.boot.shared,
+        synapses=Synapses(circuit, circuit, label, code),
+        row_sign=sign,
+        input_routes=routes,
+        neuron_routes=routes,
+    )
+    before = chip._configured
+    chip.configure(config)
+    inputs = SpikeBatch.from_arrays([0] * 9, range(9), [0] * 9, 1)
+    chip.run(inputs, duration_ticks=1000, readout=Readout(cadc_circuits=(0,), counters=True, correlation=True))
+    chip._configured = before

@@ -1,0 +1,172 @@
+"""What a run observes beside spikes: which membranes the solver watches, and what becomes of the traces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from hxloop.result import Observations
+from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip.converters import cadc_codes, madc_codes, spike_counts
+from hxloop_chip.chip.correlation_sensors import correlation_codes, pair_sums, routed
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.stopping import check_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from hxloop.program import ChipConfig
+    from hxloop.result import Readout
+    from hxloop.spec import ChipSpec
+    from hxloop_chip.chip.correlation_sensors import Sensors
+    from hxloop_chip.silicon.imperfections import Imperfections
+    from hxloop_chip.silicon.mismatch import Mismatch
+    from hxloop_chip.wiring.neurons import Neurons
+    from hxloop_chip.wiring.synapses import Wiring
+
+    Ints = NDArray[np.int64]
+
+_BLOCK: Final = 50_000
+"""Events or readings between two looks at whether the run is still wanted."""
+
+
+class Silicon(NamedTuple):
+    """The chip a run takes place on."""
+
+    spec: ChipSpec
+    mismatch: Mismatch
+    imperfections: Imperfections
+
+
+def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, duration_ticks: int, n_samples: int) -> at.Watch:
+    """Membranes for the solver to watch, and room for their traces.
+
+    Parameters
+    ----------
+    readout : Readout
+        Checked.
+    index : int64 [n_circuits]
+        Neuron of each circuit.
+    spec : ChipSpec
+    duration_ticks, n_samples : int
+    """
+    circuits = np.array(readout.cadc_circuits, np.int64)
+    madc = readout.madc_circuit is not None
+    return at.Watch(
+        neuron=index[circuits],
+        period=readout.cadc_period_ticks if circuits.size else 0,
+        cadc=np.zeros((n_samples, readout.cadc_reads(duration_ticks), len(circuits))),
+        madc_neuron=int(index[readout.madc_circuit]) if madc else -1,
+        madc_period=spec.madc_period_ticks,
+        madc=np.zeros((n_samples, spec.madc_reads(duration_ticks) if madc else 0)),
+    )
+
+
+def observe(
+    readout: Readout,
+    watched: at.Watch,
+    spikes: SpikeBatch,
+    delivered: at.Inputs,
+    config: ChipConfig,
+    neurons: Neurons,
+    wiring: Wiring,
+    sensors: Callable[[], Sensors],
+    silicon: Silicon,
+    trial: at.Trial,
+    stop_words: Ints,
+) -> Observations:
+    """Readings of a run that has been solved.
+
+    Parameters
+    ----------
+    readout : Readout
+    watched : Watch
+        Filled by the solver, in mV above the resting potentials.
+    spikes : SpikeBatch
+        All spikes of the run if counters or correlation are asked for.
+    delivered : Inputs
+        Events that reached synapse drivers.
+    config : ChipConfig
+    neurons : Neurons
+    wiring : Wiring
+    sensors : callable
+        Gives the correlation sensors.
+    silicon : Silicon
+    trial : Trial
+    stop_words : int64 [N_WORDS]
+        See `hxloop_chip.solver.stopping`.
+
+    Raises
+    ------
+    RunCancelledError
+        `stop_words` asked for it.
+    """
+    if not (readout.cadc_circuits or watched.madc_neuron >= 0 or readout.counters or readout.correlation):
+        return Observations.none()
+    found = dict(vars(Observations.none()))
+    spec, mismatch, s = silicon
+    if readout.cadc_circuits:
+        watched.cadc[...] += neurons.v_leak_mv[watched.neuron]
+        how = np.array(readout.cadc_circuits, np.int64), config.neurons, config.shared, mismatch, spec, s.cadc_trial_lsb
+        found["cadc"] = np.concatenate(
+            [
+                cadc_codes(watched.cadc[first:last], *how, trial.key, trial.first_sample + first)
+                for first, last in _blocks(_readings(watched.cadc), stop_words)
+            ]
+        )
+    if watched.madc_neuron >= 0:
+        v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
+        found["madc"] = np.concatenate(
+            [
+                madc_codes(v_mv[k:last], mismatch, spec, s.madc_trial_lsb, trial.key, trial.first_sample + k)
+                for k, last in _blocks(_readings(v_mv), stop_words)
+            ]
+        )
+    if readout.counters:
+        counted = [
+            spike_counts(spikes.part(first, last), neurons.heads)
+            for first, last in _blocks(np.diff(spikes.offsets), stop_words)
+        ]
+        found["spike_count"], found["spike_overflow"] = map(np.concatenate, zip(*counted, strict=True))
+    if readout.correlation:
+        seen = sensors()
+        source_of = np.full(spec.n_circuits, -1, np.int64)
+        source_of[neurons.heads] = wiring.neuron_source
+        inputs = SpikeBatch(delivered.offsets, delivered.tick, delivered.source.astype(np.int32))
+        sums = np.zeros((2, len(seen.circuit)), np.int64)
+        for first, last in _blocks(np.diff(inputs.offsets) + np.diff(spikes.offsets), stop_words):
+            part = spikes.part(first, last)
+            caused = routed(part, source_of, spec.routing_delay_ticks, trial.duration)
+            sums += pair_sums(seen, [inputs.part(first, last), caused], part, stop_words)
+        found["correlation"] = correlation_codes(
+            sums, seen, config, mismatch, spec, s.cadc_trial_lsb, trial.key, trial.first_sample
+        )
+    return Observations(**found)
+
+
+def _readings(traces: NDArray[np.float64]) -> Ints:
+    """Readings of each sample."""
+    return np.full(len(traces), traces[:1].size)
+
+
+def _blocks(size: Ints, stop_words: Ints) -> Iterator[tuple[int, int]]:
+    """Divide samples, by how much each has of what takes the time: a cancel need not wait for all of them.
+
+    Parameters
+    ----------
+    size : int64 [n_samples]
+    stop_words : int64 [N_WORDS]
+
+    Yields
+    ------
+    first, last : int
+        Samples ``first <= k < last``; there is at least one block.
+    """
+    block = np.cumsum(size) // _BLOCK
+    ends = [*(np.flatnonzero(np.diff(block)) + 1).tolist(), len(size)]
+    for first, last in zip([0, *ends[:-1]], ends, strict=True):
+        yield first, last
+        check_wanted(stop_words)

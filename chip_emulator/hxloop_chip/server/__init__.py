@@ -1,0 +1,1 @@
+"""The daemon's I/O: sockets, connection file, the supervising process."""

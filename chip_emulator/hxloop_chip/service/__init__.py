@@ -1,0 +1,1 @@
+"""The daemon's logic: requests, sessions, replies. No sockets, no physics."""

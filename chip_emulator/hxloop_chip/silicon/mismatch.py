@@ -1,0 +1,158 @@
+"""Fixed-pattern mismatch: what the serial number of a chip decides, once and for ever.
+
+Each mechanism draws from a stream of its own, addressed by serial number and name, in units of its spread. So the same
+serial is the same silicon on every machine and for every strength, and changing one mechanism leaves the others
+untouched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hxloop.codes.capmem import Cell
+from hxloop.seeds import generator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop.spec import ChipSpec
+    from hxloop_chip.silicon.imperfections import Imperfections
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+N_VOLTAGES = 7
+"""The first cells of a circuit are potentials (`hxloop.codes.capmem.Cell`)."""
+N_BITS = 6
+
+
+class Mismatch:
+    """True deviations of one chip from its datasheet; never leaves the daemon.
+
+    Parameters
+    ----------
+    spec : ChipSpec
+    spreads : Imperfections
+    serial : int
+        Serial number, 0 .. 2**63 - 1.
+
+    Attributes
+    ----------
+    voltage_offset_mv, voltage_gain : float64 [N_VOLTAGES, n_circuits]
+        Normal offset and log-normal factor of the potentials.
+    leak_conductance, capacitance_pf, exponential : float64 [n_circuits]
+        Factor; offset in pF; factor.
+    tau_syn, synaptic_input, coba : float64 [2, n_circuits]
+        Factors of the excitatory (0) and inhibitory (1) input.
+    synaptic_reference_mv : float64 [2, n_circuits]
+        Offset of an input's reference.
+    adaptation : float64 [3, n_circuits]
+        Factors of time constant, a and b.
+    synapse_dac : float64 [n_quadrants]
+        Factor.
+    driver : float64 [n_hemispheres, n_rows]
+        Factor of a row; 0 of a dead one, which passes no events.
+    cadc_gain, cadc_offset_lsb : float64 [n_circuits]
+    madc_gain, madc_offset_lsb : float
+    dead : bool [n_circuits]
+    """
+
+    def __init__(self, spec: ChipSpec, spreads: Imperfections, serial: int) -> None:
+        self._spec, self._spreads, self._serial = spec, spreads, serial
+        n, s = spec.n_circuits, spreads
+        named = {
+            Cell.v_leak: s.v_leak_fixed_mv,
+            Cell.v_reset: s.v_reset_fixed_mv,
+            Cell.v_threshold: s.v_threshold_fixed_mv,
+        }
+        self.voltage_offset_mv = np.array(
+            [self._offset(Cell(k).name, named.get(Cell(k), s.v_other_fixed_mv), n) for k in range(N_VOLTAGES)]
+        )
+        self.voltage_gain = self._factor("voltage_gain", s.voltage_gain_fixed, N_VOLTAGES, n)
+        self.leak_conductance = self._factor("leak_conductance", s.leak_conductance_fixed, n)
+        self.capacitance_pf = self._offset("capacitance", s.capacitance_fixed_pf, n)
+        self.tau_syn = self._factor("tau_syn", s.tau_syn_fixed, 2, n)
+        self.synaptic_input = self._factor("synaptic_input", s.synaptic_input_fixed, 2, n)
+        self.synaptic_reference_mv = self._offset("synaptic_reference", s.synaptic_reference_fixed_mv, 2, n)
+        self.adaptation = self._factor("adaptation", s.adaptation_fixed, 3, n)
+        self.exponential = self._factor("exponential", s.exponential_fixed, n)
+        self.coba = self._factor("coba", s.coba_fixed, 2, n)
+        self.synapse_dac = self._factor("synapse_dac", s.synapse_dac_fixed, spec.n_quadrants)
+        self.driver = self._factor("driver", s.driver_fixed, spec.n_hemispheres, spec.n_rows)
+        if s.dead_row_fixed:  # a factor, not an array of its own: the digest of chips without dead rows stays as it is
+            self.driver[self.stream("dead_row").random(self.driver.shape) < s.dead_row_fixed] = 0.0
+        self.cadc_gain = self._factor("cadc_gain", s.cadc_gain_fixed, n)
+        self.cadc_offset_lsb = self._offset("cadc_offset", s.cadc_offset_fixed_lsb, n)
+        self.madc_gain = float(self._factor("madc_gain", s.madc_gain_fixed, 1)[0])
+        self.madc_offset_lsb = float(self._offset("madc_offset", s.madc_offset_fixed_lsb, 1)[0])
+        self.dead = self.stream("dead").random(n) < s.dead_fixed if s.dead_fixed else np.zeros(n, np.bool_)
+
+    def stream(self, mechanism: str) -> np.random.Generator:
+        """Random numbers of one mechanism, from their beginning."""
+        return generator(self._serial, "mismatch", mechanism)
+
+    def synapse(self, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
+        """Factors of single synapses, log-normal with median 1; arguments and result [n]."""
+        if self._spreads.synapse_fixed == 0.0:
+            return np.ones(len(row))
+        return np.asarray(self._synapses[hemisphere, row, column])
+
+    @property
+    def weight_dacs_are_exact(self) -> bool:
+        """All bits of all weight DACs have their nominal worth."""
+        return self._spreads.weight_dac_fixed == 0.0
+
+    def weight_bits(self, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
+        """Worth of every bit of the weight DACs of single synapses, float64 [n, 6]; nominal 1, 2, 4, ..."""
+        bit = 2.0 ** np.arange(N_BITS)
+        if self.weight_dacs_are_exact:
+            return np.broadcast_to(bit, (len(row), N_BITS))
+        error = self._weight_dacs[hemisphere, row, column] * self._spreads.weight_dac_fixed
+        return np.asarray(np.maximum(bit + np.sqrt(bit) * error, 0.0))
+
+    def correlation_amplitude(self, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
+        """Factors [2, n] of causal and acausal sensors, log-normal with median 1."""
+        spread = self._spreads.correlation_amplitude_fixed
+        return self._sensor("correlation_amplitude", spread, hemisphere, row, column)
+
+    def correlation_tau(self, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
+        """Factors [2, n] of the time constants of causal and acausal sensors."""
+        return self._sensor("correlation_tau", self._spreads.correlation_tau_fixed, hemisphere, row, column)
+
+    def digest(self) -> str:
+        """SHA-256 over all deviations (of synapses: a corner); rounded to 2^-20, so no library's last bit matters."""
+        digest = hashlib.sha256()
+        corner = tuple(a.ravel() for a in np.indices((self._spec.n_hemispheres, 16, 16)))
+        per_synapse = (self.synapse, self.weight_bits, self.correlation_amplitude, self.correlation_tau)
+        arrays = [value for name, value in sorted(vars(self).items()) if not name.startswith("_")]
+        for array in (*arrays, *(function(*corner) for function in per_synapse)):
+            digest.update(np.rint(np.asarray(array, np.float64) * 2**20).astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def _synapses(self) -> Floats:
+        shape = (self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns)
+        return self._factor("synapse", self._spreads.synapse_fixed, *shape)
+
+    @cached_property
+    def _weight_dacs(self) -> NDArray[np.float32]:
+        shape = (self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns, N_BITS)
+        return self.stream("weight_dac").standard_normal(shape, np.float32)
+
+    def _sensor(self, mechanism: str, spread: float, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
+        if spread == 0.0:
+            return np.ones((2, len(row)))
+        shape = (2, self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns)
+        return np.asarray(self._factor(mechanism, spread, *shape)[:, hemisphere, row, column])
+
+    def _offset(self, mechanism: str, spread: float, *shape: int) -> Floats:
+        if spread == 0.0:
+            return np.zeros(shape)
+        return spread * self.stream(mechanism).standard_normal(shape)
+
+    def _factor(self, mechanism: str, spread: float, *shape: int) -> Floats:
+        return np.exp(self._offset(mechanism, spread, *shape))

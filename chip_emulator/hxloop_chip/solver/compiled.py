@@ -1,0 +1,57 @@
+"""How kernels are compiled: decorators, and an instruction that Numba has no name for.
+
+Numba counts the references to every array among a kernel's arguments, with atomic operations that cost more than the
+arithmetic of a small step. Kernels that allocate nothing can do without, and those called often are compiled into their
+callers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numba
+from numba.extending import intrinsic
+
+from hxloop.kernels.kernel_library import KernelLibrary
+
+_BARE: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+N_KERNELS: Final = 112
+"""As many are compiled when none is stored, which a test counts; only for those who wait."""
+
+_library = KernelLibrary(Path(__file__).parent.rglob("*.py"), numba, N_KERNELS)
+
+
+def compiled(function: Any) -> Any:
+    """Kernel that may allocate arrays."""
+    return _library.keep(numba.njit(nogil=True)(function))
+
+
+def compiled_for(signature: Any) -> Any:
+    """The same, for these arguments alone: no time is lost on finding out what they are."""
+    return lambda function: _library.keep(numba.njit(nogil=True)(function), signature)
+
+
+def uncounted(function: Any) -> Any:
+    """Kernel that allocates nothing: no references are counted."""
+    return _library.keep(numba.njit(**_BARE)(function))
+
+
+def inlined(function: Any) -> Any:
+    """Kernel that allocates nothing and becomes part of every kernel that calls it."""
+    return _library.keep(numba.njit(**_BARE, forceinline=True)(function))
+
+
+def spliced(function: Any) -> Any:
+    """Kernel whose source becomes part of every kernel that calls it; there is none to keep."""
+    return numba.njit(nogil=True, inline="always")(function)
+
+
+@intrinsic
+def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c``, rounded once; one instruction where there is one, and the same number on every machine.
+
+    A compiler that may contract products and sums by itself (fast math) does so as it likes, so that results would
+    depend on the machine.
+    """
+    return a(a, a, a), lambda context, builder, signature, arguments: builder.fma(*arguments)

@@ -1,0 +1,1 @@
+"""Kernels where events and readings enter and leave the solver."""

@@ -1,0 +1,99 @@
+"""On the way in and out of the solver, each in one pass: events without anything unusual about them, and spikes."""
+
+import numpy as np
+from numba import types
+
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.compiled import compiled_for
+
+_LONGS = types.Array(types.int64, 1, "C", readonly=True)
+_INTS = types.Array(types.int32, 1, "C", readonly=True)
+_TABLE = types.Array(types.int64, 2, "C", readonly=True)
+
+
+@compiled_for(
+    types.boolean(
+        _LONGS, _LONGS, _INTS, types.int64, _LONGS, _LONGS, _LONGS, types.int64, types.UniTuple(types.float64, 2),
+        types.UniTuple(types.float64, 2), types.int64[::1],
+    )
+)  # fmt: skip
+def take_in(offsets, tick, channel, duration, first, source, bus, n_buses, link, lane, reached):
+    """Check events and find their sources, as long as every channel has one and no link is overloaded.
+
+    Parameters
+    ----------
+    offsets, tick, channel
+        As in `hxloop.spikes.SpikeBatch`.
+    duration : int
+        Of a sample, in ticks.
+    first, source : int64 [n_channels + 1], [n]
+        Sources of each channel, `hxloop_chip.wiring.synapses.Fanout`.
+    bus : int64 [n_sources]
+        Bus of each source.
+    n_buses : int
+    link, lane : (float, float)
+        Rate and depth of the link and of every bus, as in `pass_buckets`.
+    reached : int64 [n_events]
+        Receives the sources.
+
+    Returns
+    -------
+    bool
+        False if anything is wrong, lost, or to be multiplied; `reached` means nothing then.
+    """
+    n_events = tick.size
+    if channel.size != n_events or offsets.size == 0 or offsets[0] != 0 or offsets[-1] != n_events:
+        return False
+    level = np.zeros(1 + n_buses)
+    last = np.zeros(1 + n_buses, np.int64)
+    for sample in range(offsets.size - 1):
+        begin, end = offsets[sample], offsets[sample + 1]
+        if end < begin or end > n_events:
+            return False
+        level[:] = 0.0
+        last[:] = 0
+        for k in range(begin, end):
+            now, name = tick[k], np.int64(channel[k])
+            # last[n_buses]: of the event before, so that what is checked here is the order of the events too
+            if now < last[n_buses] or now >= duration or name < 0 or name >= first.size - 1:
+                return False
+            if first[name + 1] - first[name] != 1:
+                return False
+            reached[k] = source[first[name]]
+            here = bus[reached[k]]
+            level[n_buses] = max(0.0, level[n_buses] - link[0] * (now - last[n_buses])) + 1.0
+            level[here] = max(0.0, level[here] - lane[0] * (now - last[here])) + 1.0
+            last[n_buses] = last[here] = now
+            if level[n_buses] > link[1] or level[here] > lane[1]:
+                return False
+    return True
+
+
+@compiled_for(types.int64(_LONGS, _TABLE, _LONGS, types.int64[::1], types.int64[::1], types.int32[::1]))
+def unpack(packed, counts, heads, offsets, tick, source):
+    """Take packed spikes apart.
+
+    Parameters
+    ----------
+    packed : int64 [n_spikes]
+        See `layout.NEURON_BITS`.
+    counts : int64 [n_samples, N_COUNTS]
+    heads : int64 [n_neurons]
+        Circuit of each neuron.
+    offsets, tick, source
+        Receive what `hxloop.spikes.SpikeBatch` has.
+
+    Returns
+    -------
+    int
+        Most spikes in one sample.
+    """
+    most = 0
+    offsets[0] = 0
+    for k in range(counts.shape[0]):
+        most = max(most, counts[k, at.COUNT_RECORDED])
+        offsets[k + 1] = offsets[k] + counts[k, at.COUNT_RECORDED]
+    for k in range(packed.size):
+        tick[k] = packed[k] >> at.NEURON_BITS
+        source[k] = heads[packed[k] & at.NEURON_MASK]
+    return most

@@ -1,0 +1,1 @@
+"""Neurons near their threshold, one macro-step in detail."""

@@ -1,0 +1,1 @@
+"""From a configuration to neurons, synapses, generators and links."""

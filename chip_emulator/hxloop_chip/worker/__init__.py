@@ -1,0 +1,1 @@
+"""The process that owns the chip, and the supervisor that looks after it."""

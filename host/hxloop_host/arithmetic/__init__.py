@@ -1,0 +1,1 @@
+"""Compiled arithmetic: the same bits wherever it runs."""

@@ -1,0 +1,28 @@
+"""How the host's kernels are compiled: arithmetic as it is written, kept beside the emulator's kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numba
+
+from hxloop.kernels.kernel_library import KernelLibrary
+
+_HERE = Path(__file__).parent
+SOURCES: Final = (*_HERE.glob("*.py"), *(_HERE.parent / "learning").rglob("kernels.py"))
+"""Files that hold kernels: those of a rule are in its own ``kernels.py``."""
+
+N_KERNELS: Final = 17
+"""As many are compiled when none is stored, which a test counts; only for those who wait."""
+
+_library = KernelLibrary(SOURCES, numba, N_KERNELS)
+
+
+def compiled(function: Any) -> Any:
+    """Kernel whose products and sums are neither contracted nor reordered.
+
+    Numba compiles a kernel into each of its callers and by itself, and which of these is used depends on what came from
+    the cache. They are the same function as long as the compiler may not change its arithmetic: no fast math here.
+    """
+    return _library.keep(numba.njit(nogil=True, error_model="numpy")(function))

@@ -1,0 +1,87 @@
+"""`hxloop map`: where a network lies on the chip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hxloop.files.writing import check_target, write_atomically
+from hxloop.kit.terminal import print_json, print_table, say
+from hxloop_host.cli.options import AsJson, Force, make_app
+
+if TYPE_CHECKING:
+    from hxloop_host.placing.mapping import Placement
+
+map_ = make_app()
+
+
+@map_.command(name="map")
+def _map(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE|PRESET", help="Network (npz), preset, settings (TOML).", show_default=False),
+    ],
+    inputs: Annotated[
+        int | None, typer.Option("--inputs", min=1, help="Features of a sample, for settings without a known task.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Draw both synapse arrays with their drivers, buses and neurons (png).")
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Place a network on the chip without running it, and show what it uses.
+
+    Needs no chip: the datasheet (HICANN-X) says what fits. A network that does not fit is refused with the resource
+    that is short and by how much; the exit code is 2.
+
+    [dim]Examples:[/dim]
+
+      hxloop map mnist16 --out placement.png
+
+      hxloop map network.npz --json
+    """
+    from hxloop.spec import HICANN_X
+    from hxloop_host.network.placement_source import place_source
+    from hxloop_host.placing.placement_table import as_dict
+
+    if out is not None:
+        from hxloop_host.placing.placement_picture import check_picture_name, draw_placement
+
+        form = check_picture_name(out, "out")
+        check_target(out, force=force, others=[Path(source)])
+    placement, changed = place_source(source, HICANN_X, inputs)
+    for change in changed:
+        say(f"warning: {change}")
+    if out is not None:
+        write_atomically(out, draw_placement(placement, form))
+        say(f"picture in {out}")
+    if as_json:
+        print_json(as_dict(placement) | {"changed": changed})
+    else:
+        _print(placement)
+
+
+def _print(placement: Placement) -> None:
+    from hxloop_host.placing.placement_table import bus_uses, population_uses, totals
+
+    spec = placement.spec
+    hemispheres = [f"columns {h}" for h in range(spec.n_hemispheres)]
+    populations = [
+        (p.name, f"{p.neurons} x {p.circuits_per_neuron}", p.signed_inputs, p.drivers, p.labels, p.synapses, *p.columns)
+        for p in population_uses(placement)
+    ]
+    rows_per_bus = spec.n_rows // spec.n_padi_buses
+    buses = [
+        (f"{b.hemisphere}.{b.bus}", f"{b.rows}/{rows_per_bus}", b.on_chip_sources, b.external_sources, b.labels)
+        for b in bus_uses(placement)
+    ]
+    sums = [(name, used, there) for name, (used, there) in totals(placement).items()]
+    for heads, rows in (
+        (("population", "circuits", "inputs", "drivers", "labels", "synapses", *hemispheres), populations),
+        (("bus", "rows", "neurons heard", "channels heard", "labels"), buses),
+        ((spec.name, "used", "there"), sums),
+    ):
+        print_table(heads, rows, plain=True, numbers=True)

@@ -1,0 +1,113 @@
+"""`hxloop runs`: what was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hxloop.errors import HxloopError, MissingFileError
+from hxloop.kit.terminal import print_json, print_table, say
+from hxloop.text import one_line
+from hxloop_host.cli.options import AsJson, RunPath, make_app
+
+if TYPE_CHECKING:
+    from hxloop_host.runs.run import Run
+
+runs = make_app()
+
+_COLUMNS = {
+    "run": "run",
+    "preset": "preset",
+    "chip": "chip",
+    "seed": "seed",
+    "epochs": "epochs",
+    "finished": "done",
+    "val_accuracy": "val",
+    "test_accuracy": "test",
+    "wall_s": "wall s",
+    "speedup_over_biology": "x biology",
+}
+
+
+@runs.callback()
+def _runs() -> None:
+    """List trained runs, and look at one of them."""
+
+
+@runs.command(name="list")
+def _list(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds the runs.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a folder, the newest last.
+
+    [dim]Examples:[/dim]
+
+      hxloop runs list
+
+      hxloop runs list results --json
+    """
+    from hxloop.files.directories import subdirectories
+    from hxloop_host.runs.run import load_run
+
+    found: list[dict[str, Any]] = []
+    for directory in subdirectories(folder):
+        try:
+            found.append(_entry(load_run(directory)))
+        except MissingFileError:
+            continue  # not a run
+        except HxloopError as error:
+            say(f"warning: {directory}: {error}")
+    if as_json:
+        print_json({"runs": found})
+        return
+    short = [e | {"run": Path(e["run"]).name} for e in found]
+    rows = [[_cell(e[key]) for key in _COLUMNS] for e in short]
+    print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}", plain=True)
+
+
+@runs.command(name="show")
+def _show(
+    run: RunPath,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the pictures of the run anew.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the figures of a run.
+
+    [dim]Examples:[/dim]
+
+      hxloop runs show runs/yin-yang-001
+
+      hxloop runs show runs/yin-yang-001 --plot --json
+    """
+    from hxloop_host.runs.run import load_run
+
+    loaded = load_run(run)
+    entry = _entry(loaded)
+    if plot:
+        entry["pictures"] = [str(path) for path in loaded.plot()]
+    if as_json:
+        print_json(entry)
+        return
+    rows = [[key, _cell(value)] for key, value in entry.items()]
+    print_table(["figure", "value"], rows, title=str(loaded.directory))
+
+
+def _entry(run: Run) -> dict[str, Any]:
+    origin = run.origin
+    about = {"run": str(run.directory), "finished": run.finished, "task": origin.task, "preset": origin.preset}
+    return about | {"seed": origin.seed} | run.summary()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return "\n".join(map(one_line, value))
+    return one_line(value)

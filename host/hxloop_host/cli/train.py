@@ -1,0 +1,116 @@
+"""`hxloop train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hxloop.errors import UnsavedResultError
+from hxloop.kit.extras import extra
+from hxloop.kit.terminal import print_json, say, show
+from hxloop_host.cli.options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app
+
+if TYPE_CHECKING:
+    from hxloop_host.runs.run import Run
+    from hxloop_host.training.reporting import Reporter
+
+train = make_app()
+
+
+@train.command(name="train")
+def _train(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="What to learn: yin-yang or mnist16.", show_default=False)
+    ],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            help="quick (by default), paper or small for yin-yang, mnist16 for mnist16, or a TOML file with settings.",
+            metavar="NAME|FILE",
+        ),
+    ] = None,
+    chip: Chip = None,
+    serial: Serial = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
+    endpoint: Endpoint = None,
+    calibration: Calibration = None,
+    initial: Initial = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw pictures beside the run file.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Train a network on a chip, in the loop.
+
+    Without [bold]--endpoint[/bold] an emulated chip, typical/1 unless another one is named, is started for the training
+    and ended with it. Ctrl-C leaves a run that [bold]--resume[/bold] continues bit by bit.
+
+    [dim]Examples:[/dim]
+
+      hxloop train yin-yang
+
+      hxloop train yin-yang --preset paper --serial 2 --out runs/second
+
+      hxloop train mnist16
+
+      hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
+
+      hxloop train yin-yang --serial 2 --from runs/first --epochs 5
+
+      hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
+    """
+    from hxloop_host.training import experiment
+
+    if endpoint is None:
+        chip, serial = chip or "typical", 1 if serial is None else serial
+    try:
+        result = experiment.train(
+            task,
+            preset=preset,
+            chip=chip,
+            serial=serial,
+            seed=seed,
+            epochs=epochs,
+            endpoint=endpoint,
+            out=out,
+            resume=resume,
+            calibration=calibration,
+            initial=initial,
+            report=_reporter(),
+        )
+    except UnsavedResultError as error:
+        _show(error.result, plots=False, as_json=as_json)
+        raise
+    except KeyboardInterrupt:
+        say("stopped; finished epochs, if there were any, are stored: the same command with --resume goes on")
+        raise
+    _show(result, plots=plots, as_json=as_json)
+
+
+def _reporter() -> Reporter:
+    """Progress bars where somebody watches, lines elsewhere."""
+    if sys.stderr.isatty():
+        from hxloop_host.cli.progress import TerminalReporter
+
+        return TerminalReporter()
+    from hxloop_host.training.reporting import PlainReporter
+
+    return PlainReporter()
+
+
+def _show(result: Run, *, plots: bool, as_json: bool) -> None:
+    summary = result.summary()
+    say(f"test accuracy {100 * result.test_accuracy:.2f} %, {summary['speedup_over_biology']:.0f} x biology")
+    if plots:
+        with extra("pictures", say):
+            for picture in result.plot():
+                say(f"picture: {picture}")
+    if as_json:
+        print_json(summary)
+        return
+    show(result.path)

@@ -1,0 +1,1 @@
+"""Fast & Deep: learning with first spike times."""

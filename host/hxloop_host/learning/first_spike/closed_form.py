@@ -1,0 +1,169 @@
+"""Fast & Deep: closed-form first spike times of current-based LIF neurons and their exact gradients.
+
+A neuron obeys ``du/dt = -u / tau_mem + sum_i w_i exp(-(t - t_i))`` with times in tau_syn, starts at ``u = 0`` and
+spikes when `u` first reaches its threshold. For ``tau_mem = tau_syn`` the spike time is a Lambert W function of two
+sums over the inputs that came before, for ``tau_mem = 2 tau_syn`` a logarithm. The gradients are evaluated at the
+times the chip measured: these say which inputs came before the spike, the nominal parameters say how the time moves
+with them.
+
+References
+----------
+Goeltz, Kriener, Baumbach, Billaudelle, Breitwieser, Cramer, Dold, Kungl, Senn, Schemmel, Meier, Petrovici, "Fast and
+energy-efficient neuromorphic deep learning with first-spike times", Nature Machine Intelligence 3, 823-835 (2021):
+spike times and derivatives (Methods), gradients at measured times.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop_host.arithmetic.exp_log import exp_of, log_of
+from hxloop_host.learning.base import SpikeTimeRule
+from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
+
+Array = NDArray[np.float64]
+
+BLOCK: Final = 16
+"""Outputs whose gradients are computed together; few enough for copies that lie along the inputs to be cheap."""
+
+WORTH_THREADS: Final = 1_000_000
+"""Samples x inputs x outputs from which on it pays to wake threads."""
+
+
+@final
+class FirstSpikeLayer(SpikeTimeRule):
+    """One layer of the Fast & Deep rule.
+
+    An input counts as a cause of a spike if it arrived strictly before it: the membrane is continuous, so an input at
+    the very moment of the spike has not moved it yet, and on the chip's clock a spike stamped like an input began
+    before it.
+
+    Parameters
+    ----------
+    tau_ratio : {1, 2}
+        tau_mem / tau_syn.
+    threshold : float
+        Threshold above leak, in model units.
+
+    Raises
+    ------
+    OutOfRangeError
+        Another ratio, or a threshold that is not positive and finite.
+    """
+
+    def __init__(self, tau_ratio: int, threshold: float) -> None:
+        if tau_ratio not in (1, 2):
+            raise OutOfRangeError(
+                f"tau_mem / tau_syn must be 1 or 2, got {tau_ratio}",
+                field="tau_ratio",
+                hint="only these two ratios have a closed form",
+            )
+        if not (np.isfinite(threshold) and threshold > 0):
+            raise OutOfRangeError(f"must be positive and finite, got {threshold}", field="threshold")
+        self.tau_ratio = int(tau_ratio)
+        self.threshold = float(threshold)
+
+    def times(self, t_in: Array, w: Array) -> Array:
+        """First spike times of the nominal neurons; see `SpikeTimeRule.times`.
+
+        A membrane that only touches the threshold spikes. The published form tries all sets of causes; here each
+        interval between inputs is solved from the state at its beginning, which gives the same times.
+        """
+        inputs, weights = _prepare(t_in, w)
+        order = np.argsort(inputs, axis=1, kind="stable")
+        return np.asarray(first_spike_times(inputs, order, weights, self.tau_ratio, self.threshold))
+
+    def gradients(
+        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
+    ) -> tuple[Array, Array]:
+        """Gradients at measured times; see `SpikeTimeRule.gradients`.
+
+        Zero for outputs that did not spike, and where the nominal model with the inputs before the measured time
+        could not spike at all: no net excitation, or a membrane that stays below threshold for ever. `max_dw_norm`
+        guards the weights against the divergence of the derivative where the membrane just reaches the threshold;
+        the gradient of the input times is not limited (the next layer has a guard of its own).
+        """
+        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=True)
+
+    def weight_gradient(
+        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
+    ) -> Array:
+        """First of the two `gradients`; see `SpikeTimeRule.weight_gradient`."""
+        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=False)[0]
+
+    def _run(
+        self, t_in: Array, w: Array, measured: Array, outer: Array, max_dw_norm: float | None, *, with_times: bool
+    ) -> tuple[Array, Array]:
+        """Gradients; those of the input times [0, n_in] if not wanted.
+
+        The outputs are done in blocks of a fixed size, whose shares are added in their order: results do not depend
+        on the threads that work on them.
+        """
+        inputs, weights = _prepare(t_in, w)
+        (n_samples, n_in), n_out = inputs.shape, weights.shape[1]
+        times = _checked(measured, (n_samples, n_out), "t_out_measured")
+        slopes = _checked(outer, (n_samples, n_out), "grad_t_out")
+        limit = np.inf if max_dw_norm is None else float(max_dw_norm)
+        blocks = range(-(-n_out // BLOCK))
+        grad_w, shares = np.zeros((n_in, n_out)), np.zeros((len(blocks), n_samples if with_times else 0, n_in))
+        n_workers = n_cores() if inputs.size * n_out >= WORTH_THREADS else 1
+        latest, origin = np.full(n_samples, np.inf), np.empty(n_samples)
+        while next_band(times, slopes, latest, origin):
+            relative = relative_inputs(inputs, origin, self.tau_ratio)
+
+            def add(worker: int, relative: Array = relative) -> None:
+                for block in blocks[worker::n_workers]:
+                    add_block(
+                        block * BLOCK, min((block + 1) * BLOCK, n_out), relative, weights, times, slopes, origin,
+                        self.tau_ratio, self.threshold, limit, grad_w, shares[block],
+                    )  # fmt: skip
+
+            others = [_threads().submit(add, worker) for worker in range(1, n_workers)]
+            add(0)
+            for other in others:
+                other.result()
+        return grad_w, shares.sum(axis=0)
+
+
+def warm_up() -> None:
+    """Compile all kernels now, or load them, rather than in the first batch."""
+    rule, inputs, weights = FirstSpikeLayer(1, 1.0), np.zeros((1, 1)), np.full((1, 1), 4.0)
+    times = rule.times(inputs, weights)
+    rule.gradients(inputs, weights, times, np.ones((1, 1)))
+    log_of(exp_of(times))
+
+
+@cache
+def n_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Threads that help with large layers."""
+    return ThreadPoolExecutor(n_cores(), thread_name_prefix="gradients")
+
+
+def _prepare(t_in: Array, w: Array) -> tuple[Array, Array]:
+    inputs = np.ascontiguousarray(t_in, np.float64)
+    weights = np.ascontiguousarray(w, np.float64)
+    if inputs.ndim != 2:
+        raise ArrayError(f"must have shape [n_samples, n_in], got {inputs.shape}", field="t_in")
+    if weights.ndim != 2 or weights.shape[0] != inputs.shape[1]:
+        raise ArrayError(f"must have shape [{inputs.shape[1]}, n_out] like t_in, got {weights.shape}", field="w")
+    return inputs, weights
+
+
+def _checked(values: Array, shape: tuple[int, int], field: str) -> Array:
+    array = np.ascontiguousarray(values, np.float64)
+    if array.shape != shape:
+        raise ArrayError(f"must have shape {shape}, got {array.shape}", field=field)
+    return array

@@ -1,0 +1,1 @@
+"""Ways to a chip: client, transport, and daemons of one's own."""

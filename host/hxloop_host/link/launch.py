@@ -1,0 +1,122 @@
+"""Ways to a chip: start a daemon of one's own, or find one that runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hxloop.kit import arguments
+from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.daemon import Daemon
+from hxloop_host.link.finding import address_of, locate
+from hxloop_host.link.patience import Patience
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def launch(
+    chip: str = "typical",
+    serial: int = 1,
+    *,
+    threads: int | None = None,
+    endpoint: str | None = None,
+    patience: Patience | None = None,
+) -> RemoteChip:
+    """Start an emulator daemon; it is started again if it dies, and ended by `RemoteChip.close` or with this process.
+
+    Parameters
+    ----------
+    chip : str
+        Named chip: ``ideal``, ``typical``, ``rough``, ``uncalibrated``, or one with other imperfections as in
+        ``typical[jitter_trial_us=0]``.
+    serial : int
+        Serial number.
+    threads : int, optional
+        Threads the emulator may use; results do not depend on it.
+    endpoint : str, optional
+        ``tcp://127.0.0.1:PORT`` (port 0: any) or ``ipc://PATH``; by default a socket in a private folder.
+    patience : Patience, optional
+        Waiting times of the client.
+
+    Returns
+    -------
+    RemoteChip
+        Use it in a ``with`` statement.
+
+    Raises
+    ------
+    DaemonStartError
+        The daemon did not start; the error shows the end of its log.
+    InvalidInputError
+        No such chip, serial or endpoint.
+
+    Examples
+    --------
+    >>> with launch("typical", serial=3) as chip:  # doctest: +SKIP
+    ...     chip.configure(config)
+    """
+    _check_patience(patience)
+    arguments.text(chip, "chip", "the name of a chip")
+    daemon = Daemon(
+        chip,
+        arguments.whole_number(serial, "serial", highest=arguments.SEED_MAX),
+        threads=arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX),
+        endpoint=arguments.optional(arguments.endpoint, endpoint, "endpoint"),
+    )
+    try:
+        return RemoteChip(
+            address_of(daemon.connection), owner=daemon, patience=patience, expected=daemon.connection.identity
+        )
+    except BaseException:
+        daemon.close()
+        raise
+
+
+def connect(target: str | Path, *, patience: Patience | None = None) -> RemoteChip:
+    """Use a daemon that runs already; it stays when the chip is closed.
+
+    Parameters
+    ----------
+    target : str or path
+        Endpoint, connection file, or ``CHIP/SERIAL`` (``typical/1``) of a daemon started by ``hxloop serve``.
+    patience : Patience, optional
+        Waiting times of the client.
+
+    Raises
+    ------
+    UnreachableError
+        Nobody listens there.
+    ChipMismatchError
+        Another chip answers than the connection file says.
+    InvalidInputError
+        `target` is none of these.
+    """
+    _check_patience(patience)
+    address, identity = locate(arguments.endpoint(target, "target"))
+    return RemoteChip(address, expected=identity, patience=patience)
+
+
+def open_chip(
+    chip: str = "typical", serial: int = 1, *, endpoint: str | None = None, threads: int | None = None
+) -> RemoteChip:
+    """Chip for a command: whichever the daemon at `endpoint` has if one is named, else that of a daemon of one's own.
+
+    Parameters
+    ----------
+    chip, serial, threads
+        Of an own daemon, as `launch`.
+    endpoint : str, optional
+        As `connect` takes it.
+
+    Raises
+    ------
+    HxloopError
+        As `launch` and `connect`.
+    """
+    return launch(chip, serial, threads=threads) if endpoint is None else connect(endpoint)
+
+
+def _check_patience(patience: object) -> None:
+    arguments.optional(
+        arguments.of_type, patience, "patience", kind=Patience, takes="a hxloop_host.link.patience.Patience"
+    )

@@ -1,0 +1,1 @@
+"""Networks of experiments on a chip: codes, weights, spikes."""

@@ -1,0 +1,265 @@
+"""Calibrations for training: a table, a file, or one made for the run; and the model it gives the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.calibration_table import CalibrationTable, load_calibration
+from hxloop.errors import InvalidInputError, RecordError
+from hxloop_calibration.reporting import Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from hxloop.chip import Chip
+    from hxloop_host.network.weight_codes import Codes
+    from hxloop_host.placing.allocation import Allocation
+    from hxloop_host.settings.experiment_settings import NeuronSettings
+
+AUTO: Final[Literal["auto"]] = "auto"
+"""Calibrate for the operating point of the run, or take such a table from the cache."""
+TABLE_FILE: Final = "calibration.h5"
+"""Name of the table in the directory of a run."""
+
+_SAME_POINT: Final = 0.05
+"""Share of a value, or of the way from leak to threshold, within which operating points are the same: what circuits
+differ by after a calibration."""
+
+Calibration = CalibrationTable | str | Path | None
+
+
+def read_calibration(calibration: Calibration) -> CalibrationTable | Literal["auto"] | None:
+    """Table, read if it is in a file; or what stands for one. Nothing is asked of a chip.
+
+    Raises
+    ------
+    InvalidInputError
+        Neither a table, nor a path, nor ``auto``.
+    MissingFileError, RecordError
+        The file is not there, damaged or something else.
+    """
+    if calibration is None or isinstance(calibration, CalibrationTable):
+        return calibration
+    return AUTO if str(calibration) == AUTO else load_calibration(calibration)
+
+
+def find_calibration(
+    calibration: Calibration, chip: Chip, neuron: NeuronSettings, say: Callable[[str], None] | None = None
+) -> CalibrationTable | None:
+    """Table to work with on this chip.
+
+    Parameters
+    ----------
+    calibration : CalibrationTable, str, Path or None
+        A table, a file, ``auto``, or none.
+    chip : Chip
+    neuron : NeuronSettings
+        Operating point that ``auto`` aims at.
+    say : callable, optional
+        Told in lines how ``auto`` gets on.
+
+    Raises
+    ------
+    ChipMismatchError
+        The table belongs to another chip.
+    MissingFileError, RecordError
+        The file is not there, damaged or something else.
+    """
+    given = read_calibration(calibration)
+    if isinstance(given, str):
+        from hxloop_calibration.targets import Target
+        from hxloop_calibration.verb import calibrate
+
+        return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=_Forwarded(say))
+    if given is not None:
+        given.check_chip(chip)
+    return given
+
+
+def warn_of(table: CalibrationTable | None, neuron: NeuronSettings, say: Callable[[str], None]) -> None:
+    """Say in a line each what a table does not know of a network that runs with it.
+
+    Parameters
+    ----------
+    table : CalibrationTable or None
+    neuron : NeuronSettings
+        Operating point of the network.
+    say : callable
+        Told of a table made with `only`, and of one for another operating point: its codes are moved along the nominal
+        curves, but what was measured need not hold there. The refractory period is counted by a clock and may be any.
+    """
+    if table is None:
+        return
+    only = table.routines
+    if only:
+        say(
+            f"warning: the calibration was made with only {', '.join(only)}; of everything else the chip keeps the "
+            "codes it boots with, unmeasured (calibrate without --only)"
+        )
+    wanted, made_for = operating_point(neuron).model_dump(), table.operating_point.model_dump()
+    swing_mv = wanted["v_threshold_mv"] - wanted["v_leak_mv"]
+    other = [
+        f"{name} = {made_for[name]:g} instead of {value:g}"
+        for name, value in wanted.items()
+        if name != "t_refractory_us"
+        and abs(made_for[name] - value) > _SAME_POINT * (swing_mv if name.startswith("v_") else value)
+    ]
+    if other:
+        say(
+            f"warning: the calibration was made for another operating point, {', '.join(other)}; what it measured need "
+            "not hold for this network (--calibration auto calibrates for its own)"
+        )
+
+
+def operating_point(neuron: NeuronSettings) -> OperatingPoint:
+    """Operating point of an experiment."""
+    return OperatingPoint(
+        v_leak_mv=neuron.v_leak_mv,
+        v_reset_mv=neuron.v_reset_mv,
+        v_threshold_mv=neuron.v_threshold_mv,
+        tau_mem_us=neuron.tau_mem_us,
+        tau_syn_us=neuron.tau_syn_us,
+        t_refractory_us=neuron.t_refractory_us,
+        synapse_gain_mv_per_us=neuron.synapse_gain_mv_per_us,
+    )
+
+
+def check_same_calibration(stored_key: str, given: Calibration) -> None:
+    """Refuse to go on with another calibration than a run was begun with.
+
+    Parameters
+    ----------
+    stored_key : str
+        Key of the run's table, empty if it has none.
+    given : CalibrationTable, str, Path or None
+        What the caller asked for; ``auto`` and None stand for the run's own.
+
+    Raises
+    ------
+    InvalidInputError
+        Another table, or one for a run without.
+    RecordError, MissingFileError
+        The file that was given cannot be read.
+    """
+    table = read_calibration(given)
+    if table is None:
+        return
+    if not stored_key:
+        raise InvalidInputError(
+            "the run to resume has no calibration", field="calibration", hint="leave it out, or start another run"
+        )
+    if isinstance(table, str):
+        return
+    if table.key != stored_key:
+        raise InvalidInputError(
+            f"the run to resume has the calibration {stored_key[:12]}, not {table.key[:12]}",
+            field="calibration",
+            hint="leave it out to use the run's own, or start another run",
+        )
+
+
+def own_calibration(stored_key: str, directory: Path) -> CalibrationTable | None:
+    """Table that was stored with a run, None for a run without.
+
+    Parameters
+    ----------
+    stored_key : str
+        Key of the run's table, empty if it has none.
+    directory : Path
+        Of the run.
+
+    Raises
+    ------
+    RecordError, MissingFileError
+        The table is gone, damaged, or not the one of this run.
+    """
+    if not stored_key:
+        return None
+    file = directory / TABLE_FILE
+    table = load_calibration(file)
+    if table.key != stored_key:
+        raise RecordError(
+            f"{file} is the calibration {table.key[:12]}, but the run was trained with {stored_key[:12]}",
+            field="calibration",
+            hint="put the run's own table back",
+        )
+    return table
+
+
+def check_no_other_table(table: CalibrationTable | None, directory: Path) -> None:
+    """Refuse to begin a run beside a table that is not its own: it would be overwritten, or be taken for the run's.
+
+    Such a table is left by a run that ended before its first checkpoint, or was put there by somebody.
+
+    Parameters
+    ----------
+    table : CalibrationTable or None
+        That of the run.
+    directory : Path
+        Of the run.
+
+    Raises
+    ------
+    InvalidInputError
+        There is another table, or the run has none.
+    RecordError
+        The table that is there is damaged.
+    """
+    file = directory / TABLE_FILE
+    if not file.exists():
+        return
+    there = load_calibration(file).key
+    if table is None or table.key != there:
+        raise InvalidInputError(
+            f"{file} is the calibration {there[:12]}, but the run that begins there has "
+            f"{'none' if table is None else table.key[:12]}",
+            field="out",
+            hint=f"give --calibration {file} to use it, move it away, or choose another --out",
+        )
+
+
+class _Forwarded(Lines):
+    """Lines of a calibration, for a training's reporter."""
+
+    def __init__(self, say: Callable[[str], None] | None) -> None:
+        super().__init__()
+        self._say = say
+
+    def message(self, text: str) -> None:
+        """Pass it on."""
+        if self._say is not None:
+            self._say(text)
+
+
+class MeasuredModel:
+    """How strong weights are and how fast currents decay, as calibration measured them.
+
+    The rule differentiates nominal neurons. What a calibration leaves is known: neuron n sees weight factor x w, and
+    times in units of its synaptic time constant are t / f. Put in for w and t, both enter gradients by the chain rule.
+
+    Parameters
+    ----------
+    table : CalibrationTable
+    layers : sequence of Allocation
+        Circuits of the neurons of each layer; of merged ones, the mean counts.
+
+    Attributes
+    ----------
+    tau_factor : float
+        Measured synaptic time constant over the nominal one.
+    """
+
+    def __init__(self, table: CalibrationTable, layers: Sequence[Allocation]) -> None:
+        self.tau_factor = table.tau_syn_factor
+        self._factors = [table.weight_factor[:, a.circuits.astype(np.int64)].mean(axis=2) for a in layers]
+
+    def factor(self, layer: int, code: Codes) -> NDArray[np.float64]:
+        """Weight factors [n_rows, n_neurons] of codes of a layer; a code of 0 counts as excitatory."""
+        exc, inh = self._factors[layer]
+        return np.asarray(np.where(code < 0, inh, exc))

@@ -1,0 +1,71 @@
+"""Between model weights and the weight codes of a chip: clipping, rounding, and the way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hxloop.errors import OutOfRangeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Codes = NDArray[np.int8] | NDArray[np.float64]
+
+
+def clip_weights(weights: NDArray[np.float64], limit: float) -> None:
+    """Clip in place to ``-limit..limit``: float weights beyond the range of codes would take ages to come back."""
+    np.clip(weights, -limit, limit, out=weights)
+
+
+def quantise(
+    weights: NDArray[np.float64], scale_weights: float, code_max: int, bits: int = 6, *, continuous: bool = False
+) -> Codes:
+    """Nearest weight codes of model weights (ties to even), clipped to the range of codes.
+
+    Training is straight-through: the optimiser moves the float weights as if rounding were the identity.
+
+    Parameters
+    ----------
+    weights : float64 [...]
+        Model weights.
+    scale_weights : float
+        Codes per unit of model weight.
+    code_max : int
+        Largest code, at most 127.
+    bits : int
+        Of the magnitude: ``2**bits - 1`` evenly spaced ones above 0, up to `code_max`. 6 stands for all codes the chip
+        has, 0 for no rounding.
+    continuous : bool
+        Keep magnitudes between two codes; otherwise each is the code nearest to it.
+
+    Returns
+    -------
+    int8 [...], or float64 [...] where `continuous` and `bits` is not 6
+        Signed codes.
+
+    Raises
+    ------
+    OutOfRangeError
+        `code_max` or `bits` does not fit, or a weight is not finite.
+    """
+    if not 1 <= code_max <= 127:
+        raise OutOfRangeError(f"must be 1..127, got {code_max}", field="code_max")
+    if not 0 <= bits <= 8:
+        raise OutOfRangeError(f"must be 0..8, got {bits}", field="bits")
+    if not np.isfinite(weights).all():
+        raise OutOfRangeError("must be finite", field="weights", hint="did the training diverge?")
+    codes = np.clip(weights * scale_weights, -code_max, code_max)
+    if bits not in {0, 6}:
+        levels = 2**bits - 1
+        # In this order the largest level is code_max to the last bit.
+        codes = np.rint(codes * (levels / code_max)) * code_max / levels
+    if continuous and bits != 6:
+        return np.asarray(codes + 0.0)  # no -0
+    return np.rint(codes).astype(np.int8)
+
+
+def dequantise(codes: Codes, scale_weights: float) -> NDArray[np.float64]:
+    """Model weights that codes stand for: what the chip ran with, so what gradients must be taken at."""
+    return np.asarray(codes / scale_weights)

@@ -1,0 +1,277 @@
+"""Settings of an experiment: every number a training depends on, as a strict model of a TOML file."""
+
+from __future__ import annotations
+
+import importlib.resources
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from hxloop.files.toml import load_preset, load_toml
+from hxloop.kit.arguments import whole_number
+from hxloop.kit.strict import Strict, WrongFieldError
+from hxloop.text import one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRESETS: Final = ("quick", "paper", "small", "mnist16")
+
+EPOCHS_MAX: Final = 999_999
+"""Most epochs: the names of checkpoints have six digits."""
+LATEST_S: Final = 1e9
+"""Latest chip time, 30 years: sample numbers are far from the largest that a run may have."""
+DISCRETE_BITS: Final = 6
+"""Most bits of a weight's magnitude that discrete codes can tell apart (HICANN-X: 0..63)."""
+STEEPEST: Final = 50.0
+"""Largest exponent of a loss: a sample over its time scale."""
+
+# Bounds are far outside of what any chip has, and near enough for all arithmetic behind them to stay finite.
+Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
+Signed = Annotated[float, Field(ge=-1e6, le=1e6)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+CountOrZero = Annotated[int, Field(ge=0, le=1_000_000)]
+MOST_LAYERS: Final = 100
+
+TAU_SYN: Final[dict[str, JsonValue]] = {"unit": "tau_syn"}
+"""Unit of settings whose names do not say it; every setting has a description (`hxloop study --list`)."""
+
+
+class NetworkSettings(Strict):
+    """Layers, the label layer last. Lists have one entry per layer."""
+
+    sizes: Annotated[list[Count], Field(min_length=1, max_length=MOST_LAYERS)] = Field(
+        description="neurons of each layer"
+    )
+    copies: list[Count] = Field(description="signed rows driven by every afferent neuron or input")
+    bias_copies: list[CountOrZero] = Field(description="signed rows driven by the layer's bias spike, 0: no bias")
+    bias_times: list[NotNegative] = Field(description="time of the layer's bias spike", json_schema_extra=TAU_SYN)
+    init_mean: list[Signed] = Field(description="mean of the initial model weights")
+    init_std: list[NotNegative] = Field(description="standard deviation of the initial model weights")
+
+
+class CodingSettings(Strict):
+    """Values 0..1 to spike times."""
+
+    t_early: NotNegative = Field(0.15, description="time of the value 0", json_schema_extra=TAU_SYN)
+    t_late: Positive = Field(2.0, description="time of the value 1", json_schema_extra=TAU_SYN)
+    duration: Positive = Field(5.0, description="length of a sample", json_schema_extra=TAU_SYN)
+    jitter: NotNegative = Field(
+        0.0,
+        description="std of Gaussian noise on the times of training inputs; a time that would leave the sample is "
+        "mirrored at its end",
+        json_schema_extra=TAU_SYN,
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> CodingSettings:
+        if self.t_late < self.t_early:
+            raise WrongFieldError("t_late", "t_late must not be before t_early")
+        if self.duration <= self.t_late:
+            raise WrongFieldError("duration", "duration must be longer than t_late")
+        if self.jitter > self.duration:
+            raise WrongFieldError("jitter", "jitter must not be longer than duration")
+        return self
+
+
+class NeuronSettings(Strict):
+    """Operating point of all neurons in physical units, and how the model sees it."""
+
+    tau_mem_us: Positive = Field(6.0, description="membrane time constant, equal to tau_syn_us or twice as long")
+    tau_syn_us: Positive = Field(6.0, description="synaptic time constants")
+    t_refractory_us: NotNegative = Field(
+        32.0, description="refractory period; as long as a sample: each neuron spikes at most once"
+    )
+    v_leak_mv: Signed = Field(420.0, description="leak potential")
+    v_reset_mv: Signed = Field(420.0, description="reset potential")
+    v_threshold_mv: Signed = Field(735.0, description="spike threshold")
+    model_threshold: Positive = Field(description="threshold in units of model weight, C = tau_syn = 1")
+    scale_weights: Positive = Field(30.0, description="weight codes per unit of model weight")
+    weight_bits: Annotated[int, Field(ge=0, le=8)] = Field(
+        DISCRETE_BITS,
+        description="bits of a weight's magnitude beside its sign, evenly spaced: k 63 / (2^bits - 1), k = 0, 1, ..., "
+        "rounded to a code; 7, 8 and 0 (float) need a chip with continuous weights",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> NeuronSettings:
+        for name in ("v_leak_mv", "v_reset_mv"):
+            if self.v_threshold_mv <= getattr(self, name):
+                raise WrongFieldError("v_threshold_mv", f"v_threshold_mv must be above {name}")
+        if self.tau_ratio not in {1, 2} or abs(self.tau_mem_us / self.tau_syn_us - self.tau_ratio) > 1e-9:
+            raise WrongFieldError("tau_mem_us", "first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us")
+        return self
+
+    @property
+    def tau_ratio(self) -> int:
+        """The time constants' ratio ``tau_mem / tau_syn``: 1 or 2."""
+        return round(self.tau_mem_us / self.tau_syn_us)
+
+    @property
+    def synapse_gain_mv_per_us(self) -> float:
+        """Slope at weight code 1 that makes the membrane between leak and threshold the model's 0..model_threshold."""
+        mv_per_model_unit = (self.v_threshold_mv - self.v_leak_mv) / self.model_threshold
+        return mv_per_model_unit / (self.scale_weights * self.tau_syn_us)
+
+
+class LossSettings(Strict):
+    """What the label layer's spike times are compared with; see `hxloop_host.network.losses`."""
+
+    kind: Literal["shift_invariant_mse", "softmax_times", "target_times_mse"] = Field(
+        description="what the label layer's spike times are compared with"
+    )
+    delta: Positive = Field(
+        0.3, description="shift_invariant_mse: how much later wrong labels should spike", json_schema_extra=TAU_SYN
+    )
+    xi: Positive = Field(0.2, description="softmax_times: width of the comparison", json_schema_extra=TAU_SYN)
+    alpha: NotNegative = Field(0.005, description="softmax_times: weight of the pull to early times")
+    beta: Positive = Field(1.0, description="softmax_times: time scale of that pull", json_schema_extra=TAU_SYN)
+    t_correct: Positive = Field(
+        1.6, description="target_times_mse: target of the label neuron", json_schema_extra=TAU_SYN
+    )
+    t_wrong: Positive = Field(1.9, description="target_times_mse: target of the others", json_schema_extra=TAU_SYN)
+
+    def check(self, duration: float) -> None:
+        """Refuse times that no sample of this length (in tau_syn) has, and losses that grow beyond all numbers in it.
+
+        Raises
+        ------
+        WrongFieldError
+        """
+        of_kind = {
+            "shift_invariant_mse": ("delta",),
+            "softmax_times": (),
+            "target_times_mse": ("t_correct", "t_wrong"),
+        }
+        for name in of_kind[self.kind]:
+            if getattr(self, name) >= duration:
+                raise WrongFieldError(name, f"{name} must be shorter than coding.duration ({duration:g} tau_syn)")
+        if self.kind == "softmax_times" and self.beta * STEEPEST < duration:
+            raise WrongFieldError(
+                "beta", f"beta must be at least coding.duration / {STEEPEST:g} ({duration / STEEPEST:g} tau_syn)"
+            )
+
+
+class SilenceSettings(Strict):
+    """What is done about neurons that do not spike; see `weight_bumper.WeightBumper`."""
+
+    limits: list[Fraction] = Field(description="per layer: share of missing spikes above which weights are bumped")
+    bump: NotNegative = Field(0.0005, description="first increase of the model weights")
+    doubling: bool = Field(True, description="double it as long as the same layer is bumped again")
+    targeted: bool = Field(True, description="bump only the neurons that missed a spike")
+
+
+class OptimizerSettings(Strict):
+    """Adam and its learning rate."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=1e3)] = Field(description="step of Adam in model weights")
+    beta1: Decay = Field(0.9, description="Adam: decay of the mean gradient")
+    beta2: Decay = Field(0.999, description="Adam: decay of the mean squared gradient")
+    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = Field(
+        1e-8, description="Adam: added to the root of the mean squared gradient"
+    )
+    max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
+    schedule: Literal["step", "cosine", "constant"] = Field(
+        "step", description="how the learning rate changes over the epochs"
+    )
+    step_epochs: Count = Field(20, description="step: epochs between two decays")
+    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="step: factor of a decay")
+    floor: Fraction = Field(0.0, description="cosine: share of the learning rate left at the end")
+
+
+class TrainingSettings(Strict):
+    """The loop."""
+
+    epochs: Annotated[int, Field(ge=1, le=EPOCHS_MAX)] = Field(description="passes over the training set")
+    batch_size: Count = Field(40, description="samples between two steps of the optimizer")
+    batch_split: Count = Field(1, description="parts in which a batch is sent to the chip; results do not depend on it")
+    evaluate_every: Count = Field(1, description="epochs between two evaluations on the validation set")
+    checkpoint_every: Count = Field(1, description="epochs between two checkpoints")
+    keep_checkpoints: Annotated[int, Field(ge=2, le=EPOCHS_MAX)] = Field(3, description="latest checkpoints kept")
+    select: Literal["last", "best"] = Field("last", description="weights kept at the end: last, or best on validation")
+    clock: Literal["trials", "running"] = Field(
+        "trials",
+        description="trials: each batch and test is a trial of its own. running: all are one continuous trial, that of "
+        "calibration, so that what drifts goes on drifting",
+    )
+    begin_s: ChipTime = Field(0.0, description="running: chip time of the first sample")
+
+
+class DataSettings(Strict):
+    """How many samples of each set are used, the first ones; 0 for all."""
+
+    train: CountOrZero = Field(0, description="first samples of the training set that are used, 0: all")
+    validation: CountOrZero = Field(0, description="the same of the validation set")
+    test: CountOrZero = Field(0, description="the same of the test set")
+
+
+class Settings(Strict):
+    """A whole experiment."""
+
+    network: NetworkSettings
+    neuron: NeuronSettings
+    loss: LossSettings
+    silence: SilenceSettings
+    optimizer: OptimizerSettings
+    training: TrainingSettings
+    coding: CodingSettings = CodingSettings()
+    data: DataSettings = DataSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        layers = len(self.network.sizes)
+        for name in ("network.copies", "network.bias_copies", "network.bias_times", "network.init_mean",
+                     "network.init_std", "silence.limits"):  # fmt: skip
+            section, _, key = name.partition(".")
+            if len(getattr(getattr(self, section), key)) != layers:
+                raise WrongFieldError(name, f"{key} needs one entry for each of the {layers} layers in network.sizes")
+        duration = self.coding.duration
+        for k, (copies, time) in enumerate(zip(self.network.bias_copies, self.network.bias_times, strict=True)):
+            if copies and time >= duration:
+                raise WrongFieldError(
+                    f"network.bias_times[{k}]", f"a bias spike must come before coding.duration ({duration:g} tau_syn)"
+                )
+        try:
+            self.loss.check(duration)
+        except WrongFieldError as error:
+            raise WrongFieldError(f"loss.{error.field}", str(error)) from None
+        return self
+
+    def with_epochs(self, epochs: int | None) -> Settings:
+        """Return the same experiment with another number of epochs (None: unchanged)."""
+        if epochs is None:
+            return self
+        number = whole_number(epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
+        return self.model_copy(update={"training": self.training.model_copy(update={"epochs": number})})
+
+
+def load_settings(preset: str | Path | Settings) -> Settings:
+    """Settings of a preset (one of `PRESETS`) or of a TOML file; settings are checked and returned.
+
+    Raises
+    ------
+    MissingFileError
+        No such file.
+    UnknownKeyError
+        A key nobody knows; the nearest one is suggested.
+    InvalidInputError
+        Neither a preset nor a TOML file, or a value out of range.
+    """
+    if isinstance(preset, Settings):
+        return Settings(**preset.model_dump())  # copies of pydantic models with other values are not checked
+    return load_preset(preset, Settings, PRESETS, _shipped)
+
+
+def preset_name(preset: str | Path | Settings) -> str:
+    """What to call settings: the preset, the path of the file, or ``custom``."""
+    return "custom" if isinstance(preset, Settings) else one_line(preset)
+
+
+def _shipped(preset: str) -> Settings:
+    resource = importlib.resources.files("hxloop_host") / "presets" / f"{preset}.toml"
+    with importlib.resources.as_file(resource) as path:
+        return load_toml(path, Settings)

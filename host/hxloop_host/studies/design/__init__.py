@@ -1,0 +1,1 @@
+"""What a study asks, and what it may turn."""

@@ -1,0 +1,224 @@
+"""What a study may turn: every setting of a training and every imperfection of a chip, by name, checked beforehand.
+
+``optimizer.learning_rate`` is a setting, ``chip.noise.jitter_trial_us`` and ``chip.mismatch.synapse_fixed`` are
+imperfections, and ``chip.factor.residual`` multiplies all imperfections of a kind.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hxloop.errors import InvalidInputError, UnknownKeyError
+from hxloop.files.toml import flat, parse_toml, settings_from_mapping
+from hxloop.kit import arguments
+from hxloop.kit.suggest import suggestion
+from hxloop_host.settings.experiment_settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydantic.fields import FieldInfo
+
+    from hxloop_host.studies.design.sheet import ChipSheet
+
+    Value = bool | int | float | str | list[Any]
+
+KINDS: Final = {
+    "fixed": "of the silicon",
+    "residual": "left by calibration",
+    "trial": "drawn anew in every trial",
+}
+"""Kinds of imperfections, as in their names, and what they are."""
+
+_UNITS: Final = {"us": "us", "mv": "mV", "pf": "pF", "lsb": "LSB", "codes": "LSB", "s": "s", "percent": "%"}
+_WITH_UNIT: Final = re.compile(r"([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Zµ%]+)")
+
+
+class Turned(NamedTuple):
+    """A knob: its key, present value, unit (``1``: none), and meaning."""
+
+    key: str
+    value: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """All knobs of a base run on a chip.
+
+    Attributes
+    ----------
+    settings : Settings
+        Of the base run.
+    sheet : ChipSheet
+        Imperfections of its chip.
+    """
+
+    settings: Settings
+    sheet: ChipSheet
+
+    @cached_property
+    def chip_keys(self) -> dict[str, str]:
+        """Key of every imperfection to its name."""
+        return {key_of(name): name for name in self.sheet.all}
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """All knobs."""
+        return [
+            *self.chip_keys,
+            *(f"chip.factor.{kind}" for kind in KINDS),
+            *flat(self.settings.model_dump()),
+        ]
+
+    def unit(self, key: str) -> str:
+        """Unit of a knob; ``1`` if it has none."""
+        name = self.chip_keys.get(key)
+        return self.sheet.all[name].unit if name else unit_of_name(key)
+
+    def listed(self) -> list[Turned]:
+        """Every knob with its present value, its unit and what it means."""
+        found = [
+            Turned(f"{section}.{name}", str(value), *_meaning(info, name))
+            for section, part in self.settings
+            for (name, value), info in zip(part, type(part).model_fields.values(), strict=True)
+        ]
+        found += [
+            Turned(f"chip.factor.{kind}", "1", "1", f"factor on all imperfections with _{kind} in their names: {text}")
+            for kind, text in KINDS.items()
+        ]
+        entries = ((key, self.sheet.all[name]) for key, name in self.chip_keys.items())
+        return [*found, *(Turned(key, f"{entry.value:g}", entry.unit, entry.text) for key, entry in entries)]
+
+    def check_key(self, key: str) -> None:
+        """Refuse a knob that does not exist.
+
+        Raises
+        ------
+        UnknownKeyError
+            With the nearest one that exists.
+        """
+        if key in self.keys:
+            return
+        last = key.rpartition(".")[2]
+        same = [known for known in self.keys if known.rpartition(".")[2] == last]
+        hint = f"did you mean {same[0]!r}?" if same else suggestion(key, self.keys, otherwise=_groups())
+        raise UnknownKeyError(f"unknown knob {key!r}", field=key, hint=hint)
+
+    def read(self, key: str, text: str) -> Value:
+        """Value of a knob from text.
+
+        Raises
+        ------
+        InvalidInputError
+            Another unit than the knob's, or no value at all.
+        """
+        self.check_key(key)
+        found = _WITH_UNIT.fullmatch(text.strip())
+        if found and not _is_number(text):
+            unit = self.unit(key)
+            if found[2].replace("µ", "u") != unit:
+                wanted = f"is in {unit}" if unit != "1" else "has no unit"
+                raise InvalidInputError(
+                    f"{text.strip()!r}: {key} {wanted}",
+                    field=key,
+                    hint=f"write the number, or the number and {unit}" if unit != "1" else "write the number",
+                )
+            text = found[1]
+        try:
+            value: Value = parse_toml(f"value = {text.strip()}")["value"]
+        except ValueError:
+            value = text.strip()
+        return value
+
+    def apply(self, changes: Mapping[str, Any]) -> tuple[Settings, str]:
+        """Settings and name of the chip with some knobs turned.
+
+        Parameters
+        ----------
+        changes : dict of str to value
+
+        Returns
+        -------
+        settings : Settings
+        chip : str
+            The same name whatever order the changes come in, and without those that change nothing.
+
+        Raises
+        ------
+        UnknownKeyError
+            No such knob.
+        InvalidInputError, OutOfRangeError
+            A value of the wrong type or outside its range.
+        """
+        for key in changes:
+            self.check_key(key)
+        own = {key: value for key, value in changes.items() if not key.startswith("chip.")}
+        settings = self.settings
+        if own:
+            settings = settings_from_mapping(_updated(settings.model_dump(), own), Settings, where="the study")
+        return settings, self._chip({key: value for key, value in changes.items() if key not in own})
+
+    def _chip(self, changes: Mapping[str, Any]) -> str:
+        strength = {name: entry.value for name, entry in self.sheet.all.items()}
+        for kind in KINDS:
+            factor = changes.get(f"chip.factor.{kind}")
+            if factor is not None:
+                value = arguments.real_number(factor, f"chip.factor.{kind}", lowest=0.0)
+                strength |= {name: value * old for name, old in strength.items() if kind_of(name) == kind}
+        strength |= {name: changes[key] for key, name in self.chip_keys.items() if key in changes}
+        for key, name in self.chip_keys.items():
+            entry = self.sheet.all[name]
+            strength[name] = arguments.real_number(strength[name], key, lowest=entry.lowest, highest=entry.highest)
+        return self.sheet.named(strength)
+
+
+def _meaning(info: FieldInfo, name: str) -> tuple[str, str]:
+    extra = info.json_schema_extra
+    unit = extra.get("unit") if isinstance(extra, dict) else None
+    return str(unit or unit_of_name(name)), info.description or ""
+
+
+def kind_of(imperfection: str) -> str:
+    """Which of `KINDS` an imperfection is."""
+    return next(kind for kind in KINDS if f"_{kind}" in imperfection)
+
+
+def key_of(imperfection: str) -> str:
+    """Knob of an imperfection."""
+    return f"chip.{'noise' if kind_of(imperfection) == 'trial' else 'mismatch'}.{imperfection}"
+
+
+def unit_of_name(name: str) -> str:
+    """Unit that the end of a name says, ``1`` if it says none."""
+    return _UNITS.get(name.rpartition("_")[2], "1") if "_" in name else "1"
+
+
+def _groups() -> str:
+    kinds = "|".join(KINDS)
+    return (
+        "known: settings as in docs/files.md (optimizer.learning_rate), chip.mismatch.NAME and chip.noise.NAME as in "
+        f"hxloop chip describe, chip.factor.{kinds}"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _updated(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in changes.items():
+        *path, leaf = key.split(".")
+        branch = tree
+        for part in path:
+            branch = branch[part]
+        branch[leaf] = value
+    return tree

@@ -1,0 +1,84 @@
+"""A point of a study: everything one result depends on, and the name that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from hxloop.kit.strict import Strict
+from hxloop.seeds import SEED_MAX
+from hxloop_host.settings.experiment_settings import Settings
+
+_KEY_LENGTH = 20  # 80 bits: among a million points, two with the same name have odds of 1 to 10^12
+
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class Point(Strict):
+    """One computation of a study.
+
+    Attributes
+    ----------
+    action : {"train", "test"}
+        Train and test, or test only.
+    task : str
+    settings : Settings
+    chip : str
+        Named chip, with all its imperfections.
+    serial, seed : int
+    model : str
+        Version of the chip's physics: results of another one are other results.
+    calibrated_at_s : float or None
+        Calibrate the chip at this chip time and use the table; None: run with the codes it boots with.
+    initial : Point or None
+        Weights to begin with, or to test, are those of this training.
+    at_s : float or None
+        Test at this chip time instead of in a trial of its own.
+    trial : int
+        Which repetition of the test.
+    """
+
+    model_config = ConfigDict(ignored_types=(cached_property,))
+
+    action: Literal["train", "test"]
+    task: str
+    settings: Settings
+    chip: str
+    serial: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, le=SEED_MAX)]
+    model: str
+    calibrated_at_s: Seconds | None = None
+    initial: Point | None = None
+    at_s: Seconds | None = None
+    trial: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.action == "test" and (self.initial is None or self.initial.action != "train"):
+            raise ValueError("a test needs the training whose weights it tests")
+        if self.action == "train" and (self.at_s is not None or self.trial):
+            raise ValueError("at_s and trial belong to tests")
+        return self
+
+    @cached_property
+    def key(self) -> str:
+        """Name of the point: a hash of all that its result depends on."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:_KEY_LENGTH]
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        what = f"{self.settings.training.epochs} epochs on" if self.action == "train" else "test on"
+        return f"{self.key[:8]} ({what} {self.chip}/{self.serial}, seed {self.seed})"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs it trains."""
+        return self.settings.training.epochs if self.action == "train" else 0
+
+    def ancestry(self) -> list[Point]:
+        """Points that must be done before this one, the first one first."""
+        return [] if self.initial is None else [*self.initial.ancestry(), self.initial]

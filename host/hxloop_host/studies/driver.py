@@ -1,0 +1,103 @@
+"""Drive a study: find what is done, have the rest done, and tell how far it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from hxloop.errors import RecordError
+from hxloop_host.studies.cost import work_of_point
+from hxloop_host.studies.points.cluster import Failure, Watch, work_on, workers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hxloop_host.studies.design.point import Point
+    from hxloop_host.studies.points.cluster import Remote
+    from hxloop_host.studies.points.store import Outcome, Store
+    from hxloop_host.studies.progress import StudyReporter
+
+
+def drive(
+    points: Sequence[Point], store: Store, reporter: StudyReporter, remote: Remote | None, n_workers: int | None
+) -> tuple[dict[str, Outcome], dict[str, Failure]]:
+    """Do all points that are not done.
+
+    Parameters
+    ----------
+    points : sequence of Point
+        Each once, each after what it begins with.
+    store : Store
+        Its lock must be held.
+    reporter : StudyReporter
+    remote, n_workers
+        As `hxloop_host.studies.points.cluster.workers`.
+
+    Returns
+    -------
+    outcomes : dict of str to Outcome
+        By the key of the point.
+    failures : dict of str to Failure
+    """
+    outcomes: dict[str, Outcome] = {}
+    for point in points:
+        try:
+            known = store.read(point)
+        except RecordError as error:
+            reporter.message(f"{error.message}: point {point.key[:8]} is computed again")
+            store.forget(point)
+            known = None
+        if known is not None:
+            outcomes[point.key] = known
+    missing = [point for point in points if point.key not in outcomes]
+    if outcomes:
+        reporter.message(f"{len(outcomes)} of {len(points)} points are done already")
+    if not missing:
+        return outcomes, {}
+    progress = _Progress(points, outcomes, reporter)
+    with workers(remote, n_workers) as found:
+        failures = work_on(found, missing, store.path, progress)
+    return progress.outcomes, {failure.point.key: failure for failure in failures}
+
+
+class _Progress(Watch):
+    """Adds up work, and guesses the time left from that of this session."""
+
+    def __init__(self, points: Sequence[Point], outcomes: dict[str, Outcome], reporter: StudyReporter) -> None:
+        self.outcomes, self._reporter = outcomes, reporter
+        self._work = {point.key: work_of_point(point) for point in points}
+        self._epochs = {point.key: max(1, point.epochs) for point in points}
+        self._total = sum(self._work.values())
+        self._before = sum(self._work[key] for key in outcomes)
+        self._finished = self._before
+        self._under_way: dict[str, float] = {}
+        self._begin = time.monotonic()
+        self._failed = 0
+
+    def done(self, point: Point, outcome: Outcome) -> None:
+        self.outcomes[point.key] = outcome
+        self._close(point.key)
+
+    def failed(self, failure: Failure) -> None:
+        self._failed += 1
+        self._close(failure.point.key)
+        self._reporter.message(f"point {failure.point.title} failed: {failure.message}")
+
+    def epochs(self, key: str, epochs: int) -> None:
+        if key in self._work and key not in self.outcomes:
+            self._under_way[key] = self._work[key] * min(1.0, epochs / self._epochs[key])
+
+    def message(self, text: str) -> None:
+        self._reporter.message(text)
+
+    def look(self) -> None:
+        now = self._finished + sum(self._under_way.values())
+        gone, elapsed_s = now - self._before, time.monotonic() - self._begin
+        left_s = elapsed_s * (self._total - now) / gone if gone > 0.0 else None
+        done = len(self.outcomes) + self._failed
+        self._reporter.progress(done, len(self._work), now / self._total, left_s)
+
+    def _close(self, key: str) -> None:
+        self._under_way.pop(key, None)
+        self._finished += self._work[key]
+        self.look()

@@ -1,0 +1,204 @@
+"""The work of one point: train or test on its chip, and store what came of it. What is done is not done again."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hxloop.codes.calibration_table import load_calibration
+from hxloop.errors import ChipMismatchError, RecordError
+from hxloop.files.directories import make_directory
+from hxloop.files.records import Quantity
+from hxloop_host.learning.first_spike.closed_form import warm_up
+from hxloop_host.link.launch import launch
+from hxloop_host.network.calibrated import operating_point
+from hxloop_host.runs.run import load_run
+from hxloop_host.studies.points.store import FIGURES, Outcome
+from hxloop_host.training.evaluation import evaluate
+from hxloop_host.training.experiment import train
+from hxloop_host.training.reporting import SilentReporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from hxloop.codes.calibration_table import CalibrationTable
+    from hxloop_host.link.client import RemoteChip
+    from hxloop_host.runs.epoch_metrics import EpochMetrics
+    from hxloop_host.studies.design.point import Point
+    from hxloop_host.studies.points.store import Store
+
+_held: Final[dict[int, RemoteChip]] = {}
+"""The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
+_busy: Final[set[int]] = set()
+"""Threads at work, perhaps for another study."""
+
+
+def do_point(point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]) -> Outcome:
+    """Do a point, or read what it found before.
+
+    Parameters
+    ----------
+    point : Point
+        What it begins with must be done.
+    store : Store
+    on_epoch : callable
+        Told of the epochs that are trained.
+    say : callable
+        Told of files that cannot be read, and are made again.
+
+    Raises
+    ------
+    HxloopError
+        As `hxloop_host.training.experiment.train` and `hxloop_host.training.evaluation.evaluate`.
+    """
+    with store.alone(point.key), _at_work():
+        try:
+            known = store.read(point)
+        except RecordError as error:
+            say(f"{error.message}: computing point {point.key[:8]} again")
+            store.forget(point)
+            known = None
+        if known is None:
+            begin = time.monotonic()
+            figures, quantities = (_train if point.action == "train" else _test)(point, store, on_epoch, say)
+            known = Outcome(figures, time.monotonic() - begin)
+            store.write(point, known, quantities)
+        return known
+
+
+def _train(
+    point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]
+) -> tuple[dict[str, float | int], dict[str, Quantity]]:
+    directory = store.run_directory(point)
+    arguments: dict[str, Any] = {
+        "seed": point.seed,
+        "out": directory,
+        "report": _Reporter(point, on_epoch, say),
+    }
+    if point.initial is not None:
+        arguments["initial"] = store.run_directory(point.initial)
+    device = chip_of_this_thread(point)
+    table = _calibration(point, store, device)
+    for resume in (directory.exists(), False):
+        try:
+            run = train(
+                point.task, preset=point.settings, chip=device, calibration=table, resume=resume, **arguments
+            )  # fmt: skip
+            break
+        except RecordError as error:
+            if not resume:
+                raise
+            say(f"{error.message}: training point {point.key[:8]} from its beginning")
+            store.forget(point)
+    for checkpoint in (directory / "checkpoints").glob("*.h5"):
+        checkpoint.unlink()  # the run file has all that is in the last one
+    return _figures(run.summary()), {}
+
+
+def _test(
+    point: Point, store: Store, on_epoch: Callable[[int], None], say: Callable[[str], None]
+) -> tuple[dict[str, float | int], dict[str, Quantity]]:
+    assert point.initial is not None
+    device = chip_of_this_thread(point)
+    run = load_run(store.run_directory(point.initial))
+    table = _calibration(point, store, device)
+    found = evaluate(
+        run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s, report=_Reporter(point, on_epoch, say)
+    )
+    axes = "first spikes of the label layer by (sample, class), inf: none"
+    return _figures(found.summary()), {"t_out": Quantity(found.t_out, "tau_syn", axes)}
+
+
+def _figures(summary: dict[str, Any]) -> dict[str, float | int]:
+    return {name: np.nan if summary.get(name) is None else summary[name] for name in FIGURES}
+
+
+def chip_of_this_thread(point: Point) -> RemoteChip:
+    """Chip of a point, on this thread's own daemon; another chip it had open is closed.
+
+    Raises
+    ------
+    ChipMismatchError
+        The emulator is of another version than the driver's.
+    """
+    me = threading.get_ident()
+    held = _held.pop(me, None)
+    if held is None or (held.identity.chip, held.identity.serial) != (point.chip, point.serial):
+        if held is not None:
+            held.close()
+        held = launch(point.chip, point.serial, threads=1)  # workers are what runs side by side
+    if held.identity.model != point.model:
+        held.close()
+        raise ChipMismatchError(
+            f"this worker's chips are of model {held.identity.model}, the study's of {point.model}",
+            field="model",
+            hint="install the same version of hxloop on all machines",
+        )
+    _held[me] = held
+    return held
+
+
+def make_ready() -> None:
+    """Compile the kernels of chips and trainings here, once and where the user is told, and not in every worker."""
+    launch(threads=1).close()
+    warm_up()
+
+
+def close_chips() -> None:
+    """End the daemons of all threads of this process that have nothing to do."""
+    for thread in set(_held) - _busy:
+        _held.pop(thread).close()
+
+
+@contextmanager
+def _at_work() -> Iterator[None]:
+    _busy.add(threading.get_ident())
+    try:
+        yield
+    finally:
+        _busy.discard(threading.get_ident())
+
+
+def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTable | None:
+    """Table of the chip at that time, made once for the whole study."""
+    if point.calibrated_at_s is None:
+        return None
+    from hxloop_calibration.options import Options
+    from hxloop_calibration.reporting import Silent
+    from hxloop_calibration.targets import Target
+    from hxloop_calibration.verb import calibrate
+
+    target = Target(neuron=operating_point(point.settings.neuron))
+    options = Options(begin_s=point.calibrated_at_s)
+    wanted = f"{chip.identity.model_dump_json()} {target.model_dump_json()} {options.model_dump_json()}"
+    key = hashlib.sha256(wanted.encode()).hexdigest()[:20]
+    file = store.calibration_file(key)
+    with store.alone(f"calibration-{key}"):
+        if file.exists():
+            try:
+                return load_calibration(file)
+            except RecordError:
+                file.unlink()
+        table = calibrate(chip, target=target, options=options, cache=False, report=Silent())
+        make_directory(file.parent)
+        table.save(file)
+        return table
+
+
+class _Reporter(SilentReporter):
+    """Tells of every epoch, and what there is to say of a point."""
+
+    def __init__(self, point: Point, on_epoch: Callable[[int], None], say: Callable[[str], None]) -> None:
+        self._point, self._on_epoch, self._say = point, on_epoch, say
+
+    def message(self, text: str) -> None:
+        self._say(f"point {self._point.key[:8]}: {text}")
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        self._on_epoch(metrics.epoch)

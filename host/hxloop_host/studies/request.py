@@ -1,0 +1,267 @@
+"""What somebody asks of a study, checked as a whole before anything runs, and the points that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from hxloop.errors import InvalidInputError, UnknownKeyError
+from hxloop.files.toml import flat, load_toml, settings_from_mapping
+from hxloop.kit.serials import parse_numbers, parse_serials
+from hxloop.kit.strict import Strict
+from hxloop.kit.suggest import suggestion
+from hxloop.seeds import SEED_MAX
+from hxloop_host.network.chip_network import check_training
+from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.studies.design.axes import (
+    Axis,
+    Design,
+    checked_axis,
+    columns_of,
+    combinations,
+    not_a_setting,
+    read_axis,
+    read_number,
+    split_axes,
+)
+from hxloop_host.studies.design.kind import Base, Plan, PresetName, Row
+from hxloop_host.studies.design.sheet import read_sheet
+from hxloop_host.studies.kinds import find_kind
+from hxloop_host.tasks.catalog import find_task
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hxloop_host.studies.design.kind import Kind
+    from hxloop_host.studies.design.point import Point
+    from hxloop_host.tasks.catalog import Task
+
+
+Name = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class Request(Strict):
+    """A study as it is asked for; a TOML file has the same keys.
+
+    Attributes
+    ----------
+    study : str
+        Named study (`hxloop_host.studies.kinds.KINDS`).
+    preset : {"quick", "paper"}
+        Sizes of the study.
+    title, question : str or None
+        For the report, instead of the named study's.
+    task : str
+    training : str or None
+        Preset or TOML file of the trainings, by default the study's.
+    chip : str or None
+        Named chip, by default the study's.
+    calibrated : bool
+        Calibrate every chip before it is used.
+    serials, seeds : str or None
+        For example ``1..20``; by default the study's.
+    design : {"grid", "random", "sobol"}
+        How the values in `set` are combined.
+    samples : int
+        Points of a random or Sobol design, for each of the study's own.
+    design_seed : int
+        Of a random or Sobol design.
+    set : dict
+        Knob, or list of the study, to a value, a list of values, or ``{low, high}``.
+    """
+
+    study: str = "grid"
+    preset: PresetName = "quick"
+    title: str | None = None
+    question: str | None = None
+    task: Name = "yin-yang"
+    training: Name | None = None
+    chip: Name | None = None
+    calibrated: bool = False
+    serials: Name | None = None
+    seeds: Name | None = None
+    design: Design = "grid"
+    samples: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    design_seed: Annotated[int, Field(ge=0, le=SEED_MAX)] = 0
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """All points of a study.
+
+    Attributes
+    ----------
+    request : Request
+    kind : Kind
+    rows : list of Row
+        Lines of the table.
+    columns : list of str
+        Columns that `Request.set` added.
+    settings : Settings
+        Of the trainings, before anything is varied.
+    """
+
+    request: Request
+    kind: Kind
+    rows: list[Row]
+    columns: list[str]
+    base: Base
+
+    @property
+    def title(self) -> str:
+        """What to call the study."""
+        return self.request.title or self.kind.title
+
+    def points(self) -> list[Point]:
+        """Every point once, each after the one it begins with."""
+        found: dict[str, Point] = {}
+        for row in self.rows:
+            for point in (*row.point.ancestry(), row.point):
+                found.setdefault(point.key, point)
+        return list(found.values())
+
+
+def read_request(name: str, given: Mapping[str, Any]) -> Request:
+    """Request of the command line.
+
+    Parameters
+    ----------
+    name : str
+        Named study, or a TOML file.
+    given : dict
+        Fields that take the place of the file's; `set` is merged.
+
+    Raises
+    ------
+    InvalidInputError, UnknownKeyError, MissingFileError
+        As `hxloop.files.toml.load_toml`, and an unknown study.
+    """
+    if name.endswith(".toml"):
+        stored = load_toml(Path(name), Request)
+        stored = stored.model_copy(update={"set": flat(stored.set, leaf=_is_interval)})  # keys with dots need no quotes
+    else:
+        find_kind(name)
+        stored = Request(study=name)
+    changes = {key: value for key, value in given.items() if value is not None}
+    changes["set"] = {**stored.set, **changes.get("set", {})}
+    return settings_from_mapping(stored.model_dump() | changes, Request, where="the arguments")
+
+
+def _is_interval(value: dict[str, Any]) -> bool:
+    return set(value) == {"low", "high"}
+
+
+def work_of(request: Request) -> Work:
+    """All points of a request.
+
+    Raises
+    ------
+    InvalidInputError, UnknownKeyError, OutOfRangeError
+        Anything that is not right about it, with the nearest right name.
+    """
+    kind, task = find_kind(request.study), find_task(request.task)
+    preset = kind.presets[request.preset]
+    settings = load_settings(request.training or preset.settings)
+    task.check(settings)
+    # Settings that somebody chose are not changed by the sizes of the study.
+    sizes = {k: v for k, v in preset.changes.items() if request.training is None or k.startswith("chip.")}
+    base = Base(request.task, settings, request.chip or kind.chip, request.calibrated).turned(sizes)
+    options = {name: list(values) for name, values in preset.options.items()}
+    axes: list[Axis] = []
+    for key, values in request.set.items():
+        if key in options:
+            options[key] = _option(key, values, options[key])
+        else:
+            axes.append(_axis(key, values, base, options))
+    fixed, varied = split_axes(axes)
+    base = base.turned(fixed)
+    base.knobs.apply(base.changes)  # values that do not go together are refused here
+    serials = parse_serials(request.serials or preset.serials)
+    seeds = parse_numbers(request.seeds or preset.seeds, "seed", "seeds")
+    plan = Plan(base, serials, seeds, options)
+    rows, columns = [], []
+    for values in combinations(varied, request.design, request.samples, request.design_seed):
+        labels = columns_of(values)
+        columns = list(labels)
+        rows += [
+            replace(row, labels={**labels, **row.labels}).drawn()
+            for row in kind.points(replace(plan, base=base.turned(values)))
+        ]
+    if not rows:
+        raise InvalidInputError("the study has no points", field="set", hint="give every list a value")
+    work = Work(request, kind, rows, columns, base)
+    _check_trainings(work.points(), task)
+    return work
+
+
+def _check_trainings(points: Sequence[Point], task: Task) -> None:
+    """Refuse trainings that their chip or their task cannot do, each kind of them once."""
+    seen = set()
+    for point in points:
+        settings, chip = point.settings, point.chip.partition("[")[0]
+        kind = repr((chip, settings.network, settings.neuron, settings.coding.duration, settings.data))
+        if point.action == "test" or kind in seen:
+            continue
+        seen.add(kind)
+        task.check(settings)
+        if any(settings.data.model_dump().values()):  # all samples are there, wherever the data are
+            task.check_data(settings)
+        check_training(settings, read_sheet(chip).spec, task.n_features)
+
+
+def _axis(key: str, values: Any, base: Base, options: Mapping[str, Any]) -> Axis:
+    try:
+        return checked_axis(key, values, base.knobs)
+    except UnknownKeyError as error:
+        if "." not in key and options:
+            raise UnknownKeyError(
+                error.message, field=key, hint=suggestion(key, [*options, *base.knobs.keys])
+            ) from None
+        raise
+
+
+def _option(key: str, values: Any, defaults: Sequence[Any]) -> list[Any]:
+    """List of a study from what was given instead."""
+    given = list(values) if isinstance(values, list | tuple) else [values]
+    numbers = not isinstance(defaults[0], str)
+    for value in given:
+        right = isinstance(value, int | float) and not isinstance(value, bool) if numbers else isinstance(value, str)
+        if not right:
+            raise InvalidInputError(f"{value!r} is no {'number' if numbers else 'name'}", field=key)
+        if numbers and not 0.0 <= value < float("inf"):
+            raise InvalidInputError(f"{value} is not allowed, it must be 0 or more", field=key)
+    if not given or len(set(given)) != len(given):
+        raise InvalidInputError(f"values are missing or there twice: {given}", field=key)
+    return given
+
+
+def read_settings(request: Request, settings: Sequence[str]) -> dict[str, Any]:
+    """Values of ``KEY=V1,V2`` and ``KEY=LOW..HIGH``, read with the types and units of what they name.
+
+    Raises
+    ------
+    InvalidInputError, UnknownKeyError, OutOfRangeError
+        As `work_of`.
+    """
+    kind = find_kind(request.study)
+    preset = kind.presets[request.preset]
+    base = Base(request.task, load_settings(request.training or preset.settings), request.chip or kind.chip)
+    found: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals or not text:
+            raise not_a_setting(setting)
+        if key in preset.options:
+            numbers = not isinstance(preset.options[key][0], str)
+            found[key] = [read_number(key, part) if numbers else part.strip() for part in text.split(",")]
+            continue
+        axis = read_axis(setting, base.knobs) if key in base.knobs.keys else _axis(key, text, base, preset.options)
+        if axis.key in found:
+            raise InvalidInputError("given twice", field=axis.key, hint="list all values in one --set")
+        interval = axis.interval
+        found[axis.key] = list(axis.values) if interval is None else {"low": interval[0], "high": interval[1]}
+    return found

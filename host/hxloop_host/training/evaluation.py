@@ -1,0 +1,201 @@
+"""Trained weights on any chip."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hxloop.errors import InvalidInputError
+from hxloop.kit import arguments
+from hxloop.run_counts import speedup_over_biology
+from hxloop.seeds import SEED_MAX, derive_seed
+from hxloop.text import one_line
+from hxloop_host.link.choosing import check_choice, open_chip
+from hxloop_host.network.calibrated import find_calibration, own_calibration, read_calibration, warn_of
+from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.runs.run import Run, load_run, mean_silence
+from hxloop_host.settings.experiment_settings import LATEST_S
+from hxloop_host.tasks.catalog import find_task
+from hxloop_host.training.reporting import check_reporter
+from hxloop_host.training.trainer import build_loss, score
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hxloop.chip import Chip, ChipIdentity
+    from hxloop.run_counts import ChipUse
+    from hxloop_host.network.calibrated import Calibration
+    from hxloop_host.training.reporting import Reporter
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Trained weights on a chip.
+
+    Attributes
+    ----------
+    run : Run
+        Where the weights come from.
+    identity : ChipIdentity
+        Chip they ran on.
+    calibration : str
+        Key of the calibration table it ran with, empty without one.
+    test_accuracy, test_loss : float
+        Fraction of right answers, and mean loss.
+    silent_fraction : float
+        Of all (sample, neuron) pairs.
+    t_out : float64 [n_samples, n_classes]
+        First spikes of the label layer in tau_syn, inf where none.
+    label : int64 [n_samples]
+        Right answers.
+    use : ChipUse
+        What the test took.
+    wall_s : float
+        Wall time in s, without the start of a daemon.
+    at_s : float or None
+        Chip time of the test in the continuous trial, None for a trial of its own.
+    """
+
+    run: Run
+    identity: ChipIdentity
+    calibration: str
+    test_accuracy: float
+    test_loss: float
+    silent_fraction: float
+    t_out: NDArray[np.float64]
+    label: NDArray[np.int64]
+    use: ChipUse
+    wall_s: float
+    at_s: float | None = None
+
+    def __repr__(self) -> str:
+        return one_line(f"<test of {self.run.path} on {self.identity}: {100 * self.test_accuracy:.2f} %>")
+
+    def summary(self) -> dict[str, Any]:
+        """Figures with the keys of `Run.summary` where they mean the same, and those of the training chip."""
+        trained = self.run.test_accuracy
+        return {
+            "test_accuracy": self.test_accuracy,
+            "chip": str(self.identity),
+            "calibration": self.calibration[:12] or None,
+            "trained_on": str(self.run.origin.identity),
+            "trained_test_accuracy": None if math.isnan(trained) else trained,
+            "epochs": len(self.run.metrics),
+            "chip_time_s": self.use.chip_time_s,
+            "wall_s": self.wall_s,
+            "speedup_over_biology": speedup_over_biology(self.use.chip_time_s, self.wall_s),
+            "silent_fraction": self.silent_fraction,
+            "events_in": self.use.events_in,
+            "events_out": self.use.events_out,
+            "events_lost": self.use.events_lost,
+            "energy_j_estimate": self.use.energy_j_estimate,
+            "run_path": str(self.run.path),
+            "at_s": self.at_s,
+        }
+
+
+def evaluate(
+    run: str | Path | Run,
+    *,
+    chip: str | Chip | None = None,
+    serial: int | None = None,
+    endpoint: str | Path | None = None,
+    trial: int = 0,
+    calibration: Calibration = None,
+    at_s: float | None = None,
+    report: Reporter | None = None,
+) -> Evaluation:
+    """Run the trained weights of a run on a chip with the test set; nothing is learned.
+
+    Parameters
+    ----------
+    run : str, Path or Run
+        Run, or where it is stored.
+    chip : str or Chip, optional
+        Named chip or a chip that is there; by default the named chip of the run, or whatever is at the `endpoint`.
+    serial : int, optional
+        Serial number, by default that of the run.
+    endpoint : str, optional
+        A daemon that runs already.
+    trial : int
+        Which repetition of the test: the temporal noise of a chip is another one in each. 0 is the test at the end of
+        the training, to the bit if it is on the same chip; after a training with a running clock,
+        ``at_s=run.summary()["clock_s"]`` is.
+    calibration : CalibrationTable, str or Path, optional
+        As in `experiment.train`; by default, on the chip of the training the run's own, elsewhere none.
+    at_s : float, optional
+        Test at this chip time in s of the continuous trial that calibration uses, and training with a running clock,
+        instead of in a trial of its own: the chip has drifted until then.
+    report : Reporter, optional
+        Told what there is to say; lines on stderr by default.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    OutOfRangeError
+        `at_s` is negative, not finite or later than 1e9 s.
+    InvalidInputError
+        Both `at_s` and `trial`.
+    HxloopError
+        As `load_run` and `train`.
+    """
+    reporter = check_reporter(report)
+    trial = arguments.whole_number(trial, "trial", highest=SEED_MAX)
+    at_s = _checked_time(at_s, trial)
+    chip, serial, endpoint = check_choice(chip, serial, endpoint)
+    calibration = read_calibration(calibration)
+    loaded = run if isinstance(run, Run) else load_run(run)
+    origin, task = loaded.origin, find_task(loaded.origin.task)
+    if endpoint is None and (chip is None or isinstance(chip, str)):
+        chip = chip or origin.identity.chip
+        serial = origin.identity.serial if serial is None else serial
+    data, loss = task.data("test", origin.settings), build_loss(origin.settings.loss)
+    with open_chip(chip, serial, endpoint) as device:
+        if calibration is None and device.identity == origin.identity:
+            table = own_calibration(origin.calibration, loaded.directory)
+        else:
+            table = find_calibration(calibration, device, origin.settings.neuron, reporter.message)
+        warn_of(table, origin.settings.neuron, reporter.message)
+        start = time.perf_counter()
+        network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
+        if at_s is not None:
+            network.start_clock(at_s)
+        result = score(network, loaded.codes, data, loss, _trial_seed(origin.seed, trial))
+        return Evaluation(
+            loaded,
+            device.identity,
+            "" if table is None else table.key,
+            result.accuracy,
+            result.loss,
+            mean_silence(result.silent_fraction, origin.settings.network.sizes),
+            result.t_out,
+            data.label,
+            network.use,
+            time.perf_counter() - start,
+            at_s,
+        )
+
+
+def _checked_time(at_s: float | None, trial: int) -> float | None:
+    if at_s is None:
+        return None
+    at_s = arguments.real_number(at_s, "at_s", lowest=0.0, highest=LATEST_S)
+    if trial:
+        raise InvalidInputError(
+            "at a chip time the test is part of the one continuous trial, and no repetition of its own",
+            field="trial",
+            hint="leave out one of trial and at_s",
+        )
+    return at_s
+
+
+def _trial_seed(seed: int, trial: int) -> int:
+    return derive_seed(seed, "test", trial) if trial else derive_seed(seed, "test")

@@ -1,0 +1,308 @@
+"""Whole experiments: train a task on a chip, resume, and run trained weights on any chip."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hxloop.errors import InvalidInputError, RecordError, UnsavedResultError
+from hxloop.files.directories import is_file
+from hxloop.files.records import Quantity
+from hxloop.kit import arguments
+from hxloop.kit.extras import extra
+from hxloop.run_counts import ChipUse
+from hxloop.seeds import SEED_MAX, derive_seed
+from hxloop_host.learning.first_spike.closed_form import warm_up
+from hxloop_host.link.choosing import check_choice, open_chip, run_name
+from hxloop_host.network.calibrated import (
+    TABLE_FILE,
+    check_no_other_table,
+    check_same_calibration,
+    find_calibration,
+    own_calibration,
+    read_calibration,
+    warn_of,
+)
+from hxloop_host.network.chip_network import ChipNetwork, check_weight_bits
+from hxloop_host.runs.checkpoint import RunDirectory, choose_run
+from hxloop_host.runs.pictures import answers_to_test, decision_map, raster
+from hxloop_host.runs.resume import check_chip, check_same_initial, settings_to_go_on
+from hxloop_host.runs.run import RUNS, Run, find_initial, load_run, mean_silence
+from hxloop_host.runs.run_content import Origin, read_origin
+from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
+from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
+from hxloop_host.tasks.catalog import find_task
+from hxloop_host.training.evaluation import Evaluation, evaluate
+from hxloop_host.training.reporting import Reporter, check_reporter
+from hxloop_host.training.trainer import Trainer, build_loss, score, standstill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hxloop.chip import Chip
+    from hxloop.codes.calibration_table import CalibrationTable
+    from hxloop.files.records import Record
+    from hxloop_host.network.calibrated import Calibration
+    from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.tasks.catalog import Task
+
+__all__ = ["Evaluation", "Reporter", "Run", "evaluate", "load_run", "train"]
+
+
+def train(
+    task: str = "yin-yang",
+    *,
+    preset: str | Path | Settings | None = None,
+    chip: str | Chip | None = "typical",
+    serial: int | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    endpoint: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    threads: int | None = None,
+    calibration: Calibration = None,
+    initial: str | Path | Run | None = None,
+    report: Reporter | None = None,
+) -> Run:
+    """Train a network in the loop with a chip, test it, and store the run.
+
+    Parameters
+    ----------
+    task : str
+        ``yin-yang`` or ``mnist16``.
+    preset : str, Path or Settings, optional
+        One of `experiment_settings.PRESETS`, a TOML file, or settings; by default the task's own (``quick``,
+        ``mnist16``).
+    chip : str or Chip
+        Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
+        whatever chip is there.
+    serial : int, optional
+        Serial number of the named chip, by default 1; with an `endpoint`, None takes whatever number is there.
+    seed : int
+        Root of all random numbers of the host, and of the names of the chip's trials.
+    epochs : int, optional
+        Instead of the preset's number; with `resume`, the run may grow.
+    endpoint : str, optional
+        A daemon that runs already, instead of an emulator of one's own.
+    out : str or Path, optional
+        Directory of the run, by default a new one in ``runs``.
+    resume : bool
+        Go on with the run in `out` (or the latest one of its kind) bit by bit as if it had never stopped. A finished
+        run is returned as it is.
+    threads : int, optional
+        Threads of an emulator started here, by default one for every core; results do not depend on it.
+    calibration : CalibrationTable, str or Path, optional
+        A table (`hxloop.calibrate`), its file, or ``auto``: one for the run's own operating point, from the cache or
+        made now. Its codes are used instead of those the chip boots with, circuits that failed are not placed, and the
+        backward pass takes the measured weight scale and time constants. It is stored with the run.
+    initial : str, Path or Run, optional
+        Begin with the kept model weights of this run (last or best, as its settings say) instead of random ones; they
+        are clipped to the range of the chip. With `resume` the run goes on from its own checkpoint.
+    report : Reporter, optional
+        Told of the progress; lines on stderr by default.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InvalidInputError
+        Unknown task, preset or key, a preset of another task, settings, a calibration or initial weights other than
+        those of the run to resume, a network that does not fit, initial weights of another network or task, more bits
+        of weights than the chip has, or a calibration of another run in `out`.
+    ChipMismatchError
+        Another chip than the run to resume was trained on, than asked for at the `endpoint`, or than was calibrated.
+    RecordError
+        The run is locked by another process, damaged, or cannot be written; or the calibration beside it is damaged, or
+        not the one it was begun with.
+    UnsavedResultError
+        All is done, but the run file cannot be written; the run is in the error's `result`.
+    ServiceError
+        The daemon cannot be started or reached.
+    KeyboardInterrupt
+        Passed on; the last finished epoch is stored, so that the run can be resumed.
+    """
+    found, reporter = find_task(task), check_reporter(report)
+    preset = found.presets[0] if preset is None else preset
+    settings = load_settings(preset)
+    found.check(settings)
+    chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
+    seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
+    epochs = arguments.optional(arguments.whole_number, epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
+    threads = arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX)
+    resume, out = arguments.switch(resume, "resume"), arguments.optional(arguments.path, out, "out")
+    calibration = read_calibration(calibration)
+    begin = find_initial(initial, task, settings)
+    directory = RunDirectory(
+        choose_run(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
+        settings.training.keep_checkpoints,
+    )
+    with directory.locked():
+        if not resume and directory.is_used():
+            raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
+        stored = directory.newest(reporter.message) if resume else None
+        if stored is not None:
+            settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
+            check_same_calibration(read_origin(stored).calibration, calibration)
+            check_same_initial(stored, None if begin is None else begin.digest)
+            if (run := _finished(directory, settings.training.epochs, reporter)) is not None:
+                return run
+        else:
+            if resume:
+                reporter.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
+            settings = settings.with_epochs(epochs)
+        found.check_data(settings)
+        with open_chip(chip, serial, endpoint, threads) as device:
+            check_weight_bits(settings.neuron, device.spec)
+            if stored is None:
+                table = find_calibration(calibration, device, settings.neuron, reporter.message)
+                check_no_other_table(table, directory.path)
+            else:
+                check_chip(stored, device.identity)
+                table = own_calibration(read_origin(stored).calibration, directory.path)
+            warn_of(table, settings.neuron, reporter.message)
+            key = "" if table is None else table.key
+            origin = Origin(task, preset_name(preset), settings, device.identity, seed, versions(), key)
+            _Experiment(found, origin, device, directory, reporter, table, begin).run(stored)
+    return load_run(directory.path)
+
+
+def _finished(directory: RunDirectory, epochs: int, reporter: Reporter) -> Run | None:
+    """Run with all its epochs, if it is there and whole."""
+    if not is_file(directory.run_file):
+        return None
+    try:
+        run = load_run(directory.run_file)
+    except RecordError as error:
+        reporter.message(f"making it again from the last checkpoint: {error.message}")
+        return None
+    if len(run.metrics) < epochs:
+        return None
+    reporter.message(f"nothing to do: {run.path} has all {epochs} epochs, on chip {run.origin.identity}")
+    return run
+
+
+class _Experiment:
+    """One training on a chip that is there, in a directory that is locked."""
+
+    def __init__(
+        self,
+        task: Task,
+        origin: Origin,
+        chip: Chip,
+        directory: RunDirectory,
+        reporter: Reporter,
+        calibration: CalibrationTable | None,
+        begin: Run | None,
+    ) -> None:
+        origin = replace(origin, initial="" if begin is None else begin.digest)
+        self.task, self.origin, self.directory, self.reporter = task, origin, directory, reporter
+        settings = origin.settings
+        train_data, validation = task.data("train", settings), task.data("validation", settings)
+        self.test = task.data("test", settings)
+        self.network = ChipNetwork(settings, chip, train_data.features.shape[1], calibration)
+        self.calibration = calibration
+        self._has_journal = True
+        initial = None if begin is None else begin.weights
+        self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed, initial=initial)
+
+    def run(self, stored: Record | None) -> None:
+        if stored is None:
+            if self.calibration is not None:
+                self.calibration.save(self.directory.path / TABLE_FILE)
+            self.directory.save(0, to_record(self.origin, self.trainer))
+        else:
+            begun = read_origin(stored)
+            self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)
+            restore(self.trainer, stored)
+        warm_up()
+        self._keep_journal(partial(self.directory.write_journal, self.trainer.metrics))
+        self.reporter.started(
+            self.origin.title,
+            first_epoch=self.trainer.epochs_done,
+            epochs=self.origin.settings.training.epochs,
+            batches=self.trainer.n_batches,
+        )
+        try:
+            self._epochs()
+            self._finish()
+        finally:
+            self.reporter.finished()
+
+    def _keep_journal(self, write: Callable[[], None]) -> None:
+        """Write the journal; it is for eyes: what stops it stops no training, and is said once."""
+        if self._has_journal:
+            self._has_journal = False
+            with extra("journal", self.reporter.message):
+                write()
+                self._has_journal = True
+
+    def _epochs(self) -> None:
+        training, trainer = self.origin.settings.training, self.trainer
+        unsaved: Record | None = None
+        begun = [weights.copy() for weights in trainer.weights]
+        try:
+            while trainer.epochs_done < training.epochs:
+                epoch = trainer.epochs_done + 1
+                metrics = trainer.epoch(partial(self.reporter.batch, epoch))
+                if begun and all(map(np.array_equal, begun, trainer.weights)):
+                    self.reporter.message(f"warning: {standstill(metrics)}")
+                begun = []  # only the first epoch is looked at
+                unsaved = to_record(self.origin, trainer)
+                if epoch % training.checkpoint_every == 0 or epoch == training.epochs:
+                    self.directory.save(epoch, unsaved)
+                    unsaved = None
+                self._keep_journal(partial(self.directory.append_journal, metrics))
+                self.reporter.epoch(metrics)
+        except BaseException:  # Ctrl-C too: whatever ends the training, the last finished epoch is kept
+            if unsaved is not None:
+                self.directory.save(int(unsaved.attributes["epochs_done"]), unsaved)
+            raise
+
+    def _finish(self) -> None:
+        start, self.network.use = time.perf_counter(), ChipUse()
+        # A run that grows goes on from here: the test is no part of its training.
+        clock = clock_attributes(self.trainer)
+        codes, seed = self.network.codes(self.trainer.selected()), self.origin.seed
+        loss = build_loss(self.origin.settings.loss)
+        result = score(self.network, codes, self.test, loss, derive_seed(seed, "test"))
+        predicted = loss.predict(result.t_out)
+        correct = np.flatnonzero(predicted == self.test.label)
+        quantities = {
+            "test/t_out": Quantity(result.t_out, "tau_syn", "first spikes of the label layer, inf: none"),
+            **answers_to_test(self.task, self.test, predicted),
+            **decision_map(self.network, self.task, loss, seed),
+            **raster(self.network, self.test, int(correct[0]) if len(correct) else 0, seed),
+        }
+        after = {f"after_{name}": value for name, value in vars(self.network.use).items()}
+        results = {
+            "finished": True,
+            "class_names": ", ".join(self.test.class_names),
+            "test_accuracy": result.accuracy,
+            "test_loss": result.loss,
+            "silent_fraction": mean_silence(result.silent_fraction, self.origin.settings.network.sizes),
+            **after,
+            **clock,
+            "after_wall_s": time.perf_counter() - start,
+        }
+        self._store(to_record(self.origin, self.trainer, results, quantities))
+
+    def _store(self, record: Record) -> None:
+        """Write the run file; where that fails, the figures of the run go on with the error."""
+        try:
+            self.directory.finish(record)
+        except RecordError as error:
+            unsaved = UnsavedResultError(
+                error.message,
+                field="out",
+                hint="make room; the same command with --resume makes the file from the last checkpoint",
+            )
+            unsaved.result = Run(self.directory.run_file, record, self.origin, self.trainer.metrics)
+            raise unsaved from error

@@ -1,0 +1,1 @@
+"""Codes of the analog parameters: nominal curves, operating points, calibration tables."""

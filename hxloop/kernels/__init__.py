@@ -1,0 +1,1 @@
+"""Compiled kernels: their cache, and how far their compilation is."""

@@ -1,0 +1,113 @@
+"""Kernels that are compiled once: a cache in the place of Numba's own.
+
+Numba's trusts whatever lies in its folder, takes a damaged file for a reason to fail, and is one for all kernels of a
+process, also those of a user. Numba itself is handed in: this package does not use it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from hxloop.kernels.compiling import Compilations
+from hxloop.kernels.kernel_store import KernelStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class KernelLibrary:
+    """All kernels of one package.
+
+    Parameters
+    ----------
+    sources : iterable of Path
+        Files that hold the kernels. A kernel contains those it calls, so a change of any file makes all stale.
+    numba : module
+        Numba.
+    total : int
+        Kernels that are compiled when none is stored, for those who wait.
+    """
+
+    def __init__(self, sources: Iterable[Path], numba: Any, total: int = 1) -> None:
+        digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
+        for path in sorted(sources):
+            digest.update(path.name.encode() + path.read_bytes())
+        self._store = KernelStore(digest.hexdigest()[:16])
+        self._numba = numba
+        self._kept: set[Any] = set()
+        numba.core.event.register("numba:compile", _listener(numba, self._kept, Compilations(total)))
+
+    def keep(self, dispatcher: Any, signature: Any = None) -> Any:
+        """Give a dispatcher of Numba this cache; with a signature, compile it now and for nothing else."""
+        self._kept.add(dispatcher)
+        dispatcher._cache = _Cache(dispatcher.py_func, self._store, self._numba)
+        if signature is not None:
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        return dispatcher
+
+
+def _listener(numba: Any, kept: set[Any], compilations: Compilations) -> Any:
+    """Hears of every compilation in the process, and counts those of kept dispatchers."""
+
+    class Listener(numba.core.event.Listener):  # type: ignore[misc]
+        def on_start(self, event: Any) -> None:
+            if event.data["dispatcher"] in kept:
+                compilations.began()
+
+        def on_end(self, event: Any) -> None:
+            if event.data["dispatcher"] in kept:
+                compilations.ended()
+
+    return Listener()
+
+
+class _Cache:
+    """What Numba asks of a cache, for one function."""
+
+    def __init__(self, function: Any, store: KernelStore, numba: Any) -> None:
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._store, self._numba = store, numba
+
+    @property
+    def cache_path(self) -> str:
+        """Nothing: there is more than one place."""
+        return ""
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Compiled function for a signature, None if it must be compiled."""
+        context.refresh()
+        content = self._store.read(self._file(signature, context.codegen()))
+        if content is None:
+            return None
+        core = self._numba.core
+        try:
+            return core.compiler.CompileResult._rebuild(context, *core.caching.pickle.loads(content))
+        except Exception as error:
+            log.warning("the compiled kernel %s cannot be used (%r): it is compiled again", self._name, error)
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep what was compiled."""
+        content = self._numba.core.serialize.dumps(result._reduce())
+        self._store.write(self._file(signature, result.codegen), content)
+
+    def enable(self) -> None:
+        """Nothing: it always is."""
+
+    def disable(self) -> None:
+        """Nothing: it never is."""
+
+    def flush(self) -> None:
+        """Nothing: files are replaced one by one."""
+
+    def _file(self, signature: Any, codegen: Any) -> str:
+        """Name of the file: function, and digest of argument types and processor."""
+        digest = hashlib.sha256(f"{signature} {codegen.magic_tuple()}".encode()).hexdigest()
+        return f"{self._name}-{digest[:16]}.kernel"

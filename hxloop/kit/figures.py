@@ -1,0 +1,166 @@
+"""How pictures look, and how they become bytes: the same whatever matplotlib's settings of the user are."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from hxloop.text import many_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
+
+BLUE: Final = "#0072B2"
+ORANGE: Final = "#E69F00"
+GREEN: Final = "#009E73"
+RED: Final = "#D55E00"
+GREY: Final = "#888888"
+COLORS: Final = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9")
+"""Palette of Okabe and Ito (2008): can be told apart with any colour vision."""
+
+CLASS_COLORS: Final = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", RED, "#F0E442", "#000000")
+"""The same palette with all its colours, in the order of classes, layers and projections."""
+
+LARGER: Final[dict[str, Any]] = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": "medium"}
+"""Style of pictures that stand alone, instead of in a page."""
+DPI: Final = 200
+"""Resolution of pictures that stand alone."""
+
+_STYLE: Final[dict[str, Any]] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 8,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "text.parse_math": False,  # a dollar sign is a dollar sign: names are no formulas
+    # Letters become paths: the picture looks the same wherever it is shown. The salt makes names in it repeat.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hxloop",
+}
+_NO_DATE: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+
+
+def draw(
+    width: float, height: float, fill: Callable[[Figure], None], dpi: int = 100, *, form: str = "png",
+    style: dict[str, Any] | None = None,
+) -> bytes:  # fmt: skip
+    """A figure as a PNG file, or in another form.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+    fill : callable
+        Draws into the empty figure. What it writes is text, without formulas, and is escaped.
+    dpi : int
+    form : str
+        One of `forms`.
+    style : dict, optional
+        More settings of matplotlib.
+    """
+    return _drawn(width, height, fill, [(form, dpi)], style or {})[0]
+
+
+def draw_svg_and_png(
+    width: float, height: float, fill: Callable[[Figure], None], dpi: int = 200
+) -> tuple[bytes, bytes]:
+    """SVG and PNG of a figure, the same bytes for the same content; parameters as `draw`.
+
+    All letters have 9 points, to be read on a phone.
+    """
+    style = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 9}
+    svg, png = _drawn(width, height, fill, [("svg", dpi), ("png", dpi)], style)
+    return svg, png
+
+
+def forms() -> set[str]:
+    """Forms of pictures that need no other program; they are endings of file names."""
+    _import_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return set(FigureCanvasAgg.get_supported_filetypes()) - {"pgf"}
+
+
+def _drawn(
+    width: float, height: float, fill: Callable[[Figure], None], forms: list[tuple[str, int]], style: dict[str, Any]
+) -> list[bytes]:
+    _import_matplotlib()
+    import matplotlib.style
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.style.context(["default", _STYLE | style]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        fill(figure)
+        _escape(figure)
+        _settle(figure)
+        found = []
+        for form, dpi in forms:
+            content = io.BytesIO()
+            figure.savefig(content, format=form, dpi=dpi, metadata=_NO_DATE.get(form))
+            found.append(content.getvalue())
+    return found
+
+
+def _import_matplotlib() -> None:
+    """Import it, whatever ``MPLBACKEND`` says: notebooks set it, and a name that is not installed here is an error."""
+    if "matplotlib" in sys.modules:
+        return
+    with _without("MPLBACKEND") as wanted:
+        import matplotlib as mpl
+    if wanted:
+        with suppress(ValueError):  # for the user's own figures in this process
+            mpl.rcParams["backend"] = wanted
+
+
+@contextmanager
+def _without(name: str) -> Iterator[str | None]:
+    """Leave a variable of the environment out for a while."""
+    value = os.environ.pop(name, None)
+    try:
+        yield value
+    finally:
+        if value is not None:
+            os.environ[name] = value
+
+
+def _escape(figure: Figure) -> None:
+    """Escape all text of a figure; ticks of logarithmic axes, which matplotlib writes as formulas, become numbers."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_text(many_lines(text.get_text()))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            for formatter in (axis.get_major_formatter(), axis.get_minor_formatter()):
+                formatter.format_ticks = partial(_ticks, formatter, formatter.format_ticks)  # type: ignore[method-assign]
+
+
+def _settle(figure: Figure) -> None:
+    """Lay it out once and round: the solver's last bits are other ones from time to time, and would be in the file."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        left, bottom, width, height = (round(x, 9) for x in axes.get_position(original=True).bounds)
+        axes.set_position((left, bottom, width, height))
+
+
+def _ticks(formatter: Formatter, texts_of: Callable[[list[float]], list[str]], at: list[float]) -> list[str]:
+    from matplotlib.ticker import LogFormatter
+
+    texts = texts_of(at)
+    if isinstance(formatter, LogFormatter):
+        return [f"{value:g}" if text else "" for value, text in zip(at, texts, strict=True)]
+    return [many_lines(text) for text in texts]

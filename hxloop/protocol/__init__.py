@@ -1,0 +1,1 @@
+"""What host and daemon say to each other: messages, their codec, and where they meet."""
