@@ -116,7 +116,7 @@ def reveal(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Write the hidden truth of a chip to a file; needs no daemon. Not to be used in training."""
-    from hxloop_chip.report.truth import write_truth
+    from hxloop_chip.truth import write_truth
 
     found = write_truth(chip, serial, out, force=force)
     if as_json:

@@ -8,7 +8,7 @@ from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import calibrate
 from hxloop_calibration.targets import Target, load_target
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_chip.report.truth import write_truth
+from hxloop_chip.truth import write_truth
 
 PUBLISHED = {
     "v_leak_mv": 0.30, "v_reset_mv": 0.20, "v_threshold_mv": 0.35, "tau_mem_us": 0.45, "tau_syn_exc_us": 0.20,

@@ -14,9 +14,9 @@ from hxloop_chip.report.scatter import MECHANISMS, N_CIRCUITS, N_TRIALS, trial_s
 from hxloop_chip.report.spectrum import membrane_spectrum
 from hxloop_chip.report.summary import CADC_BOUND_LSB, Summary, summarise
 from hxloop_chip.report.trace_figures import membrane_picture, scatter_picture, spectrum_picture
-from hxloop_chip.report.truth import circuits_at_boot
 from hxloop_chip.silicon.describe import describe_chip
 from hxloop_chip.solver.layout import STEP_TICKS
+from hxloop_chip.truth import circuits_at_boot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import pytest
 
 from hxloop.errors import InvalidInputError
 from hxloop_chip.report import write_report
-from hxloop_chip.report.truth import write_truth
+from hxloop_chip.truth import write_truth
 
 
 def test_pages_and_truths_of_chips_follow_the_same_rule(tmp_path):

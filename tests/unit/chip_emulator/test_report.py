@@ -24,9 +24,9 @@ from hxloop_chip.report.scatter import trial_scatter
 from hxloop_chip.report.sections import identity
 from hxloop_chip.report.spectrum import held_diffusion, lorentzian, membrane_spectrum
 from hxloop_chip.report.summary import summarise
-from hxloop_chip.report.truth import circuits_at_boot
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import TYPICAL, named_chip
+from hxloop_chip.truth import circuits_at_boot
 
 NAME, SERIALS = "typical[dead_fixed=0.01]", (3, 4)
 RAW = "uncalibrated[dead_fixed=0.01]"

@@ -13,10 +13,10 @@ from hxloop.errors import InvalidInputError
 from hxloop.files.records import read_record
 from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_chip.report.truth import CIRCUITS, KIND, MISMATCH, reveal, write_truth
 from hxloop_chip.silicon.circuits import Circuits, true_circuits
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import CHIPS
+from hxloop_chip.truth import CIRCUITS, KIND, MISMATCH, reveal, write_truth
 
 NAME, SERIAL = "typical[dead_fixed=0.02]", 7
 PLACES = np.array([[0, 0, 0], [0, 17, 200], [1, 255, 3], [1, 255, 255], [0, 128, 128]]).T
