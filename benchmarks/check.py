@@ -25,8 +25,8 @@ import numpy as np
 from benchmarks.circuits import MODERATE, feedforward, recurrent
 from benchmarks.figures import machine, rounded
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
-from benchmarks.suites.base import Daemons, Options
 from benchmarks.suites.ratios import silent
+from benchmarks.suites.suite_parts import Daemons, Options
 from benchmarks.timing import interleaved
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 

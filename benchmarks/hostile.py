@@ -36,7 +36,7 @@ from hxloop.protocol.messages import (
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_host.link.daemon import Daemon
+from hxloop_host.link.own_daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

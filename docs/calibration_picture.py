@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hxloop.kit.figures import BLUE, GREY, ORANGE, draw
-from hxloop_host.runs.run import load_run
+from hxloop_host.runs.trained_run import load_run
 
 KINDS = {"uncalibrated": ("not calibrated", GREY), "calibrated": ("calibrated", BLUE), "typical": ("typical", ORANGE)}
 

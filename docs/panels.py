@@ -12,10 +12,10 @@ from hxloop.codes.capmem import Cell, Switch
 from hxloop.kit.figures import BLUE, COLORS, GREY, ORANGE
 from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_chip.report.bench import put_on_bench
 from hxloop_chip.report.curves import weight_curves
+from hxloop_chip.report.specimens import put_on_bench
 from hxloop_chip.silicon.presets import TYPICAL
-from hxloop_chip.wiring.links import admitted
+from hxloop_chip.wiring.link_loss import admitted
 
 if TYPE_CHECKING:
     from bench import Events

@@ -16,11 +16,11 @@ from tables import EQUATIONS
 
 from hxloop.codes.capmem import Switch
 from hxloop.kit.figures import draw
-from hxloop_chip.report.bench import put_on_bench
 from hxloop_chip.report.curve_figures import curve_picture
 from hxloop_chip.report.curves import circuit_curves
 from hxloop_chip.report.population import circuit_parameters
 from hxloop_chip.report.population_figures import histograms
+from hxloop_chip.report.specimens import put_on_bench
 from hxloop_chip.report.summary import BOUNDS, summarise
 
 if TYPE_CHECKING:

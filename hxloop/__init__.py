@@ -37,14 +37,14 @@ _HOME = {
     "ChipSpec": "hxloop.spec",
     "SpikeBatch": "hxloop.spikes",
     "CalibrationTable": "hxloop.codes.calibration_table",
-    "calibrate": "hxloop_calibration.verb",
+    "calibrate": "hxloop_calibration.calibrate_verb",
     "load_calibration": "hxloop.codes.calibration_table",
     "connect": "hxloop_host.link.launch",
     "launch": "hxloop_host.link.launch",
     "train": "hxloop_host.training.experiment",
     "evaluate": "hxloop_host.training.experiment",
     "load_run": "hxloop_host.training.experiment",
-    "study": "hxloop_host.studies.verb",
+    "study": "hxloop_host.studies.study_verb",
 }
 
 __all__ = [

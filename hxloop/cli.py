@@ -15,7 +15,7 @@ from hxloop.version import __version__
 COMMANDS: Final = {
     "train": "hxloop_host.cli.train:train",
     "eval": "hxloop_host.cli.evaluate:evaluate",
-    "run": "hxloop_host.cli.run:run",
+    "run": "hxloop_host.cli.run_network:run",
     "map": "hxloop_host.cli.map:map_",
     "calibrate": "hxloop_host.cli.calibrate:calibrate",
     "serve": "hxloop_host.cli.emulator:serve",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.suites import inference, kernels, limits, loop, machine_limits, ratios, sweep, whole_chip
-from benchmarks.suites.base import Options, Suite
+from benchmarks.suites.suite_parts import Options, Suite
 
 SUITES: Final = (
     *inference.SUITES, *whole_chip.SUITES, *ratios.SUITES, *limits.SUITES, *loop.SUITES, *sweep.SUITES,

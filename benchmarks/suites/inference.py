@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from benchmarks.activity import activity
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
-from benchmarks.suites.base import Daemons, Options, Suite, speedup
+from benchmarks.suites.suite_parts import Daemons, Options, Suite, speedup
 from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.circuits import MODERATE, feedforward
 from benchmarks.figures import Claim, Figure
-from benchmarks.suites.base import Options, Suite
+from benchmarks.suites.suite_parts import Options, Suite
 from benchmarks.timing import interleaved
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.solver import fast, inject, kernel, random

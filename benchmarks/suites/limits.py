@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from benchmarks.circuits import DENSE, MODERATE, feedforward, recurrent
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
-from benchmarks.suites.base import Daemons, Options, Suite
+from benchmarks.suites.suite_parts import Daemons, Options, Suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import first, images
-from benchmarks.suites.base import Daemons, Options, Suite
+from benchmarks.suites.suite_parts import Daemons, Options, Suite
 from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.yin_yang import yin_yang

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 from benchmarks.figures import Claim, Figure
-from benchmarks.suites.base import Options, Suite
+from benchmarks.suites.suite_parts import Options, Suite
 from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:

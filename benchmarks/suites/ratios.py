@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks import timing
 from benchmarks.figures import Claim, Figure
 from benchmarks.networks import MNIST, YIN_YANG, loop_network
-from benchmarks.suites.base import Daemons, Options, Suite
+from benchmarks.suites.suite_parts import Daemons, Options, Suite
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.activity import activity
 from benchmarks.circuits import MODERATE, Feedforward, feedforward
 from benchmarks.figures import Claim, Figure
-from benchmarks.suites.base import Options, Suite
 from benchmarks.suites.ratios import silent
+from benchmarks.suites.suite_parts import Options, Suite
 from benchmarks.timing import interleaved
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.presets import TYPICAL

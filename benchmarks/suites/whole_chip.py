@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.activity import activity
 from benchmarks.circuits import DENSE, MODERATE, RECURRENT_MS, feedforward, recurrent
 from benchmarks.figures import Claim, Figure
-from benchmarks.suites.base import Daemons, Options, Suite, speedup
+from benchmarks.suites.suite_parts import Daemons, Options, Suite, speedup
 from benchmarks.timing import interleaved
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 

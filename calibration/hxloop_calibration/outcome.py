@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop_calibration.measuring.bench import Bench
+    from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.options import Options
-    from hxloop_calibration.routine import Parameter, Routine, Values
+    from hxloop_calibration.routine_interface import Parameter, Routine, Values
     from hxloop_calibration.targets import Target
 
     Floats = NDArray[np.float64]

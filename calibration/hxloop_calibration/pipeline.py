@@ -13,7 +13,7 @@ from hxloop.errors import InvalidInputError
 from hxloop.kit.arguments import shown
 from hxloop.kit.suggest import suggestion
 from hxloop.version import __version__
-from hxloop_calibration.measuring.bench import Bench
+from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.drift_stamp import stamp
 from hxloop_calibration.outcome import Outcome, settle
 from hxloop_calibration.reporting import Silent
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
     from hxloop_calibration.options import Options
     from hxloop_calibration.reporting import Reporter
-    from hxloop_calibration.routine import Routine
+    from hxloop_calibration.routine_interface import Routine
     from hxloop_calibration.targets import Target
 
 CODE_VERSION: Final = "1"
@@ -59,7 +59,7 @@ REFINED: Final = ("leak", "reset", "threshold")
 
 
 def calibrate(chip: Chip, target: Target, options: Options, report: Reporter | None = None) -> CalibrationTable:
-    """Calibrate a chip; see `hxloop_calibration.verb.calibrate`, which looks into the cache first.
+    """Calibrate a chip; see `hxloop_calibration.calibrate_verb.calibrate`, which looks into the cache first.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 
 from hxloop.errors import UnreadableFileError
 from hxloop.files.json_model import from_json
-from hxloop_calibration.measuring.bench import Bench
+from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.drift_stamp import rms_change_us, stamp
 from hxloop_calibration.options import Options
 from hxloop_calibration.outcome import COVERAGE, pooled_std

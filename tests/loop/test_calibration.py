@@ -14,12 +14,12 @@ import hxloop
 from hxloop.codes.calibration_table import load_calibration
 from hxloop.files.folders import cache_directory
 from hxloop_calibration.cache import cached_file
+from hxloop_calibration.calibrate_verb import calibrate_with_source
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import calibrate
 from hxloop_calibration.recheck import check
 from hxloop_calibration.reporting import Silent
 from hxloop_calibration.targets import Target
-from hxloop_calibration.verb import calibrate_with_source
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_host.link.launch import launch
 from hxloop_host.link.patience import Patience

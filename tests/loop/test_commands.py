@@ -205,7 +205,7 @@ def test_shutdown_of_a_served_chip(served):
 
 
 def test_stopped_daemon_is_replaced_by_its_owner(monkeypatch):
-    monkeypatch.setattr("hxloop_host.link.daemon._GRACE_S", 0.5)
+    monkeypatch.setattr("hxloop_host.link.own_daemon._GRACE_S", 0.5)
     with launch("ideal", 1, threads=1, patience=Patience(poll_s=0.1, control_s=0.3)) as chip:
         chip.configure(_valid_config(chip))
         stopped = chip._owner.pid

@@ -11,7 +11,7 @@ from support.daemon import Daemon
 from support.daemon_cases import HASH, INPUTS, ready_client
 from support.second_user import as_second_user, needs_second_user
 
-from hxloop_host.link.daemon import Daemon as OwnDaemon
+from hxloop_host.link.own_daemon import Daemon as OwnDaemon
 
 pytestmark = [pytest.mark.processes, needs_second_user]
 
@@ -55,7 +55,7 @@ def test_of_a_daemon_that_serves(square, umask):
 
 
 def test_of_a_daemon_of_ones_own(umask, monkeypatch):
-    monkeypatch.setattr("hxloop_host.link.daemon._EMULATOR", "support.stub_daemon")
+    monkeypatch.setattr("hxloop_host.link.own_daemon._EMULATOR", "support.stub_daemon")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     daemon = OwnDaemon("fine", 1)
     try:

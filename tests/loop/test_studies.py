@@ -13,7 +13,7 @@ import pytest
 from support.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
 
 from hxloop.errors import InvalidInputError, MissingFileError
-from hxloop_host.runs.run import load_run
+from hxloop_host.runs.trained_run import load_run
 from hxloop_host.training.evaluation import evaluate
 from hxloop_host.training.experiment import train
 
@@ -139,7 +139,7 @@ def _find(driver, what):
     if what == "daemon":
         return daemons[0] if daemons else None
     return next(
-        (pid for pid, text in below if "hxloop_host.studies.points.worker" in text and descendants(pid) & set(daemons)),
+        (pid for pid, text in below if "points.point_worker" in text and descendants(pid) & set(daemons)),
         None,
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from hxloop.codes.calibration_table import Reason
 from hxloop.codes.capmem import Cell, QuadrantCell
-from hxloop_calibration.measuring.bench import Bench
+from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import ROUTINES, calibrate
 from hxloop_calibration.search import SEARCHES

@@ -19,7 +19,7 @@ from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
-from hxloop_chip.wiring.links import admitted, received
+from hxloop_chip.wiring.link_loss import admitted, received
 
 QUIET = "typical[all=0]"
 DURATION = 3000

@@ -19,15 +19,15 @@ from hxloop.codes.operating_point import nominal_boot
 from hxloop.files.records import Quantity, Record, read_record, write_record
 from hxloop.files.toml import load_toml
 from hxloop.spec import HICANN_X
-from hxloop_host.link.finding import read_connection_file
+from hxloop_host.link.discovery import read_connection_file
 from hxloop_host.placing.network_file import read_network_file
 from hxloop_host.placing.network_run import map_network
 from hxloop_host.runs.resume import settings_to_go_on
-from hxloop_host.runs.run import find_initial, load_run
+from hxloop_host.runs.trained_run import find_initial, load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.design.point import Point
-from hxloop_host.studies.points.store import FIGURES, Outcome, Store
-from hxloop_host.studies.request import Request
+from hxloop_host.studies.points.point_store import FIGURES, Outcome, Store
+from hxloop_host.studies.study_request import Request
 from hxloop_host.tasks.mnist import read_idx
 from hxloop_host.training.experiment import train
 from hxloop_host.training.reporting import SilentReporter

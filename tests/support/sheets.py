@@ -51,6 +51,6 @@ def sheets(monkeypatch):
     for module in (
         "hxloop_host.studies.design.kind",
         "hxloop_host.studies.design.sheet",
-        "hxloop_host.studies.request",
+        "hxloop_host.studies.study_request",
     ):
         monkeypatch.setattr(f"{module}.read_sheet", fake_sheet)

@@ -27,7 +27,7 @@ if chip == "silent":
 if chip == "compiling":
     print("2026-01-01 00:00:00,000 WARNING hxloop.kernels.kernel_store: no place for kernels", flush=True)
     for k in range(10):
-        print(f"2026-01-01 00:00:00,000 INFO hxloop_chip.worker.process: {Compiling(k, 10, k)}", flush=True)
+        print(f"2026-01-01 00:00:00,000 INFO hxloop_chip.worker.worker_process: {Compiling(k, 10, k)}", flush=True)
         time.sleep(0.3)
 if chip == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.codes.calibration_table import DriftStamp
-from hxloop_calibration.measuring.spiking import first_ticks
+from hxloop_calibration.measuring.spike_statistics import first_ticks
 from hxloop_calibration.measuring.stimulus import EXC, events
 
 if TYPE_CHECKING:
-    from hxloop_calibration.measuring.bench import Bench
+    from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.targets import Target
 
 _WRITES, _SAMPLES = 4, 32

@@ -28,7 +28,7 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, Switch
 from hxloop_calibration.measuring.fits import amplitude, least_squares, psp
-from hxloop_calibration.measuring.membranes import (
+from hxloop_calibration.measuring.membrane_measurements import (
     BURST_US,
     OUT_OF_REACH,
     burst,
@@ -40,15 +40,15 @@ from hxloop_calibration.measuring.membranes import (
     voltage_code,
     weaker_leak,
 )  # fmt: skip
-from hxloop_calibration.routine import CellRoutine, Parameter
+from hxloop_calibration.routine_interface import CellRoutine, Parameter
 from hxloop_calibration.search import Curve, Inverse, Proportional
 from hxloop_calibration.targets import AdaptationTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 

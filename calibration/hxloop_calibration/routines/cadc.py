@@ -31,16 +31,16 @@ from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.kit.brief import brief
 from hxloop.result import Readout
-from hxloop_calibration.measuring.membranes import OUT_OF_REACH, voltage_code
-from hxloop_calibration.measuring.readings import CADC_HIGH, CADC_LOW, CadcScale, MadcScale
-from hxloop_calibration.routine import Parameter, Routine
+from hxloop_calibration.measuring.converter_readings import CADC_HIGH, CADC_LOW, CadcScale, MadcScale
+from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, voltage_code
+from hxloop_calibration.routine_interface import Parameter, Routine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.program import NeuronCodes
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Values
     from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 

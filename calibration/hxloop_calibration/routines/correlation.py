@@ -27,10 +27,10 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import QuadrantCell
 from hxloop.result import Readout
-from hxloop_calibration.measuring.membranes import BURST_WEIGHT, burst_cells, refractory
-from hxloop_calibration.measuring.spiking import first_ticks
+from hxloop_calibration.measuring.membrane_measurements import BURST_WEIGHT, burst_cells, refractory
+from hxloop_calibration.measuring.spike_statistics import first_ticks
 from hxloop_calibration.measuring.stimulus import EXC, events
-from hxloop_calibration.routine import Parameter, QuadrantRoutine
+from hxloop_calibration.routine_interface import Parameter, QuadrantRoutine
 from hxloop_calibration.search import Inverse, Proportional
 from hxloop_calibration.targets import CorrelationTarget
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 

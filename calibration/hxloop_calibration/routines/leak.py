@@ -20,12 +20,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from hxloop.codes.capmem import Cell
-from hxloop_calibration.measuring.membranes import OUT_OF_REACH, rest_mv
-from hxloop_calibration.routine import PotentialRoutine
+from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, rest_mv
+from hxloop_calibration.routine_interface import PotentialRoutine
 
 if TYPE_CHECKING:
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Values
     from hxloop_calibration.targets import Target
 
 

@@ -22,16 +22,16 @@ from typing import TYPE_CHECKING, ClassVar, Final, final
 import numpy as np
 
 from hxloop.codes.capmem import Cell
-from hxloop_calibration.measuring.spiking import mean_interval_ticks
-from hxloop_calibration.routine import CellRoutine, Parameter
+from hxloop_calibration.measuring.spike_statistics import mean_interval_ticks
+from hxloop_calibration.routine_interface import CellRoutine, Parameter
 from hxloop_calibration.search import NoisyBinary, Straight
 from hxloop_calibration.targets import RateTarget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Values
     from hxloop_calibration.search import Curve, Search
     from hxloop_calibration.targets import Target
 

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Final, final
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell
-from hxloop_calibration.measuring.membranes import OUT_OF_REACH, rest_mv, voltage_code, weaker_leak
-from hxloop_calibration.routine import CellRoutine, Parameter
+from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, rest_mv, voltage_code, weaker_leak
+from hxloop_calibration.routine_interface import CellRoutine, Parameter
 from hxloop_calibration.search import Straight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Values
     from hxloop_calibration.search import Curve
     from hxloop_calibration.targets import Target
 

@@ -23,15 +23,15 @@ import numpy as np
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell
-from hxloop_calibration.measuring.membranes import refractory, voltage_code
-from hxloop_calibration.measuring.spiking import mean_interval_ticks
-from hxloop_calibration.routine import Parameter, Routine
+from hxloop_calibration.measuring.membrane_measurements import refractory, voltage_code
+from hxloop_calibration.measuring.spike_statistics import mean_interval_ticks
+from hxloop_calibration.routine_interface import Parameter, Routine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from hxloop.codes.capmem import Cell
-from hxloop_calibration.measuring.membranes import (
+from hxloop_calibration.measuring.membrane_measurements import (
     BURST_US,
     burst,
     burst_cells,
@@ -30,11 +30,11 @@ from hxloop_calibration.measuring.membranes import (
     refractory,
     since_spike_us,
 )
-from hxloop_calibration.routine import PotentialRoutine
+from hxloop_calibration.routine_interface import PotentialRoutine
 
 if TYPE_CHECKING:
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Values
     from hxloop_calibration.targets import Target
 
 _SAMPLES = 16

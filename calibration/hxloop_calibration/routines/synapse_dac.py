@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from hxloop.codes.capmem import QuadrantCell
-from hxloop_calibration.routine import Parameter, QuadrantRoutine
+from hxloop_calibration.routine_interface import Parameter, QuadrantRoutine
 from hxloop_calibration.routines.gain import measure_gains
 from hxloop_calibration.search import Proportional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from hxloop.codes.capmem import Cell
 from hxloop_calibration.measuring.fits import decay, least_squares
-from hxloop_calibration.measuring.membranes import (
+from hxloop_calibration.measuring.membrane_measurements import (
     BURST_US,
     burst,
     burst_cells,
@@ -35,14 +35,14 @@ from hxloop_calibration.measuring.membranes import (
     since_spike_us,
     voltage_code,
 )  # fmt: skip
-from hxloop_calibration.routine import CellRoutine, Parameter
+from hxloop_calibration.routine_interface import CellRoutine, Parameter
 from hxloop_calibration.search import Inverse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Values
     from hxloop_calibration.search import Curve
     from hxloop_calibration.targets import Target
 

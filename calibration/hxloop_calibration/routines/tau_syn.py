@@ -26,16 +26,16 @@ from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, LeakRange
 from hxloop.result import Readout
 from hxloop_calibration.measuring.fits import least_squares, rise_and_decay
-from hxloop_calibration.measuring.membranes import OUT_OF_REACH, voltage_code
+from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, voltage_code
 from hxloop_calibration.measuring.stimulus import EXC, INH, N_GROUPS, events
-from hxloop_calibration.routine import CellRoutine, Parameter
+from hxloop_calibration.routine_interface import CellRoutine, Parameter
 from hxloop_calibration.search import Inverse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Curve
     from hxloop_calibration.targets import Target
 

@@ -25,13 +25,13 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell
 from hxloop_calibration.measuring.fits import middle_of_rise
-from hxloop_calibration.measuring.membranes import OUT_OF_REACH, refractory, rest_mv
-from hxloop_calibration.measuring.spiking import fraction_spiking
-from hxloop_calibration.routine import PotentialRoutine
+from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, refractory, rest_mv
+from hxloop_calibration.measuring.spike_statistics import fraction_spiking
+from hxloop_calibration.routine_interface import PotentialRoutine
 
 if TYPE_CHECKING:
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.targets import Target
 
 _DURATION_US: Final = 1.0

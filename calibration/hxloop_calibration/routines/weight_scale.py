@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING, Final, final
 import numpy as np
 
 from hxloop_calibration.measuring.fits import middle_of_rise, psp_peak_us
-from hxloop_calibration.measuring.spiking import fraction_spiking
+from hxloop_calibration.measuring.spike_statistics import fraction_spiking
 from hxloop_calibration.measuring.stimulus import EXC, N_GROUPS, events
-from hxloop_calibration.routine import Parameter, Routine
+from hxloop_calibration.routine_interface import Parameter, Routine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop_calibration.measuring.bench import Bench
-    from hxloop_calibration.routine import Floats, Values
+    from hxloop_calibration.measuring.chip_bench import Bench
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 

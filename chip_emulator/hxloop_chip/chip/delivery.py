@@ -12,7 +12,7 @@ from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.intake import take_in
 from hxloop_chip.solver.random import STREAM_LINK_IN
 from hxloop_chip.wiring.background import background_events
-from hxloop_chip.wiring.links import admitted, exact_rate, received
+from hxloop_chip.wiring.link_loss import admitted, exact_rate, received
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -30,7 +30,7 @@ from hxloop_chip.solver.edges.intake import unpack
 from hxloop_chip.solver.packing import padded
 from hxloop_chip.solver.random import STREAM_LINK_OUT
 from hxloop_chip.solver.stopping import never
-from hxloop_chip.wiring.links import admitted, received
+from hxloop_chip.wiring.link_loss import admitted, received
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop_chip.report.bench import Bench
+    from hxloop_chip.report.specimens import Bench
     from hxloop_chip.silicon.circuits import Circuits
 
     Floats = NDArray[np.float64]

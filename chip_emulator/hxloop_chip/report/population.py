@@ -12,7 +12,7 @@ from hxloop.codes.capmem import Cell
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.spec import TEXTBOOK
 from hxloop_chip.chip.converters import cadc_channels
-from hxloop_chip.report.bench import Bench
+from hxloop_chip.report.specimens import Bench
 from hxloop_chip.silicon.imperfections import Imperfections
 from hxloop_chip.silicon.mismatch import N_BITS, N_VOLTAGES, Mismatch
 from hxloop_chip.truth import MISMATCH, circuits_at_boot

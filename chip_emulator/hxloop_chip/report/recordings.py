@@ -10,7 +10,7 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.result import Readout
 from hxloop_chip.chip.converters import cadc_ticks, madc_ticks
-from hxloop_chip.report.bench import one_input, same_inputs
+from hxloop_chip.report.specimens import one_input, same_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

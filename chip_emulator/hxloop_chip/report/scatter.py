@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_chip.report.bench import one_input, same_inputs, with_changes
+from hxloop_chip.report.specimens import one_input, same_inputs, with_changes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop_chip.chip.emulated_chip import EmulatedChip
-    from hxloop_chip.report.bench import Bench
     from hxloop_chip.report.population import Parameter
+    from hxloop_chip.report.specimens import Bench
     from hxloop_chip.silicon.imperfections import Imperfections
 
     Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from scipy.signal import welch
 from hxloop.codes import nominal
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
-from hxloop_chip.report.bench import one_input
+from hxloop_chip.report.specimens import one_input
 from hxloop_chip.solver import layout as at
 from hxloop_chip.wiring.neurons import membrane_shift_mv
 

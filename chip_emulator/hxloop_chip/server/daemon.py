@@ -23,7 +23,7 @@ from hxloop_chip.server.control import ControlThread
 from hxloop_chip.server.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 from hxloop_chip.server.listener import Listener
 from hxloop_chip.service.envelopes import Answer, Progress, Ready, Refused
-from hxloop_chip.service.faults import faults_from_environment
+from hxloop_chip.service.misbehaviour import faults_from_environment
 from hxloop_chip.service.requests import Service
 from hxloop_chip.worker.supervisor import CANCEL_GRACE_S, Supervisor, WorkerOptions
 

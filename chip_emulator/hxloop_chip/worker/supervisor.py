@@ -86,7 +86,7 @@ class WorkerProcess:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hxloop_chip.worker.process", settings.model_dump_json()],
+                [sys.executable, "-P", "-m", "hxloop_chip.worker.worker_process", settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,
                 pass_fds=(write_end, stop_fd, link_end.fileno()),

@@ -15,7 +15,7 @@ from hxloop.files.writing import check_target
 from hxloop.kit.arguments import texts
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import print_json, print_table, say, show
-from hxloop_host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial, make_app
 
 if TYPE_CHECKING:
     from hxloop.codes.calibration_table import CalibrationTable
@@ -148,8 +148,8 @@ def _measure(
     cache: bool,
 ) -> tuple[CalibrationTable, dict[str, Any]]:
     """Calibrate and write table and page; the table and its figures."""
+    from hxloop_calibration.calibrate_verb import calibrate_with_source
     from hxloop_calibration.targets import load_target
-    from hxloop_calibration.verb import calibrate_with_source
     from hxloop_host.link.choosing import open_chip
 
     begin, target = time.perf_counter(), load_target(aim)
@@ -166,7 +166,7 @@ def _measure(
     report = None
     if files.report is not None:
         with extra("page", say):
-            from hxloop_calibration.report import write_report
+            from hxloop_calibration.calibration_report import write_report
 
             write_report(table, files.report)
             report = files.report

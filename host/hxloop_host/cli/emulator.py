@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hxloop.errors import DaemonStartError
-from hxloop_host.cli.options import CHIP_HELP, Force, make_app
+from hxloop_host.cli.shared_options import CHIP_HELP, Force, make_app
 
 _PROGRAM = "hxloop_chip"
 

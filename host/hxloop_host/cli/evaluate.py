@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hxloop.kit.terminal import print_json, show
-from hxloop_host.cli.options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app
 
 evaluate = make_app()
 

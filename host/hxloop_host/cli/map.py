@@ -9,7 +9,7 @@ import typer
 
 from hxloop.files.writing import check_target, write_atomically
 from hxloop.kit.terminal import print_json, print_table, say
-from hxloop_host.cli.options import AsJson, Force, make_app
+from hxloop_host.cli.shared_options import AsJson, Force, make_app
 
 if TYPE_CHECKING:
     from hxloop_host.placing.mapping import Placement

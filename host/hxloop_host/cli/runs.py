@@ -10,10 +10,10 @@ import typer
 from hxloop.errors import HxloopError, MissingFileError
 from hxloop.kit.terminal import print_json, print_table, say
 from hxloop.text import one_line
-from hxloop_host.cli.options import AsJson, RunPath, make_app
+from hxloop_host.cli.shared_options import AsJson, RunPath, make_app
 
 if TYPE_CHECKING:
-    from hxloop_host.runs.run import Run
+    from hxloop_host.runs.trained_run import Run
 
 runs = make_app()
 
@@ -50,7 +50,7 @@ def _list(
       hxloop runs list results --json
     """
     from hxloop.files.directories import subdirectories
-    from hxloop_host.runs.run import load_run
+    from hxloop_host.runs.trained_run import load_run
 
     found: list[dict[str, Any]] = []
     for directory in subdirectories(folder):
@@ -82,7 +82,7 @@ def _show(
 
       hxloop runs show runs/yin-yang-001 --plot --json
     """
-    from hxloop_host.runs.run import load_run
+    from hxloop_host.runs.trained_run import load_run
 
     loaded = load_run(run)
     entry = _entry(loaded)

@@ -12,12 +12,12 @@ import typer
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit.terminal import print_json, print_table, say, show
-from hxloop_host.cli.options import AsJson, make_app
+from hxloop_host.cli.shared_options import AsJson, make_app
 
 if TYPE_CHECKING:
-    from hxloop_host.studies.output.results import StudyResult
-    from hxloop_host.studies.progress import StudyReporter
-    from hxloop_host.studies.request import Work
+    from hxloop_host.studies.output.study_results import StudyResult
+    from hxloop_host.studies.study_progress import StudyReporter
+    from hxloop_host.studies.study_request import Work
 
 study = make_app()
 
@@ -131,7 +131,7 @@ def _study(
 
       hxloop study grid --set chip.noise.jitter_trial_us=0,0.1,0.3 --set training.epochs=20 --serials 1..5 --dry-run
     """
-    from hxloop_host.studies import request as requests
+    from hxloop_host.studies import study_request as requests
 
     if name is None:
         _print_studies(list_, as_json)
@@ -151,7 +151,7 @@ def _study(
         _print_plan(work, out, resume, as_json)
         return
     from hxloop_host.studies.points.cluster import remote_scheduler
-    from hxloop_host.studies.verb import run_study
+    from hxloop_host.studies.study_verb import run_study
 
     remote = remote_scheduler(scheduler, tls, insecure=insecure)
     try:
@@ -170,7 +170,7 @@ def _reporter() -> StudyReporter:
         from hxloop_host.cli.study_bar import StudyBar
 
         return StudyBar()
-    from hxloop_host.studies.progress import Lines
+    from hxloop_host.studies.study_progress import Lines
 
     return Lines()
 
@@ -190,7 +190,7 @@ def _print_studies(asked: bool, as_json: bool) -> None:
 
 def _print_list(work: Work, as_json: bool) -> None:
     from hxloop_host.studies.design.knobs import Turned
-    from hxloop_host.studies.design.options import OPTIONS
+    from hxloop_host.studies.design.study_options import OPTIONS
 
     lists = dict(work.kind.presets[work.request.preset].options)
     own = [Turned(name, ", ".join(map(str, values)), *OPTIONS[name]) for name, values in lists.items()]
@@ -210,7 +210,7 @@ def _print_list(work: Work, as_json: bool) -> None:
 
 
 def _print_plan(work: Work, out: Path | None, resume: bool, as_json: bool) -> None:
-    from hxloop_host.studies.verb import plan_lines
+    from hxloop_host.studies.study_verb import plan_lines
 
     say("measuring how fast this machine is")
     lines, values = plan_lines(work, out, resume=resume)

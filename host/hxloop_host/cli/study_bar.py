@@ -15,7 +15,7 @@ _STEPS = 1000
 
 
 class StudyBar(TerminalBars):
-    """A `hxloop_host.studies.progress.StudyReporter` with one bar for the work of all points.
+    """A `hxloop_host.studies.study_progress.StudyReporter` with one bar for the work of all points.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class StudyBar(TerminalBars):
 
     def progress(self, done: int, points: int, share: float, left_s: float | None) -> None:
         """Move the bar."""
-        from hxloop_host.studies.progress import duration
+        from hxloop_host.studies.study_progress import duration
 
         left = "" if left_s is None else f", {duration(left_s)} left"
         self._progress.update(self._bar, description=f"{done} of {points} points{left}", completed=_STEPS * share)

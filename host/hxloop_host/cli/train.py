@@ -11,10 +11,10 @@ import typer
 from hxloop.errors import UnsavedResultError
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import print_json, say, show
-from hxloop_host.cli.options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app
 
 if TYPE_CHECKING:
-    from hxloop_host.runs.run import Run
+    from hxloop_host.runs.trained_run import Run
     from hxloop_host.training.reporting import Reporter
 
 train = make_app()
@@ -95,7 +95,7 @@ def _train(
 def _reporter() -> Reporter:
     """Progress bars where somebody watches, lines elsewhere."""
     if sys.stderr.isatty():
-        from hxloop_host.cli.progress import TerminalReporter
+        from hxloop_host.cli.training_bar import TerminalReporter
 
         return TerminalReporter()
     from hxloop_host.training.reporting import PlainReporter

@@ -31,7 +31,7 @@ from hxloop.protocol.messages import (
 from hxloop.protocol.run_arguments import check_run
 from hxloop.result import Readout, RunResult
 from hxloop_host.link.answers import expect
-from hxloop_host.link.session import Session
+from hxloop_host.link.client_session import Session
 from hxloop_host.link.splitting import COUNTED, join, split
 from hxloop_host.link.transport import Address, Opener, ZmqTransport
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from hxloop.kit import arguments
 from hxloop_host.link.client import RemoteChip
-from hxloop_host.link.daemon import Daemon
-from hxloop_host.link.finding import address_of, locate
+from hxloop_host.link.discovery import address_of, locate
+from hxloop_host.link.own_daemon import Daemon
 from hxloop_host.link.patience import Patience
 
 if TYPE_CHECKING:

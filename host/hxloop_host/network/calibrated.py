@@ -73,8 +73,8 @@ def find_calibration(
     """
     given = read_calibration(calibration)
     if isinstance(given, str):
+        from hxloop_calibration.calibrate_verb import calibrate
         from hxloop_calibration.targets import Target
-        from hxloop_calibration.verb import calibrate
 
         return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=_Forwarded(say))
     if given is not None:

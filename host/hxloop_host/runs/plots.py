@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hxloop_host.runs.run import Run
+    from hxloop_host.runs.trained_run import Run
 
 
 def plot_run(run: Run) -> list[Path]:

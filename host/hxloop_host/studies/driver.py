@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from hxloop_host.studies.design.point import Point
     from hxloop_host.studies.points.cluster import Remote
-    from hxloop_host.studies.points.store import Outcome, Store
-    from hxloop_host.studies.progress import StudyReporter
+    from hxloop_host.studies.points.point_store import Outcome, Store
+    from hxloop_host.studies.study_progress import StudyReporter
 
 
 def drive(

@@ -15,7 +15,7 @@ from hxloop.text import one_line
 from hxloop_host.link.choosing import check_choice, open_chip
 from hxloop_host.network.calibrated import find_calibration, own_calibration, read_calibration, warn_of
 from hxloop_host.network.chip_network import ChipNetwork
-from hxloop_host.runs.run import Run, load_run, mean_silence
+from hxloop_host.runs.trained_run import Run, load_run, mean_silence
 from hxloop_host.settings.experiment_settings import LATEST_S
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.training.reporting import check_reporter

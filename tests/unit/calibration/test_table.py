@@ -10,7 +10,7 @@ from hxloop.codes.calibration_table import TEXTS, Reason, load_calibration
 from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError, RecordError
 from hxloop.files.records import read_record, write_record
 from hxloop.program import flatten
-from hxloop_calibration.report import write_report
+from hxloop_calibration.calibration_report import write_report
 
 FAILED = [("v_leak_mv", 5, Reason.out_of_tolerance), ("v_threshold_mv", 300, Reason.never_spiked)]
 

@@ -14,7 +14,7 @@ from hxloop.protocol.messages import ConfigureRequest, HelloRequest, Limits, Run
 from hxloop.spec import HICANN_X
 from hxloop_chip.service.envelopes import WorkerSettings, read_order
 from hxloop_chip.service.requests import Service
-from hxloop_chip.worker.process import Worker
+from hxloop_chip.worker.worker_process import Worker
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.link.patience import Patience
 from hxloop_host.link.transport import Address, InMemoryTransport

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hxloop.errors import HxloopError
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.solver.edges.intake import take_in
-from hxloop_chip.wiring.links import admitted
+from hxloop_chip.wiring.link_loss import admitted
 
 N_CHANNELS, DURATION = 6, 40
 FIRST = np.array([0, 1, 2, 3, 4, 4, 6])  # channel 4 drives nothing, channel 5 drives two sources

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop_chip.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
-from hxloop_chip.wiring.links import admitted, received
+from hxloop_chip.wiring.link_loss import admitted, received
 
 
 def one_sample(tick, rate, depth, lane=None, n_lanes=1):

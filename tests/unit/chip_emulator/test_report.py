@@ -16,12 +16,12 @@ from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.report import write_report
-from hxloop_chip.report.bench import put_on_bench, with_changes
 from hxloop_chip.report.curves import circuit_curves, converter_curves, weight_curves
 from hxloop_chip.report.population import mismatch_parameters
 from hxloop_chip.report.recordings import record_membranes
 from hxloop_chip.report.scatter import trial_scatter
 from hxloop_chip.report.sections import identity
+from hxloop_chip.report.specimens import put_on_bench, with_changes
 from hxloop_chip.report.spectrum import held_diffusion, lorentzian, membrane_spectrum
 from hxloop_chip.report.summary import summarise
 from hxloop_chip.silicon.mismatch import Mismatch

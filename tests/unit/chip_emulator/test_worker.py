@@ -20,7 +20,7 @@ from hxloop.protocol.codec import (
 from hxloop.protocol.messages import ConfigureRequest, Limits, RunRequest
 from hxloop.result import Readout
 from hxloop_chip.service.envelopes import Order, Ready, WorkerSettings, read_event
-from hxloop_chip.worker.process import Worker
+from hxloop_chip.worker.worker_process import Worker
 
 CONFIG = small_config(n_input=3)
 INPUTS = small_inputs(n_samples=3, n_spikes=4)

@@ -8,7 +8,7 @@ from support.chip_tables import table_for
 from support.grid_chip import GridChip
 from typer.testing import CliRunner
 
-import hxloop_host.studies.request
+import hxloop_host.studies.study_request
 import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.codes.calibration_table import load_calibration
@@ -47,7 +47,7 @@ def bench(monkeypatch, tmp_path):
         return found.check
 
     monkeypatch.setattr("hxloop_host.link.choosing.open_chip", open_chip)
-    monkeypatch.setattr("hxloop_calibration.verb.calibrate_with_source", calibrate)
+    monkeypatch.setattr("hxloop_calibration.calibrate_verb.calibrate_with_source", calibrate)
     monkeypatch.setattr("hxloop_calibration.recheck.check", check)
     monkeypatch.chdir(tmp_path)
     return found
@@ -114,7 +114,7 @@ def test_a_page_that_fails_costs_no_table(bench, tmp_path, monkeypatch):
     def fails(*_):
         raise ValueError("no such font")
 
-    monkeypatch.setattr("hxloop_calibration.report.write_report", fails)
+    monkeypatch.setattr("hxloop_calibration.calibration_report.write_report", fails)
     done = calibrate("--out", "t.h5", "--report", "page.html", "--json")
     assert done.exit_code == 1  # what was asked for is not there
     assert json.loads(done.stdout)["report_path"] is None
@@ -182,7 +182,9 @@ def test_other_commands_pass_the_calibration_on(monkeypatch):
     monkeypatch.setattr(hxloop_host.training.experiment, "train", stop("train", "calibration"))
     monkeypatch.setattr(hxloop_host.training.experiment, "evaluate", stop("eval", "calibration"))
     monkeypatch.setattr(
-        hxloop_host.studies.request, "work_of", lambda request: stop("study", "calibrated")(**request.model_dump())
+        hxloop_host.studies.study_request,
+        "work_of",
+        lambda request: stop("study", "calibrated")(**request.model_dump()),
     )
     for command in (
         "train yin-yang --calibration auto",

@@ -262,7 +262,7 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
         wanted.append((chip.identity, target.neuron))
         return table_for(chip, failed=(0,))
 
-    monkeypatch.setattr("hxloop_calibration.verb.calibrate", calibrate)
+    monkeypatch.setattr("hxloop_calibration.calibrate_verb.calibrate", calibrate)
     said = []
     reporter = SilentReporter()
     reporter.message = said.append

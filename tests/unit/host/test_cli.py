@@ -19,7 +19,7 @@ from hxloop.cli import COMMANDS, app
 from hxloop.errors import ChipMismatchError, UnreachableError
 from hxloop.kit.terminal import print_json
 from hxloop.version import __version__
-from hxloop_host.cli.progress import TerminalReporter
+from hxloop_host.cli.training_bar import TerminalReporter
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 

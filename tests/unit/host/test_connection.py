@@ -10,7 +10,7 @@ from support.second_user import as_second_user, needs_second_user
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnreachableError
 from hxloop.protocol.meeting_place import default_connection_file, runtime_directory
 from hxloop_host.link.choosing import run_name
-from hxloop_host.link.finding import locate
+from hxloop_host.link.discovery import locate
 from hxloop_host.link.launch import connect
 from hxloop_host.link.transport import Address
 

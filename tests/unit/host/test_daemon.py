@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from support.processes import is_running, wait_for, wait_until_gone
 
-import hxloop_host.link.daemon
+import hxloop_host.link.own_daemon
 from hxloop.errors import DaemonStartError, InvalidInputError
-from hxloop_host.link.daemon import Daemon
+from hxloop_host.link.own_daemon import Daemon
 
 pytestmark = pytest.mark.processes
 TESTS = Path(__file__).resolve().parents[2]
@@ -21,8 +21,8 @@ TESTS = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def stub(monkeypatch):
     """The folder that holds the daemons' private folders; its name is short enough for sockets."""
-    monkeypatch.setattr(hxloop_host.link.daemon, "_EMULATOR", "support.stub_daemon")
-    monkeypatch.setattr(hxloop_host.link.daemon, "_GRACE_S", 0.3)
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "_EMULATOR", "support.stub_daemon")
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "_GRACE_S", 0.3)
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     with tempfile.TemporaryDirectory(prefix="h-") as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
@@ -42,8 +42,8 @@ def shown(monkeypatch):
         def close(self):
             texts.append("")
 
-    monkeypatch.setattr(hxloop_host.link.daemon, "_SHOW_AFTER_S", 0.1)
-    monkeypatch.setattr(hxloop_host.link.daemon, "listener", Listener)
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "_SHOW_AFTER_S", 0.1)
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "listener", Listener)
     return texts
 
 
@@ -117,7 +117,7 @@ def test_an_end_without_a_word_is_explained():
 
 
 def test_one_that_says_nothing_is_given_up(monkeypatch, stub):
-    monkeypatch.setattr(hxloop_host.link.daemon, "_SILENCE_S", 0.5)
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "_SILENCE_S", 0.5)
     with pytest.raises(DaemonStartError, match=r"process \d+.* has said nothing for 0.5 s.*serve --chip silent"):
         Daemon("silent", 1)
     assert not list(stub.iterdir())
@@ -125,7 +125,7 @@ def test_one_that_says_nothing_is_given_up(monkeypatch, stub):
 
 def test_one_that_goes_on_compiling_is_waited_for_and_shown(monkeypatch, shown, capsys):
     """Longer than any pause it may make: progress decides, not time."""
-    monkeypatch.setattr(hxloop_host.link.daemon, "_SILENCE_S", 1.5)
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "_SILENCE_S", 1.5)
     daemon = Daemon("compiling", 1)
     daemon.close()
     assert shown[0].startswith("starting chip compiling/1")
@@ -135,7 +135,7 @@ def test_one_that_goes_on_compiling_is_waited_for_and_shown(monkeypatch, shown, 
 
 
 def test_a_start_that_takes_no_time_shows_nothing(monkeypatch, shown):
-    monkeypatch.setattr(hxloop_host.link.daemon, "_SHOW_AFTER_S", 100.0)
+    monkeypatch.setattr(hxloop_host.link.own_daemon, "_SHOW_AFTER_S", 100.0)
     Daemon("fine", 1).close()
     assert not any(shown)
 
@@ -157,9 +157,9 @@ def test_the_folder_of_a_killed_host_is_removed_by_the_next(stub):
 
 
 HOST = """
-import sys, hxloop_host.link.daemon
-hxloop_host.link.daemon._EMULATOR = "support.stub_daemon"
-daemon = hxloop_host.link.daemon.Daemon("fine", 1)
+import sys, hxloop_host.link.own_daemon
+hxloop_host.link.own_daemon._EMULATOR = "support.stub_daemon"
+daemon = hxloop_host.link.own_daemon.Daemon("fine", 1)
 print(daemon.pid, daemon.connection.boot_id, flush=True)
 {end}
 """

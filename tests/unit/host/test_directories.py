@@ -13,7 +13,7 @@ import hxloop.files.locks
 from hxloop.errors import InvalidInputError, RecordError
 from hxloop_host.runs.checkpoint import RunDirectory
 from hxloop_host.runs.epoch_metrics import EpochMetrics
-from hxloop_host.studies.points.store import Store
+from hxloop_host.studies.points.point_store import Store
 
 KINDS = {
     "run": ("lock", lambda path: RunDirectory(path).locked()),

@@ -14,7 +14,7 @@ import hxloop_host
 from hxloop.cli import app
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError
 from hxloop_host.runs.checkpoint import RunDirectory, choose_run
-from hxloop_host.studies.points.store import study_directory
+from hxloop_host.studies.points.point_store import study_directory
 from hxloop_host.training.experiment import load_run, train
 from hxloop_host.training.reporting import SilentReporter
 

@@ -21,10 +21,10 @@ from hxloop.files.records import read_record, write_record
 from hxloop_calibration.options import Options
 from hxloop_calibration.recheck import check
 from hxloop_calibration.targets import Target
-from hxloop_host.link.finding import read_connection_file
+from hxloop_host.link.discovery import read_connection_file
 from hxloop_host.network.calibrated import find_calibration
 from hxloop_host.runs.checkpoint import RunDirectory
-from hxloop_host.runs.run import load_run
+from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import train
 from hxloop_host.training.reporting import SilentReporter

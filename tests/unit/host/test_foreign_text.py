@@ -18,10 +18,10 @@ from hxloop.kit.figures import draw
 from hxloop.kit.page import Picture, Section, Table, page
 from hxloop.text import one_line
 from hxloop_host.cli.bars import TerminalBars
-from hxloop_host.studies.output.table import make_table, write_csv, write_parquet
+from hxloop_host.studies.output.study_table import make_table, write_csv, write_parquet
 from hxloop_host.studies.points.cluster import Failure
-from hxloop_host.studies.points.store import FIGURES, Outcome
-from hxloop_host.studies.request import Request, work_of
+from hxloop_host.studies.points.point_store import FIGURES, Outcome
+from hxloop_host.studies.study_request import Request, work_of
 from hxloop_host.training.experiment import train
 from hxloop_host.training.reporting import SilentReporter
 

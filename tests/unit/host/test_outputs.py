@@ -189,7 +189,7 @@ def test_the_users_own_figures_keep_their_settings():
 
 
 def test_pictures_are_beside_the_run_wherever_it_is(finished, tmp_path):
-    from hxloop_host.runs.run import load_run
+    from hxloop_host.runs.trained_run import load_run
 
     (tmp_path / "copies").mkdir()
     write_atomically(tmp_path / "copies" / "best.h5", finished.path.read_bytes())

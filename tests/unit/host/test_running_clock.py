@@ -10,7 +10,7 @@ import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.seeds import bench_trial_seed, derive_seed
-from hxloop_calibration.measuring.bench import Bench
+from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import evaluate, load_run, train
 from hxloop_host.training.reporting import SilentReporter

@@ -17,11 +17,11 @@ from hxloop_host.studies.design.axes import Axis, checked_axis, combinations, re
 from hxloop_host.studies.design.draws import drawn
 from hxloop_host.studies.design.kind import Base
 from hxloop_host.studies.design.knobs import Knobs
-from hxloop_host.studies.design.options import OPTIONS
 from hxloop_host.studies.design.point import Point
+from hxloop_host.studies.design.study_options import OPTIONS
 from hxloop_host.studies.kinds import KINDS, find_kind
-from hxloop_host.studies.request import Request, read_request, read_settings, work_of
-from hxloop_host.studies.verb import command_of
+from hxloop_host.studies.study_request import Request, read_request, read_settings, work_of
+from hxloop_host.studies.study_verb import command_of
 
 KNOBS = Knobs(load_settings("quick"), fake_sheet("typical"))
 

@@ -12,17 +12,17 @@ from support.processes import write_settings
 from support.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
-from hxloop_host.runs.run import load_run
+from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.cost import work_of_point
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.driver import _Progress
-from hxloop_host.studies.output.table import COLUMNS, make_table, write_csv, write_parquet
+from hxloop_host.studies.output.study_table import COLUMNS, make_table, write_csv, write_parquet
 from hxloop_host.studies.points import work
 from hxloop_host.studies.points.cluster import Failure
-from hxloop_host.studies.points.store import Outcome, Store, study_directory
-from hxloop_host.studies.progress import Lines, duration
-from hxloop_host.studies.request import Request, work_of
+from hxloop_host.studies.points.point_store import Outcome, Store, study_directory
+from hxloop_host.studies.study_progress import Lines, duration
+from hxloop_host.studies.study_request import Request, work_of
 
 
 def tiny(tmp_path, **changes):

@@ -14,7 +14,7 @@ from hxloop_host.studies.analysis.statistics import summarise
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.design.kind import Finding
 from hxloop_host.studies.output.drawing import draw_chart
-from hxloop_host.studies.output.report import Picture, ReportContent, write_report
+from hxloop_host.studies.output.study_report import Picture, ReportContent, write_report
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>&\"'"
 LONG = "a_name_without_any_break_" + 80 * "x"

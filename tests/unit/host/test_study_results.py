@@ -9,14 +9,14 @@ import pytest
 from support.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop_host.studies.kinds import KINDS
-from hxloop_host.studies.output.report import Picture
-from hxloop_host.studies.output.results import write_results
-from hxloop_host.studies.output.table import make_table
+from hxloop_host.studies.output.study_report import Picture
+from hxloop_host.studies.output.study_results import write_results
+from hxloop_host.studies.output.study_table import make_table
 from hxloop_host.studies.points.cluster import Failure
-from hxloop_host.studies.points.store import Outcome, Store
+from hxloop_host.studies.points.point_store import Outcome, Store
 from hxloop_host.studies.points.work import FIGURES
-from hxloop_host.studies.request import Request, work_of
-from hxloop_host.studies.verb import command_of
+from hxloop_host.studies.study_request import Request, work_of
+from hxloop_host.studies.study_verb import command_of
 
 
 def made(work, bad=0):
@@ -111,7 +111,7 @@ def charts_of(work, tmp_path, monkeypatch):
         drawn.append((chart, rows))
         return Picture(chart.name, b"<svg/>", chart.title)
 
-    monkeypatch.setattr("hxloop_host.studies.output.results._picture", picture)
+    monkeypatch.setattr("hxloop_host.studies.output.study_results._picture", picture)
     results(work, tmp_path)
     return drawn
 
@@ -170,7 +170,7 @@ def test_a_named_study_says_each_thing_once_for_every_value_of_what_is_varied_be
 def test_a_title_of_ones_own_stands_everywhere(tmp_path, monkeypatch, sheets):  # noqa: F811
     seen = []
     monkeypatch.setattr(
-        "hxloop_host.studies.output.results.draw_chart", lambda *given: seen.append(given[2]) or (b"<svg/>", b"")
+        "hxloop_host.studies.output.study_results.draw_chart", lambda *given: seen.append(given[2]) or (b"<svg/>", b"")
     )
     work = work_of(Request(title="My own title", serials="1..2"))
     _, found = results(work, tmp_path)

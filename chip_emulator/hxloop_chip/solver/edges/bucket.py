@@ -13,7 +13,7 @@ _S8, _S16, _S32 = np.uint64(8), np.uint64(16), np.uint64(32)
 
 @compiled_for(types.boolean[::1](_LONGS, _LONGS, _LONGS, types.int64, types.float64, types.float64))
 def pass_buckets(offsets, tick, lane, n_lanes, rate_per_tick, depth):
-    """See `hxloop_chip.wiring.links.admitted`; `rate_per_tick` has few enough bits that all sums are exact."""
+    """See `hxloop_chip.wiring.link_loss.admitted`; `rate_per_tick` has few enough bits that all sums are exact."""
     passed = np.zeros(tick.size, np.bool_)
     level = np.zeros(n_lanes)
     last = np.zeros(n_lanes, np.int64)
@@ -37,7 +37,7 @@ def pass_buckets(offsets, tick, lane, n_lanes, rate_per_tick, depth):
     )
 )  # fmt: skip
 def pass_faults(offsets, tick, name, n_names, probability, stream, key, first_sample):
-    """See `hxloop_chip.wiring.links.received`; names are below `n_names`."""
+    """See `hxloop_chip.wiring.link_loss.received`; names are below `n_names`."""
     arrived = np.empty(tick.size, np.bool_)
     moment = np.full(n_names, -1, np.int64)  # last tick with an event of each name, as the number of its first event
     earlier = np.zeros(n_names, np.int64)  # events of the name at that tick before this one

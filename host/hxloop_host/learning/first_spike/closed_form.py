@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
-from hxloop_host.learning.base import SpikeTimeRule
 from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
+from hxloop_host.learning.rule_interface import SpikeTimeRule
 
 Array = NDArray[np.float64]
 

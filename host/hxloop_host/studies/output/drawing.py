@@ -8,8 +8,8 @@ import numpy as np
 
 from hxloop.kit.figures import GREY, draw_svg_and_png
 from hxloop_host.studies.analysis.statistics import DONE, summarise
+from hxloop_host.studies.output.figure_layout import LINE, only, wrapped
 from hxloop_host.studies.output.fills import FILLS
-from hxloop_host.studies.output.layout import LINE, only, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hxloop.kit.figures import COLORS, GREY
 from hxloop_host.studies.analysis.statistics import by_unit, population, summarise
-from hxloop_host.studies.output.layout import (
+from hxloop_host.studies.output.figure_layout import (
     LINE,
     MOST_TICKS,
     Filled,

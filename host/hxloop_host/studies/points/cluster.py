@@ -23,7 +23,7 @@ from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, Unre
 from hxloop.files.private_files import trusted_directory
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.points.crew import crew
-from hxloop_host.studies.points.store import Outcome, Store
+from hxloop_host.studies.points.point_store import Outcome, Store
 from hxloop_host.studies.points.work import close_chips, do_point
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from distributed.security import Security
 
 from hxloop.errors import ServiceError
 from hxloop.files.temporary import TemporaryFolder
-from hxloop_host.studies.points.worker import READY, NoWebServer
+from hxloop_host.studies.points.point_worker import READY, NoWebServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ class Crew:
         }
         with self._log(place).open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hxloop_host.studies.points.worker"],
+                [sys.executable, "-P", "-m", "hxloop_host.studies.points.point_worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **_ONE_THREAD},
             )  # fmt: skip
         assert process.stdin is not None

@@ -17,8 +17,8 @@ from hxloop.files.records import Quantity
 from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.launch import launch
 from hxloop_host.network.calibrated import operating_point
-from hxloop_host.runs.run import load_run
-from hxloop_host.studies.points.store import FIGURES, Outcome
+from hxloop_host.runs.trained_run import load_run
+from hxloop_host.studies.points.point_store import FIGURES, Outcome
 from hxloop_host.training.evaluation import evaluate
 from hxloop_host.training.experiment import train
 from hxloop_host.training.reporting import SilentReporter
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from hxloop_host.link.client import RemoteChip
     from hxloop_host.runs.epoch_metrics import EpochMetrics
     from hxloop_host.studies.design.point import Point
-    from hxloop_host.studies.points.store import Store
+    from hxloop_host.studies.points.point_store import Store
 
 _held: Final[dict[int, RemoteChip]] = {}
 """The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
@@ -169,10 +169,10 @@ def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTab
     """Table of the chip at that time, made once for the whole study."""
     if point.calibrated_at_s is None:
         return None
+    from hxloop_calibration.calibrate_verb import calibrate
     from hxloop_calibration.options import Options
     from hxloop_calibration.reporting import Silent
     from hxloop_calibration.targets import Target
-    from hxloop_calibration.verb import calibrate
 
     target = Target(neuron=operating_point(point.settings.neuron))
     options = Options(begin_s=point.calibrated_at_s)

@@ -11,15 +11,15 @@ import pandas as pd
 from hxloop.files.writing import write_atomically
 from hxloop.text import cell, one_line
 from hxloop_host.studies.analysis.statistics import DONE
-from hxloop_host.studies.points.store import FIGURES
+from hxloop_host.studies.points.point_store import FIGURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from hxloop_host.studies.points.cluster import Failure
-    from hxloop_host.studies.points.store import Outcome
-    from hxloop_host.studies.request import Work
+    from hxloop_host.studies.points.point_store import Outcome
+    from hxloop_host.studies.study_request import Work
 
 FAILED: Final = "failed"
 

@@ -9,7 +9,7 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, LeakRange
 from hxloop.codes.operating_point import refractory_cycles
-from hxloop_calibration.measuring.spiking import first_ticks
+from hxloop_calibration.measuring.spike_statistics import first_ticks
 from hxloop_calibration.measuring.stimulus import EXC, events
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hxloop.program import NeuronCodes
     from hxloop.result import Readout, RunResult
     from hxloop.spikes import SpikeBatch
-    from hxloop_calibration.measuring.bench import Bench
+    from hxloop_calibration.measuring.chip_bench import Bench
 
     Floats = NDArray[np.float64]
 

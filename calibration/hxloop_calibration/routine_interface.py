@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.codes.capmem import Cell, QuadrantCell
-    from hxloop_calibration.measuring.bench import Bench
+    from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.search import Curve, Search
     from hxloop_calibration.targets import Target
 

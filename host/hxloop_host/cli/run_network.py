@@ -13,7 +13,7 @@ from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.files.writing import check_target
 from hxloop.kit.arguments import SEED_MAX, whole_number
 from hxloop.kit.terminal import print_json, say, show
-from hxloop_host.cli.options import AsJson, Chip, Endpoint, Force, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial, make_app
 
 if TYPE_CHECKING:
     from hxloop.chip import ChipIdentity

@@ -1,6 +1,7 @@
 """The worker process: owns the chip, does one job at a time, dies with its supervisor.
 
-Started by `worker.supervisor` as ``python -m hxloop_chip.worker.process SETTINGS``; only here is the chip imported.
+Started by `worker.supervisor` as ``python -m hxloop_chip.worker.worker_process SETTINGS``;
+only here is the chip imported.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from hxloop.protocol.codec import (
 from hxloop.protocol.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
 from hxloop_chip.checks.run_limits import check_counter_limit
 from hxloop_chip.service.envelopes import Answer, Order, Progress, Ready, Refused, WorkerSettings, envelope, read_order
-from hxloop_chip.service.faults import faults_from_environment
+from hxloop_chip.service.misbehaviour import faults_from_environment
 from hxloop_chip.service.replies import error_reply
 from hxloop_chip.worker.channel import Channel
 from hxloop_chip.worker.stop_words import map_stop_words
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
     Frames = list[bytes | memoryview]
 
-log = logging.getLogger("hxloop_chip.worker.process")
+log = logging.getLogger("hxloop_chip.worker.worker_process")
 
 _PR_SET_PDEATHSIG = 1
 _PROGRESS_S = 0.03

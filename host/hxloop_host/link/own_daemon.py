@@ -19,7 +19,7 @@ from hxloop.files.temporary import TemporaryFolder
 from hxloop.kernels.compiling import Compiling
 from hxloop.kit.terminal import say
 from hxloop.kit.waiting import listener
-from hxloop_host.link.finding import address_of, read_connection_file
+from hxloop_host.link.discovery import address_of, read_connection_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 KIND: Final = "study-point"
 PLAN_FILE: Final = "study.json"
 RESULTS: Final = ("table.csv", "table.parquet", "summary.csv", "findings.json", "report.html", "figures")
-"""What `hxloop_host.studies.output.results` writes, but for tables and figures of the study's own."""
+"""What `hxloop_host.studies.output.study_results` writes, but for tables and figures of the study's own."""
 FIGURES: Final = {
     "test_accuracy": "fraction of right answers on the test set",
     "val_accuracy": "the same on the validation set, of the weights that were kept",

@@ -13,21 +13,21 @@ from hxloop.protocol.meeting_place import file_safe
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed
 from hxloop_host.studies.driver import drive
-from hxloop_host.studies.output.results import write_results
-from hxloop_host.studies.output.table import make_table
+from hxloop_host.studies.output.study_results import write_results
+from hxloop_host.studies.output.study_table import make_table
 from hxloop_host.studies.points.cluster import remote_scheduler
-from hxloop_host.studies.points.store import Store, study_directory
+from hxloop_host.studies.points.point_store import Store, study_directory
 from hxloop_host.studies.points.work import make_ready
-from hxloop_host.studies.progress import Lines, StudyReporter, duration
-from hxloop_host.studies.request import read_request, work_of
+from hxloop_host.studies.study_progress import Lines, StudyReporter, duration
+from hxloop_host.studies.study_request import read_request, work_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from hxloop_host.studies.cost import Estimate
-    from hxloop_host.studies.output.results import StudyResult
+    from hxloop_host.studies.output.study_results import StudyResult
     from hxloop_host.studies.points.cluster import Remote
-    from hxloop_host.studies.request import Request, Work
+    from hxloop_host.studies.study_request import Request, Work
 
 STUDIES: Final = Path("studies")
 """Where studies go that are not told where, in the current directory."""
@@ -127,7 +127,7 @@ def study(
     where = arguments.optional(arguments.path, out, "out")
     resume, insecure = arguments.switch(resume, "resume"), arguments.switch(insecure, "insecure")
     if report is not None:
-        arguments.like(report, "report", StudyReporter, "a reporter (hxloop_host.studies.progress.StudyReporter)")
+        arguments.like(report, "report", StudyReporter, "a reporter (hxloop_host.studies.study_progress.StudyReporter)")
     remote = remote_scheduler(
         arguments.optional(arguments.text, scheduler, "scheduler", takes="the address of a scheduler"),
         arguments.optional(arguments.path, tls, "tls"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hxloop.chip import Chip
     from hxloop.program import NeuronCodes
     from hxloop.result import RunResult
-    from hxloop_calibration.measuring.readings import CadcScale, MadcScale
+    from hxloop_calibration.measuring.converter_readings import CadcScale, MadcScale
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

@@ -8,8 +8,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from hxloop_host.link.client import RemoteChip
-from hxloop_host.link.daemon import Daemon
-from hxloop_host.link.finding import address_of
+from hxloop_host.link.discovery import address_of
+from hxloop_host.link.own_daemon import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

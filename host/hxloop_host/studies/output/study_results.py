@@ -14,14 +14,14 @@ from hxloop.files.writing import write_atomically
 from hxloop.kit.brief import brief
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import say
-from hxloop_host.runs.run import load_run
 from hxloop_host.runs.run_file import versions
+from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.analysis.statistics import summarise
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.output.drawing import caveat_of, draw_chart
-from hxloop_host.studies.output.layout import text_of
-from hxloop_host.studies.output.report import Picture, ReportContent, write_report
-from hxloop_host.studies.output.table import write_csv, write_parquet
+from hxloop_host.studies.output.figure_layout import text_of
+from hxloop_host.studies.output.study_report import Picture, ReportContent, write_report
+from hxloop_host.studies.output.study_table import write_csv, write_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from hxloop_host.studies.design.kind import Analyses, Finding
     from hxloop_host.studies.points.cluster import Failure
-    from hxloop_host.studies.points.store import Store
-    from hxloop_host.studies.request import Work
+    from hxloop_host.studies.points.point_store import Store
+    from hxloop_host.studies.study_request import Work
 
 _MOST_PARTS: Final = 12
 """Combinations of what was varied beside the study's own axes up to which each has figures of its own."""

@@ -8,7 +8,7 @@ from hxloop.files.writing import check_target, write_atomically
 from hxloop.kit.page import check_page_name, page
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.report import sections
-from hxloop_chip.report.bench import put_on_bench
+from hxloop_chip.report.specimens import put_on_bench
 from hxloop_chip.silicon.presets import MODEL_VERSION, named_chip
 
 if TYPE_CHECKING:
