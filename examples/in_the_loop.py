@@ -6,8 +6,8 @@ Run it with ``python examples/in_the_loop.py``; it starts a chip of its own in a
 import numpy as np
 
 import hxloop
+from hxloop.network import Network, Population, Projection
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.network import Network, Population, Projection
 
 NEURON = {
     "tau_mem_us": 6.0,

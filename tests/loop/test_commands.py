@@ -27,11 +27,11 @@ from hxloop.errors import (
     RunCancelledError,
     UnreachableError,
 )
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spikes import SpikeBatch
 from hxloop_host.link.launch import connect, launch
 from hxloop_host.link.patience import Patience
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.network import INPUT, Network, Population, Projection
 
 pytestmark = pytest.mark.processes
 

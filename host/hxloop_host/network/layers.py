@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.seeds import generator
-from hxloop_host.placing.network import INPUT, Network, Population, Projection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from hxloop_host.placing.crossbar import bus_of_circuits, drivers_per_bus, find_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.network import Network, Population
     from hxloop.spec import ChipSpec
-    from hxloop_host.placing.network import Network, Population
 
 
 @brief

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hxloop.errors import DoesNotFitError
-from hxloop_host.placing.network import INPUT
+from hxloop.network import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
+    from hxloop.network import Network, Population
     from hxloop.spec import ChipSpec
-    from hxloop_host.placing.network import Network, Population
 
 ANY_BUS = -1
 

@@ -15,9 +15,9 @@ import numpy as np
 from hxloop.codes.operating_point import Wanted, codes_for
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.kit.brief import brief
+from hxloop.network import INPUT
 from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
 from hxloop_host.placing.allocation import Allocation, allocate
-from hxloop_host.placing.network import INPUT
 from hxloop_host.placing.routing import NOWHERE, Wires, route
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from hxloop.codes.boot import BootSettings
+    from hxloop.network import Network
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
-    from hxloop_host.placing.network import Network
 
 
 @brief

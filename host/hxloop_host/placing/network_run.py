@@ -9,10 +9,10 @@ import numpy as np
 
 from hxloop.errors import OutOfRangeError
 from hxloop.kit.brief import brief
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spikes import SpikeBatch, ticks_from_times_us
 from hxloop_host.placing.allocation import allocate
 from hxloop_host.placing.mapping import Placement, place
-from hxloop_host.placing.network import INPUT, Network, Population, Projection
 from hxloop_host.placing.network_file import LayerSpikes, NetworkFile
 from hxloop_host.placing.probes import Probes
 

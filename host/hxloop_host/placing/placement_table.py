@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hxloop.network import INPUT
 from hxloop_host.placing.crossbar import drivers_per_bus
-from hxloop_host.placing.network import INPUT
 from hxloop_host.placing.routing import NOWHERE
 
 if TYPE_CHECKING:

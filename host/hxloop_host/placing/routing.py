@@ -17,17 +17,17 @@ import numpy as np
 
 from hxloop.errors import DoesNotFitError
 from hxloop.kit.brief import brief
+from hxloop.network import INPUT
 from hxloop_host.placing.crossbar import ANY_BUS, bus_of_circuits, drivers_per_bus
-from hxloop_host.placing.network import INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
+    from hxloop.network import Network, Projection
     from hxloop.spec import ChipSpec
     from hxloop_host.placing.allocation import Allocation
-    from hxloop_host.placing.network import Network, Projection
 
     Source = tuple[bool, int]
     """Whether it is a neuron, and its circuit or input channel."""

@@ -14,6 +14,7 @@ from hxloop.codes.capmem import Cell
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ChipMismatchError, DoesNotFitError, InvalidInputError, MissingFileError, RecordError
 from hxloop.files.records import read_record, write_record
+from hxloop.network import Network, Population, Projection
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop_host.network.calibrated import MeasuredModel
@@ -21,7 +22,6 @@ from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.placing.allocation import allocate
 from hxloop_host.placing.crossbar import bus_of_circuits
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.network import Network, Population, Projection
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import evaluate, load_run, train
 from hxloop_host.training.reporting import SilentReporter

@@ -14,10 +14,10 @@ from hxloop.codes.boot import BootSettings
 from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfRangeError
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
 from hxloop_host.placing.mapping import Placement, place
-from hxloop_host.placing.network import INPUT, Network, Population, Projection
 
 HICANN_BOOT, TEXTBOOK_BOOT = nominal_boot(HICANN_X), nominal_boot(TEXTBOOK)
 

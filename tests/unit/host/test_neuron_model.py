@@ -5,12 +5,12 @@ import pytest
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, Switch
+from hxloop.codes.neuron_model import NeuronModel
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, OutOfRangeError
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.network import INPUT, Network, Population, Projection
-from hxloop_host.placing.neuron_model import NeuronModel
 
 FULL = NeuronModel(
     tau_adaptation_us=100.0,

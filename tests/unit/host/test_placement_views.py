@@ -12,10 +12,10 @@ import hxloop_host
 from hxloop.cli import app
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, MissingFileError
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spec import HICANN_X
 from hxloop_host.network.placement_source import place_source
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.network import INPUT, Network, Population, Projection
 from hxloop_host.placing.placement_picture import check_picture_name, draw_placement, label_map, neuron_map, synapse_map
 from hxloop_host.placing.placement_table import as_dict, bus_uses, population_uses, ranges, totals
 from hxloop_host.tasks.catalog import TASKS

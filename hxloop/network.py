@@ -1,0 +1,291 @@
+"""Networks as the user thinks of them: populations of neurons and projections between them.
+
+Model units: a membrane is 0 at its leak potential and `Population.model_threshold` at its threshold; a model weight of
+1 is `Projection.scale_weights` weight codes. An event through a model weight w moves the membrane of its target, at
+first, with the slope w / tau_syn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hxloop.errors import ArrayError, InvalidInputError
+from hxloop.kit.brief import brief
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop.codes.neuron_model import NeuronModel
+
+INPUT: Final = "input"
+"""Name of the external input as the source of a projection."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons with equal parameters.
+
+    Attributes
+    ----------
+    name : str
+        Unique name; not ``input``.
+    size : int
+        Number of neurons.
+    tau_mem_us, tau_syn_us, t_refractory_us : float
+        Time constants and refractory period in us of hardware time.
+    v_leak_mv, v_reset_mv, v_threshold_mv : float
+        Potentials in mV.
+    synapse_gain_mv_per_us : float
+        Slope of the *neuron's* membrane that one event at weight code 1 causes. The mapping gives each circuit of a
+        neuron merged from k circuits k times as much, because its current then counts 1/k.
+    circuits_per_neuron : int, optional
+        Circuits merged into one neuron (1, 2, 4, 8, ...); by default as few as its rows need.
+    model : NeuronModel, optional
+        Terms beyond leaky integrate-and-fire: adaptation, exponential term, conductance-based inputs.
+    spiking : bool
+        False: a leaky integrator that never spikes, read out by its membrane. Its `v_threshold_mv` is then no
+        threshold but the potential that stands for `model_threshold`.
+    model_threshold : float
+        Threshold above leak in units of model weight.
+    """
+
+    name: str
+    size: int
+    tau_mem_us: float
+    tau_syn_us: float
+    t_refractory_us: float
+    v_leak_mv: float
+    v_reset_mv: float
+    v_threshold_mv: float
+    synapse_gain_mv_per_us: float
+    circuits_per_neuron: int | None = None
+    model: NeuronModel | None = None
+    spiking: bool = True
+    model_threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name == INPUT:
+            raise InvalidInputError(f"a population cannot be called {self.name!r}", field="population.name")
+        if self.size < 1:
+            raise InvalidInputError(f"needs at least one neuron, got {self.size}", field=f"{self.name}.size")
+        merged = self.circuits_per_neuron
+        if merged is not None and (merged < 1 or merged & (merged - 1)):
+            raise InvalidInputError(
+                f"circuits merge in powers of two (1, 2, 4, 8, ...), got {merged}",
+                field=f"{self.name}.circuits_per_neuron",
+            )
+
+
+@brief
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Connections from one source to one target, all-to-all unless there is a mask.
+
+    Attributes
+    ----------
+    source : str
+        ``input`` or the name of a population, the target itself for recurrence.
+    target : str
+        Name of a population.
+    copies : int
+        Signed inputs that every source drives, each with weights of its own (one 6-bit synapse may be too weak); the
+        weight matrix has the shape ``[n_sources * copies, n_target]`` and row ``source * copies + copy``.
+    part : (int, int), optional
+        Only the sources ``part[0] <= s < part[1]`` project, by default all of them.
+    scale_weights : float
+        Weight codes per unit of model weight.
+    mask : bool [n_sources, n_target], optional
+        Which pairs are connected, by default all; weights of others are 0 for ever.
+    signs : int8 [n_sources], optional
+        Sign of each source's weights, 1 or -1 (Dale's law): each copy then takes one synapse row instead of two.
+    init_mean, init_std : float
+        Normal distribution of the initial model weights, for rules that know no better.
+    label : str
+        Name, instead of ``source->target``.
+    """
+
+    source: str
+    target: str
+    copies: int = 1
+    part: tuple[int, int] | None = None
+    scale_weights: float = 1.0
+    mask: NDArray[np.bool_] | None = None
+    signs: NDArray[np.int8] | None = None
+    init_mean: float = 0.0
+    init_std: float = 0.0
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label, or ``source->target`` with the part where there is one."""
+        if self.label:
+            return self.label
+        part = "" if self.part is None else f"[{self.part[0]}:{self.part[1]}]"
+        return f"{self.source}{part}->{self.target}"
+
+
+@brief
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Populations and projections.
+
+    Attributes
+    ----------
+    n_inputs : int
+        External input channels, those of the biases included.
+    populations : tuple of Population
+    projections : tuple of Projection
+    bias_times_us : tuple of float
+        The last input channels are biases: each spikes once in every sample, at its time in us.
+    output : str
+        Name of the population that answers, by default the last one: one neuron a class.
+
+    Raises
+    ------
+    InvalidInputError, ArrayError
+        Names that are used twice or refer to nothing, no copies, a part outside its source, masks or signs of another
+        shape, or a source that does not spike.
+    """
+
+    n_inputs: int
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    bias_times_us: tuple[float, ...] = ()
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        if self.n_inputs < 0:
+            raise InvalidInputError(f"cannot be negative, got {self.n_inputs}", field="n_inputs")
+        if not self.populations:
+            raise InvalidInputError("a network needs at least one population", field="populations")
+        if len(self.bias_times_us) > self.n_inputs:
+            raise InvalidInputError(
+                f"{len(self.bias_times_us)} biases, but {self.n_inputs} input channels", field="bias_times_us"
+            )
+        _refuse_twice([p.name for p in self.populations], "two populations are called", "populations")
+        names = [p.name for p in self.populations]
+        if not self.output:
+            object.__setattr__(self, "output", names[-1])
+        self.population(self.output)
+        for k, projection in enumerate(self.projections):
+            self._check(projection, f"projections[{k}]", names)
+
+    def _check(self, projection: Projection, field: str, names: list[str]) -> None:
+        for end, allowed in (("source", [INPUT, *names]), ("target", names)):
+            if getattr(projection, end) not in allowed:
+                raise InvalidInputError(
+                    f"no population is called {getattr(projection, end)!r}",
+                    field=f"{field}.{end}",
+                    hint="known: " + ", ".join(allowed),
+                )
+        if projection.source != INPUT and not self.population(projection.source).spiking:
+            raise InvalidInputError(
+                f"{projection.source!r} does not spike, so it can drive nothing", field=f"{field}.source"
+            )
+        if projection.copies < 1:
+            raise InvalidInputError(f"needs at least one copy, got {projection.copies}", field=f"{field}.copies")
+        first, last = self.sources(projection)
+        size = self.source_size(projection.source)
+        if not 0 <= first < last <= size:
+            raise InvalidInputError(
+                f"part {first}..{last} is empty or outside the {size} sources of {projection.source!r}",
+                field=f"{field}.part",
+            )
+        pairs = (last - first, self.population(projection.target).size)
+        if projection.mask is not None and (projection.mask.shape != pairs or projection.mask.dtype != np.bool_):
+            raise ArrayError(f"must be bool {list(pairs)}, got {_what(projection.mask)}", field=f"{field}.mask")
+        signs = projection.signs
+        if signs is not None and (signs.shape != pairs[:1] or not np.isin(signs, (-1, 1)).all()):
+            raise ArrayError(f"must be {pairs[0]} numbers 1 or -1, got {_what(signs)}", field=f"{field}.signs")
+
+    def population(self, name: str) -> Population:
+        """Population of that name.
+
+        Raises
+        ------
+        InvalidInputError
+            There is none.
+        """
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise InvalidInputError(
+            f"no population is called {name!r}",
+            field="population",
+            hint="known: " + ", ".join(p.name for p in self.populations),
+        )
+
+    @property
+    def n_features(self) -> int:
+        """Input channels without those of the biases."""
+        return self.n_inputs - len(self.bias_times_us)
+
+    @property
+    def n_outputs(self) -> int:
+        """Neurons of the population that answers."""
+        return self.population(self.output).size
+
+    @cached_property
+    def spiking(self) -> tuple[str, ...]:
+        """Names of the populations that spike."""
+        return tuple(p.name for p in self.populations if p.spiking)
+
+    def onto(self, population: str) -> list[int]:
+        """Numbers of the projections onto a population, in their order."""
+        return [k for k, p in enumerate(self.projections) if p.target == population]
+
+    def source_size(self, source: str) -> int:
+        """Channels of the input, or neurons of a population."""
+        return self.n_inputs if source == INPUT else self.population(source).size
+
+    def sources(self, projection: Projection) -> tuple[int, int]:
+        """First source of a projection, and one past its last."""
+        return projection.part or (0, self.source_size(projection.source))
+
+    def weight_shape(self, projection: Projection) -> tuple[int, int]:
+        """Shape of a projection's weight matrix: ``[n_sources * copies, n_target]``."""
+        first, last = self.sources(projection)
+        return (last - first) * projection.copies, self.population(projection.target).size
+
+    def fan_in(self, population: str) -> int:
+        """Signed inputs of every neuron of a population."""
+        return sum(self.weight_shape(p)[0] for p in self.projections if p.target == population)
+
+    def limits(self, projection: Projection, code_max: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Smallest and largest model weights a projection may have.
+
+        Parameters
+        ----------
+        projection : Projection
+        code_max : int
+            Largest weight code of the chip.
+
+        Returns
+        -------
+        low, high : float64, broadcast to [n_sources * copies, n_target]
+            Equal and 0 where nothing is connected; of one sign where a source has one.
+        """
+        largest = code_max / projection.scale_weights
+        low, high = np.full((1, 1), -largest), np.full((1, 1), largest)
+        if projection.signs is not None:
+            sign = np.repeat(projection.signs, projection.copies)[:, None]
+            low, high = np.where(sign > 0, 0.0, low), np.where(sign > 0, high, 0.0)
+        if projection.mask is not None:
+            connected = np.repeat(projection.mask, projection.copies, axis=0)
+            low, high = np.where(connected, low, 0.0), np.where(connected, high, 0.0)
+        return low, high
+
+
+def _refuse_twice(names: list[str], what: str, field: str) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InvalidInputError(f"{what} {twice[0]!r}", field=field)
+
+
+def _what(array: NDArray[np.generic]) -> str:
+    return f"{array.dtype} {list(array.shape)}"
