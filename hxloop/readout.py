@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from hxloop.network import Network
     from hxloop.rule import Observe, Recording
 
-Scores = "NDArray[np.float64]"
-
 
 class ReadoutSettings(Strict):
     """Settings of a readout; subclasses add fields. ``kind`` names it."""
@@ -59,6 +57,7 @@ class Readout(ABC):
         ------
         InvalidInputError
         """
+        del network, duration_us
 
     @abstractmethod
     def observe(self, network: Network) -> Observe:
