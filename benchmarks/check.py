@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numba
 import numpy as np
 
-from benchmarks.circuits import MODERATE, feedforward, recurrent
-from benchmarks.figures import machine, rounded
-from benchmarks.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.measuring.figures import machine, rounded
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.ratios import silent
 from benchmarks.suites.suite_parts import Daemons, Options
-from benchmarks.timing import interleaved
+from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
+from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.networks import Load
+    from benchmarks.workloads.networks import Load
     from hxloop.chip import Chip
 
 BASELINE = Path(__file__).with_name("baseline.json")

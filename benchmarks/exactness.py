@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from support.comparison import Tally, check_network
+from support.solving.comparison import Tally, check_network
 
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 

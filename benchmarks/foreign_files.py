@@ -31,7 +31,7 @@ KINDS = ("read", "refused", "traceback", "hang", "death")
 
 def work(seed: int, cases: int, first: int) -> None:
     """Try cases ``first..``, one line of JSON for each; whoever reads them sees where they end."""
-    from support.mutation import targets
+    from support.strangers.mutation import targets
 
     from hxloop.errors import HxloopError
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zmq
 
-from benchmarks.networks import YIN_YANG, loop_network
+from benchmarks.workloads.networks import YIN_YANG, loop_network
 from hxloop.protocol.codec import array_headers, config_arrays, config_from_arrays, decode_reply, encode, spike_arrays
 from hxloop.protocol.messages import (
     CancelRequest,

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.figures import ROOT
 from benchmarks.instructions import LOADS, prepared
+from benchmarks.measuring.figures import ROOT
 
 
 def child(load_name: str, chip_name: str, seconds: float, folder: Path) -> None:

@@ -19,16 +19,16 @@ import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.activity import activity
-from benchmarks.circuits import MODERATE, feedforward, recurrent
-from benchmarks.figures import ROOT, Claim, Figure, line, machine
-from benchmarks.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.measuring.figures import ROOT, Claim, Figure, line, machine
+from benchmarks.workloads.activity import activity
+from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
+from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.networks import Load
+    from benchmarks.workloads.networks import Load
 
 LOADS: Final[dict[str, Callable[[EmulatedChip], Load]]] = {
     "whole_chip": lambda chip: feedforward(chip, replace(MODERATE, n_samples=2)),

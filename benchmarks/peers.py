@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.figures import Claim, Figure, line, machine, write_lines
+from benchmarks.measuring.figures import Claim, Figure, line, machine, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import line, machine, write_lines
+from benchmarks.measuring.figures import line, machine, write_lines
 from benchmarks.suites import SUITES, Options
 
 if TYPE_CHECKING:

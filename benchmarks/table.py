@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.figures import ROOT, read_lines, write_lines
+from benchmarks.measuring.figures import ROOT, read_lines, write_lines
 from benchmarks.peers import CLAIMS as PEER_CLAIMS
 from benchmarks.suites import SUITES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmarks.figures import Claim
+    from benchmarks.measuring.figures import Claim
 
 PAGES = (ROOT / "docs" / "performance.md", ROOT / "README.md")
 FIGURES = ROOT / "docs" / "performance.jsonl"

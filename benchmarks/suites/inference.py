@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.activity import activity
-from benchmarks.figures import Claim, Figure
-from benchmarks.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.measuring.figures import Claim, Figure
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.suite_parts import Daemons, Options, Suite, speedup
-from benchmarks.timing import interleaved
+from benchmarks.workloads.activity import activity
+from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.networks import LoopNetwork
+    from benchmarks.workloads.networks import LoopNetwork
     from hxloop.chip import Chip
 
 _SAME = "256-246-10, 42 us an image, all images in one call: input times on the host to first spikes"

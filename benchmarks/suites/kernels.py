@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numba
 import numpy as np
 
-from benchmarks.circuits import MODERATE, feedforward
-from benchmarks.figures import Claim, Figure
+from benchmarks.measuring.figures import Claim, Figure
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.suite_parts import Options, Suite
-from benchmarks.timing import interleaved
+from benchmarks.workloads.circuits import MODERATE, feedforward
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.solver import fast, inject, kernel, random
 from hxloop_chip.solver import layout as at

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.circuits import DENSE, MODERATE, feedforward, recurrent
-from benchmarks.figures import Claim, Figure
-from benchmarks.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.measuring.figures import Claim, Figure
 from benchmarks.suites.suite_parts import Daemons, Options, Suite
+from benchmarks.workloads.circuits import DENSE, MODERATE, feedforward, recurrent
+from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

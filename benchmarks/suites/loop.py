@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.figures import Claim, Figure
-from benchmarks.networks import first, images
+from benchmarks.measuring.figures import Claim, Figure
 from benchmarks.suites.suite_parts import Daemons, Options, Suite
+from benchmarks.workloads.networks import first, images
 from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.yin_yang import yin_yang

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numba
 import numpy as np
 
-from benchmarks.figures import Claim, Figure
+from benchmarks.measuring.figures import Claim, Figure
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.suite_parts import Options, Suite
-from benchmarks.timing import interleaved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,17 +6,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks import timing
-from benchmarks.figures import Claim, Figure
-from benchmarks.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.measuring import timing
+from benchmarks.measuring.figures import Claim, Figure
 from benchmarks.suites.suite_parts import Daemons, Options, Suite
+from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.networks import Load
+    from benchmarks.workloads.networks import Load
     from hxloop.chip import Chip
 
 NOISE = (

@@ -14,7 +14,7 @@ from hxloop_host.link.own_daemon import Daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from benchmarks.figures import Claim, Figure
+    from benchmarks.measuring.figures import Claim, Figure
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.activity import activity
-from benchmarks.circuits import MODERATE, Feedforward, feedforward
-from benchmarks.figures import Claim, Figure
+from benchmarks.measuring.figures import Claim, Figure
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.ratios import silent
 from benchmarks.suites.suite_parts import Options, Suite
-from benchmarks.timing import interleaved
+from benchmarks.workloads.activity import activity
+from benchmarks.workloads.circuits import MODERATE, Feedforward, feedforward
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.presets import TYPICAL
 

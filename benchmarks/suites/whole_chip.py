@@ -6,17 +6,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.activity import activity
-from benchmarks.circuits import DENSE, MODERATE, RECURRENT_MS, feedforward, recurrent
-from benchmarks.figures import Claim, Figure
+from benchmarks.measuring.figures import Claim, Figure
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.suite_parts import Daemons, Options, Suite, speedup
-from benchmarks.timing import interleaved
+from benchmarks.workloads.activity import activity
+from benchmarks.workloads.circuits import DENSE, MODERATE, RECURRENT_MS, feedforward, recurrent
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.networks import Load
+    from benchmarks.workloads.networks import Load
     from hxloop.chip import Chip
 
 _WHAT = "512 circuits x 256 inputs of 100 kHz, every synapse in use, 1000 samples of 100 us in one run"

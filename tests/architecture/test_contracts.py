@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("hxloop", "chip_emulator", "calibration", "host")
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60

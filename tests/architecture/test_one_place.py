@@ -1,11 +1,10 @@
 """What has one place has no second one: printing, drawing, writing files."""
 
 import ast
-from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("hxloop", "chip_emulator", "calibration", "host")
 
 ONE_PLACE = {

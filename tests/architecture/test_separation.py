@@ -4,11 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 KEPT = ("hxloop", "host", "calibration")
 PATHS = (".", "host", "calibration")
 

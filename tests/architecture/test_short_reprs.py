@@ -2,11 +2,10 @@
 
 import ast
 import re
-from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 LARGE = re.compile(
     r"NDArray|\bFloats\b|DataFrame|Quantity|\bRecord\b|EpochMetrics\]|SharedCodes|NeuronCodes|SpikeBatch"
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.reference import solve
+from support.solving.reference import solve
 
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.network import Network, Population, Projection

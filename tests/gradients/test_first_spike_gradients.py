@@ -1,11 +1,11 @@
-"""Gradients against central differences of the independent membrane of `support.membrane`."""
+"""Gradients against central differences of the independent membrane of `support.solving.membrane`."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from scipy.special import lambertw
-from support.membrane import central_difference, first_spike, layer_times, times_of
+from support.solving.membrane import central_difference, first_spike, layer_times, times_of
 
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike import closed_form as module

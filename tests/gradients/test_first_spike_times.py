@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import lambertw
-from support.membrane import first_spike, first_spike_by_integration, layer_times, times_of
+from support.solving.membrane import first_spike, first_spike_by_integration, layer_times, times_of
 
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator

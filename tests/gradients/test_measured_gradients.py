@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from support.chip_tables import table_for
-from support.grid_chip import GridChip
+from support.chips.grid_chip import GridChip
+from support.tables.chip_tables import table_for
 
 from hxloop.seeds import generator
 from hxloop_host.network.chip_network import ChipNetwork, Forward

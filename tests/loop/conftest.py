@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.daemon import Daemon
-from support.daemon_cases import HASH, INPUTS, ready_client
+from support.daemons.daemon import Daemon
+from support.daemons.daemon_cases import HASH, INPUTS, ready_client
 
 
 @pytest.fixture(scope="module")

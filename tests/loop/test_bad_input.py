@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 import zmq
-from support.daemon import ROOT, Daemon
-from support.fake_chip import small_config, small_inputs
-from support.generators import background
+from support.chips.fake_chip import small_config, small_inputs
+from support.daemons.daemon import ROOT, Daemon
+from support.solving.generators import background
 
 from hxloop.codes.capmem import Cell
 from hxloop.protocol.codec import array_headers, config_arrays, config_from_arrays, encode, spike_arrays

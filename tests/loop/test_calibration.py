@@ -4,11 +4,11 @@ import json
 import runpy
 import signal
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
-from support.processes import descendants, run_hxloop, send, wait_until_gone, write_settings
+from support.daemons.processes import descendants, run_hxloop, send, wait_until_gone, write_settings
+from support.places import ROOT
 
 import hxloop
 from hxloop.codes.calibration_table import load_calibration
@@ -225,7 +225,7 @@ def test_the_verbs_of_the_readme(tmp_path):
 @pytest.mark.processes
 def test_the_example(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    example = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "calibrate_a_chip.py"))
+    example = runpy.run_path(str(ROOT / "examples" / "calibrate_a_chip.py"))
     example["main"](("leak",), epochs=1)
     out = capsys.readouterr().out
     assert "v_leak_mv" in out and "circuits usable, test accuracy" in out

@@ -8,8 +8,8 @@ import time
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from support.fake_service import small_config
-from support.processes import (
+from support.daemons.fake_service import small_config
+from support.daemons.processes import (
     descendants,
     is_running,
     run_hxloop,

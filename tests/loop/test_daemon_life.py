@@ -13,8 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from support.daemon import FAKE_CHIP, ROOT, Daemon, is_running, wait_until
-from support.daemon_cases import (
+from support.chips.fake_chip import SLOW_SEED
+from support.daemons.daemon import FAKE_CHIP, ROOT, Daemon, is_running, wait_until
+from support.daemons.daemon_cases import (
     CONFIG,
     HASH,
     INPUTS,
@@ -22,7 +23,6 @@ from support.daemon_cases import (
     ready_client,
     wait_running,
 )
-from support.fake_chip import SLOW_SEED
 
 from hxloop.protocol.meeting_place import default_connection_file
 from hxloop.protocol.messages import DescribeRequest, ShutdownRequest

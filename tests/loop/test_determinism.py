@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from support.processes import (
+from support.daemons.processes import (
     descendants,
     run_hxloop,
     send,

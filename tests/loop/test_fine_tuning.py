@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from support.processes import run_hxloop, write_settings
+from support.daemons.processes import run_hxloop, write_settings
 
 from hxloop_host.link.launch import launch
 from hxloop_host.training.experiment import evaluate, load_run, train

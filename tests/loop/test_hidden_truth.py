@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from support.daemon import Daemon
-from support.fake_chip import small_config, small_inputs
+from support.chips.fake_chip import small_config, small_inputs
+from support.daemons.daemon import Daemon
 
 from hxloop.codes.capmem import Cell
 from hxloop.result import Readout

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from support.daemon import Daemon
-from support.fake_chip import small_config, small_inputs
+from support.chips.fake_chip import small_config, small_inputs
+from support.daemons.daemon import Daemon
 
 from hxloop.protocol.codec import config_arrays, encode, spike_arrays
 from hxloop.protocol.messages import DescribeRequest, StatusRequest

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 
 import pytest
-from support.daemon import Daemon
-from support.daemon_cases import HASH, INPUTS, ready_client
-from support.second_user import as_second_user, needs_second_user
+from support.daemons.daemon import Daemon
+from support.daemons.daemon_cases import HASH, INPUTS, ready_client
+from support.places import TESTS
+from support.strangers.second_user import as_second_user, needs_second_user
 
 from hxloop_host.link.own_daemon import Daemon as OwnDaemon
 
@@ -55,8 +55,8 @@ def test_of_a_daemon_that_serves(square, umask):
 
 
 def test_of_a_daemon_of_ones_own(umask, monkeypatch):
-    monkeypatch.setattr("hxloop_host.link.own_daemon._EMULATOR", "support.stub_daemon")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setattr("hxloop_host.link.own_daemon._EMULATOR", "support.daemons.stub_daemon")
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     daemon = OwnDaemon("fine", 1)
     try:
         folder = daemon.log_file.parent

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.daemon import ROOT, Client, Daemon, is_running, wait_until
-from support.daemon_cases import (
+from support.chips.fake_chip import BROKEN_SEED, SLOW_SEED, small_config, small_inputs
+from support.daemons.daemon import ROOT, Client, Daemon, is_running, wait_until
+from support.daemons.daemon_cases import (
     CRASH_SEED,
     HASH,
     INPUTS,
@@ -25,7 +26,6 @@ from support.daemon_cases import (
     ready_client,
     wait_running,
 )
-from support.fake_chip import BROKEN_SEED, SLOW_SEED, small_config, small_inputs
 
 from hxloop.protocol.codec import encode
 from hxloop.protocol.messages import HelloRequest

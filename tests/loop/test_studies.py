@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
+from support.daemons.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
 
 from hxloop.errors import InvalidInputError, MissingFileError
 from hxloop_host.runs.trained_run import load_run

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.processes import descendants, listening_ports, run_hxloop, start_hxloop, wait_for, write_settings
+from support.daemons.processes import descendants, listening_ports, run_hxloop, start_hxloop, wait_for, write_settings
+from support.places import TESTS
 
 from hxloop.errors import InvalidInputError
 
 pytestmark = pytest.mark.processes
 
-INTRUDER = Path(__file__).parents[1] / "support" / "intruder.py"
+INTRUDER = TESTS / "support" / "strangers" / "intruder.py"
 NOBODY = 65534
 SCRIPT = """
 import hxloop

@@ -5,7 +5,7 @@ Run by itself, so that each training meets the kernel cache that it shall meet.
 
 import hashlib
 
-from support.grid_chip import GridChip
+from support.chips.grid_chip import GridChip
 
 from hxloop.kit.waiting import Silence, tell
 from hxloop_host.learning.first_spike.closed_form import warm_up

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks import check, peers, run, table
-from benchmarks.activity import fan_out
-from benchmarks.circuits import MODERATE, feedforward, recurrent
-from benchmarks.figures import Claim, Figure, line, machine, read_lines, write_lines
+from benchmarks.measuring.figures import Claim, Figure, line, machine, read_lines, write_lines
+from benchmarks.measuring.timing import interleaved
 from benchmarks.suites import SUITES, Options, Suite
-from benchmarks.timing import interleaved
+from benchmarks.workloads.activity import fan_out
+from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 AT_LEAST = Claim("speed", "1/s", "a speed", 10.0, stretch=20.0)

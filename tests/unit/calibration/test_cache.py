@@ -6,8 +6,8 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.calibration_tables import SPEC, small_table
-from support.second_user import as_second_user, needs_second_user
+from support.strangers.second_user import as_second_user, needs_second_user
+from support.tables.calibration_tables import SPEC, small_table
 
 from hxloop.chip import ChipIdentity
 from hxloop_calibration.cache import MAX_AGE_S, cached_file, look_up, store

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from support.calibration_tables import small_table
+from support.tables.calibration_tables import small_table
 
 from hxloop.codes.calibration_table import TEXTS, Reason, load_calibration
 from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError, RecordError

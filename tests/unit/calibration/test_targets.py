@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from support.fake_chip import FakeChip
+from support.chips.fake_chip import FakeChip
 
 from hxloop.codes.boot import OperatingPoint
 from hxloop.errors import InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.calibration_tables import small_table
-from support.foreign_files import sealed
-from support.grid_chip import GridChip
-from support.mutation import network_arrays, small_run, targets
+from support.chips.grid_chip import GridChip
+from support.strangers.foreign_files import sealed
+from support.strangers.mutation import network_arrays, small_run, targets
+from support.tables.calibration_tables import small_table
 from typer.testing import CliRunner
 
 from hxloop.cli import app

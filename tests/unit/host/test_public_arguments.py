@@ -5,9 +5,9 @@ import subprocess
 
 import numpy as np
 import pytest
-from support.fake_chip import FakeChip, small_config, small_inputs
-from support.grid_chip import GridChip
-from support.sheets import sheets  # noqa: F401 (a fixture)
+from support.chips.fake_chip import FakeChip, small_config, small_inputs
+from support.chips.grid_chip import GridChip
+from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 import hxloop
 from hxloop.errors import ArrayError, InvalidInputError

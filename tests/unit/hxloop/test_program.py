@@ -3,7 +3,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from support.single import side_by_side
+from support.solving.single import side_by_side
 
 from hxloop.errors import ArrayError
 from hxloop.program import flatten

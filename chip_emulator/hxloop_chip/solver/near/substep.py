@@ -12,7 +12,7 @@ ticks and where the membrane would change too much on the scale of its own dynam
 exponential neuron is followed to the threshold. Crossings are the roots of the cubic with the values and slopes at both
 ends of a sub-step. A sample starts at the leak potential with w = 0.
 
-Measured against an integration at 1e-12, parameters from all of their ranges (tests/physics/test_neuron_models.py):
+Measured against an integration at 1e-12, parameters from all their ranges (tests/physics/solver/test_neuron_models.py):
 spike times are exact within 0.002 ticks and membranes within 0.06 mV; without the exponential within 0.0001 ticks and
 0.003 mV.
 

@@ -1,0 +1,21 @@
+"""Chips that take long to start: one computes, one stands still."""
+
+import time
+
+from support.chips.fake_chip import FakeChip
+
+
+class Busy(FakeChip):
+    """Computes for two seconds."""
+
+    def warm_up(self):
+        begin = time.process_time()
+        while time.process_time() - begin < 2.0:
+            pass
+
+
+class Idle(FakeChip):
+    """Waits for something that never comes."""
+
+    def warm_up(self):
+        time.sleep(60)

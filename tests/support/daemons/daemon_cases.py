@@ -1,0 +1,41 @@
+"""What the tests of real daemons share: a small configuration, and clients that wait and kill."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+from support.chips.fake_chip import SLOW_SEED, small_config, small_inputs
+from support.daemons.daemon import wait_until
+
+CONFIG = small_config()
+HASH = CONFIG.sha256()
+INPUTS = small_inputs(n_samples=10)
+CRASH_SEED = 13
+SECOND_PER_RUN = SLOW_SEED + 100  # ten samples of 100 ms
+
+
+def ready_client(daemon):
+    client = daemon.client()
+    client.hello()
+    assert client.configure(CONFIG).reply == "configure"
+    return client
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def wait_running(client):
+    wait_until(lambda: client.status().running_sequence == client.sequence, what="the run to begin")
+
+
+def kill_while_running(client, signal_number, delay_s=0.05):
+    wait_running(client)
+    time.sleep(delay_s)
+    worker = client.status().worker_pid
+    os.kill(worker, signal_number)
+    return worker
