@@ -88,13 +88,16 @@ class Registry(Generic[T]):
         """What is built in, and then what other packages bring."""
         return [*self.built_in, *(name for name in self._installed() if name not in self.built_in)]
 
-    def find(self, name: str) -> tuple[T, Source]:
+    def find(self, name: str, *, own_code: bool = False) -> tuple[T, Source]:
         """Part of that name.
 
         Parameters
         ----------
         name : str
             Built in or installed, or ``FILE.py:NAME``.
+        own_code : bool
+            The user named it just now, as an argument: only then a file is run. Names in settings and run files may be
+            a stranger's.
 
         Raises
         ------
@@ -110,9 +113,15 @@ class Registry(Generic[T]):
             return found, Source(name=name, module=module, version=__version__)
         if name in self._installed():
             return self._from_package(name)
-        file, colon, attribute = name.rpartition(":")
-        if colon and file.endswith(".py"):
-            return self._from_file(Path(file), attribute)
+        file, _, attribute = name.rpartition(":")
+        if is_own(name):
+            if own_code:
+                return self._from_file(Path(file), attribute)
+            raise InvalidInputError(
+                f"{arguments.shown(name)} is code in a file, which runs only if you name it yourself",
+                field=self.what,
+                hint=f"add --{self.what} {one_line(name)}",
+            )
         hint = suggestion(name, self.names(), cutoff=0.4)
         raise InvalidInputError(
             f"no {self.what} is called {arguments.shown(name)}",
@@ -155,6 +164,12 @@ class Registry(Generic[T]):
             raise InvalidInputError(f"{name} must be {self._is_called}", field=self.what)
         accepted: T = found
         return accepted
+
+
+def is_own(name: str) -> bool:
+    """Whether a name stands for something in a file of the user's: ``FILE.py:NAME``."""
+    file, colon, attribute = name.rpartition(":")
+    return bool(colon and attribute) and file.endswith(".py")
 
 
 def source_of(kind: type) -> Source:

@@ -297,6 +297,12 @@ class Column:
     unit : str
     per : {"sample", "batch"}
         Means over the samples, or over the batches, of an epoch.
+    each : {"", "population"}
+        Whether there is one value, or one for every population of the network.
+    total : {"mean", "sum", "last"}
+        How values of several populations become one, in summaries and in the line of an epoch.
+    short : str
+        What the line of an epoch calls it, in per cent; empty: it does not show it.
     curve : bool
         Whether the pictures of a run draw it.
     """
@@ -305,7 +311,19 @@ class Column:
     text: str
     unit: str = "1"
     per: Literal["sample", "batch"] = "sample"
+    each: Literal["", "population"] = ""
+    total: Literal["mean", "sum", "last"] = "mean"
+    short: str = ""
     curve: bool = True
+
+    def one(self, value: float | Sequence[float]) -> float:
+        """One number for all populations."""
+        if isinstance(value, float | int):
+            return float(value)
+        values = [float(v) for v in value]
+        if self.total == "last":
+            return values[-1]
+        return sum(values) if self.total == "sum" else sum(values) / len(values)
 
 
 @brief
@@ -324,7 +342,7 @@ class Update:
     weights : list of float64, optional
         New weights, instead of gradients. Neither: nothing moves.
     diagnostics : mapping of str to float or float64 [n]
-        Values of this batch for the rule's `columns`, of one length in all batches.
+        Values of this batch for the rule's `columns`.
     """
 
     loss: float
@@ -382,6 +400,10 @@ class Rule(ABC):
         """What the rule needs from every run beside what the readout needs; by default nothing."""
         del network
         return Observe("none")
+
+    def prepare(self) -> None:
+        """Compile or load what steps need, before the first one; by default nothing."""
+        return
 
     def begin(self, network: Network, seed: int) -> Weights:
         """Initial weights; by default normal ones with each projection's mean and standard deviation."""
