@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from bench import EXCITE, INHIBIT, configured, first_spikes, membrane, only
+from small_experiments import EXCITE, INHIBIT, configured, first_spikes, membrane, only
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, Switch
@@ -18,8 +18,8 @@ from hxloop_chip.silicon.presets import TYPICAL
 from hxloop_chip.wiring.link_loss import admitted
 
 if TYPE_CHECKING:
-    from bench import Events
     from matplotlib.axes import Axes
+    from small_experiments import Events
 
 CIRCUITS = (3, 40, 77, 200, 300, 450)
 PSP: Events = [(6.0, EXCITE), (30.0, INHIBIT)]

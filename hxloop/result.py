@@ -1,13 +1,15 @@
-"""What a run observes and gives back."""
+"""What a run observes and gives back, and what many runs add up to."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from hxloop.codes.units import ACCELERATION
 from hxloop.kit.brief import brief
 from hxloop.kit.strict import Strict
 
@@ -138,3 +140,54 @@ class RunResult:
     def events_lost(self) -> int:
         """Events that did not arrive."""
         return self.lost_in + self.lost_out + self.lost_late
+
+
+def speedup_over_biology(chip_time_s: float, wall_s: float) -> float:
+    """How much faster than the biology it stands for something ran: 1 is biological real time, 1000 is silicon.
+
+    Parameters
+    ----------
+    chip_time_s : float
+        Time the chip ran, in s of hardware time.
+    wall_s : float
+        Wall time of all of it, in s.
+
+    Returns
+    -------
+    float
+        ``1000 chip_time_s / wall_s``; NaN where nothing ran.
+    """
+    return ACCELERATION * chip_time_s / wall_s if wall_s > 0 else math.nan
+
+
+@dataclass
+class ChipUse:
+    """What runs on the chip added up to.
+
+    Attributes
+    ----------
+    events_in, events_out, events_lost : int
+        As in `RunResult`.
+    chip_time_s : float
+        Time the chip ran, in s of hardware time.
+    emulation_s : float
+        Wall time the chip (emulator) took, in s.
+    energy_j_estimate : float
+        Datasheet power times chip time, in J.
+    """
+
+    events_in: int = 0
+    events_out: int = 0
+    events_lost: int = 0
+    chip_time_s: float = 0.0
+    emulation_s: float = 0.0
+    energy_j_estimate: float = 0.0
+
+    def add(self, result: RunResult) -> None:
+        """Count one run."""
+        self.events_in += result.events_in
+        self.events_out += result.events_out
+        self.events_lost += result.events_lost
+        self.chip_time_s += result.chip_time_us * 1e-6
+        self.emulation_s += result.emulation_time_us * 1e-6
+        self.energy_j_estimate += result.energy_j_estimate

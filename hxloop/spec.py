@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, Field
 
 from hxloop.codes.capmem import CAPMEM_CODE_MAX
+from hxloop.codes.units import TICK_US
 from hxloop.kit.strict import Strict
-from hxloop.units import TICK_US
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hxloop.units import TICK_US
+from hxloop.codes.units import TICK_US
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -17,7 +17,7 @@ from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed, generator
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.checks.configurations import check_config
-from hxloop_chip.checks.readouts import check_readout
+from hxloop_chip.checks.readout_limits import check_readout
 from hxloop_chip.chip import observing
 from hxloop_chip.chip.configured import Configured, make_configured
 from hxloop_chip.chip.delivery import deliver, deliver_plain

@@ -108,7 +108,7 @@ def _refuse_other_chip(there: ChipIdentity, chip: str | None, serial: int | None
 
 def _summary(done: NetworkRun, n_samples: int, run_s: float) -> dict[str, Any]:
     """Figures; `run_s` is the wall time of placing, configuring, running and reading back."""
-    from hxloop.run_counts import speedup_over_biology
+    from hxloop.result import speedup_over_biology
 
     result = done.result
     return {

@@ -11,7 +11,7 @@ import numpy as np
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import OutOfRangeError
 from hxloop.kit.brief import brief
-from hxloop.run_counts import ChipUse
+from hxloop.result import ChipUse
 from hxloop.seeds import bench_trial_seed
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.network.calibrated import MeasuredModel

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hxloop.run_counts import speedup_over_biology
+from hxloop.result import speedup_over_biology
 
 
 @dataclass(frozen=True)

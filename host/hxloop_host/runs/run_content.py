@@ -14,7 +14,7 @@ import numpy as np
 
 from hxloop.chip import ChipIdentity
 from hxloop.files.records import read_record
-from hxloop.run_counts import ChipUse
+from hxloop.result import ChipUse
 from hxloop_host.network.layers import layer_names
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 from hxloop_host.settings.experiment_settings import Settings

@@ -14,7 +14,7 @@ import numpy as np
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 from hxloop.files.directories import is_directory, is_file
 from hxloop.kit import arguments
-from hxloop.run_counts import ChipUse, speedup_over_biology
+from hxloop.result import ChipUse, speedup_over_biology
 from hxloop.text import one_line
 from hxloop_host.network.layers import build_layers
 from hxloop_host.runs.checkpoint import CHECKPOINTS, RUN_FILE, RunDirectory

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
-from hxloop.run_counts import speedup_over_biology
+from hxloop.result import speedup_over_biology
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop.text import one_line
 from hxloop_host.link.choosing import check_choice, open_chip
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.chip import Chip, ChipIdentity
-    from hxloop.run_counts import ChipUse
+    from hxloop.result import ChipUse
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.training.reporting import Reporter
 

@@ -14,7 +14,7 @@ from hxloop.files.directories import is_file
 from hxloop.files.records import Quantity
 from hxloop.kit import arguments
 from hxloop.kit.extras import extra
-from hxloop.run_counts import ChipUse
+from hxloop.result import ChipUse
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.choosing import check_choice, open_chip, run_name

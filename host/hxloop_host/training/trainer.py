@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hxloop.kit.brief import brief
-from hxloop.run_counts import ChipUse
+from hxloop.result import ChipUse
 from hxloop.seeds import derive_seed, generator
 from hxloop_host.learning.first_spike.weight_bumper import WeightBumper
 from hxloop_host.network.layers import initial_weights

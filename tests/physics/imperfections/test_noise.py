@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import norm
 from support.solving.single import events, side_by_side
 
+from hxloop.codes.units import TICK_US
 from hxloop.seeds import generator
 from hxloop.spec import TEXTBOOK
-from hxloop.units import TICK_US
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 from hxloop_chip.silicon.presets import CHIPS, NamedChip

@@ -9,9 +9,9 @@ from scipy.special import lambertw
 from support.solving.networks import build_network, draw_plan
 from support.solving.single import events, side_by_side
 
+from hxloop.codes.units import TICK_US
 from hxloop.program import Routes
 from hxloop.spec import TEXTBOOK
-from hxloop.units import TICK_US
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 TAU = 6.0

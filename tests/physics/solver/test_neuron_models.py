@@ -12,8 +12,8 @@ from support.solving.bare_solver import exact_spike_ticks, make_circuit, make_in
 from support.solving.neuron_models import Neuron, integrate
 
 from hxloop.codes import nominal
+from hxloop.codes.units import TICK_US
 from hxloop.seeds import generator
-from hxloop.units import TICK_US
 from hxloop_chip.solver import layout as at
 
 ADAPT, EXP = at.SWITCH_ADAPTATION, at.SWITCH_EXPONENTIAL

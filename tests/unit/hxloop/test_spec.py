@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from hxloop import units
+from hxloop.codes import units
 from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
 
 

@@ -6,7 +6,7 @@ import pytest
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X, TEXTBOOK
-from hxloop_chip.checks.readouts import check_readout
+from hxloop_chip.checks.readout_limits import check_readout
 
 IN_USE = np.array([5, 3, 300, 0], np.int16)
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hxloop.codes.units import TICK_US
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.spikes import DTYPES, SpikeBatch
-from hxloop.units import TICK_US
 from hxloop_host.network.coding import TimeCoding
 
 TAU_US = 6.0
