@@ -63,20 +63,27 @@ def input_error(error: ValidationError, model: type[BaseModel], where: str = "")
         What was validated against.
     where : str
         Where the values come from; empty for a constructor, whose caller knows.
+
+    Notes
+    -----
+    The context of an error may have a ``hint`` and, of an unknown key, further ``known`` keys.
     """
     # A misspelt required key is both unknown and missing: the unknown one can be helped.
     first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
     path = [str(part) for part in first["loc"]]
-    cause = first.get("ctx", {}).get("error")
+    more = first.get("ctx", {})
+    cause = more.get("error")
     if isinstance(cause, WrongFieldError):
         path.append(cause.field)
     key = ".".join(path)
     key = key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
     if first["type"] == "extra_forbidden":
         where = where or model.__name__
-        return UnknownKeyError(f"unknown key {key!r} in {where}", field=key, hint=_suggest(key, model))
+        return UnknownKeyError(
+            f"unknown key {key!r} in {where}", field=key, hint=_suggest(key, [*all_keys(model), *more.get("known", ())])
+        )
     text = f"{_text(first)} (in {where})" if where else _text(first)
-    return InvalidInputError(text, field=key)
+    return InvalidInputError(text, field=key, hint=more.get("hint"))
 
 
 def _text(found: ErrorDetails) -> str:
@@ -84,8 +91,8 @@ def _text(found: ErrorDetails) -> str:
     return text if found["type"] in {"value_error", "missing"} else f"{text}, got {shown(found['input'])}"
 
 
-def _suggest(key: str, model: type[BaseModel]) -> str:
-    known = all_keys(model)
+def _suggest(key: str, keys: list[str]) -> str:
+    known = list(dict.fromkeys(keys))
     return suggestion(key, known, cutoff=0.5, otherwise="known keys: " + ", ".join(known))
 
 
