@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Number = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """Number of a circuit, or of ticks, before anybody has compared it with a datasheet."""
+
+MOST_CIRCUITS: Final = 512
+"""Circuits whose membranes one run may sample."""
 
 Recording = Literal["spikes", "first_spikes"]
 """``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample."""
@@ -43,7 +46,7 @@ class Readout(Strict):
         Read the correlation sensors of all synapses in use at the end of the run; they are reset at its start.
     """
 
-    cadc_circuits: Annotated[tuple[Number, ...], Field(max_length=512)] = ()
+    cadc_circuits: Annotated[tuple[Number, ...], Field(max_length=MOST_CIRCUITS)] = ()
     cadc_period_ticks: Number = 256
     madc_circuit: Number | None = None
     counters: bool = False

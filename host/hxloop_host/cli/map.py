@@ -12,7 +12,7 @@ from hxloop.kit.terminal import print_json, print_table, say
 from hxloop_host.cli.shared_options import AsJson, Force, make_app
 
 if TYPE_CHECKING:
-    from hxloop_host.placing.mapping import Placement
+    from hxloop_host.placing.placement import Placement
 
 map_ = make_app()
 

@@ -17,7 +17,7 @@ from hxloop_host.tasks.catalog import TASKS
 
 if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
-    from hxloop_host.placing.mapping import Placement
+    from hxloop_host.placing.placement import Placement
 
 
 def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> tuple[Placement, list[str]]:

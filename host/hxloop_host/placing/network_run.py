@@ -12,7 +12,7 @@ from hxloop.kit.brief import brief
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spikes import SpikeBatch, ticks_from_times_us
 from hxloop_host.placing.allocation import allocate
-from hxloop_host.placing.mapping import Placement, place
+from hxloop_host.placing.mapping import place
 from hxloop_host.placing.network_file import LayerSpikes, NetworkFile
 from hxloop_host.placing.probes import Probes
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hxloop.result import RunResult
     from hxloop.spec import ChipSpec
     from hxloop_host.placing.allocation import Allocation
+    from hxloop_host.placing.placement import Placement
 
 _GRID_TOLERANCE = 1e-6
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from hxloop_host.placing.mapping import Placement
+    from hxloop_host.placing.placement import Placement
 
 FREE: Final = 0
 """Value of places that nothing uses."""

@@ -14,7 +14,7 @@ from hxloop_host.placing.routing import NOWHERE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop_host.placing.mapping import Placement
+    from hxloop_host.placing.placement import Placement
 
 
 @dataclass(frozen=True)

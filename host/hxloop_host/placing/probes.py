@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hxloop.errors import InvalidInputError
-from hxloop.result import Readout
+from hxloop.result import MOST_CIRCUITS, Readout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.result import Observations
-    from hxloop_host.placing.mapping import Placement
-
-MOST_CIRCUITS: Final = 512
-"""Circuits that one run may sample, as the protocol has it."""
+    from hxloop_host.placing.placement import Placement
 
 
 @dataclass(frozen=True)

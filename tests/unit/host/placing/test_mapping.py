@@ -17,7 +17,8 @@ from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfR
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
-from hxloop_host.placing.mapping import Placement, place
+from hxloop_host.placing.mapping import place
+from hxloop_host.placing.placement import Placement
 
 HICANN_BOOT, TEXTBOOK_BOOT = nominal_boot(HICANN_X), nominal_boot(TEXTBOOK)
 

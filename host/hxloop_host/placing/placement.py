@@ -1,0 +1,285 @@
+"""A network with its place on a chip: weights to configurations, and what the chip observed back to neurons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfRangeError
+from hxloop.kit.arguments import real_number
+from hxloop.kit.brief import brief
+from hxloop.result import MOST_CIRCUITS, Readout
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from hxloop.network import Network
+    from hxloop.program import ChipConfig
+    from hxloop.result import Observations
+    from hxloop.spec import ChipSpec
+    from hxloop.spikes import SpikeBatch
+    from hxloop_host.placing.allocation import Allocation
+    from hxloop_host.placing.routing import Wires
+
+_GRID_TOLERANCE: Final = 1e-6
+
+
+@brief
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A network with its place on a chip; made by `hxloop_host.placing.mapping.place`.
+
+    Attributes
+    ----------
+    network : Network
+    spec : ChipSpec
+    allocations : dict of str to Allocation
+        Circuits of each population.
+    wires : tuple of Wires
+        Drivers and labels of each projection.
+    wiring : ChipConfig
+        The configuration with all weights 0; `configure` changes nothing but the weight codes.
+    """
+
+    network: Network
+    spec: ChipSpec
+    allocations: dict[str, Allocation]
+    wires: tuple[Wires, ...]
+    wiring: ChipConfig
+    _neuron_of_circuit: dict[str, NDArray[np.int32]]
+
+    def configure(self, weight_codes: Sequence[ArrayLike]) -> ChipConfig:
+        """Configuration with these weights.
+
+        Parameters
+        ----------
+        weight_codes : one float or int array [n_sources * copies, n_target] per projection
+            Signed weight codes, in the order of ``network.projections``. Where the datasheet has discrete weights
+            they are rounded and clipped; continuous ones are kept.
+
+        Raises
+        ------
+        ArrayError
+            Wrong number or shape of matrices, or NaN.
+        OutOfRangeError
+            A continuous weight outside the datasheet.
+        """
+        projections = self.network.projections
+        if len(weight_codes) != len(projections):
+            raise ArrayError(f"expected {len(projections)} matrices, got {len(weight_codes)}", field="weight_codes")
+        parts = []
+        for k, (projection, codes) in enumerate(zip(projections, weight_codes, strict=True)):
+            matrix = np.asarray(codes)
+            if matrix.shape != self.network.weight_shape(projection):
+                raise ArrayError(
+                    f"projection {projection.name} needs the shape {self.network.weight_shape(projection)}, "
+                    f"got {matrix.shape}",
+                    field=f"weight_codes[{k}]",
+                )
+            flat = self._representable(matrix.ravel(), f"weight_codes[{k}]")
+            parts += [np.maximum(flat, 0), np.minimum(flat, 0)]
+        return self.wiring.with_weight_codes(np.concatenate([self.wiring.synapses.weight_code[:0], *parts]))
+
+    def _representable(
+        self, matrix: NDArray[np.integer] | NDArray[np.floating], field: str
+    ) -> NDArray[np.int8] | NDArray[np.float64]:
+        limit = self.spec.weight_code_max
+        if np.issubdtype(matrix.dtype, np.integer) and not self.spec.continuous_weights:
+            return np.asarray(np.clip(matrix, -limit, limit), np.int8)
+        code = matrix.astype(np.float64)
+        largest = float(np.abs(code).max(initial=0.0))
+        if np.isnan(largest):
+            raise ArrayError("a weight code is NaN", field=field)
+        if not self.spec.continuous_weights:
+            return np.clip(np.rint(code), -limit, limit).astype(np.int8)
+        if largest > limit:
+            raise OutOfRangeError(
+                f"weight code {largest:g} is outside -{limit}..{limit} of {self.spec.name}",
+                field=field,
+                hint="use smaller codes and a larger synapse gain",
+            )
+        return code + 0.0  # -0 would hash differently from 0
+
+    def circuits(self, population: str) -> NDArray[np.int16]:
+        """int16 [size]: the circuit whose spikes are those of the neuron."""
+        self.network.population(population)
+        return self.allocations[population].circuits[:, 0]
+
+    def readout(
+        self,
+        *,
+        membranes: Sequence[str] = (),
+        period_us: float | None = None,
+        counters: bool = False,
+        correlation: bool = False,
+    ) -> Readout:
+        """What to ask a chip for so that it can be decoded.
+
+        Parameters
+        ----------
+        membranes : sequence of str
+            Populations whose membranes the CADC samples.
+        period_us : float, optional
+            Time between two samples; by default, and where the chip is slower, the shortest it has.
+        counters, correlation : bool
+            Read spike counters and correlation sensors.
+
+        Raises
+        ------
+        DoesNotFitError
+            More membranes than a run may sample.
+        InvalidInputError
+            No such population.
+        OutOfRangeError
+            A period that is no time.
+        """
+        heads = [int(head) for name in membranes for head in self.circuits(name)]
+        if len(heads) > MOST_CIRCUITS:
+            raise DoesNotFitError(
+                f"{len(heads)} neurons, but the CADC samples {MOST_CIRCUITS}: {len(heads) - MOST_CIRCUITS} short",
+                field="membranes",
+            )
+        period = 0.0 if period_us is None else real_number(period_us, "period_us", lowest=0.0, highest=1e6)
+        ticks = math.ceil(period / self.spec.tick_us - _GRID_TOLERANCE)
+        return Readout(
+            cadc_circuits=tuple(heads),
+            cadc_period_ticks=max(ticks, self.spec.cadc_period_ticks),
+            counters=counters,
+            correlation=correlation,
+        )
+
+    def decode_counts(self, observations: Observations, population: str) -> NDArray[np.int64]:
+        """int64 [n_samples, size]: spike counters of one population; they stop at 255.
+
+        Raises
+        ------
+        InvalidInputError
+            No such population, or it does not spike.
+        ArrayError
+            The counters were not read, or not with this network.
+        """
+        self._require_spikes(population)
+        neurons = self.wiring.neurons
+        heads = neurons.circuit[neurons.head == neurons.circuit]
+        counts = observations.spike_count
+        if counts.shape[1] != len(heads):
+            raise ArrayError(f"{counts.shape[1]} counters, but the network has {len(heads)} neurons", field="counters")
+        return counts.take(_positions(heads, self.circuits(population)), axis=1).astype(np.int64)
+
+    def decode_membranes(
+        self, observations: Observations, readout: Readout, populations: Sequence[str]
+    ) -> dict[str, NDArray[np.uint8]]:
+        """CADC readings of populations.
+
+        Parameters
+        ----------
+        observations : Observations
+        readout : Readout
+            What the chip was asked for.
+        populations : sequence of str
+            All of whose heads are in the readout.
+
+        Returns
+        -------
+        dict of str to uint8 [n_samples, n_reads, size]
+            In LSB; read ``k`` was taken at tick ``k * readout.cadc_period_ticks``.
+
+        Raises
+        ------
+        InvalidInputError
+            No such population, or one that was not read.
+        ArrayError
+            The readings are not those of the readout.
+        """
+        read = np.array(readout.cadc_circuits, np.int64)
+        if observations.cadc.shape[2] != len(read):
+            raise ArrayError(
+                f"readings of {observations.cadc.shape[2]} circuits, but {len(read)} were asked for", field="membranes"
+            )
+        found = {}
+        for name in populations:
+            heads = self.circuits(name)
+            if not np.isin(heads, read).all():
+                raise InvalidInputError(f"the membranes of {name!r} were not read", field="membranes")
+            found[name] = observations.cadc.take(_positions(read, heads), axis=2)
+        return found
+
+    def decode_correlation(self, observations: Observations) -> list[NDArray[np.float64]]:
+        """Causal and acausal readings of all synapses.
+
+        Returns
+        -------
+        list of float64 [2, n_sources * copies, n_target], one per projection
+            In LSB; the sum of the two rows of a signed synapse.
+
+        Raises
+        ------
+        ArrayError
+            The sensors were not read, or not with this network.
+        """
+        readings = observations.correlation.astype(np.float64)
+        n_synapses = len(self.wiring.synapses.circuit)
+        if readings.shape != (2, n_synapses):
+            raise ArrayError(
+                f"{readings.shape[-1]} sensors, but the network has {n_synapses} synapses", field="correlation"
+            )
+        found, first = [], 0
+        for projection in self.network.projections:
+            shape = self.network.weight_shape(projection)
+            last = first + 2 * shape[0] * shape[1]
+            found.append(readings[:, first:last].reshape(2, 2, *shape).sum(axis=1))
+            first = last
+        return found
+
+    def decode_spikes(
+        self, spikes: SpikeBatch, population: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+        """Spikes of one population.
+
+        Returns
+        -------
+        sample : int64 [n]
+        neuron : int32 [n]
+        tick : int64 [n]
+            Sorted by sample, then time.
+
+        Raises
+        ------
+        InvalidInputError
+            No such population, or it does not spike.
+        """
+        self._require_spikes(population)
+        neuron = self._neuron_of_circuit[population][spikes.source]
+        mine = neuron >= 0
+        return spikes.sample[mine], neuron[mine], spikes.tick[mine]
+
+    def decode_first_spikes(self, spikes: SpikeBatch, population: str) -> NDArray[np.float64]:
+        """float64 [n_samples, size]: tick of each neuron's first spike, inf where there is none."""
+        return self.first_spikes(spikes, [population])[0]
+
+    def first_spikes(self, spikes: SpikeBatch, populations: Sequence[str]) -> list[NDArray[np.float64]]:
+        """What `decode_first_spikes` says of each of these populations, for hardly more than the price of one."""
+        for name in populations:
+            self._require_spikes(name)
+        first = np.full(spikes.n_samples * self.spec.n_circuits, np.inf)
+        place = spikes.sample * self.spec.n_circuits + spikes.source
+        np.minimum.at(first, place, spikes.tick.astype(np.float64))  # flat float64: numpy's fast path
+        by_circuit = first.reshape(spikes.n_samples, self.spec.n_circuits)
+        return [by_circuit.take(self.circuits(name), axis=1) for name in populations]
+
+    def _require_spikes(self, population: str) -> None:
+        if not self.network.population(population).spiking:
+            raise InvalidInputError(
+                f"{population!r} does not spike", field="population", hint="read its membranes instead"
+            )
+
+
+def _positions(of: NDArray[np.integer], wanted: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where each of the wanted numbers stands, all of which are there once."""
+    order = np.argsort(of)
+    return order[np.searchsorted(of, wanted, sorter=order)]
