@@ -13,20 +13,16 @@ import time
 from pathlib import Path
 
 import hxloop
+from hxloop.progress import silent
 
 WORKERS = (1, 2)
-
-
-class _Silent:
-    def __getattr__(self, _: str) -> object:
-        return lambda *_: None
 
 
 def study_s(workers: int, points: int, epochs: int, folder: Path) -> tuple[float, bytes]:
     """Wall time of a whole study, with the start of its workers; and its table."""
     begin = time.perf_counter()
     hxloop.study(
-        "grid", serials=f"1..{points}", set={"training.epochs": epochs}, workers=workers, out=folder, report=_Silent()
+        "grid", serials=f"1..{points}", set={"training.epochs": epochs}, workers=workers, out=folder, report=silent
     )  # fmt: skip
     return time.perf_counter() - begin, (folder / "table.csv").read_bytes()
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from hxloop.chip import Chip
 from hxloop.kit import arguments
+from hxloop.progress import progress_of
 from hxloop_calibration.cache import cached_file, look_up, store
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import cache_key, complete, plan
 from hxloop_calibration.pipeline import calibrate as run_calibration
 from hxloop_calibration.recheck import answers_moved_us
-from hxloop_calibration.reporting import Lines, Reporter
 from hxloop_calibration.targets import Target, load_target
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hxloop.codes.calibration_table import CalibrationTable
+    from hxloop.progress import Report
 
 
 def calibrate(
@@ -30,7 +31,7 @@ def calibrate(
     seed: int = 0,
     options: Options | None = None,
     cache: bool = True,
-    report: Reporter | None = None,
+    report: Report = None,
 ) -> CalibrationTable:
     """Find the codes with which all circuits of a chip do what they should, and how well they do it.
 
@@ -50,8 +51,8 @@ def calibrate(
         Instead of `only` and `seed`.
     cache : bool
         Take a table that was measured in the last 24 hours and whose chip still answers as it did.
-    report : Reporter, optional
-        Told of the progress; lines on stderr by default.
+    report : listener or list of listeners, optional
+        Told of the progress (`hxloop.progress`); lines on stderr by default.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def calibrate_with_source(
     seed: int = 0,
     options: Options | None = None,
     cache: bool = True,
-    report: Reporter | None = None,
+    report: Report = None,
 ) -> tuple[CalibrationTable, Path | None, bool]:
     """As `calibrate`.
 
@@ -101,9 +102,7 @@ def calibrate_with_source(
     arguments.optional(
         arguments.of_type, options, "options", kind=Options, takes="a hxloop_calibration.options.Options"
     )
-    reporter: Reporter = Lines()
-    if report is not None:
-        reporter = arguments.like(report, "report", Reporter, "a reporter (hxloop_calibration.reporting.Reporter)")
+    progress = progress_of(report)
     wanted = options or Options(seed=seed, only=arguments.texts(only, "only"))
     aim = complete(target or load_target(preset), wanted.only)
     plan(aim, wanted, chip.spec)
@@ -112,8 +111,8 @@ def calibrate_with_source(
     if known is not None:
         moved_us = answers_moved_us(chip, known, max(known.ended_s, wanted.begin_s))
         if moved_us <= known.drift.limit_us:
-            reporter.message(f"calibration of {chip.identity} found in the cache, the chip answers as it did")
+            progress.message(f"calibration of {chip.identity} found in the cache, the chip answers as it did")
             return known, cached_file(key), True
-        reporter.message(f"the chip has drifted since its calibration ({moved_us:.2g} us): calibrating again")
-    table = run_calibration(chip, aim, wanted, reporter)
+        progress.message(f"the chip has drifted since its calibration ({moved_us:.2g} us): calibrating again")
+    table = run_calibration(chip, aim, wanted, progress)
     return table, store(table) if cache else None, False

@@ -12,11 +12,11 @@ from hxloop.codes.calibration_table import CalibrationTable
 from hxloop.errors import InvalidInputError
 from hxloop.kit.arguments import shown
 from hxloop.kit.suggest import suggestion
+from hxloop.progress import Started, StepDone, progress_of
 from hxloop.version import __version__
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.drift_stamp import stamp
 from hxloop_calibration.outcome import Outcome, settle
-from hxloop_calibration.reporting import Silent
 from hxloop_calibration.routines.adaptation import Adaptation
 from hxloop_calibration.routines.cadc import Cadc
 from hxloop_calibration.routines.correlation import Correlation
@@ -36,9 +36,9 @@ from hxloop_calibration.targets import start_codes
 
 if TYPE_CHECKING:
     from hxloop.chip import Chip, ChipIdentity
+    from hxloop.progress import Report
     from hxloop.spec import ChipSpec
     from hxloop_calibration.options import Options
-    from hxloop_calibration.reporting import Reporter
     from hxloop_calibration.routine_interface import Routine
     from hxloop_calibration.targets import Target
 
@@ -58,7 +58,7 @@ REFINED: Final = ("leak", "reset", "threshold")
 """Run once more when all others have: constant currents, and with them the potentials, have moved."""
 
 
-def calibrate(chip: Chip, target: Target, options: Options, report: Reporter | None = None) -> CalibrationTable:
+def calibrate(chip: Chip, target: Target, options: Options, report: Report = ()) -> CalibrationTable:
     """Calibrate a chip; see `hxloop_calibration.calibrate_verb.calibrate`, which looks into the cache first.
 
     Parameters
@@ -67,7 +67,8 @@ def calibrate(chip: Chip, target: Target, options: Options, report: Reporter | N
         Anything that satisfies the protocol.
     target : Target
     options : Options
-    report : Reporter, optional
+    report : listener or list of listeners
+        Told of the progress, by default nobody.
 
     Raises
     ------
@@ -76,30 +77,28 @@ def calibrate(chip: Chip, target: Target, options: Options, report: Reporter | N
     """
     target = complete(target, options.only)
     names = plan(target, options, chip.spec)
-    reporter = report or Silent()
+    progress = progress_of(report)
     bench = Bench(chip, start_codes(target, chip.boot, chip.spec), seed=options.seed, begin_s=options.begin_s)
     _check_tolerances(options, [p.name for name in names for p in ROUTINES[name].parameters(bench, target)])
     steps = [*names, *(n for n in REFINED if n in names and len(names) > 1)]
-    reporter.started(f"{chip.identity}", [*steps, "measure again"])
-    try:
+    with progress.during(Started(f"calibrating {chip.identity}", len(steps) + 1, "routine")):
         outcome = Outcome(bench, target, options)
         for k, name in enumerate(steps):
-            reporter.began(name, k)
+            bench.begin_step(progress, k, name)
             search = SEARCHES.get(options.search.get(name, "")) or (ModelBased(2) if k >= len(names) else None)
             with bench.accounting(name if k < len(names) else f"{name} (refined)"):
                 found = ROUTINES[name].find(bench, target, search)
                 bench.known |= ROUTINES[name].measure(bench, target)
             if k < len(names):
                 outcome.before |= found
-            reporter.ended(name, k, outcome.line(ROUTINES[name]))
-        reporter.began("measure again", len(steps))
+            progress.tell(StepDone(k + 1, name, outcome.line(ROUTINES[name])))
+        bench.begin_step(progress, len(steps), "measure again")
         with bench.accounting("measure again"):
             parameters = settle(outcome, [ROUTINES[name] for name in names])
             drift = stamp(bench, target, options.drift_limit_us)
         usable = np.logical_and.reduce([p.success for p in parameters.values() if p.per == "circuit"])
-        reporter.ended("measure again", len(steps), f"{usable.sum()} of {bench.n} circuits as wanted")
-    finally:
-        reporter.finished()
+        text = f"{usable.sum()} of {bench.n} circuits as wanted"
+        progress.tell(StepDone(len(steps) + 1, "measure again", text))
     return CalibrationTable(
         key=cache_key(target, options, chip.identity, chip.spec),
         identity=chip.identity,

@@ -9,12 +9,12 @@ import numpy as np
 
 from hxloop.errors import UnreadableFileError
 from hxloop.files.json_model import from_json
+from hxloop.progress import Started, StepDone, progress_of
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.drift_stamp import rms_change_us, stamp
 from hxloop_calibration.options import Options
 from hxloop_calibration.outcome import COVERAGE, pooled_std
 from hxloop_calibration.pipeline import ROUTINES, plan
-from hxloop_calibration.reporting import Silent
 from hxloop_calibration.targets import Target
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hxloop.chip import Chip
     from hxloop.codes.calibration_table import Calibrated, CalibrationTable
-    from hxloop_calibration.reporting import Reporter
+    from hxloop.progress import Report
 
     Floats = NDArray[np.float64]
 
@@ -110,9 +110,7 @@ class Check:
         ]
 
 
-def check(
-    chip: Chip, table: CalibrationTable, *, begin_s: float | None = None, report: Reporter | None = None
-) -> Check:
+def check(chip: Chip, table: CalibrationTable, *, begin_s: float | None = None, report: Report = ()) -> Check:
     """Measure a table's parameters again.
 
     Parameters
@@ -121,7 +119,8 @@ def check(
     table : CalibrationTable
     begin_s : float, optional
         Chip time now; by default just after the calibration. Silicon has its own clock.
-    report : Reporter, optional
+    report : listener or list of listeners
+        Told of the progress, by default nobody.
 
     Raises
     ------
@@ -131,24 +130,22 @@ def check(
         The table does not say how it was measured, or lacks a parameter.
     """
     bench, target, options = _again(chip, table, begin_s)
-    names, reporter = plan(target, options, chip.spec), report or Silent()
-    reporter.started(f"{chip.identity} again", [*names, "standard stimulus"])
+    names, progress = plan(target, options, chip.spec), progress_of(report)
     found: dict[str, Drifted] = {}
-    try:
+    with progress.during(Started(f"measuring {chip.identity} again", len(names) + 1, "routine")):
         for k, name in enumerate(names):
-            reporter.began(name, k)
+            bench.begin_step(progress, k, name)
             repeats = [ROUTINES[name].measure(bench, target) for _ in range(REPEATS)]
             measured = {key: np.stack([values[key] for values in repeats]) for key in repeats[0]}
             bench.known |= {key: values.mean(axis=0) for key, values in measured.items()}
             found |= {key: _compare(_stored(table, key), v, options.rewrites) for key, v in measured.items()}
             changed = [key for key in measured if found[key].significant]
-            reporter.ended(name, k, f"drifted: {', '.join(changed)}" if changed else "as it was")
-        reporter.began("standard stimulus", len(names))
+            text = f"drifted: {', '.join(changed)}" if changed else "as it was"
+            progress.tell(StepDone(k + 1, name, text))
+        bench.begin_step(progress, len(names), "standard stimulus")
         now = stamp(bench, target, options.drift_limit_us)
         moved = rms_change_us(table.drift, now)
-        reporter.ended("standard stimulus", len(names), f"moved by {moved:.3g} us")
-    finally:
-        reporter.finished()
+        progress.tell(StepDone(len(names) + 1, "standard stimulus", f"moved by {moved:.3g} us"))
     return Check(found, moved, table.drift.limit_us)
 
 

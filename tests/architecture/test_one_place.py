@@ -8,10 +8,11 @@ from support.places import ROOT
 PACKAGES = ("hxloop", "chip_emulator", "calibration", "host")
 
 ONE_PLACE = {
-    "print": {"hxloop/kit/terminal.py", "host/hxloop_host/cli/bars.py"},
-    "Console": {"hxloop/kit/terminal.py", "host/hxloop_host/cli/bars.py"},
+    "print": {"hxloop/kit/terminal.py", "host/hxloop_host/cli/progress_bar.py"},
+    "Console": {"hxloop/kit/terminal.py", "host/hxloop_host/cli/progress_bar.py"},
     "echo": set(),  # of typer
     "secho": set(),
+    "BarColumn": {"host/hxloop_host/cli/progress_bar.py"},
     "savefig": {"hxloop/kit/figures.py"},
     "rc_context": set(),
     "FigureCanvasAgg": {"hxloop/kit/figures.py"},
@@ -44,3 +45,16 @@ def test_the_places_are_there():
     for call, places in ONE_PLACE.items():
         for place in places:
             assert call in calls(ROOT / place)
+
+
+def test_whatever_tells_progress_tells_the_one_stream():
+    """Arguments `report` take listeners of `hxloop.progress`; commands have an option of that name, for a page."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.parent.name == "cli":
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.arg) and node.arg in {"report", "reporter"} and node.annotation is not None:
+                    found.setdefault(ast.unparse(node.annotation), []).append(str(path.relative_to(ROOT)))
+    assert set(found) == {"Report"}, found

@@ -8,22 +8,22 @@ import threading
 import numpy as np
 import pytest
 from support.daemons.processes import descendants, run_hxloop, send, wait_until_gone, write_settings
+from support.listeners import Heard
 from support.places import ROOT
 
 import hxloop
 from hxloop.codes.calibration_table import load_calibration
 from hxloop.files.folders import cache_directory
+from hxloop.progress import Advanced, silent
 from hxloop_calibration.cache import cached_file
 from hxloop_calibration.calibrate_verb import calibrate_with_source
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import calibrate
 from hxloop_calibration.recheck import check
-from hxloop_calibration.reporting import Silent
 from hxloop_calibration.targets import Target
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_host.link.launch import launch
 from hxloop_host.link.patience import Patience
-from hxloop_host.training.reporting import SilentReporter
 
 KERNELS = cache_directory() / "kernels"
 QUICK = ("leak", "reset", "threshold", "refractory")
@@ -61,14 +61,15 @@ def test_another_seed_gives_another_table_near_by(in_process, tmp_path):
     assert 0 < np.abs(change).max() < 8
 
 
-class Killer(Silent):
+class Killer:
     """Kills the daemon a moment after a routine began."""
 
     def __init__(self, chip, routines):
-        self.chip, self.routines, self.killed = chip, routines, []
+        self.chip, self.routines, self.killed = chip, {*routines}, []
 
-    def began(self, routine, number):
-        if routine in self.routines:
+    def __call__(self, event):
+        if isinstance(event, Advanced) and event.name in self.routines:
+            self.routines.remove(event.name)
             threading.Timer(0.05, self._kill).start()
 
     def _kill(self):
@@ -91,22 +92,22 @@ def test_service_and_killed_daemons_give_the_same_bytes(in_process, tmp_path):
 
 def test_the_second_run_hits_the_cache_and_another_chip_does_not():
     chip = EmulatedChip("uncalibrated", 6)
-    first, file, hit = calibrate_with_source(chip, only=("leak",), report=Silent())
+    first, file, hit = calibrate_with_source(chip, only=("leak",), report=silent)
     assert not hit and file == cached_file(first.key)
     runs = []
     original = chip.run
     chip.run = lambda *a, **k: runs.append(1) or original(*a, **k)
-    second, _, hit = calibrate_with_source(chip, only=("leak",), report=Silent())
+    second, _, hit = calibrate_with_source(chip, only=("leak",), report=silent)
     assert hit and second.key == first.key and len(runs) < 10  # the standard stimulus alone
-    _, _, hit = calibrate_with_source(EmulatedChip("uncalibrated", 7), only=("leak",), report=Silent())
+    _, _, hit = calibrate_with_source(EmulatedChip("uncalibrated", 7), only=("leak",), report=silent)
     assert not hit
-    _, file, hit = calibrate_with_source(chip, only=("leak",), cache=False, report=Silent())
+    _, file, hit = calibrate_with_source(chip, only=("leak",), cache=False, report=silent)
     assert not hit and file is None
 
 
 def test_a_chip_that_answers_otherwise_is_calibrated_again():
     chip = EmulatedChip("uncalibrated[drift_trial_mv=25]", 6)
-    first, _, _ = calibrate_with_source(chip, only=("threshold",), report=Silent())
+    first, _, _ = calibrate_with_source(chip, only=("threshold",), report=silent)
 
     class Later:
         """The same chip, two hours later, whatever the calibration believes."""
@@ -118,15 +119,9 @@ def test_a_chip_that_answers_otherwise_is_calibrated_again():
             late = round(7200e6 / (duration_ticks * chip.spec.tick_us))
             return chip.run(inputs, duration_ticks=duration_ticks, first_sample=first_sample + late, **more)
 
-    class Messages(Silent):
-        said = ""
-
-        def message(self, text):
-            self.said += text
-
-    messages = Messages()
-    second, _, hit = calibrate_with_source(Later(), only=("threshold",), report=messages)
-    assert not hit and "drifted" in messages.said and second.key == first.key
+    heard = Heard()
+    second, _, hit = calibrate_with_source(Later(), only=("threshold",), report=heard)
+    assert not hit and "drifted" in heard.messages[0] and second.key == first.key
     assert (second.neurons.capmem_code != first.neurons.capmem_code).any()
 
 
@@ -213,10 +208,10 @@ def test_what_cannot_work_is_refused_before_anything_runs(tmp_path):
 @pytest.mark.processes
 def test_the_verbs_of_the_readme(tmp_path):
     with hxloop.launch("uncalibrated", serial=7) as chip:
-        table = hxloop.calibrate(chip, only=("leak",), report=Silent())
+        table = hxloop.calibrate(chip, only=("leak",), report=silent)
         settings = write_settings(tmp_path / "s.toml", epochs=1, train=80)
         run = hxloop.train(
-            "yin-yang", preset=settings, chip=chip, calibration=table, out=tmp_path / "run", report=SilentReporter()
+            "yin-yang", preset=settings, chip=chip, calibration=table, out=tmp_path / "run", report=silent
         )
     assert run.origin.calibration == table.key
     assert hxloop.load_calibration(tmp_path / "run" / "calibration.h5").key == table.key

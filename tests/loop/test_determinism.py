@@ -19,10 +19,10 @@ from support.daemons.processes import (
 )
 
 from hxloop.errors import InvalidInputError, RecordError
+from hxloop.progress import Advanced, EpochDone, silent
 from hxloop_host.link.launch import connect, launch
 from hxloop_host.link.patience import Patience
 from hxloop_host.training import experiment
-from hxloop_host.training.reporting import SilentReporter
 
 pytestmark = pytest.mark.processes
 
@@ -48,7 +48,7 @@ def assert_identical(path, reference) -> None:
 
 
 def train_on(chip, path, settings, report=None) -> None:
-    experiment.train("yin-yang", preset=settings, chip=chip, seed=11, out=path, report=report or SilentReporter())
+    experiment.train("yin-yang", preset=settings, chip=chip, seed=11, out=path, report=report or silent)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def reference(chip, settings, tmp_path_factory):
 
 
 def test_another_seed_gives_other_weights(chip, settings, reference, tmp_path):
-    experiment.train(preset=settings, chip=chip, seed=12, out=tmp_path / "run", report=SilentReporter())
+    experiment.train(preset=settings, chip=chip, seed=12, out=tmp_path / "run", report=silent)
     other = final_state(tmp_path / "run")
     assert not np.array_equal(other["weights/0/model"], reference["weights/0/model"])
 
@@ -94,14 +94,14 @@ def test_two_threads_and_tcp(settings, reference, tmp_path):
     assert_identical(tmp_path / "connected", reference)
 
 
-class Killer(SilentReporter):
+class Killer:
     """Kills the daemon a moment after some batches began, so that requests are under way."""
 
     def __init__(self, chip, batches):
         self.chip, self.batches, self.killed = chip, list(batches), []
 
-    def batch(self, epoch, batch):
-        if self.batches and (epoch - 1) * BATCHES + batch >= self.batches[0]:
+    def __call__(self, event):
+        if isinstance(event, Advanced) and self.batches and event.done * BATCHES + event.part >= self.batches[0]:
             self.batches.pop(0)
             threading.Timer(0.002 * len(self.batches), self._kill).start()
 
@@ -173,12 +173,14 @@ def test_host_killed_and_resumed(settings, reference, tmp_path):
 def test_resume_refuses_other_settings_and_a_second_host(chip, settings, tmp_path):
     path = tmp_path / "run"
 
-    class SecondHost(SilentReporter):
+    class SecondHost:
         refused = None
 
-        def epoch(self, metrics):
+        def __call__(self, event):
+            if not isinstance(event, EpochDone):
+                return
             try:
-                experiment.train(preset=settings, chip=chip, seed=11, out=path, resume=True, report=SilentReporter())
+                experiment.train(preset=settings, chip=chip, seed=11, out=path, resume=True, report=silent)
             except RecordError as error:
                 self.refused = error
 
@@ -187,4 +189,4 @@ def test_resume_refuses_other_settings_and_a_second_host(chip, settings, tmp_pat
     assert report.refused is not None
     other = write_settings(tmp_path / "other.toml", epochs=EPOCHS, train=400)
     with pytest.raises(InvalidInputError):
-        experiment.train(preset=other, chip=chip, seed=11, out=path, resume=True, report=SilentReporter())
+        experiment.train(preset=other, chip=chip, seed=11, out=path, resume=True, report=silent)

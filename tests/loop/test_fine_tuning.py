@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from support.daemons.processes import run_hxloop, write_settings
+from support.listeners import Stop
 
+from hxloop.progress import EpochDone, silent
 from hxloop_host.link.launch import launch
 from hxloop_host.training.experiment import evaluate, load_run, train
-from hxloop_host.training.reporting import SilentReporter
 
 pytestmark = pytest.mark.processes
 
@@ -57,7 +58,7 @@ def test_drift_goes_on_in_one_trial_and_is_drawn_anew_in_others(tmp_path):
     preset = settings(tmp_path / "drift.toml")
     preset.write_text(preset.read_text().replace("[training]", '[training]\nclock = "running"\nbegin_s = 60.0'))
     with launch(DRIFTING, 1, threads=1) as chip:
-        found = train(preset=preset, chip=chip, out=tmp_path / "run", report=SilentReporter())
+        found = train(preset=preset, chip=chip, out=tmp_path / "run", report=silent)
         begun_s = found.summary()["clock_s"]
         assert begun_s == pytest.approx(60.0 + 3 * (400 + 100) * 30e-6, abs=1e-9)
 
@@ -88,16 +89,12 @@ def test_a_running_clock_is_resumed_to_the_bit(tmp_path):
     preset = settings(tmp_path / "drift.toml")
     preset.write_text(preset.read_text().replace("[training]", '[training]\nclock = "running"'))
 
-    class Stop(SilentReporter):
-        def epoch(self, metrics):
-            raise KeyboardInterrupt
-
     with launch(DRIFTING, 2, threads=1) as chip:
-        whole = train(preset=preset, chip=chip, out=tmp_path / "whole", report=SilentReporter())
+        whole = train(preset=preset, chip=chip, out=tmp_path / "whole", report=silent)
         with pytest.raises(KeyboardInterrupt):
-            train(preset=preset, chip=chip, out=tmp_path / "part", report=Stop())
+            train(preset=preset, chip=chip, out=tmp_path / "part", report=Stop(EpochDone))
     with launch(DRIFTING, 2, threads=1) as chip:
-        part = train(preset=preset, chip=chip, out=tmp_path / "part", report=SilentReporter(), resume=True)
+        part = train(preset=preset, chip=chip, out=tmp_path / "part", report=silent, resume=True)
     for one, other in zip(whole.weights, part.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(*(r.record.quantities["test/t_out"].values for r in (whole, part)))

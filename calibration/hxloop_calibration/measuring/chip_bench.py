@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from hxloop.codes import nominal
 from hxloop.codes.calibration_table import Cost
 from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.program import ChipConfig, Routes, Synapses
+from hxloop.progress import Advanced
 from hxloop.result import Readout
 from hxloop.seeds import bench_trial_seed, generator
 from hxloop.spec import quadrant
@@ -20,12 +22,13 @@ from hxloop.spikes import SpikeBatch
 from hxloop_calibration.measuring.stimulus import Stimulus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from hxloop.chip import Chip
     from hxloop.program import NeuronCodes
+    from hxloop.progress import Progress
     from hxloop.result import RunResult
     from hxloop_calibration.measuring.converter_readings import CadcScale, MadcScale
 
@@ -94,6 +97,7 @@ class Bench:
         self._written = 0
         self._config: ChipConfig | None = None
         self._open: dict[str, float] = {}
+        self._tell: Callable[[], None] = lambda: None
 
     @property
     def n(self) -> int:
@@ -203,6 +207,7 @@ class Bench:
         ticks = self.ticks(duration_us)
         length_us = ticks * self.spec.tick_us
         first = ceil(self._now_us / length_us)
+        self._tell()
         result = self.chip.run(
             batch,
             duration_ticks=ticks,
@@ -227,6 +232,11 @@ class Bench:
         """Potentials that the CADC read, float64 [n_samples, n_reads, n_circuits]; NaN where readings are cut off."""
         assert self.cadc_scale is not None
         return self.cadc_scale.mv(result.observations.cadc)
+
+    def begin_step(self, progress: Progress, done: int, name: str) -> None:
+        """Tell that a step begins after so many others, and with every run that it goes on."""
+        self._tell = partial(progress.tell, Advanced(done, name=name))
+        self._tell()
 
     @contextmanager
     def accounting(self, routine: str) -> Iterator[None]:

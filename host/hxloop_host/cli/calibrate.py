@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial
 if TYPE_CHECKING:
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop_calibration.options import Options
-    from hxloop_calibration.reporting import Reporter
 
 calibrate = make_app()
 
@@ -150,6 +148,7 @@ def _measure(
     """Calibrate and write table and page; the table and its figures."""
     from hxloop_calibration.calibrate_verb import calibrate_with_source
     from hxloop_calibration.targets import load_target
+    from hxloop_host.cli.progress_bar import watching
     from hxloop_host.link.choosing import open_chip
 
     begin, target = time.perf_counter(), load_target(aim)
@@ -160,7 +159,7 @@ def _measure(
     with open_chip(*which) as device:
         file = files.table_of(device.identity.chip, device.identity.serial)
         table, _, hit = calibrate_with_source(
-            device, target=target, options=options, cache=cache, report=_reporter()
+            device, target=target, options=options, cache=cache, report=watching()
         )  # fmt: skip
     table.save(file)
     report = None
@@ -179,13 +178,14 @@ def _check(
 ) -> None:
     from hxloop.codes.calibration_table import load_calibration
     from hxloop_calibration.recheck import check
+    from hxloop_host.cli.progress_bar import watching
     from hxloop_host.link.choosing import open_chip
 
     table = load_calibration(file)
     if endpoint is None:
         chip, serial = chip or table.identity.chip, table.identity.serial if serial is None else serial
     with open_chip(chip, serial, endpoint) as device:
-        found = check(device, table, begin_s=begin_s, report=_reporter())
+        found = check(device, table, begin_s=begin_s, report=watching())
     if as_json:
         print_json({**found.summary(), "table_path": file})
     else:
@@ -202,17 +202,6 @@ def _refuse_together(option: str, **others: object) -> None:
         raise InvalidInputError(
             f"--{option} and --{given[0]} do not go together", field=given[0], hint="leave one of them out"
         )
-
-
-def _reporter() -> Reporter:
-    """A bar where somebody watches, lines elsewhere."""
-    if sys.stderr.isatty():
-        from hxloop_host.cli.calibration_bar import CalibrationBar
-
-        return CalibrationBar()
-    from hxloop_calibration.reporting import Lines
-
-    return Lines()
 
 
 def _print(table: CalibrationTable) -> None:

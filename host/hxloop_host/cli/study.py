@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,6 @@ from hxloop_host.cli.shared_options import AsJson, make_app
 
 if TYPE_CHECKING:
     from hxloop_host.studies.output.study_results import StudyResult
-    from hxloop_host.studies.study_progress import StudyReporter
     from hxloop_host.studies.study_request import Work
 
 study = make_app()
@@ -150,29 +148,19 @@ def _study(
     if dry_run:
         _print_plan(work, out, resume, as_json)
         return
+    from hxloop_host.cli.progress_bar import watching
     from hxloop_host.studies.points.cluster import remote_scheduler
     from hxloop_host.studies.study_verb import run_study
 
     remote = remote_scheduler(scheduler, tls, insecure=insecure)
     try:
-        result = run_study(work, out=out, resume=resume, n_workers=workers, remote=remote, report=_reporter())
+        result = run_study(work, out=out, resume=resume, n_workers=workers, remote=remote, report=watching())
     except KeyboardInterrupt:
         say("stopped; what is done is stored: the same command with --resume goes on")
         raise
     _print_result(work, result, as_json)
     if result.failed:
         raise typer.Exit(1)
-
-
-def _reporter() -> StudyReporter:
-    """A bar where somebody watches, lines elsewhere."""
-    if sys.stderr.isatty():
-        from hxloop_host.cli.study_bar import StudyBar
-
-        return StudyBar()
-    from hxloop_host.studies.study_progress import Lines
-
-    return Lines()
 
 
 def _print_studies(asked: bool, as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,6 @@ from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, Endpoint, 
 
 if TYPE_CHECKING:
     from hxloop_host.runs.trained_run import Run
-    from hxloop_host.training.reporting import Reporter
 
 train = make_app()
 
@@ -64,6 +62,7 @@ def _train(
 
       hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
     """
+    from hxloop_host.cli.progress_bar import watching
     from hxloop_host.training import experiment
 
     if endpoint is None:
@@ -81,7 +80,7 @@ def _train(
             resume=resume,
             calibration=calibration,
             initial=initial,
-            report=_reporter(),
+            report=watching(),
         )
     except UnsavedResultError as error:
         _show(error.result, plots=False, as_json=as_json)
@@ -90,17 +89,6 @@ def _train(
         say("stopped; finished epochs, if there were any, are stored: the same command with --resume goes on")
         raise
     _show(result, plots=plots, as_json=as_json)
-
-
-def _reporter() -> Reporter:
-    """Progress bars where somebody watches, lines elsewhere."""
-    if sys.stderr.isatty():
-        from hxloop_host.cli.training_bar import TerminalReporter
-
-        return TerminalReporter()
-    from hxloop_host.training.reporting import PlainReporter
-
-    return PlainReporter()
 
 
 def _show(result: Run, *, plots: bool, as_json: bool) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.calibration_table import CalibrationTable, load_calibration
 from hxloop.errors import InvalidInputError, RecordError
-from hxloop_calibration.reporting import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.chip import Chip
+    from hxloop.progress import Report
     from hxloop_host.network.weight_codes import Codes
     from hxloop_host.placing.allocation import Allocation
     from hxloop_host.settings.experiment_settings import NeuronSettings
@@ -50,7 +50,7 @@ def read_calibration(calibration: Calibration) -> CalibrationTable | Literal["au
 
 
 def find_calibration(
-    calibration: Calibration, chip: Chip, neuron: NeuronSettings, say: Callable[[str], None] | None = None
+    calibration: Calibration, chip: Chip, neuron: NeuronSettings, report: Report = ()
 ) -> CalibrationTable | None:
     """Table to work with on this chip.
 
@@ -61,8 +61,8 @@ def find_calibration(
     chip : Chip
     neuron : NeuronSettings
         Operating point that ``auto`` aims at.
-    say : callable, optional
-        Told in lines how ``auto`` gets on.
+    report : listener or list of listeners
+        Told how ``auto`` gets on, by default nobody.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def find_calibration(
         from hxloop_calibration.calibrate_verb import calibrate
         from hxloop_calibration.targets import Target
 
-        return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=_Forwarded(say))
+        return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=report)
     if given is not None:
         given.check_chip(chip)
     return given
@@ -222,19 +222,6 @@ def check_no_other_table(table: CalibrationTable | None, directory: Path) -> Non
             field="out",
             hint=f"give --calibration {file} to use it, move it away, or choose another --out",
         )
-
-
-class _Forwarded(Lines):
-    """Lines of a calibration, for a training's reporter."""
-
-    def __init__(self, say: Callable[[str], None] | None) -> None:
-        super().__init__()
-        self._say = say
-
-    def message(self, text: str) -> None:
-        """Pass it on."""
-        if self._say is not None:
-            self._say(text)
 
 
 class MeasuredModel:

@@ -57,6 +57,11 @@ class EpochMetrics:
         """Of the epoch with its evaluation and the host's share; see `speedup_over_biology`."""
         return speedup_over_biology(self.chip_time_s, self.wall_s)
 
+    @property
+    def rule_text(self) -> str:
+        """What the rule has to say of the epoch."""
+        return f"bumped {100 * sum(self.bump_fraction):3.0f} %  silent outputs {100 * self.silent_fraction[-1]:4.1f} %"
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON with the speed-up; NaN becomes None."""
         values = asdict(self) | {"speedup_over_biology": self.speedup_over_biology}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hxloop.files.temporary import TemporaryFolder
+from hxloop.progress import silent
 from hxloop_host.link.launch import launch
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ def measured_speed(point: Point) -> float:
             begin = time.perf_counter()
             train(
                 point.task, preset=settings, chip=chip, seed=point.seed, out=folder.path / str(k),
-                report=SilentReporter(),
+                report=silent,
             )  # fmt: skip
             wall_s = time.perf_counter() - begin
     probe = point.model_copy(update={"settings": settings, "action": "train", "calibrated_at_s": None})

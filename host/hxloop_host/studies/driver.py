@@ -6,20 +6,21 @@ import time
 from typing import TYPE_CHECKING
 
 from hxloop.errors import RecordError
+from hxloop.progress import Advanced
 from hxloop_host.studies.cost import work_of_point
 from hxloop_host.studies.points.cluster import Failure, Watch, work_on, workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hxloop.progress import Progress
     from hxloop_host.studies.design.point import Point
     from hxloop_host.studies.points.cluster import Remote
     from hxloop_host.studies.points.point_store import Outcome, Store
-    from hxloop_host.studies.study_progress import StudyReporter
 
 
 def drive(
-    points: Sequence[Point], store: Store, reporter: StudyReporter, remote: Remote | None, n_workers: int | None
+    points: Sequence[Point], store: Store, progress: Progress, remote: Remote | None, n_workers: int | None
 ) -> tuple[dict[str, Outcome], dict[str, Failure]]:
     """Do all points that are not done.
 
@@ -29,7 +30,8 @@ def drive(
         Each once, each after what it begins with.
     store : Store
         Its lock must be held.
-    reporter : StudyReporter
+    progress : Progress
+        Told how far the study is, about every second.
     remote, n_workers
         As `hxloop_host.studies.points.cluster.workers`.
 
@@ -44,27 +46,27 @@ def drive(
         try:
             known = store.read(point)
         except RecordError as error:
-            reporter.message(f"{error.message}: point {point.key[:8]} is computed again")
+            progress.message(f"{error.message}: point {point.key[:8]} is computed again")
             store.forget(point)
             known = None
         if known is not None:
             outcomes[point.key] = known
     missing = [point for point in points if point.key not in outcomes]
     if outcomes:
-        reporter.message(f"{len(outcomes)} of {len(points)} points are done already")
+        progress.message(f"{len(outcomes)} of {len(points)} points are done already")
     if not missing:
         return outcomes, {}
-    progress = _Progress(points, outcomes, reporter)
+    watch = _Accounts(points, outcomes, progress)
     with workers(remote, n_workers) as found:
-        failures = work_on(found, missing, store.path, progress)
-    return progress.outcomes, {failure.point.key: failure for failure in failures}
+        failures = work_on(found, missing, store.path, watch)
+    return watch.outcomes, {failure.point.key: failure for failure in failures}
 
 
-class _Progress(Watch):
+class _Accounts(Watch):
     """Adds up work, and guesses the time left from that of this session."""
 
-    def __init__(self, points: Sequence[Point], outcomes: dict[str, Outcome], reporter: StudyReporter) -> None:
-        self.outcomes, self._reporter = outcomes, reporter
+    def __init__(self, points: Sequence[Point], outcomes: dict[str, Outcome], progress: Progress) -> None:
+        self.outcomes, self._progress = outcomes, progress
         self._work = {point.key: work_of_point(point) for point in points}
         self._epochs = {point.key: max(1, point.epochs) for point in points}
         self._total = sum(self._work.values())
@@ -81,21 +83,21 @@ class _Progress(Watch):
     def failed(self, failure: Failure) -> None:
         self._failed += 1
         self._close(failure.point.key)
-        self._reporter.message(f"point {failure.point.title} failed: {failure.message}")
+        self._progress.message(f"point {failure.point.title} failed: {failure.message}")
 
     def epochs(self, key: str, epochs: int) -> None:
         if key in self._work and key not in self.outcomes:
             self._under_way[key] = self._work[key] * min(1.0, epochs / self._epochs[key])
 
     def message(self, text: str) -> None:
-        self._reporter.message(text)
+        self._progress.message(text)
 
     def look(self) -> None:
         now = self._finished + sum(self._under_way.values())
         gone, elapsed_s = now - self._before, time.monotonic() - self._begin
         left_s = elapsed_s * (self._total - now) / gone if gone > 0.0 else None
         done = len(self.outcomes) + self._failed
-        self._reporter.progress(done, len(self._work), now / self._total, left_s)
+        self._progress.tell(Advanced(done, share=now / self._total, left_s=left_s))
 
     def _close(self, key: str) -> None:
         self._under_way.pop(key, None)

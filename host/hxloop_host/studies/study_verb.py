@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.kit import arguments
+from hxloop.progress import Started, duration, progress_of
 from hxloop.protocol.meeting_place import file_safe
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed
@@ -18,12 +19,12 @@ from hxloop_host.studies.output.study_table import make_table
 from hxloop_host.studies.points.cluster import remote_scheduler
 from hxloop_host.studies.points.point_store import Store, study_directory
 from hxloop_host.studies.points.work import make_ready
-from hxloop_host.studies.study_progress import Lines, StudyReporter, duration
 from hxloop_host.studies.study_request import read_request, work_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hxloop.progress import Report
     from hxloop_host.studies.cost import Estimate
     from hxloop_host.studies.output.study_results import StudyResult
     from hxloop_host.studies.points.cluster import Remote
@@ -55,7 +56,7 @@ def study(
     scheduler: str | None = None,
     tls: str | Path | None = None,
     insecure: bool = False,
-    report: StudyReporter | None = None,
+    report: Report = None,
 ) -> pd.DataFrame:
     """Do many trainings that answer one question, and return the table of their figures.
 
@@ -100,8 +101,8 @@ def study(
         Folder with ``ca.pem``, ``cert.pem`` and ``key.pem`` for it; by default what dask's configuration says.
     insecure : bool
         Use a `scheduler` without TLS: whoever reaches it can run programs as you.
-    report : StudyReporter, optional
-        Told of the progress; lines on stderr by default.
+    report : listener or list of listeners, optional
+        Told of the progress (`hxloop.progress`); lines on stderr by default.
 
     Returns
     -------
@@ -126,8 +127,7 @@ def study(
     """
     where = arguments.optional(arguments.path, out, "out")
     resume, insecure = arguments.switch(resume, "resume"), arguments.switch(insecure, "insecure")
-    if report is not None:
-        arguments.like(report, "report", StudyReporter, "a reporter (hxloop_host.studies.study_progress.StudyReporter)")
+    progress = progress_of(report)
     remote = remote_scheduler(
         arguments.optional(arguments.text, scheduler, "scheduler", takes="the address of a scheduler"),
         arguments.optional(arguments.path, tls, "tls"),
@@ -142,7 +142,7 @@ def study(
             "title": title, "question": question,
         },
     )  # fmt: skip
-    result = run_study(work_of(request), out=where, resume=resume, n_workers=workers, remote=remote, report=report)
+    result = run_study(work_of(request), out=where, resume=resume, n_workers=workers, remote=remote, report=progress)
     table = result.table
     table.attrs["path"] = str(result.path)
     return table
@@ -164,22 +164,20 @@ def run_study(
     resume: bool = False,
     n_workers: int | None = None,
     remote: Remote | None = None,
-    report: StudyReporter | None = None,
+    report: Report = None,
 ) -> StudyResult:
     """Do a study that is checked; arguments and errors as in `study`."""
     workers = arguments.optional(arguments.whole_number, n_workers, "workers", lowest=1, highest=arguments.THREADS_MAX)
-    reporter = report or Lines()
+    progress = progress_of(report)
     store = Store(study_directory(STUDIES, study_name(work.request), out, resume=resume))
     points = work.points()
     with store.driven():
         store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
         if remote is None and not all(store.point_file(point).exists() for point in points):
             make_ready()  # before there are bars
-        reporter.started(f"{work.title}: working on {len(points)} points, for {len(work.rows)} rows, in {store.path}")
-        try:
-            outcomes, failures = drive(points, store, reporter, remote, workers)
-        finally:
-            reporter.finished()
+        title = f"{work.title}: working on {len(work.rows)} rows, in {store.path}"
+        with progress.during(Started(title, len(points), "point")):
+            outcomes, failures = drive(points, store, progress, remote, workers)
         table = make_table(work, outcomes, failures)
         return write_results(work, table, failures, store, command_of(work.request))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
+from hxloop.progress import progress_of
 from hxloop.result import speedup_over_biology
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop.text import one_line
@@ -18,7 +19,6 @@ from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.runs.trained_run import Run, load_run, mean_silence
 from hxloop_host.settings.experiment_settings import LATEST_S
 from hxloop_host.tasks.catalog import find_task
-from hxloop_host.training.reporting import check_reporter
 from hxloop_host.training.trainer import build_loss, score
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.chip import Chip, ChipIdentity
+    from hxloop.progress import Report
     from hxloop.result import ChipUse
     from hxloop_host.network.calibrated import Calibration
-    from hxloop_host.training.reporting import Reporter
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ def evaluate(
     trial: int = 0,
     calibration: Calibration = None,
     at_s: float | None = None,
-    report: Reporter | None = None,
+    report: Report = None,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
 
@@ -131,8 +131,8 @@ def evaluate(
     at_s : float, optional
         Test at this chip time in s of the continuous trial that calibration uses, and training with a running clock,
         instead of in a trial of its own: the chip has drifted until then.
-    report : Reporter, optional
-        Told what there is to say; lines on stderr by default.
+    report : listener or list of listeners, optional
+        Told what there is to say (`hxloop.progress`); lines on stderr by default.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def evaluate(
     HxloopError
         As `load_run` and `train`.
     """
-    reporter = check_reporter(report)
+    progress = progress_of(report)
     trial = arguments.whole_number(trial, "trial", highest=SEED_MAX)
     at_s = _checked_time(at_s, trial)
     chip, serial, endpoint = check_choice(chip, serial, endpoint)
@@ -162,8 +162,8 @@ def evaluate(
         if calibration is None and device.identity == origin.identity:
             table = own_calibration(origin.calibration, loaded.directory)
         else:
-            table = find_calibration(calibration, device, origin.settings.neuron, reporter.message)
-        warn_of(table, origin.settings.neuron, reporter.message)
+            table = find_calibration(calibration, device, origin.settings.neuron, progress)
+        warn_of(table, origin.settings.neuron, progress.message)
         start = time.perf_counter()
         network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
         if at_s is not None:

@@ -14,6 +14,7 @@ from hxloop.files.directories import is_file
 from hxloop.files.records import Quantity
 from hxloop.kit import arguments
 from hxloop.kit.extras import extra
+from hxloop.progress import Advanced, EpochDone, Started, progress_of
 from hxloop.result import ChipUse
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop_host.learning.first_spike.closed_form import warm_up
@@ -37,7 +38,6 @@ from hxloop_host.runs.trained_run import RUNS, Run, find_initial, load_run, mean
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.training.evaluation import Evaluation, evaluate
-from hxloop_host.training.reporting import Reporter, check_reporter
 from hxloop_host.training.trainer import Trainer, build_loss, score, standstill
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ if TYPE_CHECKING:
     from hxloop.chip import Chip
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.files.records import Record
+    from hxloop.progress import Progress, Report
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.tasks.catalog import Task
 
-__all__ = ["Evaluation", "Reporter", "Run", "evaluate", "load_run", "train"]
+__all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
 
 
 def train(
@@ -68,7 +69,7 @@ def train(
     threads: int | None = None,
     calibration: Calibration = None,
     initial: str | Path | Run | None = None,
-    report: Reporter | None = None,
+    report: Report = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
 
@@ -104,8 +105,8 @@ def train(
     initial : str, Path or Run, optional
         Begin with the kept model weights of this run (last or best, as its settings say) instead of random ones; they
         are clipped to the range of the chip. With `resume` the run goes on from its own checkpoint.
-    report : Reporter, optional
-        Told of the progress; lines on stderr by default.
+    report : listener or list of listeners, optional
+        Told of the progress (`hxloop.progress`); lines on stderr by default.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def train(
     KeyboardInterrupt
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
-    found, reporter = find_task(task), check_reporter(report)
+    found, progress = find_task(task), progress_of(report)
     preset = found.presets[0] if preset is None else preset
     settings = load_settings(preset)
     found.check(settings)
@@ -147,45 +148,45 @@ def train(
     with directory.locked():
         if not resume and directory.is_used():
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
-        stored = directory.newest(reporter.message) if resume else None
+        stored = directory.newest(progress.message) if resume else None
         if stored is not None:
             settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
             check_same_calibration(read_origin(stored).calibration, calibration)
             check_same_initial(stored, None if begin is None else begin.digest)
-            if (run := _finished(directory, settings.training.epochs, reporter)) is not None:
+            if (run := _finished(directory, settings.training.epochs, progress)) is not None:
                 return run
         else:
             if resume:
-                reporter.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
+                progress.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
             settings = settings.with_epochs(epochs)
         found.check_data(settings)
         with open_chip(chip, serial, endpoint, threads) as device:
             check_weight_bits(settings.neuron, device.spec)
             if stored is None:
-                table = find_calibration(calibration, device, settings.neuron, reporter.message)
+                table = find_calibration(calibration, device, settings.neuron, progress)
                 check_no_other_table(table, directory.path)
             else:
                 check_chip(stored, device.identity)
                 table = own_calibration(read_origin(stored).calibration, directory.path)
-            warn_of(table, settings.neuron, reporter.message)
+            warn_of(table, settings.neuron, progress.message)
             key = "" if table is None else table.key
             origin = Origin(task, preset_name(preset), settings, device.identity, seed, versions(), key)
-            _Experiment(found, origin, device, directory, reporter, table, begin).run(stored)
+            _Experiment(found, origin, device, directory, progress, table, begin).run(stored)
     return load_run(directory.path)
 
 
-def _finished(directory: RunDirectory, epochs: int, reporter: Reporter) -> Run | None:
+def _finished(directory: RunDirectory, epochs: int, progress: Progress) -> Run | None:
     """Run with all its epochs, if it is there and whole."""
     if not is_file(directory.run_file):
         return None
     try:
         run = load_run(directory.run_file)
     except RecordError as error:
-        reporter.message(f"making it again from the last checkpoint: {error.message}")
+        progress.message(f"making it again from the last checkpoint: {error.message}")
         return None
     if len(run.metrics) < epochs:
         return None
-    reporter.message(f"nothing to do: {run.path} has all {epochs} epochs, on chip {run.origin.identity}")
+    progress.message(f"nothing to do: {run.path} has all {epochs} epochs, on chip {run.origin.identity}")
     return run
 
 
@@ -198,12 +199,12 @@ class _Experiment:
         origin: Origin,
         chip: Chip,
         directory: RunDirectory,
-        reporter: Reporter,
+        progress: Progress,
         calibration: CalibrationTable | None,
         begin: Run | None,
     ) -> None:
         origin = replace(origin, initial="" if begin is None else begin.digest)
-        self.task, self.origin, self.directory, self.reporter = task, origin, directory, reporter
+        self.task, self.origin, self.directory, self.progress = task, origin, directory, progress
         settings = origin.settings
         train_data, validation = task.data("train", settings), task.data("validation", settings)
         self.test = task.data("test", settings)
@@ -224,25 +225,24 @@ class _Experiment:
             restore(self.trainer, stored)
         warm_up()
         self._keep_journal(partial(self.directory.write_journal, self.trainer.metrics))
-        self.reporter.started(
-            self.origin.title,
-            first_epoch=self.trainer.epochs_done,
-            epochs=self.origin.settings.training.epochs,
-            batches=self.trainer.n_batches,
+        trainer, epochs = self.trainer, self.origin.settings.training.epochs
+        begin = Started(
+            f"training {self.origin.title}", epochs, "epoch", trainer.epochs_done, trainer.n_batches, "batch"
         )
-        try:
+        with self.progress.during(begin):
             self._epochs()
             self._finish()
-        finally:
-            self.reporter.finished()
 
     def _keep_journal(self, write: Callable[[], None]) -> None:
         """Write the journal; it is for eyes: what stops it stops no training, and is said once."""
         if self._has_journal:
             self._has_journal = False
-            with extra("journal", self.reporter.message):
+            with extra("journal", self.progress.message):
                 write()
                 self._has_journal = True
+
+    def _batch_done(self, batch: int) -> None:
+        self.progress.tell(Advanced(self.trainer.epochs_done, batch))
 
     def _epochs(self) -> None:
         training, trainer = self.origin.settings.training, self.trainer
@@ -251,16 +251,16 @@ class _Experiment:
         try:
             while trainer.epochs_done < training.epochs:
                 epoch = trainer.epochs_done + 1
-                metrics = trainer.epoch(partial(self.reporter.batch, epoch))
+                metrics = trainer.epoch(self._batch_done)
                 if begun and all(map(np.array_equal, begun, trainer.weights)):
-                    self.reporter.message(f"warning: {standstill(metrics)}")
+                    self.progress.message(f"warning: {standstill(metrics)}")
                 begun = []  # only the first epoch is looked at
                 unsaved = to_record(self.origin, trainer)
                 if epoch % training.checkpoint_every == 0 or epoch == training.epochs:
                     self.directory.save(epoch, unsaved)
                     unsaved = None
                 self._keep_journal(partial(self.directory.append_journal, metrics))
-                self.reporter.epoch(metrics)
+                self.progress.tell(EpochDone(epoch, metrics.as_dict(), metrics.rule_text))
         except BaseException:  # Ctrl-C too: whatever ends the training, the last finished epoch is kept
             if unsaved is not None:
                 self.directory.save(int(unsaved.attributes["epochs_done"]), unsaved)

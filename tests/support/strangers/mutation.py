@@ -18,6 +18,7 @@ from hxloop.codes.calibration_table import load_calibration
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.files.records import Quantity, Record, read_record, write_record
 from hxloop.files.toml import load_toml
+from hxloop.progress import silent
 from hxloop.spec import HICANN_X
 from hxloop_host.link.discovery import read_connection_file
 from hxloop_host.placing.network_file import read_network_file
@@ -30,7 +31,6 @@ from hxloop_host.studies.points.point_store import FIGURES, Outcome, Store
 from hxloop_host.studies.study_request import Request
 from hxloop_host.tasks.mnist import read_idx
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 LARGE = (0, 1, 2, 127, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1)
 ODD_TEXTS = ("", "{}", "[]", "null", "[" * 3000, "1" * 5000, "\x1b[31m", "µ" * 300, '{"a": 1e999}', "NaN", "-1")
@@ -271,7 +271,7 @@ def small_run(folder: Path) -> Path:
         text = text.replace(old, new)
     preset = folder / "tiny.toml"
     preset.write_text(text + "\n[data]\ntrain = 40\nvalidation = 10\ntest = 20\n")
-    return train(preset=str(preset), chip=GridChip(), out=folder / "run", report=SilentReporter()).path
+    return train(preset=str(preset), chip=GridChip(), out=folder / "run", report=silent).path
 
 
 def network_arrays() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hxloop.cli import app
 from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import HxloopError, InvalidInputError, RecordError, UnreadableFileError
 from hxloop.files.records import read_record, write_record
+from hxloop.progress import silent
 from hxloop_calibration.options import Options
 from hxloop_calibration.recheck import check
 from hxloop_calibration.targets import Target
@@ -27,7 +28,6 @@ from hxloop_host.runs.checkpoint import RunDirectory
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_preset_whose_name_is_no_text(tmp_path):
     """File names are bytes; a run with such a name in it is stored, and read again."""
     folder = tmp_path / os.fsdecode(b"b\xe4m")
     folder.mkdir()
-    found = train(preset=str(preset_of(folder)), chip=GridChip(), out=tmp_path / "run", report=SilentReporter())
+    found = train(preset=str(preset_of(folder)), chip=GridChip(), out=tmp_path / "run", report=silent)
     assert "b\\udce4m" in load_run(found.path).origin.preset
 
 

@@ -20,6 +20,7 @@ PATH = [3, b"runs", "", "a\0b", {}, ("runs",), 2.5, True, "x" * 300]
 SWITCH = [1, 0, "yes", (), NAN]
 NAME = [3, b"ideal", "", ("ideal",), {}, True, NAN, "a\nb", "x" * 10_000]
 OBJECT = [3, "x", {}, print, True, object()]
+LISTENER = [3, "x", {}, Exception, True, object(), [print, 3]]
 FILE_OR_NAME = PATH
 LIST = [3, {}, b"x", [3], [""], True]
 
@@ -37,7 +38,7 @@ BAD = {
         "threads": [*NUMBER, 0],
         "calibration": PATH,
         "initial": PATH,
-        "report": OBJECT,
+        "report": LISTENER,
     },
     "evaluate": {
         "run": [*PATH, None, object()],
@@ -47,7 +48,7 @@ BAD = {
         "trial": [*NUMBER, None],
         "at_s": ["3", True, NAN, -1, 10**30, (1,), b"1", {}],
         "calibration": PATH,
-        "report": OBJECT,
+        "report": LISTENER,
     },
     "load_run": {"path": [*PATH, None]},
     "load_calibration": {"path": [*PATH, None]},
@@ -59,7 +60,7 @@ BAD = {
         "seed": [*NUMBER, None],
         "options": [*OBJECT, {"seed": 1}],
         "cache": [*SWITCH, None],
-        "report": OBJECT,
+        "report": LISTENER,
     },
     "study": {
         "name": [*PATH, "mismtch"],
@@ -82,7 +83,7 @@ BAD = {
         "scheduler": NAME,
         "tls": PATH,
         "insecure": [*SWITCH, None],
-        "report": OBJECT,
+        "report": LISTENER,
     },
     "launch": {
         "chip": [*NAME, None, GridChip()],

@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.files.directories import make_directory
 from hxloop.files.records import Quantity
+from hxloop.progress import EpochDone, Message, silent
 from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.launch import launch
 from hxloop_host.network.calibrated import operating_point
@@ -21,15 +23,14 @@ from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.points.point_store import FIGURES, Outcome
 from hxloop_host.training.evaluation import evaluate
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
     from hxloop.codes.calibration_table import CalibrationTable
+    from hxloop.progress import Event
     from hxloop_host.link.client import RemoteChip
-    from hxloop_host.runs.epoch_metrics import EpochMetrics
     from hxloop_host.studies.design.point import Point
     from hxloop_host.studies.points.point_store import Store
 
@@ -79,7 +80,7 @@ def _train(
     arguments: dict[str, Any] = {
         "seed": point.seed,
         "out": directory,
-        "report": _Reporter(point, on_epoch, say),
+        "report": partial(_tell, point, on_epoch, say),
     }
     if point.initial is not None:
         arguments["initial"] = store.run_directory(point.initial)
@@ -109,8 +110,9 @@ def _test(
     run = load_run(store.run_directory(point.initial))
     table = _calibration(point, store, device)
     found = evaluate(
-        run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s, report=_Reporter(point, on_epoch, say)
-    )
+        run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s,
+        report=partial(_tell, point, on_epoch, say),
+    )  # fmt: skip
     axes = "first spikes of the label layer by (sample, class), inf: none"
     return _figures(found.summary()), {"t_out": Quantity(found.t_out, "tau_syn", axes)}
 
@@ -171,7 +173,6 @@ def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTab
         return None
     from hxloop_calibration.calibrate_verb import calibrate
     from hxloop_calibration.options import Options
-    from hxloop_calibration.reporting import Silent
     from hxloop_calibration.targets import Target
 
     target = Target(neuron=operating_point(point.settings.neuron))
@@ -185,20 +186,15 @@ def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTab
                 return load_calibration(file)
             except RecordError:
                 file.unlink()
-        table = calibrate(chip, target=target, options=options, cache=False, report=Silent())
+        table = calibrate(chip, target=target, options=options, cache=False, report=silent)
         make_directory(file.parent)
         table.save(file)
         return table
 
 
-class _Reporter(SilentReporter):
-    """Tells of every epoch, and what there is to say of a point."""
-
-    def __init__(self, point: Point, on_epoch: Callable[[int], None], say: Callable[[str], None]) -> None:
-        self._point, self._on_epoch, self._say = point, on_epoch, say
-
-    def message(self, text: str) -> None:
-        self._say(f"point {self._point.key[:8]}: {text}")
-
-    def epoch(self, metrics: EpochMetrics) -> None:
-        self._on_epoch(metrics.epoch)
+def _tell(point: Point, on_epoch: Callable[[int], None], say: Callable[[str], None], event: Event) -> None:
+    """Listen to a training or test of a point: tell of every epoch, and what there is to say."""
+    if isinstance(event, Message):
+        say(f"point {point.key[:8]}: {event.text}")
+    elif isinstance(event, EpochDone):
+        on_epoch(event.epoch)

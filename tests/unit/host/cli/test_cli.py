@@ -18,8 +18,9 @@ import hxloop_host.training.experiment
 from hxloop.cli import COMMANDS, app
 from hxloop.errors import ChipMismatchError, UnreachableError
 from hxloop.kit.terminal import print_json
+from hxloop.progress import Advanced, Ended, EpochDone, Lines, Message, Started
 from hxloop.version import __version__
-from hxloop_host.cli.training_bar import TerminalReporter
+from hxloop_host.cli.progress_bar import ProgressBar
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 
@@ -174,7 +175,7 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
     assert "test accuracy 50.00 %, 321 x biology" in done.stderr
     assert done.stdout.count("\n") == 1
     report = seen.pop("report")
-    assert hasattr(report, "epoch")
+    assert isinstance(report, Lines)
     assert seen == {
         "task": "yin-yang", "preset": "small", "chip": "typical", "serial": 3, "seed": 5, "epochs": 2,
         "endpoint": None, "out": None, "resume": False, "calibration": None, "initial": None,
@@ -230,14 +231,13 @@ def test_exit_codes_of_services(monkeypatch):
 
 def test_progress_bars():
     console = Console(force_terminal=True, width=200, record=True, file=io.StringIO())
-    report = TerminalReporter(console)
-    report.started("yin-yang", first_epoch=0, epochs=3, batches=5)
-    report.batch(1, 5)
-    report.message("a [strange] message")
-    report.epoch(
-        EpochMetrics(1, 0.5, 0.8, 0.75, (0.1, 0.0), (0.2, 0.1), 4, 1e-3, 10, 20, 0, 0.5, 0.4, 1e-3, wall_s=1.0)
-    )
-    report.finished()
+    metrics = EpochMetrics(1, 0.5, 0.8, 0.75, (0.1, 0.0), (0.2, 0.1), 4, 1e-3, 10, 20, 0, 0.5, 0.4, 1e-3, wall_s=1.0)
+    bar = ProgressBar(console)
+    for event in (
+        Started("training yin-yang", 3, "epoch", parts=5, part="batch"), Advanced(0, 5),
+        Message("a [strange] message"), EpochDone(1, metrics.as_dict(), metrics.rule_text), Ended(),
+    ):  # fmt: skip
+        bar(event)
     text = console.export_text()
     assert "training yin-yang" in text
     assert "a [strange] message" in text

@@ -16,14 +16,14 @@ from hxloop.chip import ChipIdentity
 from hxloop.cli import COMMANDS, app
 from hxloop.kit.figures import draw
 from hxloop.kit.page import Picture, Section, Table, page
+from hxloop.progress import Advanced, Ended, EpochDone, Message, Started, StepDone, silent
 from hxloop.text import one_line
-from hxloop_host.cli.bars import TerminalBars
+from hxloop_host.cli.progress_bar import ProgressBar
 from hxloop_host.studies.output.study_table import make_table, write_csv, write_parquet
 from hxloop_host.studies.points.cluster import Failure
 from hxloop_host.studies.points.point_store import FIGURES, Outcome
 from hxloop_host.studies.study_request import Request, work_of
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 NAMES = ("typical[jitter_trial_us=0]", HOSTILE)
 runner = CliRunner()
@@ -49,7 +49,7 @@ def runs(tmp_path_factory):
     for k, name in enumerate(NAMES):
         chip = GridChip()
         chip.identity = ChipIdentity(chip=name, serial=1, spec=chip.spec.name, model="grid")
-        train(preset=preset, chip=chip, out=folder / f"run-{k}", report=SilentReporter())
+        train(preset=preset, chip=chip, out=folder / f"run-{k}", report=silent)
     (folder / "run-0").rename(folder / f"run-{FILE_NAME}")
     return folder
 
@@ -116,10 +116,12 @@ def test_what_is_wrong_is_said_harmlessly(arguments, monkeypatch, tmp_path):
 def test_bars_and_messages(capsys):
     from rich.console import Console
 
-    bars = TerminalBars(console=Console(file=sys.stderr, width=1000))
-    bars.message(HOSTILE)
-    bars.figures(HOSTILE)
-    bars.finished()
+    bar = ProgressBar(Console(file=sys.stderr, width=1000))
+    for event in (
+        Started(HOSTILE, 2, "epoch"), Message(HOSTILE), Advanced(0, name=HOSTILE), EpochDone(1, text=HOSTILE),
+        StepDone(1, HOSTILE, HOSTILE), Ended(),
+    ):  # fmt: skip
+        bar(event)
     shown = capsys.readouterr().err
     assert_harmless(shown)
     assert SHOWN in shown

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.daemons.fake_service import ADDRESS, FakeService
+from support.listeners import Heard
 from typer.testing import CliRunner
 
 import hxloop_host.link.launch
@@ -20,10 +21,10 @@ from hxloop.cli import app
 from hxloop.errors import RecordError
 from hxloop.files.writing import write_atomically
 from hxloop.kit.figures import draw
+from hxloop.progress import silent
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.runs.checkpoint import RunDirectory
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 runner = CliRunner()
 NETWORK = {
@@ -94,7 +95,7 @@ def finished(tmp_path_factory):
     (folder / "p.toml").write_text(
         text.replace("epochs = 300", "epochs = 1") + "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n"
     )
-    return train(preset=folder / "p.toml", chip=GridChip(), out=folder / "r", report=SilentReporter())
+    return train(preset=folder / "p.toml", chip=GridChip(), out=folder / "r", report=silent)
 
 
 def test_pictures_that_fail_cost_no_training(finished, monkeypatch):
@@ -138,19 +139,16 @@ def test_a_run_file_that_cannot_be_written_costs_no_figures(finished, tmp_path, 
 
 
 def test_a_journal_that_fails_costs_no_training(finished, tmp_path, monkeypatch):
-    said = []
-
-    class Told(SilentReporter):
-        def message(self, text):
-            said.append(text)
+    listener = Heard()
 
     def full(*_):
         raise RecordError("cannot write the journal: No space left on device")
 
     monkeypatch.setattr(RunDirectory, "append_journal", full)
     preset = finished.path.parent.parent / "p.toml"
-    found = train(preset=preset, chip=GridChip(), out=tmp_path / "r", epochs=2, report=Told())
+    found = train(preset=preset, chip=GridChip(), out=tmp_path / "r", epochs=2, report=listener)
     assert found.finished and len(found.metrics) == 2
+    said = listener.messages
     assert [text for text in said if "journal" in text] == [said[0]] and "warning: no journal" in said[0]
 
 

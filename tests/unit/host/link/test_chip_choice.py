@@ -8,8 +8,8 @@ from support.chips.grid_chip import GridChip
 import hxloop_host
 from hxloop import load_run
 from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError
+from hxloop.progress import silent
 from hxloop_host.training.experiment import evaluate, train
-from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +18,7 @@ def run(tmp_path_factory):
     small = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
     (folder / "p.toml").write_text(f"{small}\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n")
     out = folder / "runs" / "first"
-    return train(preset=folder / "p.toml", chip=GridChip(), epochs=1, out=out, report=SilentReporter())
+    return train(preset=folder / "p.toml", chip=GridChip(), epochs=1, out=out, report=silent)
 
 
 @pytest.mark.parametrize("verb", [train, evaluate])

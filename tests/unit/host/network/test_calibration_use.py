@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
+from support.listeners import Heard, Stop
 from support.tables.chip_tables import table_for
 
 from hxloop.codes.boot import OperatingPoint
@@ -15,6 +16,7 @@ from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ChipMismatchError, DoesNotFitError, InvalidInputError, MissingFileError, RecordError
 from hxloop.files.records import read_record, write_record
 from hxloop.network import Network, Population, Projection
+from hxloop.progress import EpochDone, silent
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop_host.network.calibrated import MeasuredModel
@@ -24,7 +26,6 @@ from hxloop_host.placing.crossbar import bus_of_circuits
 from hxloop_host.placing.mapping import place
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import evaluate, load_run, train
-from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ def test_a_table_of_another_chip_is_refused(preset, tmp_path):
 
 
 def run(preset, out, chip=None, **changes):
-    return train(preset=preset, chip=chip or GridChip(), out=out, report=SilentReporter(), **changes)
+    return train(preset=preset, chip=chip or GridChip(), out=out, **{"report": silent, **changes})
 
 
 def weights(found):
@@ -180,18 +181,11 @@ def test_another_chip_runs_the_weights_with_its_own_codes(preset, tmp_path):
     assert evaluate(found, chip=other, calibration=table_for(other, key="c" * 64)).calibration == "c" * 64
 
 
-class Stop(SilentReporter):
-    """Ctrl-C after the first epoch."""
-
-    def epoch(self, metrics):
-        raise KeyboardInterrupt
-
-
 def test_resumed_runs_use_their_own_table(preset, tmp_path):
     table = table_for(GridChip(), exc=1.2, inh=0.8, tau=1.05, failed=(3,))
     whole = run(preset, tmp_path / "whole", calibration=table)
     with pytest.raises(KeyboardInterrupt):
-        train(preset=preset, chip=GridChip(), out=tmp_path / "part", calibration=table, report=Stop())
+        train(preset=preset, chip=GridChip(), out=tmp_path / "part", calibration=table, report=Stop(EpochDone))
     assert len(load_run(tmp_path / "part").metrics) == 1
     other = table_for(GridChip(), key="b" * 64)
     with pytest.raises(InvalidInputError, match="aaaaaaaaaaaa, not bbbbbbbbbbbb"):
@@ -212,7 +206,13 @@ def test_a_finished_run_is_not_returned_for_another_table(preset, tmp_path):
 
 def test_resuming_on_another_chip_names_the_chip_of_the_run(preset, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(preset=preset, chip=GridChip(), out=tmp_path / "run", calibration=table_for(GridChip()), report=Stop())
+        train(
+            preset=preset,
+            chip=GridChip(),
+            out=tmp_path / "run",
+            calibration=table_for(GridChip()),
+            report=Stop(EpochDone),
+        )
     with pytest.raises(ChipMismatchError, match="trained on chip grid/1") as caught:
         run(preset, tmp_path / "run", chip=GridChip(serial=2), resume=True)
     assert caught.value.field == "chip"
@@ -221,7 +221,13 @@ def test_resuming_on_another_chip_names_the_chip_of_the_run(preset, tmp_path):
 def test_a_table_that_was_put_beside_a_run_is_not_taken_for_its_own(preset, tmp_path):
     found = run(preset, tmp_path / "whole", calibration=table_for(GridChip()))
     with pytest.raises(KeyboardInterrupt):
-        train(preset=preset, chip=GridChip(), out=tmp_path / "part", calibration=table_for(GridChip()), report=Stop())
+        train(
+            preset=preset,
+            chip=GridChip(),
+            out=tmp_path / "part",
+            calibration=table_for(GridChip()),
+            report=Stop(EpochDone),
+        )
     for name in ("whole", "part"):
         table_for(GridChip(), key="b" * 64).save(tmp_path / name / "calibration.h5")
     text = "is the calibration bbbbbbbbbbbb, but the run was trained with aaaaaaaaaaaa"
@@ -245,7 +251,7 @@ def test_run_files_from_before_calibrations_go_on(preset, tmp_path):
     assert load_run(whole.path).summary()["calibration"] is None
     assert evaluate(whole.path, chip=GridChip()).test_accuracy == whole.test_accuracy
     with pytest.raises(KeyboardInterrupt):
-        train(preset=preset, chip=GridChip(), out=tmp_path / "part", report=Stop())
+        train(preset=preset, chip=GridChip(), out=tmp_path / "part", report=Stop(EpochDone))
     for file in (tmp_path / "part" / "checkpoints").glob("*.h5"):
         without_calibration(file)
     resumed = run(preset, tmp_path / "part", resume=True)
@@ -263,14 +269,12 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
         return table_for(chip, failed=(0,))
 
     monkeypatch.setattr("hxloop_calibration.calibrate_verb.calibrate", calibrate)
-    said = []
-    reporter = SilentReporter()
-    reporter.message = said.append
-    found = train(preset=preset, chip=GridChip(), out=tmp_path / "run", calibration="auto", report=reporter)
+    listener = Heard()
+    found = train(preset=preset, chip=GridChip(), out=tmp_path / "run", calibration="auto", report=listener)
     neuron = found.origin.settings.neuron
     point = OperatingPoint(**{name: getattr(neuron, name) for name in OperatingPoint.model_fields})
     assert point.t_refractory_us == 12.0 and point.synapse_gain_mv_per_us != OperatingPoint().synapse_gain_mv_per_us
-    assert wanted == [(GridChip().identity, point)] and "measuring" in said
+    assert wanted == [(GridChip().identity, point)] and "measuring" in listener.messages
     assert found.origin.calibration == load_calibration(tmp_path / "run" / "calibration.h5").key == "a" * 64
     other = GridChip(serial=2)
     assert evaluate(found, chip=other, calibration="auto").calibration == "a" * 64
@@ -282,7 +286,7 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
 
 def test_a_run_without_table_goes_on_without(preset, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        train(preset=preset, chip=GridChip(), out=tmp_path / "run", report=Stop())
+        train(preset=preset, chip=GridChip(), out=tmp_path / "run", report=Stop(EpochDone))
     with pytest.raises(InvalidInputError, match="no calibration"):
         run(preset, tmp_path / "run", calibration=table_for(GridChip()), resume=True)
     assert len(run(preset, tmp_path / "run", resume=True).metrics) == 2
@@ -327,15 +331,13 @@ def test_a_run_killed_before_its_first_checkpoint_does_not_go_on_without_its_tab
         assert caught.value.field == "out" and "--calibration" in caught.value.hint
         assert [path.name for path in out.iterdir()] == ["calibration.h5"]
         assert (out / "calibration.h5").read_bytes() == content
-    said = []
-    reporter = SilentReporter()
-    reporter.message = said.append
+    listener = Heard()
     same = train(
-        preset=preset, chip=GridChip(), out=out, calibration=out / "calibration.h5", resume=resume, report=reporter
+        preset=preset, chip=GridChip(), out=out, calibration=out / "calibration.h5", resume=resume, report=listener
     )
     for one, two in zip(weights(whole), weights(same), strict=True):
         np.testing.assert_array_equal(one, two)
-    assert any("has no checkpoint" in line for line in said) == resume
+    assert any("has no checkpoint" in line for line in listener.messages) == resume
 
 
 def test_a_damaged_table_in_the_way_is_named(preset, tmp_path):
@@ -346,12 +348,10 @@ def test_a_damaged_table_in_the_way_is_named(preset, tmp_path):
     assert (tmp_path / "run" / "calibration.h5").read_text() == "notes"
 
 
-class Listener(SilentReporter):
-    def __init__(self):
-        self.warnings = []
-
-    def message(self, text):
-        self.warnings += [text] if text.startswith("warning: the calibration") else []
+class Warned(Heard):
+    @property
+    def warnings(self):
+        return [text for text in self.messages if text.startswith("warning: the calibration")]
 
 
 WHOLE, THRESHOLDS = '{"seed": 0, "only": []}', '{"seed": 0, "only": ["threshold"]}'
@@ -373,7 +373,7 @@ def test_a_table_that_says_little_of_the_network_is_told(preset, tmp_path, optio
     chip = GridChip()
     table = replace(table_for(chip), options=options)
     table = replace(table, operating_point=table.operating_point.model_copy(update=point))
-    told = [Listener() for _ in range(3)]
+    told = [Warned() for _ in range(3)]
     found = train(preset=preset, chip=chip, out=tmp_path / "run", report=told[0], calibration=table, epochs=1)
     evaluate(found, chip=chip, report=told[1])
     evaluate(found, chip=chip, report=told[2], calibration=table)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from support.chips.random_chip import RandomChip
+from support.listeners import Heard
 
+from hxloop.progress import silent
 from hxloop_host.settings.experiment_settings import Settings, load_settings
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 
 
 def tiny(**changes):
@@ -19,14 +20,6 @@ def tiny(**changes):
     return Settings(**tree)
 
 
-class Listener(SilentReporter):
-    def __init__(self):
-        self.heard = []
-
-    def message(self, text):
-        self.heard.append(text)
-
-
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("duration", "jitter"), [(2.1, 0.5), (5.0, 5.0), (2.0001, 2.0)])
 def test_strong_jitter_trains_for_many_epochs(duration, jitter, seed, tmp_path):
@@ -36,7 +29,7 @@ def test_strong_jitter_trains_for_many_epochs(duration, jitter, seed, tmp_path):
         network={"bias_times": [0.0, duration - 1e-9]},
         training={"epochs": 12, "evaluate_every": 12},
     )
-    run = train(preset=settings, chip=RandomChip(), seed=seed, out=tmp_path / "run", report=SilentReporter())
+    run = train(preset=settings, chip=RandomChip(), seed=seed, out=tmp_path / "run", report=silent)
     assert len(run.metrics) == 12
 
 
@@ -63,8 +56,8 @@ def test_jitter_is_spread_over_the_sample_and_piles_up_nowhere():
     ],
 )
 def test_outputs_that_stay_silent_for_ever_are_told_in_the_first_epoch(silence, silent, warned, tmp_path):
-    listener = Listener()
+    listener = Heard()
     train(preset=tiny(silence=silence), chip=RandomChip(silent=silent), out=tmp_path / "run", report=listener)
-    told = [text for text in listener.heard if "no output spiked in epoch 1" in text]
+    told = [text for text in listener.messages if "no output spiked in epoch 1" in text]
     assert len(told) == warned
     assert all("silence.bump" in text for text in told)

@@ -8,6 +8,7 @@ from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
+from hxloop.progress import silent
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop_host.network.chip_network import ChipNetwork
@@ -15,7 +16,6 @@ from hxloop_host.network.weight_codes import quantise
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 from hxloop_host.training.experiment import evaluate, train
-from hxloop_host.training.reporting import SilentReporter
 from hxloop_host.training.trainer import Trainer
 
 CONTINUOUS = HICANN_X.model_copy(update={"name": "continuous", "continuous_weights": True})
@@ -42,7 +42,7 @@ def _with_bits(path, bits):
 
 
 def run(preset, out, chip):
-    return train(preset=preset, chip=chip, out=out, report=SilentReporter())
+    return train(preset=preset, chip=chip, out=out, report=silent)
 
 
 def levels(bits, *, continuous):

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 import hxloop_host
 from hxloop.cli import app
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError
+from hxloop.progress import silent
 from hxloop_host.runs.checkpoint import RunDirectory, choose_run
 from hxloop_host.studies.points.point_store import study_directory
 from hxloop_host.training.experiment import load_run, train
-from hxloop_host.training.reporting import SilentReporter
 
 SETTINGS = "\n[data]\ntrain = 40\nvalidation = 20\ntest = 20\n"
 
@@ -30,7 +30,7 @@ def tiny(folder, epochs=1):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("one")
-    return train(preset=tiny(folder), chip=GridChip(), out=folder / "run", report=SilentReporter()).directory
+    return train(preset=tiny(folder), chip=GridChip(), out=folder / "run", report=silent).directory
 
 
 @pytest.fixture
@@ -117,9 +117,9 @@ def test_a_training_goes_on_past_odd_checkpoints(tmp_path):
     (tmp_path / "run" / "checkpoints" / "epoch-000000.h5").mkdir(parents=True)
     (tmp_path / "run" / "checkpoints" / "notes").write_text("mine")
     with pytest.raises(InvalidInputError, match="holds a run already"):
-        train(preset=tiny(tmp_path), chip=GridChip(), out=tmp_path / "run", report=SilentReporter())
+        train(preset=tiny(tmp_path), chip=GridChip(), out=tmp_path / "run", report=silent)
     (tmp_path / "run" / "checkpoints" / "epoch-000000.h5").rename(tmp_path / "run" / "checkpoints" / "old")
-    found = train(preset=tiny(tmp_path, 5), chip=GridChip(), out=tmp_path / "run", report=SilentReporter())
+    found = train(preset=tiny(tmp_path, 5), chip=GridChip(), out=tmp_path / "run", report=silent)
     assert found.finished
 
 

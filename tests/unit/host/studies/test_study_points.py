@@ -9,19 +9,20 @@ import pandas as pd
 import pytest
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
+from support.listeners import Heard
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop.progress import Advanced, Progress, duration
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.cost import work_of_point
 from hxloop_host.studies.design.point import Point
-from hxloop_host.studies.driver import _Progress
+from hxloop_host.studies.driver import _Accounts
 from hxloop_host.studies.output.study_table import COLUMNS, make_table, write_csv, write_parquet
 from hxloop_host.studies.points import work
 from hxloop_host.studies.points.cluster import Failure
 from hxloop_host.studies.points.point_store import Outcome, Store, study_directory
-from hxloop_host.studies.study_progress import Lines, duration
 from hxloop_host.studies.study_request import Request, work_of
 
 
@@ -206,25 +207,25 @@ def test_a_table_has_every_row_and_says_what_failed(asked, tmp_path):
 
 
 def test_progress_counts_work_and_guesses_what_is_left(asked, monkeypatch):
-    now, seen = [100.0], []
+    now, heard = [100.0], Heard()
     monkeypatch.setattr("hxloop_host.studies.driver.time.monotonic", lambda: now[0])
     points = asked.points()
 
-    class Reporter(Lines):
-        def progress(self, done, points, share, left_s):
-            seen.append((done, points, share, left_s))
+    def last():
+        event = heard.of(Advanced)[-1]
+        return event.done, event.share, event.left_s
 
-    progress = _Progress(points, {points[0].key: outcome_of(0.5)}, Reporter())
+    progress = _Accounts(points, {points[0].key: outcome_of(0.5)}, Progress([heard]))
     progress.look()
-    assert seen[-1] == (1, 4, pytest.approx(0.25), None)
+    assert last() == (1, pytest.approx(0.25), None)
     now[0] += 30.0
     progress.epochs(points[1].key, points[1].epochs // 2)
     progress.look()
-    assert seen[-1] == (1, 4, pytest.approx(0.375), pytest.approx(30.0 * 0.625 / 0.125))
+    assert last() == (1, pytest.approx(0.375), pytest.approx(30.0 * 0.625 / 0.125))
     progress.done(points[1], outcome_of(0.5))
-    assert seen[-1][:3] == (2, 4, pytest.approx(0.5))
+    assert last()[:2] == (2, pytest.approx(0.5))
     progress.failed(Failure(points[2], "no"))
-    assert seen[-1][:3] == (3, 4, pytest.approx(0.75))
+    assert last()[:2] == (3, pytest.approx(0.75))
 
 
 def test_more_epochs_and_more_neurons_are_more_work(tmp_path):

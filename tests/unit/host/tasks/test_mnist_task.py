@@ -6,6 +6,7 @@ from support.chips.grid_chip import GridChip
 
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import DataError, InvalidInputError
+from hxloop.progress import silent
 from hxloop.spec import HICANN_X
 from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.network.layers import build_layers, build_network
@@ -15,7 +16,6 @@ from hxloop_host.tasks.catalog import TASKS, find_task
 from hxloop_host.tasks.dataset import Dataset
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.training.experiment import train
-from hxloop_host.training.reporting import SilentReporter
 from hxloop_host.training.trainer import Trainer
 
 
@@ -66,7 +66,7 @@ def test_a_missing_data_set_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv(DATA_DIR, str(tmp_path))
     TASKS["mnist16"].load.cache_clear()
     with pytest.raises(DataError, match="is damaged or another version"):
-        train("mnist16", chip=GridChip(), out=tmp_path / "run", report=SilentReporter())
+        train("mnist16", chip=GridChip(), out=tmp_path / "run", report=silent)
 
 
 class Listening(GridChip):

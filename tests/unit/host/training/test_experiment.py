@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.listeners import Stop
 from support.places import TESTS
 
 import hxloop_host
@@ -22,9 +23,9 @@ from hxloop.errors import (
     RecordError,
     UnreachableError,
 )
+from hxloop.progress import Advanced, Ended, silent
 from hxloop_host.runs.checkpoint import RunDirectory
 from hxloop_host.training.experiment import evaluate, load_run, train
-from hxloop_host.training.reporting import PlainReporter, SilentReporter
 
 SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
 KEYS = {
@@ -44,7 +45,7 @@ def preset(tmp_path):
 
 
 def run(preset, out, chip=None, **changes):
-    return train(preset=preset, chip=chip or GridChip(), out=out, **{"report": SilentReporter(), **changes})
+    return train(preset=preset, chip=chip or GridChip(), out=out, **{"report": silent, **changes})
 
 
 def assert_same_training(one, other):
@@ -54,22 +55,6 @@ def assert_same_training(one, other):
             np.testing.assert_array_equal(quantity.values, other.record.quantities[name].values, err_msg=name)
     assert one.record.quantities.keys() == other.record.quantities.keys()
     assert one.test_accuracy == other.test_accuracy
-
-
-class Stop(SilentReporter):
-    """Ctrl-C after so many batches."""
-
-    def __init__(self, after):
-        self.left = after
-        self.ended = False
-
-    def batch(self, epoch, batch):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-    def finished(self):
-        self.ended = True
 
 
 def test_a_run_describes_itself(preset, tmp_path):
@@ -108,10 +93,10 @@ def test_same_seed_same_run_other_seed_other_run(preset, tmp_path):
 @pytest.mark.parametrize("batches", [1, 3, 5, 11])
 def test_ctrl_c_and_resume_give_the_undisturbed_run(preset, tmp_path, batches):
     undisturbed = run(preset, tmp_path / "a")
-    reporter = Stop(batches)
+    listener = Stop(Advanced, batches)
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "b", report=reporter)
-    assert reporter.ended
+        run(preset, tmp_path / "b", report=listener)
+    assert listener.events[-1] == Ended()
     half = load_run(tmp_path / "b")
     assert not half.finished
     assert len(half.metrics) == (batches - 1) // 3
@@ -123,7 +108,7 @@ def test_ctrl_c_and_resume_give_the_undisturbed_run(preset, tmp_path, batches):
 def test_ctrl_c_keeps_the_last_epoch_even_between_checkpoints(preset, tmp_path):
     preset.write_text(preset.read_text().replace("evaluate_every = 1", "evaluate_every = 1\ncheckpoint_every = 3"))
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "a", report=Stop(8))
+        run(preset, tmp_path / "a", report=Stop(Advanced, 8))
     assert len(load_run(tmp_path / "a").metrics) == 2
     assert_same_training(run(preset, tmp_path / "b"), run(preset, tmp_path / "a", resume=True))
 
@@ -145,12 +130,12 @@ def test_a_finished_run_is_returned_without_a_chip(preset, tmp_path):
 
 def test_damaged_checkpoints_are_passed_over(preset, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "a", report=Stop(8))
+        run(preset, tmp_path / "a", report=Stop(Advanced, 8))
     newest = RunDirectory(tmp_path / "a").checkpoints()[0]
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
     newest.write_bytes(content)
-    resumed = run(preset, tmp_path / "a", resume=True, report=PlainReporter())
+    resumed = run(preset, tmp_path / "a", resume=True, report=None)
     assert f"passing over {newest.name}" in capsys.readouterr().err
     assert_same_training(run(preset, tmp_path / "b"), resumed)
 
@@ -165,7 +150,7 @@ def test_a_damaged_run_file_is_made_again(preset, tmp_path):
 
 def test_nothing_readable_is_an_error(preset, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "a", report=Stop(5))
+        run(preset, tmp_path / "a", report=Stop(Advanced, 5))
     for path in RunDirectory(tmp_path / "a").checkpoints():
         path.write_bytes(b"nothing")
     with pytest.raises(RecordError, match="no file of the run"):
@@ -180,7 +165,7 @@ def test_only_a_few_checkpoints_are_kept(preset, tmp_path):
 
 def test_resuming_something_else_is_refused(preset, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "a", report=Stop(5))
+        run(preset, tmp_path / "a", report=Stop(Advanced, 5))
     with pytest.raises(ChipMismatchError, match=r"trained on chip grid/1 .* this is grid/2"):
         run(preset, tmp_path / "a", GridChip(2), resume=True)
     with pytest.raises(InvalidInputError, match="has seed 0, not 3"):

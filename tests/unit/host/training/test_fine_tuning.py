@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
+from support.listeners import Heard, Stop
 from typer.testing import CliRunner
 
 import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
 from hxloop.files.records import read_record, write_record
+from hxloop.progress import Advanced, EpochDone, Started, silent
 from hxloop_host.training.experiment import load_run, train
-from hxloop_host.training.reporting import SilentReporter
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def first(preset, tmp_path):
 
 
 def run(preset, out, chip=None, report=None, **changes):
-    return train(preset=preset, chip=chip or GridChip(), out=out, report=report or SilentReporter(), **changes)
+    return train(preset=preset, chip=chip or GridChip(), out=out, report=report or silent, **changes)
 
 
 def with_change(preset, old, new):
@@ -75,12 +76,8 @@ def test_the_kept_weights_are_those_to_begin_with(preset, tmp_path, select, kind
     first = run(chosen, tmp_path / "first", epochs=4)
     assert_same(first.weights, weights(first, kind))
 
-    class Look(SilentReporter):
-        def batch(self, epoch, batch):
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "tuned", initial=first, report=Look())
+        run(preset, tmp_path / "tuned", initial=first, report=Stop(Advanced))
     begun = load_run(tmp_path / "tuned")
     assert begun.metrics == []
     assert_same(weights(begun), weights(first, kind))
@@ -90,12 +87,8 @@ def test_weights_beyond_the_range_of_the_chip_are_clipped(preset, first, tmp_pat
     scaled = with_change(preset, "[neuron]", "[neuron]\nscale_weights = 400.0")
     limit = 63 / 400
 
-    class Look(SilentReporter):
-        def batch(self, epoch, batch):
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run(scaled, tmp_path / "tuned", initial=first, report=Look())
+        run(scaled, tmp_path / "tuned", initial=first, report=Stop(Advanced))
     assert max(np.abs(w).max() for w in first.weights) > limit
     assert_same(weights(load_run(tmp_path / "tuned")), [np.clip(w, -limit, limit) for w in first.weights])
 
@@ -127,17 +120,10 @@ def test_another_task_and_missing_runs_are_refused(preset, first, tmp_path):
         run(preset, tmp_path / "tuned", initial=tmp_path / "text")
 
 
-class Stop(SilentReporter):
-    """Ctrl-C after the first epoch."""
-
-    def epoch(self, metrics):
-        raise KeyboardInterrupt
-
-
 def test_resumed_runs_go_on_from_their_own_checkpoint(preset, first, tmp_path):
     whole = run(preset, tmp_path / "whole", initial=first)
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "part", initial=first, report=Stop())
+        run(preset, tmp_path / "part", initial=first, report=Stop(EpochDone))
     for wrong in (whole, load_run(tmp_path / "part")):
         with pytest.raises(InvalidInputError, match=f"began with weights {first.digest[:12]}, not") as caught:
             run(preset, tmp_path / "part", initial=wrong, resume=True)
@@ -160,13 +146,11 @@ def test_files_without_the_attribute_began_with_random_weights(first):
 
 def test_a_run_says_what_it_began_with(preset, first, tmp_path):
     assert first.summary()["initial"] is None
-    lines = []
-    reporter = SilentReporter()
-    reporter.started = lambda title, **_: lines.append(title)
-    tuned = run(preset, tmp_path / "tuned", initial=first, report=reporter)
+    listener = Heard()
+    tuned = run(preset, tmp_path / "tuned", initial=first, report=listener)
     assert tuned.summary()["initial"] == first.summary()["weights"] == first.digest[:12]
     assert tuned.digest != first.digest
-    assert lines[0].endswith(f"from weights {first.digest[:12]}")
+    assert listener.of(Started)[0].title.endswith(f"from weights {first.digest[:12]}")
     shown = CliRunner().invoke(app, ["runs", "show", str(tuned.directory)]).stdout
     assert "initial" in shown and first.digest[:12] in shown
 

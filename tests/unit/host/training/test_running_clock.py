@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
+from support.listeners import Stop
 from typer.testing import CliRunner
 
 import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.errors import InvalidInputError, OutOfRangeError
+from hxloop.progress import Advanced, silent
 from hxloop.seeds import bench_trial_seed, derive_seed
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import evaluate, load_run, train
-from hxloop_host.training.reporting import SilentReporter
 
 SAMPLE_US = 30.0  # coding.duration = 5 tau_syn of 6 us
 SAMPLES = 80 + 20  # training and validation, an epoch
@@ -46,7 +47,7 @@ def write(path, training, **changes):
 
 
 def run(preset, out, chip=None, report=None, **changes):
-    return train(preset=preset, chip=chip or DriftingChip(), out=out, report=report or SilentReporter(), **changes)
+    return train(preset=preset, chip=chip or DriftingChip(), out=out, report=report or silent, **changes)
 
 
 def assert_same(one, other):
@@ -81,23 +82,11 @@ def test_by_default_every_batch_is_a_trial_of_its_own(tmp_path):
     assert chip.seen == [(derive_seed(0, "test"), 0, 30)]
 
 
-class Stop(SilentReporter):
-    """Ctrl-C after so many batches."""
-
-    def __init__(self, after):
-        self.left = after
-
-    def batch(self, epoch, batch):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("batches", [1, 3, 4, 6])
 def test_resuming_is_exact_to_the_bit(preset, tmp_path, batches):
     whole = run(preset, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "part", report=Stop(batches))
+        run(preset, tmp_path / "part", report=Stop(Advanced, batches))
     part = load_run(tmp_path / "part")
     assert part.record.attributes["clock_sample"] == 20_000 + SAMPLES * len(part.metrics)
     resumed = run(preset, tmp_path / "part", resume=True)
@@ -115,7 +104,7 @@ def test_a_run_grows_as_if_it_had_not_been_tested(preset, tmp_path):
 def test_the_clock_counts_evaluations_that_are_left_out(tmp_path):
     preset = write(tmp_path / "rare.toml", 'clock = "running"\nevaluate_every = 2')
     with pytest.raises(KeyboardInterrupt):
-        run(preset, tmp_path / "part", report=Stop(3))
+        run(preset, tmp_path / "part", report=Stop(Advanced, 3))
     assert load_run(tmp_path / "part").record.attributes["clock_sample"] == 80
     assert_same(run(preset, tmp_path / "whole"), run(preset, tmp_path / "part", resume=True))
 
