@@ -18,7 +18,6 @@ SAME_NAME = {
     "cli": "the commands of a package, found by `python -m PACKAGE`",
     "compiled": "the decorators of a room with kernels: another arithmetic in each",
     "kernels": "compiled functions of one learning rule",
-    "reporting": "progress of a calibration and of a training",
 }
 """Names that several modules have, and why."""
 

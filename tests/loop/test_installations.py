@@ -132,17 +132,7 @@ def test_commands_beside_such_files_train_and_study(desk, environment):
     run(desk, variables, program, "train", "yin-yang", "--preset", "tiny.toml", "--out", "run")
     # Two workers, each with a daemon of its own; with -m, Python looks into the folder of the user first.
     study = (
-        "grid",
-        "--training",
-        "tiny.toml",
-        "--chip",
-        "typical",
-        "--serials",
-        "1,2",
-        "--workers",
-        "2",
-        "--out",
-        "study",
-    )
+        "grid", "--training", "tiny.toml", "--chip", "typical", "--serials", "1,2", "--workers", "2", "--out", "study",
+    )  # fmt: skip
     run(desk, variables, "-m", "hxloop", "study", *study)
     assert len((desk / "study" / "table.csv").read_text().splitlines()) == 3

@@ -5,21 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-import numpy as np
-
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.calibration_table import CalibrationTable, load_calibration
 from hxloop.errors import InvalidInputError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
     from hxloop.chip import Chip
     from hxloop.progress import Report
-    from hxloop_host.network.weight_codes import Codes
-    from hxloop_host.placing.allocation import Allocation
     from hxloop_host.settings.experiment_settings import NeuronSettings
 
 AUTO: Final[Literal["auto"]] = "auto"
@@ -222,31 +216,3 @@ def check_no_other_table(table: CalibrationTable | None, directory: Path) -> Non
             field="out",
             hint=f"give --calibration {file} to use it, move it away, or choose another --out",
         )
-
-
-class MeasuredModel:
-    """How strong weights are and how fast currents decay, as calibration measured them.
-
-    The rule differentiates nominal neurons. What a calibration leaves is known: neuron n sees weight factor x w, and
-    times in units of its synaptic time constant are t / f. Put in for w and t, both enter gradients by the chain rule.
-
-    Parameters
-    ----------
-    table : CalibrationTable
-    layers : sequence of Allocation
-        Circuits of the neurons of each layer; of merged ones, the mean counts.
-
-    Attributes
-    ----------
-    tau_factor : float
-        Measured synaptic time constant over the nominal one.
-    """
-
-    def __init__(self, table: CalibrationTable, layers: Sequence[Allocation]) -> None:
-        self.tau_factor = table.tau_syn_factor
-        self._factors = [table.weight_factor[:, a.circuits.astype(np.int64)].mean(axis=2) for a in layers]
-
-    def factor(self, layer: int, code: Codes) -> NDArray[np.float64]:
-        """Weight factors [n_rows, n_neurons] of codes of a layer; a code of 0 counts as excitatory."""
-        exc, inh = self._factors[layer]
-        return np.asarray(np.where(code < 0, inh, exc))

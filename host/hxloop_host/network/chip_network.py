@@ -14,9 +14,9 @@ from hxloop.kit.brief import brief
 from hxloop.result import ChipUse
 from hxloop.seeds import bench_trial_seed
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
-from hxloop_host.network.calibrated import MeasuredModel
 from hxloop_host.network.coding import TimeCoding
 from hxloop_host.network.layers import build_layers, build_network, split_by_projection
+from hxloop_host.network.measured_strength import MeasuredStrength
 from hxloop_host.network.weight_codes import dequantise, quantise
 from hxloop_host.placing.mapping import place
 from hxloop_host.settings.experiment_settings import DISCRETE_BITS
@@ -94,15 +94,13 @@ class ChipNetwork:
         self.clock: int | None = None
         self.layers = build_layers(settings, n_features)
         network = build_network(settings, self.layers)
-        self._measured: MeasuredModel | None = None
+        self._measured: MeasuredStrength | None = None
         if calibration is None:
             self.placement = place(network, chip.spec, chip.boot)
         else:
             calibration.check_chip(chip)
             self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
-            self._measured = MeasuredModel(
-                calibration, [self.placement.allocations[layer.name] for layer in self.layers]
-            )  # fmt: skip
+            self._measured = MeasuredStrength(calibration, self.placement)
         self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights
         self._rule = FirstSpikeLayer(settings.neuron.tau_ratio, settings.neuron.model_threshold)
         self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
@@ -247,10 +245,11 @@ class ChipNetwork:
             # From here on all times are in units of the measured time constant, t / unit.
             unit = measured.tau_factor
             grad_out = grad_out * unit
+        factors = self._factors(codes)
         gradients: list[NDArray[np.float64]] = []
         for k in reversed(range(len(self.layers))):
             weights = dequantise(codes[k], neuron.scale_weights)
-            factor = None if measured is None else measured.factor(k, codes[k])
+            factor = None if factors is None else factors[k]
             seen = weights if factor is None else weights * factor
             t_in, t_out = (t if unit == 1.0 else t / unit for t in (forward.t_in[k], forward.t_out[k]))
             arguments = t_in, seen, t_out, grad_out, limit or None
@@ -262,6 +261,14 @@ class ChipNetwork:
                 grad_out = self.layers[k].afferent_gradient(grad_rows)
             gradients.append(grad_w if factor is None else grad_w * factor)
         return gradients[::-1]
+
+    def _factors(self, codes: Sequence[Codes]) -> list[NDArray[np.float64]] | None:
+        """Measured weight factors of all layers, float64 [n_rows, n_neurons]; None without a calibration."""
+        if self._measured is None:
+            return None
+        parts = split_by_projection(self.layers, codes)
+        found = iter([self._measured.factor(k, part) for k, part in enumerate(parts)])
+        return [np.concatenate([next(found) for _ in range(1 + (layer.bias_copies > 0))]) for layer in self.layers]
 
 
 def sample_ticks(settings: Settings, spec: ChipSpec) -> int:

@@ -19,8 +19,8 @@ from hxloop.network import Network, Population, Projection
 from hxloop.progress import EpochDone, silent
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
-from hxloop_host.network.calibrated import MeasuredModel
 from hxloop_host.network.chip_network import ChipNetwork
+from hxloop_host.network.measured_strength import MeasuredStrength
 from hxloop_host.placing.allocation import allocate
 from hxloop_host.placing.crossbar import bus_of_circuits
 from hxloop_host.placing.mapping import place
@@ -112,17 +112,29 @@ def test_codes_and_usable_circuits_are_those_of_the_table(preset):
     np.testing.assert_array_equal(neurons.capmem_code[:, Cell.v_leak], leaks[neurons.circuit])
 
 
-@pytest.mark.parametrize("merged", [1, 2, 4])
-def test_weight_factors_are_means_over_merged_circuits_by_sign(merged):
+@pytest.mark.parametrize(("inputs", "merged"), [(6, 1), (6, 2), (200, 2), (300, 4)])
+def test_weight_factors_are_those_of_the_circuits_that_receive_the_rows(inputs, merged):
     n = HICANN_X.n_circuits
     exc, inh = generator(merged, "factors").uniform(0.5, 2.0, (2, n))
     table = table_for(GridChip(), exc=exc, inh=inh, tau=1.07)
-    placed = allocate(network(6, merged=merged), HICANN_X)
-    model = MeasuredModel(table, placed)
-    assert model.tau_factor == pytest.approx(1.07)
-    code = np.tile(np.array([[5], [-5], [0]], np.int8), (1, 6))
-    means = [factor[placed[0].circuits].mean(axis=1) for factor in (exc, inh)]
-    np.testing.assert_allclose(model.factor(0, code), [means[0], means[1], means[0]], rtol=1e-12)
+    placed = place(network(6, inputs, merged), HICANN_X, nominal_boot(HICANN_X))
+    strength = MeasuredStrength(table, placed)
+    assert strength.tau_factor == pytest.approx(1.07)
+    code = generator(merged, "codes").integers(-1, 2, (inputs, 6))
+    factors = strength.factor(0, code)
+    synapses = placed.configure([code, np.zeros((6, 3), int)]).synapses
+    column = placed.allocations["hidden"].circuits.astype(int)
+    for row, neuron in np.argwhere(code != 0).tolist():
+        # The only circuit of this neuron whose synapses on the row's driver are of this input.
+        wire = placed.wires[0]
+        circuit = column[neuron, wire.slot[row]]
+        driver = wire.driver[row, circuit // HICANN_X.n_columns] % HICANN_X.n_drivers
+        sign_row = 2 * driver + (code[row, neuron] < 0)
+        mine = (synapses.circuit == circuit) & (synapses.row % HICANN_X.n_rows == sign_row)
+        assert np.abs(synapses.weight_code[mine]).sum() == 1
+        assert factors[row, neuron] == pytest.approx((inh if code[row, neuron] < 0 else exc)[circuit], rel=1e-12)
+    received = exc[column[:, placed.wires[0].slot].T]
+    np.testing.assert_allclose(factors[code == 0], received[code == 0], rtol=1e-12)
 
 
 def test_circuits_that_were_not_measured_count_as_nominal():
