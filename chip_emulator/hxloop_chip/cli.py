@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
 from typing import Annotated, NoReturn
@@ -32,6 +33,10 @@ ChipName = Annotated[
     ),
 ]
 Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: which silicon of that kind.")]
+
+
+_OF_CHIP = ("describe", "reveal", "report")
+"""Commands that users reach as ``hxloop chip ...``; `serve` is ``hxloop serve``."""
 
 
 class _LogFormat(StrEnum):
@@ -153,5 +158,6 @@ def _readable(value: object) -> str:
 
 
 def main() -> NoReturn:
-    """Entry point."""
-    run_program(app, "hxloop_chip")
+    """Entry point. Users call the commands by other names than this package's, and are told these."""
+    looks_only = sys.argv[1:2] and sys.argv[1] in _OF_CHIP
+    run_program(app, "hxloop chip" if looks_only else "hxloop")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from hxloop.errors import HxloopError
 
-_NARROWEST: Final = 8
-"""Columns of letters that are left to each column of a table that is broken."""
+_SHORT: Final = 16
+"""Letters of a column that is not worth to be broken."""
 _UNLIMITED: Final = 100_000
 """Columns, where no terminal says how wide it is: lines are not broken then, so that they can be searched."""
 
@@ -79,9 +79,13 @@ def print_table(
     title: str | None = None,
     plain: bool = False,
     numbers: bool = False,
+    whole: bool = False,
     stderr: bool = False,
 ) -> None:
     """Print a table.
+
+    Where a terminal is too narrow, text is broken between words, in the widest columns. No word is broken, and nothing
+    in the first column, which says what a row is about: where that is not enough, lines are longer than the terminal.
 
     Parameters
     ----------
@@ -93,6 +97,8 @@ def print_table(
         Without a frame.
     numbers : bool
         All columns but the first are numbers.
+    whole : bool
+        Break nothing: all columns are names and numbers.
     stderr : bool
         Beside the result, not the result.
     """
@@ -105,36 +111,40 @@ def print_table(
     console = Console(stderr=stderr)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _UNLIMITED
-    table = Table(
-        title=None if title is None else Text(one_line(title), style="table.title"),
-        title_justify="left",
-        box=box.SIMPLE if plain else box.HEAVY_HEAD,
-        padding=(0, 1, 0, 0) if plain else (0, 1),
-    )
+    table = Table(box=box.SIMPLE if plain else box.HEAVY_HEAD, padding=(0, 1, 0, 0) if plain else (0, 1))
+    heads = [one_line(heading) for heading in headings]
     lines = [[many_lines(value) for value in row] for row in rows]
-    whole = _unbroken(
-        [[*map(len, "\n".join(column).split("\n"))] for column in zip(headings, *lines, strict=True)], console.width
-    )
-    for k, heading in enumerate(headings):
+    columns = [[head, *"\n".join(column).split("\n")] for head, *column in zip(heads, *lines, strict=True)]
+    frame = 2 * len(heads) + 2 if plain else 3 * len(heads) + 1
+    widths = _widths(columns, console.width - frame, unbroken=len(heads) if whole else 1)
+    console.width = max(console.width, sum(widths) + frame)
+    for k, (head, width) in enumerate(zip(heads, widths, strict=True)):
         justify: Any = "right" if numbers and k else "left"
-        table.add_column(Text(one_line(heading)), overflow="fold", no_wrap=k in whole, justify=justify)
+        table.add_column(Text(head), overflow="fold", width=width, justify=justify)
     for line in lines:
         table.add_row(*map(Text, line))
+    if title is not None:
+        console.print(Text(one_line(title), style="table.title"), soft_wrap=True)
     console.print(table)
 
 
-def _unbroken(lengths: Sequence[Sequence[int]], width: int) -> set[int]:
-    """Columns that are shown without breaks: the narrow ones, and all that fit beside them, so that none is cut."""
-    widest = [max(column) for column in lengths]
-    left = width - 3 * len(widest) - 1  # frame and padding
-    whole: set[int] = set()
-    for k in sorted(range(len(widest)), key=widest.__getitem__):
-        broken = len(widest) - len(whole) - 1
-        if widest[k] + _NARROWEST * broken > left:
-            break
-        whole.add(k)
-        left -= widest[k]
-    return whole
+def _widths(columns: Sequence[Sequence[str]], room: int, unbroken: int) -> list[int]:
+    """Widths of columns of lines: all of them if there is room, else narrow ones first, and no word is broken.
+
+    The first `unbroken` columns, and short ones, are not broken between words either.
+    """
+    from rich.cells import cell_len
+
+    full = [max(map(cell_len, column)) for column in columns]
+    words = [max(cell_len(word) for line in column for word in line.split() or [""]) for column in columns]
+    widths = [full[k] if k < unbroken or full[k] <= _SHORT else words[k] for k in range(len(columns))]
+    left = room - sum(widths)
+    order = sorted(range(len(widths)), key=lambda k: full[k])
+    for n, k in enumerate(order):  # the room that is left is shared among the columns that have not got theirs yet
+        more = min(full[k] - widths[k], max(left, 0) // (len(order) - n))
+        widths[k] += more
+        left -= more
+    return widths
 
 
 def _plain(value: Any) -> Any:

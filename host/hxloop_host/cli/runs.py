@@ -65,7 +65,7 @@ def _list(
         return
     short = [e | {"run": Path(e["run"]).name} for e in found]
     rows = [[_cell(e[key]) for key in _COLUMNS] for e in short]
-    print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}", plain=True)
+    print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}", plain=True, whole=True)
 
 
 @runs.command(name="show")
@@ -92,7 +92,7 @@ def _show(
         print_json(entry)
         return
     rows = [[key, _cell(value)] for key, value in entry.items()]
-    print_table(["figure", "value"], rows, title=str(loaded.directory))
+    print_table(["figure", "value"], rows, title=str(loaded.directory), whole=True)
 
 
 def _entry(run: Run) -> dict[str, Any]:

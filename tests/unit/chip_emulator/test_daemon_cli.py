@@ -11,6 +11,7 @@ import pytest
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.describe import describe_chip
 from hxloop_chip.silicon.presets import named_chip
 
 
@@ -82,3 +83,26 @@ def test_help_and_describe_are_quick_to_import(more):
     code = "import sys, hxloop_chip.cli{}; print('numba' in sys.modules, 'zmq' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code.format(more)], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["report"], "hxloop chip report"),
+        (["reveal"], "hxloop chip reveal"),
+        (["serve", "--threads", "x"], "hxloop serve"),
+    ],
+)
+def test_users_are_told_the_names_they_use(arguments, name):
+    told = call(*arguments)
+    assert told.returncode == 2 and f"Usage: {name} " in told.stderr
+    assert "hxloop_chip" not in told.stderr
+
+
+@pytest.mark.parametrize("width", ["80", "100"])
+def test_no_name_of_the_datasheet_is_broken(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    shown = call("describe", "--sources").stdout
+    for entry in describe_chip("typical"):
+        for text in (entry["name"], *f"{entry['unit']} {entry['source']} {entry['description']}".split()):
+            assert text in shown
