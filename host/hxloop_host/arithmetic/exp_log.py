@@ -97,14 +97,3 @@ def _of_each(kernel: Any, values: Array) -> Array:
     out = np.empty(given.shape)
     kernel(given.ravel(), out.ravel())
     return out
-
-
-def whole_power(base: float, exponent: int) -> float:
-    """``base ** exponent`` of a whole exponent >= 0, by squaring."""
-    value = 1.0
-    while exponent:
-        if exponent & 1:
-            value *= base
-        base *= base
-        exponent >>= 1
-    return value

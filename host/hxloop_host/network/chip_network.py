@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from hxloop_host.network.weight_codes import Codes
     from hxloop_host.settings.experiment_settings import NeuronSettings, Settings
 
+DW_NORM_MAX = 0.2
+"""Largest norm of a single weight gradient where the settings do not say."""
+
 
 @brief
 @dataclass(frozen=True, eq=False)
@@ -239,7 +242,7 @@ class ChipNetwork:
         grad_out : float64 [n_samples, n_classes]
             Derivative of the loss with respect to the output spike times.
         """
-        neuron, limit = self.settings.neuron, self.settings.optimizer.max_dw_norm
+        neuron, limit = self.settings.neuron, getattr(self.settings.optimizer, "max_dw_norm", DW_NORM_MAX)
         measured, unit = self._measured, 1.0
         if measured is not None:
             # From here on all times are in units of the measured time constant, t / unit.

@@ -180,11 +180,11 @@ def _check_state(record: Record, layers: int) -> None:
     for name in ("optimizer/steps", "bumper/last_layer", "bumper/increment"):
         if not np.isfinite(record.array(f"state/{name}", "if", (1,))).all():
             raise record.refusal(f"the dataset state/{name} is not finite")
-    if not any(name.startswith("state/optimizer/first.") for name in record.quantities):
-        return  # no step was made yet
-    for k in range(layers):
-        for moment in ("first", "second"):
-            record.array(f"state/optimizer/{moment}.{k}", "f", record.quantities[f"weights/{k}/model"].values.shape)
+    prefix = "state/optimizer/"
+    remembered = {name.removeprefix(prefix).rpartition(".")[0] for name in record.quantities if name.startswith(prefix)}
+    for what in remembered - {""}:  # of every weight, since the first step
+        for k in range(layers):
+            record.array(f"{prefix}{what}.{k}", "f", record.quantities[f"weights/{k}/model"].values.shape)
 
 
 def _check_test(record: Record, settings: Settings) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.resources
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from hxloop.files.toml import load_preset, load_toml
 from hxloop.kit.arguments import whole_number
+from hxloop.kit.ranges import TAU_SYN, Count, CountOrZero, Fraction, NotNegative, Positive, Signed
 from hxloop.kit.strict import Strict, WrongFieldError
 from hxloop.text import one_line
+from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
+from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
+from hxloop_host.settings.kind_sections import KindSection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,19 +30,11 @@ DISCRETE_BITS: Final = 6
 STEEPEST: Final = 50.0
 """Largest exponent of a loss: a sample over its time scale."""
 
-# Bounds are far outside of what any chip has, and near enough for all arithmetic behind them to stay finite.
-Positive = Annotated[float, Field(ge=1e-6, le=1e6)]
-NotNegative = Annotated[float, Field(ge=0, le=1e6)]
-Signed = Annotated[float, Field(ge=-1e6, le=1e6)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-CountOrZero = Annotated[int, Field(ge=0, le=1_000_000)]
-MOST_LAYERS: Final = 100
+OPTIMIZER_SECTION: Final = KindSection[Optimizer]("optimizer", OPTIMIZERS, OptimizerSettings, default="adam")
+"""Section ``[optimizer]``; a file that names no kind means Adam, as all did once."""
 
-TAU_SYN: Final[dict[str, JsonValue]] = {"unit": "tau_syn"}
-"""Unit of settings whose names do not say it; every setting has a description (`hxloop study --list`)."""
+ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
+MOST_LAYERS: Final = 100
 
 
 class NetworkSettings(Strict):
@@ -165,24 +161,6 @@ class SilenceSettings(Strict):
     targeted: bool = Field(True, description="bump only the neurons that missed a spike")
 
 
-class OptimizerSettings(Strict):
-    """Adam and its learning rate."""
-
-    learning_rate: Annotated[float, Field(gt=0, le=1e3)] = Field(description="step of Adam in model weights")
-    beta1: Decay = Field(0.9, description="Adam: decay of the mean gradient")
-    beta2: Decay = Field(0.999, description="Adam: decay of the mean squared gradient")
-    epsilon: Annotated[float, Field(ge=1e-30, le=1)] = Field(
-        1e-8, description="Adam: added to the root of the mean squared gradient"
-    )
-    max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
-    schedule: Literal["step", "cosine", "constant"] = Field(
-        "step", description="how the learning rate changes over the epochs"
-    )
-    step_epochs: Count = Field(20, description="step: epochs between two decays")
-    gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="step: factor of a decay")
-    floor: Fraction = Field(0.0, description="cosine: share of the learning rate left at the end")
-
-
 class TrainingSettings(Strict):
     """The loop."""
 
@@ -216,7 +194,7 @@ class Settings(Strict):
     neuron: NeuronSettings
     loss: LossSettings
     silence: SilenceSettings
-    optimizer: OptimizerSettings
+    optimizer: Annotated[OptimizerSettings, OPTIMIZER_SECTION]
     training: TrainingSettings
     coding: CodingSettings = CodingSettings()
     data: DataSettings = DataSettings()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pydantic import GetCoreSchemaHandler
+    from pydantic.fields import FieldInfo
 
     from hxloop.plugins import Registry, Source
 
@@ -95,6 +96,13 @@ class KindSection(Generic[T]):
                     raise
         return found
 
+    def takes(self, kind: str, key: str) -> bool:
+        """Whether settings of a kind may have a key, if only to be read as those of earlier versions."""
+        model = self.models().get(kind)
+        if model is None or key in model.model_fields:
+            return True
+        return self.older is not None and key not in self.older(kind, {key: None})
+
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Validate by the class of the kind, and write all that an object has."""
         return core_schema.no_info_before_validator_function(
@@ -142,6 +150,11 @@ class KindSection(Generic[T]):
         kind = PydanticCustomError("extra_forbidden", "unknown key", {"known": all_keys(model, f"{self.name}.")})
         lines = [InitErrorDetails(type=kind, loc=found["loc"], input=found["input"]) for found in unknown]
         return ValidationError.from_exception_data(model.__name__, lines)
+
+
+def section_of(info: FieldInfo) -> KindSection[Any] | None:
+    """What says the kinds of a field of the settings, None of a section whose keys are fixed."""
+    return next((found for found in info.metadata if isinstance(found, KindSection)), None)
 
 
 def _refusal(key: str, text: str, hint: str | None = None) -> ValidationError:

@@ -21,7 +21,7 @@ from hxloop_host.network.layers import initial_weights
 from hxloop_host.network.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 from hxloop_host.network.weight_codes import clip_weights
 from hxloop_host.runs.epoch_metrics import EpochMetrics
-from hxloop_host.training.optimizers import Adam, Constant, Cosine, Schedule, StepDecay
+from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from hxloop_host.network.chip_network import ChipNetwork
     from hxloop_host.network.weight_codes import Codes
-    from hxloop_host.settings.experiment_settings import LossSettings, OptimizerSettings, Settings
+    from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
+    from hxloop_host.settings.experiment_settings import LossSettings, Settings
     from hxloop_host.tasks.dataset import Dataset
 
 EVALUATION_SAMPLES = 2000
@@ -276,17 +277,6 @@ def build_loss(settings: LossSettings) -> SpikeTimeLoss:
     return ShiftInvariantMSE(settings.delta)
 
 
-def build_optimizer(settings: OptimizerSettings, epochs: int) -> Adam:
-    """Adam with the schedule the settings name."""
-    schedules: dict[str, Schedule] = {
-        "step": StepDecay(settings.step_epochs, settings.gamma),
-        "cosine": Cosine(epochs, settings.floor),
-        "constant": Constant(),
-    }
-    return Adam(
-        settings.learning_rate,
-        schedules[settings.schedule],
-        beta1=settings.beta1,
-        beta2=settings.beta2,
-        epsilon=settings.epsilon,
-    )
+def build_optimizer(settings: OptimizerSettings, epochs: int) -> Optimizer:
+    """Optimiser the settings name."""
+    return OPTIMIZER_SECTION.part(settings.kind)(settings, epochs=epochs)

@@ -101,7 +101,7 @@ def checked_axis(key: str, values: Any, knobs: Knobs) -> Axis:
     if not axis.values and axis.interval is None:
         raise InvalidInputError("no values", field=key)
     for value in axis.interval or axis.values:
-        knobs.apply({key: value})
+        knobs.check_value(key, value)
     if axis.interval is not None and not axis.interval[0] < axis.interval[1]:
         raise OutOfRangeError(f"{axis.interval[0]}..{axis.interval[1]} is no interval", field=key)
     if len(set(map(repr, axis.values))) != len(axis.values):

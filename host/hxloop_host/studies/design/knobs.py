@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, parse_toml, settings_from_mapping
 from hxloop.kit import arguments
+from hxloop.kit.strict import all_keys
 from hxloop.kit.suggest import suggestion
 from hxloop_host.settings.experiment_settings import Settings
+from hxloop_host.settings.kind_sections import section_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic.fields import FieldInfo
 
+    from hxloop.kit.strict import Strict
+    from hxloop_host.settings.kind_sections import KindSection
     from hxloop_host.studies.design.sheet import ChipSheet
 
     Value = bool | int | float | str | list[Any]
@@ -72,8 +76,19 @@ class Knobs:
         return [
             *self.chip_keys,
             *(f"chip.factor.{kind}" for kind in KINDS),
-            *flat(self.settings.model_dump()),
+            *dict.fromkeys([*flat(self.settings.model_dump()), *self._keys_of_other_kinds]),
         ]
+
+    @cached_property
+    def sections(self) -> dict[str, KindSection[Any]]:
+        """Sections whose keys depend on their kind."""
+        found = {name: section_of(info) for name, info in type(self.settings).model_fields.items()}
+        return {name: section for name, section in found.items() if section is not None}
+
+    @cached_property
+    def _keys_of_other_kinds(self) -> list[str]:
+        models = ((name, model) for name, section in self.sections.items() for model in section.models().values())
+        return [key for name, model in models for key in all_keys(model, f"{name}.")]
 
     def unit(self, key: str) -> str:
         """Unit of a knob; ``1`` if it has none."""
@@ -82,17 +97,36 @@ class Knobs:
 
     def listed(self) -> list[Turned]:
         """Every knob with its present value, its unit and what it means."""
-        found = [
-            Turned(f"{section}.{name}", str(value), *_meaning(info, name))
-            for section, part in self.settings
-            for (name, value), info in zip(part, type(part).model_fields.values(), strict=True)
-        ]
+        found = [turned for section, part in self.settings for turned in self._listed(section, part)]
         found += [
             Turned(f"chip.factor.{kind}", "1", "1", f"factor on all imperfections with _{kind} in their names: {text}")
             for kind, text in KINDS.items()
         ]
         entries = ((key, self.sheet.all[name]) for key, name in self.chip_keys.items())
         return [*found, *(Turned(key, f"{entry.value:g}", entry.unit, entry.text) for key, entry in entries)]
+
+    def _listed(self, section: str, part: Strict) -> list[Turned]:
+        """Knobs of a section: those of its kind with their values, and then those that other kinds have."""
+        found = {
+            name: Turned(f"{section}.{name}", str(value), *_meaning(type(part).model_fields[name], name))
+            for name, value in part
+            if name in type(part).model_fields
+        }
+        if section not in self.sections:
+            return list(found.values())
+        kinds: dict[str, list[str]] = {}
+        models = self.sections[section].models()
+        for kind, model in models.items():
+            for name, info in model.model_fields.items():
+                kinds.setdefault(name, []).append(kind)
+                default = "-" if info.is_required() else str(info.default)
+                found.setdefault(name, Turned(f"{section}.{name}", default, *_meaning(info, name)))
+        return [
+            turned
+            if len(kinds.get(name, models)) == len(models)
+            else turned._replace(meaning=f"{', '.join(kinds[name])}: {turned.meaning}")
+            for name, turned in found.items()
+        ]
 
     def check_key(self, key: str) -> None:
         """Refuse a knob that does not exist.
@@ -135,6 +169,17 @@ class Knobs:
             value = text.strip()
         return value
 
+    def check_value(self, key: str, value: Any) -> None:
+        """Refuse a value that a knob cannot have by itself; errors as in `apply`."""
+        changes = {key: value}
+        name, _, rest = key.partition(".")
+        section = self.sections.get(name)
+        if section is not None and not section.takes(getattr(self.settings, name).kind, rest.partition(".")[0]):
+            # What chooses a kind that has it is another knob.
+            having = (kind for kind, model in section.models().items() if rest in all_keys(model))
+            changes |= {f"{name}.kind": next(having)}
+        self.apply(changes)
+
     def apply(self, changes: Mapping[str, Any]) -> tuple[Settings, str]:
         """Settings and name of the chip with some knobs turned.
 
@@ -160,8 +205,28 @@ class Knobs:
         own = {key: value for key, value in changes.items() if not key.startswith("chip.")}
         settings = self.settings
         if own:
-            settings = settings_from_mapping(_updated(settings.model_dump(), own), Settings, where="the study")
+            tree = self._of_chosen_kinds(settings.model_dump(), own)
+            settings = settings_from_mapping(_updated(tree, own), Settings, where="the study")
         return settings, self._chip({key: value for key, value in changes.items() if key not in own})
+
+    def _of_chosen_kinds(self, tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of before without what the kinds that are now chosen do not have; their defaults take its place."""
+        for name, section in self.sections.items():
+            kind = changes.get(f"{name}.kind", tree[name]["kind"])
+            if not isinstance(kind, str):
+                continue  # refused below
+            own = [key.removeprefix(f"{name}.").partition(".")[0] for key in changes if key.startswith(f"{name}.")]
+            strange = next((key for key in own if not section.takes(kind, key)), None)
+            if strange is not None:
+                having = ", ".join(kind for kind, model in section.models().items() if strange in model.model_fields)
+                raise InvalidInputError(
+                    f"{name}.{strange} belongs to {having}, but {name}.kind is {arguments.shown(kind)}",
+                    field=f"{name}.{strange}",
+                    hint=f"set {name}.kind too",
+                )
+            if kind != tree[name]["kind"]:
+                tree[name] = {key: value for key, value in tree[name].items() if section.takes(kind, key)}
+        return tree
 
     def _chip(self, changes: Mapping[str, Any]) -> str:
         strength = {name: entry.value for name, entry in self.sheet.all.items()}

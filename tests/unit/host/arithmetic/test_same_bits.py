@@ -14,7 +14,8 @@ from support.places import ROOT
 
 from hxloop.seeds import generator
 from hxloop_host.arithmetic import compiled
-from hxloop_host.arithmetic.exp_log import exp_of, log_of, whole_power
+from hxloop_host.arithmetic.exp_log import exp_of, log_of
+from hxloop_host.arithmetic.whole_power import whole_power
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.network.losses import SoftmaxTimes
 

@@ -14,7 +14,9 @@ from support.chips.random_chip import RandomChip
 from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop_host.network.chip_network import ChipNetwork, check_training
+from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
 from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.settings.kind_sections import section_of
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 from hxloop_host.training.trainer import Trainer, score
 
@@ -31,10 +33,15 @@ def base():
 
 
 def changed(changes):
+    """Settings with some values changed; what a chosen kind does not have is left out."""
     tree = {name: dict(section) for name, section in base().items()}
     for key, value in changes.items():
         section, _, name = key.partition(".")
         tree[section][name] = value
+    for name, field in Settings.model_fields.items():
+        section = section_of(field)
+        if section is not None:
+            tree[name] = {key: value for key, value in tree[name].items() if section.takes(tree[name]["kind"], key)}
     return Settings(**tree)
 
 
@@ -51,10 +58,12 @@ def bounds(info: FieldInfo):
 def numbers():
     """Every number of the settings that decides arithmetic, with its bounds."""
     found = {}
-    for section, model in Settings.model_fields.items():
-        for name, info in model.annotation.model_fields.items():
-            if info.annotation in {float, int} and section not in {"data", "training"}:
-                found[f"{section}.{name}"] = bounds(info)
+    for section, field in Settings.model_fields.items():
+        kinds = section_of(field)
+        for model in [field.annotation] if kinds is None else kinds.models().values():
+            for name, info in model.model_fields.items():
+                if info.annotation in {float, int} and section not in {"data", "training"}:
+                    found[f"{section}.{name}"] = bounds(info)
     return found
 
 
@@ -83,6 +92,7 @@ def accepted(draw):
     if "neuron.tau_syn_us" in changes:  # a ratio of 1 or 2, or hardly anything would be accepted
         changes["neuron.tau_mem_us"] = changes["neuron.tau_syn_us"] * draw(st.sampled_from([1, 2]))
     changes["loss.kind"] = draw(st.sampled_from(["shift_invariant_mse", "softmax_times", "target_times_mse"]))
+    changes["optimizer.kind"] = draw(st.sampled_from(OPTIMIZERS.names()))
     changes["optimizer.schedule"] = draw(st.sampled_from(["step", "cosine", "constant"]))
     for name in ("bias_times", "init_mean", "init_std"):
         low, high = (0.0 if name != "init_mean" else -1e6), 1e6
@@ -123,6 +133,10 @@ def test_accepted_settings_train_without_overflow(found, spec, seed):
     [
         ({"optimizer.beta1": 1.0}, "optimizer.beta1"),
         ({"optimizer.beta2": 1.0}, "optimizer.beta2"),
+        ({"optimizer.kind": "sgd", "optimizer.momentum": 1.0}, "optimizer.momentum"),
+        ({"optimizer.kind": "adamw", "optimizer.weight_decay": 1.5}, "optimizer.weight_decay"),
+        ({"optimizer.kind": "smorms3", "optimizer.epsilon": 0.0}, "optimizer.epsilon"),
+        ({"optimizer.kind": "adaw"}, "optimizer.kind"),
         ({"optimizer.gamma": 1e300}, "optimizer.gamma"),
         ({"optimizer.gamma": 1.5}, "optimizer.gamma"),
         ({"optimizer.learning_rate": 1e300}, "optimizer.learning_rate"),

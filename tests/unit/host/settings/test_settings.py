@@ -66,6 +66,19 @@ def test_mistakes_are_named(tmp_path, old, new, error, message):
         load_settings(changed(tmp_path, old, new))
 
 
+def test_the_kind_of_an_optimizer_says_its_keys(tmp_path):
+    assert load_settings("small").optimizer.kind == "adam"
+    sgd = load_settings(changed(tmp_path, "max_dw_norm = 0.2", 'kind = "sgd"\nmomentum = 0.9')).optimizer
+    assert (type(sgd).__name__, sgd.momentum, sgd.learning_rate, sgd.step_epochs) == ("SGDSettings", 0.9, 0.002, 20)
+    for wrong, message in (
+        ('kind = "sgd"\nbeta1 = 0.5', r"unknown key 'optimizer\.beta1'"),
+        ('kind = "sgd"\nmomentun = 0.5', r"did you mean 'optimizer\.momentum'"),
+        ('kind = "sdg"', r"optimizer\.kind: no optimizer is called 'sdg'.*did you mean 'sgd'"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            load_settings(changed(tmp_path, "max_dw_norm = 0.2", wrong))
+
+
 def test_a_file_is_read_like_a_preset(tmp_path):
     path = changed(tmp_path, "epochs = 300", "epochs = 7")
     assert load_settings(path) == load_settings(str(path)) == load_settings("small").with_epochs(7)

@@ -92,6 +92,44 @@ def test_settings_are_changed_and_nothing_else():
     assert chip == "typical"
 
 
+def test_keys_of_every_kind_are_knobs_and_listed():
+    listed = {turned.key: turned for turned in KNOBS.listed()}
+    assert listed["optimizer.beta1"].value == "0.9"
+    assert listed["optimizer.beta1"].meaning.startswith("adam, adamw: ")
+    assert listed["optimizer.momentum"].value == "0.0"
+    assert listed["optimizer.momentum"].meaning.startswith("sgd: ")
+    assert listed["optimizer.learning_rate"].value == "0.03"
+    assert listed["optimizer.learning_rate"].meaning.startswith("step size")
+    assert len(listed) == len(KNOBS.listed())
+    assert set(listed) == set(KNOBS.keys)
+    assert read_axis("optimizer.momentum=0,0.9", KNOBS).values == (0, 0.9)
+
+
+def test_another_kind_takes_what_it_has_and_its_own_defaults():
+    was = load_settings("quick").optimizer
+    now = KNOBS.apply({"optimizer.kind": "sgd", "optimizer.momentum": 0.9})[0].optimizer
+    assert (now.kind, now.momentum, now.nesterov) == ("sgd", 0.9, False)
+    assert (now.learning_rate, now.schedule, now.floor) == (was.learning_rate, was.schedule, was.floor)
+    assert KNOBS.apply({"optimizer.kind": "adamw"})[0].optimizer.beta1 == was.beta1
+    assert KNOBS.apply({"optimizer.kind": "adam"})[0] == load_settings("quick")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"optimizer.momentum": 0.5}, "optimizer.momentum", "belongs to sgd, but optimizer.kind is 'adam'"),
+        ({"optimizer.kind": "sgd", "optimizer.beta1": 0.5}, "optimizer.beta1", "belongs to adam, adamw"),
+        ({"optimizer.kind": "sgd", "optimizer.momentum": 1.0}, "optimizer.momentum", "less than 1"),
+        ({"optimizer.kind": "adan"}, "optimizer.kind", "did you mean 'adam'"),
+        ({"optimizer.kind": [1]}, "optimizer.kind", "name of a kind"),
+    ],
+)
+def test_values_and_keys_of_a_wrong_kind_are_refused(changes, field, says):
+    with pytest.raises(InvalidInputError, match=says) as caught:
+        KNOBS.apply(changes)
+    assert caught.value.field == field
+
+
 def test_a_grid_is_the_product_of_its_axes():
     axes = [Axis("a", (1, 2, 3)), Axis("b", ("x", "y"))]
     expected = [{"a": a, "b": b} for a, b in itertools.product((1, 2, 3), ("x", "y"))]
