@@ -128,6 +128,11 @@ class Projection:
         part = "" if self.part is None else f"[{self.part[0]}:{self.part[1]}]"
         return f"{self.source}{part}->{self.target}"
 
+    @property
+    def rows_per_input(self) -> int:
+        """Synapse rows that each copy takes: an excitatory and an inhibitory one, or one of its source's sign."""
+        return 2 if self.signs is None else 1
+
 
 @brief
 @dataclass(frozen=True, eq=False)
@@ -252,9 +257,25 @@ class Network:
         first, last = self.sources(projection)
         return (last - first) * projection.copies, self.population(projection.target).size
 
+    def connected(self, projection: Projection) -> NDArray[np.bool_]:
+        """Which weights of a projection exist, [n_sources * copies, n_target]: all of them without a mask."""
+        if projection.mask is None:
+            return np.ones(self.weight_shape(projection), np.bool_)
+        return np.repeat(projection.mask, projection.copies, axis=0)
+
+    def n_rows(self, projection: Projection) -> int:
+        """Rows of a projection's weight matrix in which any weight exists: each takes synapse rows."""
+        if projection.mask is None:
+            return self.weight_shape(projection)[0]
+        return int(projection.mask.any(axis=1).sum()) * projection.copies
+
     def fan_in(self, population: str) -> int:
-        """Signed inputs of every neuron of a population."""
-        return sum(self.weight_shape(p)[0] for p in self.projections if p.target == population)
+        """Inputs of the neurons of a population."""
+        return sum(self.n_rows(p) for p in self.projections if p.target == population)
+
+    def synapse_rows(self, population: str) -> int:
+        """Synapse rows that the inputs of a population's neurons need: two for an input, one where it has a sign."""
+        return sum(self.n_rows(p) * p.rows_per_input for p in self.projections if p.target == population)
 
     def limits(self, projection: Projection, code_max: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Smallest and largest model weights a projection may have.
@@ -276,7 +297,7 @@ class Network:
             sign = np.repeat(projection.signs, projection.copies)[:, None]
             low, high = np.where(sign > 0, 0.0, low), np.where(sign > 0, high, 0.0)
         if projection.mask is not None:
-            connected = np.repeat(projection.mask, projection.copies, axis=0)
+            connected = self.connected(projection)
             low, high = np.where(connected, low, 0.0), np.where(connected, high, 0.0)
         return low, high
 

@@ -35,25 +35,24 @@ class Allocation:
     circuits: NDArray[np.int16]
 
 
-def merge_factor(population: Population, fan_in: int, spec: ChipSpec) -> int:
-    """Circuits per neuron: as asked for, else the smallest power of two with enough rows.
+def merge_factor(population: Population, rows: int, spec: ChipSpec) -> int:
+    """Circuits per neuron: as asked for, else the smallest power of two with enough synapse rows.
 
     Raises
     ------
     DoesNotFitError
         The circuits asked for have too few rows.
     """
-    available = spec.n_signed_inputs
     if population.circuits_per_neuron is None:
         factor = 1
-        while factor * available < fan_in:
+        while factor * spec.n_rows < rows:
             factor *= 2
         return factor
-    have = population.circuits_per_neuron * available
-    if have < fan_in:
+    have = population.circuits_per_neuron * spec.n_rows
+    if have < rows:
         raise DoesNotFitError(
-            f"neurons of {population.name!r} have {fan_in} signed inputs and need {2 * fan_in} synapse rows, but "
-            f"{population.circuits_per_neuron} circuits of {spec.name} have {2 * have}: {2 * (fan_in - have)} short",
+            f"the inputs of neurons of {population.name!r} need {rows} synapse rows, but "
+            f"{population.circuits_per_neuron} circuits of {spec.name} have {have}: {rows - have} short",
             field=f"{population.name}.circuits_per_neuron",
             hint="merge more circuits, or leave circuits_per_neuron out",
         )
@@ -86,7 +85,7 @@ def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None 
         Too few input channels, circuits, rows, or drivers on a bus; the message says how many are missing.
     """
     _check_channels(network, spec)
-    factors = [merge_factor(p, network.fan_in(p.name), spec) for p in network.populations]
+    factors = [merge_factor(p, network.synapse_rows(p.name), spec) for p in network.populations]
     free = np.ones(spec.n_circuits, np.bool_) if usable is None else usable
     _check_circuits(network, factors, spec, free)
     while True:

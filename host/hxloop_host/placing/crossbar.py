@@ -45,7 +45,7 @@ def bus_of_circuits(circuit: ArrayLike, spec: ChipSpec) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Shortage:
-    """A population has more on-chip inputs from one bus than its circuits have drivers there."""
+    """The on-chip inputs of a population from one bus need more synapse rows than its circuits have there."""
 
     population: Population
     bus: int
@@ -56,16 +56,16 @@ class Shortage:
     def error(self, spec: ChipSpec, note: str = "") -> DoesNotFitError:
         """What to tell the user, with a note on the chip."""
         return DoesNotFitError(
-            f"neurons of {self.population.name!r} have {self.need} signed inputs from neurons on PADI bus {self.bus}, "
+            f"inputs of {self.population.name!r} from neurons on PADI bus {self.bus} need {self.need} synapse rows, "
             f"but {self.circuits_per_neuron} {'circuit' if self.circuits_per_neuron == 1 else 'circuits'} per neuron "
-            f"of {spec.name} have {self.have} synapse drivers on it: {self.need - self.have} short{note}",
+            f"of {spec.name} have {self.have} on it: {self.need - self.have} short{note}",
             field=f"{self.population.name}.circuits_per_neuron",
             hint="merge more circuits into each of its neurons, or use fewer source neurons",
         )
 
 
 def find_shortage(network: Network, circuits: Mapping[str, NDArray[np.int16]], spec: ChipSpec) -> Shortage | None:
-    """First population whose on-chip inputs find too few drivers on the buses they reach.
+    """First population whose on-chip inputs find too few synapse rows on the buses they reach.
 
     Parameters
     ----------
@@ -82,9 +82,12 @@ def find_shortage(network: Network, circuits: Mapping[str, NDArray[np.int16]], s
             if projection.target == population.name and projection.source != INPUT:
                 first, last = network.sources(projection)
                 bus = bus_of_circuits(circuits[projection.source][first:last, 0], spec)
-                need += projection.copies * np.bincount(bus, minlength=spec.n_padi_buses)
+                if projection.mask is not None:
+                    bus = bus[projection.mask.any(axis=1)]
+                rows = projection.copies * projection.rows_per_input
+                need += rows * np.bincount(bus, minlength=spec.n_padi_buses)
         merged = circuits[population.name].shape[1]
-        have = merged * drivers_per_bus(spec)
+        have = merged * 2 * drivers_per_bus(spec)
         worst = int(need.argmax())
         if need[worst] > have:
             return Shortage(population, worst, int(need[worst]), have, merged)

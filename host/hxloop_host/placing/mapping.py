@@ -1,8 +1,8 @@
 """Networks onto the chip: circuits, drivers, labels and codes.
 
-A signed weight occupies two synapses, on the excitatory row ``2 d`` and the inhibitory row ``2 d + 1`` of a driver; one
-of them has code 0. `placing.allocation` chooses the circuits, `placing.routing` the drivers and labels,
-`hxloop.codes.operating_point` the codes.
+A signed weight occupies two synapses, on the excitatory row ``2 d`` and the inhibitory row ``2 d + 1`` of a driver, one
+of which has code 0; a weight whose source has a sign occupies one. `placing.allocation` chooses the circuits,
+`placing.routing` the drivers and labels, `placing.circuit_codes` the codes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from hxloop.network import INPUT
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop_host.placing.allocation import Allocation, allocate
 from hxloop_host.placing.circuit_codes import check_parameters, circuit_codes
+from hxloop_host.placing.drivers import BOTH, NOWHERE
 from hxloop_host.placing.placement import Placement
-from hxloop_host.placing.routing import NOWHERE, Wires, route
+from hxloop_host.placing.routing import Wires, route
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,13 +57,12 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
         check_parameters(allocation, spec)
     wires = route(network, allocations, spec)
     by_name = {a.population.name: a for a in allocations}
-    targets = [by_name[projection.target] for projection in network.projections]
     routes = {
         on_chip: _routes(w for w, p in zip(wires, network.projections, strict=True) if (p.source != INPUT) == on_chip)
         for on_chip in (False, True)
     }
     wiring = ChipConfig(
-        circuit_codes(allocations, spec, boot), boot.shared, _synapses(wires, targets, spec),
+        circuit_codes(allocations, spec, boot), boot.shared, _synapses(network, wires, by_name, spec),
         _row_sign(wires, spec), routes[False], routes[True],
     )  # fmt: skip
     return Placement(
@@ -70,15 +70,20 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
     )
 
 
-def _synapses(wires: list[Wires], targets: list[Allocation], spec: ChipSpec) -> Synapses:
-    """Synapses of all projections [rows, neurons], of each the excitatory ones and then the inhibitory ones."""
+def _synapses(network: Network, wires: list[Wires], allocations: dict[str, Allocation], spec: ChipSpec) -> Synapses:
+    """Synapses of all projections: of each the excitatory and then the inhibitory ones, or those of sources with signs.
+
+    Within them, they are in the order of the weight matrix [rows, neurons]; weights that do not exist have none.
+    """
     columns: list[NDArray[np.int64]] = []
-    for wire, target in zip(wires, targets, strict=True):
-        circuit = target.circuits[:, wire.slot].T.astype(np.int64)
+    for projection, wire in zip(network.projections, wires, strict=True):
+        circuit = allocations[projection.target].circuits[:, wire.slot].T.astype(np.int64)
         hemisphere = circuit // spec.n_columns
-        driver, label = (np.take_along_axis(table, hemisphere, axis=1) for table in (wire.driver, wire.label))
-        for row in (2 * (driver % spec.n_drivers), 2 * (driver % spec.n_drivers) + 1):
-            columns.append(np.stack([circuit.ravel(), row.ravel(), label.ravel()]))
+        driver, label, odd = (np.take_along_axis(t, hemisphere, axis=1) for t in (wire.driver, wire.label, wire.odd))
+        there = network.connected(projection).ravel()
+        even = 2 * (driver % spec.n_drivers)
+        for row in (even, even + 1) if projection.signs is None else (even + odd,):
+            columns.append(np.stack([circuit.ravel()[there], row.ravel()[there], label.ravel()[there]]))
     circuit, row, label = np.concatenate([np.empty((3, 0), np.int64), *columns], axis=1)
     weights = np.zeros(len(row)) if spec.continuous_weights else np.zeros(len(row), np.int8)
     return Synapses(circuit.astype(np.int16), row.astype(np.int16), label.astype(np.uint8), weights)
@@ -95,10 +100,13 @@ def _routes(wires: Iterable[Wires]) -> Routes:
 
 
 def _row_sign(wires: list[Wires], spec: ChipSpec) -> NDArray[np.int8]:
-    sign = np.zeros((spec.n_hemispheres * spec.n_drivers, 2), np.int8)
+    signs = np.zeros((spec.n_hemispheres * spec.n_drivers, 2), np.int8)
     for wire in wires:
-        sign[wire.driver[wire.driver != NOWHERE]] = 1, -1
-    return sign.reshape(spec.n_hemispheres, spec.n_rows)
+        row, hemisphere = np.nonzero(wire.driver != NOWHERE)
+        driver, odd, sign = wire.driver[row, hemisphere], wire.odd[row, hemisphere], wire.sign[row]
+        signs[driver[sign == BOTH]] = 1, -1
+        signs[driver[sign != BOTH], odd[sign != BOTH]] = sign[sign != BOTH]
+    return signs.reshape(spec.n_hemispheres, spec.n_rows)
 
 
 def _inverse(allocation: Allocation, spec: ChipSpec) -> NDArray[np.int32]:

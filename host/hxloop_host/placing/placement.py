@@ -67,12 +67,13 @@ class Placement:
         ArrayError
             Wrong number or shape of matrices, or NaN.
         OutOfRangeError
-            A continuous weight outside the datasheet.
+            A continuous weight outside the datasheet, a weight against the sign of its source, or one that is not 0
+            outside a mask.
         """
         projections = self.network.projections
         if len(weight_codes) != len(projections):
             raise ArrayError(f"expected {len(projections)} matrices, got {len(weight_codes)}", field="weight_codes")
-        parts = []
+        parts: list[NDArray[np.int8] | NDArray[np.float64]] = []
         for k, (projection, codes) in enumerate(zip(projections, weight_codes, strict=True)):
             matrix = np.asarray(codes)
             if matrix.shape != self.network.weight_shape(projection):
@@ -81,9 +82,32 @@ class Placement:
                     f"got {matrix.shape}",
                     field=f"weight_codes[{k}]",
                 )
-            flat = self._representable(matrix.ravel(), f"weight_codes[{k}]")
-            parts += [np.maximum(flat, 0), np.minimum(flat, 0)]
+            flat = self._existing(k, self._representable(matrix.ravel(), f"weight_codes[{k}]"))
+            parts += [np.maximum(flat, 0), np.minimum(flat, 0)] if projection.signs is None else [flat]
         return self.wiring.with_weight_codes(np.concatenate([self.wiring.synapses.weight_code[:0], *parts]))
+
+    def _existing(self, k: int, flat: NDArray[np.int8] | NDArray[np.float64]) -> NDArray[np.int8] | NDArray[np.float64]:
+        """Codes of the synapses that exist, in the order of the configuration."""
+        projection = self.network.projections[k]
+        codes = flat.reshape(-1, self.network.weight_shape(projection)[1])
+        if projection.signs is not None:
+            against = codes * np.repeat(projection.signs, projection.copies)[:, None] < 0
+            if against.any():
+                row, neuron = np.argwhere(against)[0].tolist()
+                raise OutOfRangeError(
+                    f"{codes[row, neuron]:g} is against the sign of its source in {projection.name}",
+                    field=f"weight_codes[{k}][{row},{neuron}]",
+                )
+        if projection.mask is None:
+            return flat
+        there = self.network.connected(projection)
+        if codes[~there].any():
+            row, neuron = np.argwhere(~there & (codes != 0))[0].tolist()
+            raise OutOfRangeError(
+                f"{codes[row, neuron]:g} is outside the mask of {projection.name}",
+                field=f"weight_codes[{k}][{row},{neuron}]",
+            )
+        return codes[there]
 
     def _representable(
         self, matrix: NDArray[np.integer] | NDArray[np.floating], field: str
@@ -215,7 +239,7 @@ class Placement:
         Returns
         -------
         list of float64 [2, n_sources * copies, n_target], one per projection
-            In LSB; the sum of the two rows of a signed synapse.
+            In LSB; the sum of both rows where a synapse has two, 0 where nothing is connected.
 
         Raises
         ------
@@ -230,9 +254,11 @@ class Placement:
             )
         found, first = [], 0
         for projection in self.network.projections:
-            shape = self.network.weight_shape(projection)
-            last = first + 2 * shape[0] * shape[1]
-            found.append(readings[:, first:last].reshape(2, 2, *shape).sum(axis=1))
+            there, per_weight = self.network.connected(projection), projection.rows_per_input
+            last = first + per_weight * int(there.sum())
+            sums = np.zeros((2, *there.shape))
+            sums[:, there] = readings[:, first:last].reshape(2, per_weight, -1).sum(axis=1)
+            found.append(sums)
             first = last
         return found
 

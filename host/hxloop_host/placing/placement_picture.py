@@ -27,7 +27,8 @@ def synapse_map(placement: Placement) -> NDArray[np.int64]:
     """int64 [n_hemispheres, n_rows, n_columns]: 1 + projection that uses the synapse, 0 where it is free."""
     spec, synapses = placement.spec, placement.wiring.synapses
     found = np.full((spec.n_hemispheres, spec.n_rows, spec.n_columns), FREE, np.int64)
-    sizes = [2 * int(np.prod(placement.network.weight_shape(p))) for p in placement.network.projections]
+    network = placement.network
+    sizes = [p.rows_per_input * int(network.connected(p).sum()) for p in network.projections]
     hemisphere, column = np.divmod(synapses.circuit.astype(np.int64), spec.n_columns)
     found[hemisphere, synapses.row, column] = 1 + np.repeat(np.arange(len(sizes)), sizes)
     return found

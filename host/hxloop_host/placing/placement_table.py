@@ -9,7 +9,7 @@ import numpy as np
 
 from hxloop.network import INPUT
 from hxloop_host.placing.crossbar import drivers_per_bus
-from hxloop_host.placing.routing import NOWHERE
+from hxloop_host.placing.drivers import NOWHERE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +90,7 @@ def population_uses(placement: Placement) -> list[PopulationUse]:
                 network.fan_in(name),
                 _distinct([w.driver[at] for w, at in zip(wires, here, strict=True)]),
                 _distinct([w.label[at] for w, at in zip(wires, here, strict=True)]),
-                2 * network.fan_in(name) * allocation.population.size,
+                int(np.isin(placement.wiring.synapses.circuit, allocation.circuits).sum()),
             )
         )
     return found

@@ -1,15 +1,18 @@
-"""Which synapse driver and label carries each signed input of each neuron.
+"""Which synapse driver, rows and label carry each input of each neuron.
 
-A signed input takes one driver: its even row is excitatory, its odd row inhibitory. Inputs of different populations
-may share a driver under different labels. Neurons are bound to the buses of their column (`placing.crossbar`) and have
-one
-label for all their routes; external inputs reach any driver, under a label of its own on each. The order of decisions
-is fixed: within a population inputs from neurons come before external ones, each takes a driver that its source drives
-already, else the one with the fewest sources, the lowest of equals.
+An input without a sign takes a driver: its even row is excitatory, its odd row inhibitory. An input with a sign takes
+one row; that of the other input on its driver listens to another label. A row has one sign for all neurons of its
+hemisphere: even ones are excitatory and odd ones inhibitory as long as there are enough of them.
+
+Inputs of different populations may share a driver under different labels. Neurons are bound to the buses of their
+column (`placing.crossbar`) and have one label for all their routes; external inputs reach any driver, under a label of
+its own on each. The order of decisions is fixed: within a population inputs from neurons come before external ones,
+each takes a driver that its source drives already, else the one with the fewest sources, the lowest of equals.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,27 +21,21 @@ import numpy as np
 from hxloop.errors import DoesNotFitError
 from hxloop.kit.brief import brief
 from hxloop.network import INPUT
-from hxloop_host.placing.crossbar import ANY_BUS, bus_of_circuits, drivers_per_bus
+from hxloop_host.placing.crossbar import ANY_BUS, bus_of_circuits
+from hxloop_host.placing.drivers import NOWHERE, Board, Input, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from hxloop.network import Network, Projection
     from hxloop.spec import ChipSpec
     from hxloop_host.placing.allocation import Allocation
 
-    Source = tuple[bool, int]
-    """Whether it is a neuron, and its circuit or input channel."""
-
-NOWHERE = -1
-
 
 @brief
 @dataclass(frozen=True, eq=False)
 class Wires:
-    """Where the signed inputs of one projection arrive, in the order of its weight matrix's rows.
+    """Where the inputs of one projection arrive, in the order of its weight matrix's rows.
 
     Attributes
     ----------
@@ -47,19 +44,30 @@ class Wires:
     slot : int64 [n_rows]
         Which of the target neuron's circuits receives it.
     driver : int64 [n_rows, n_hemispheres]
-        Driver ``hemisphere * n_drivers + d``, -1 in hemispheres where no target sits.
+        Driver ``hemisphere * n_drivers + d``, -1 in hemispheres where no target sits, and for sources that a mask
+        connects with nothing.
     label : int64 [n_rows, n_hemispheres]
         Label it has there.
+    sign : int64 [n_rows]
+        0: both rows of the driver; 1 or -1: one row of this sign.
+    odd : int64 [n_rows, n_hemispheres]
+        Of inputs with a sign: whether it is the odd row.
     """
 
     source: NDArray[np.int64]
     slot: NDArray[np.int64]
     driver: NDArray[np.int64]
     label: NDArray[np.int64]
+    sign: NDArray[np.int64]
+    odd: NDArray[np.int64]
 
 
 def route(network: Network, allocations: list[Allocation], spec: ChipSpec) -> list[Wires]:
-    """Find drivers and labels for all projections.
+    """Find drivers, rows and labels for all projections.
+
+    Where sources have signs, two ways are tried: with rows of their usual signs first, which leaves whole drivers to
+    the inputs without a sign of other populations; and with both rows of a driver in use first, which leaves them to
+    those of the same population.
 
     Parameters
     ----------
@@ -76,23 +84,91 @@ def route(network: Network, allocations: list[Allocation], spec: ChipSpec) -> li
     Raises
     ------
     DoesNotFitError
-        Too few labels; the message says how many are missing.
+        Too few labels, or too few rows of a sign; the message says how many are missing.
     """
-    circuits = {a.population.name: a.circuits for a in allocations}
-    wires = [_unrouted(network, projection, circuits, spec) for projection in network.projections]
-    board = _Board(spec)
-    for allocation in allocations:
-        name = allocation.population.name
-        mine = [k for k, projection in enumerate(network.projections) if projection.target == name]
-        mine.sort(key=lambda k: network.projections[k].source == INPUT)
-        _choose_drivers(allocation, [(network.projections[k], wires[k]) for k in mine], board, spec)
-    labels = board.labels()
-    for projection, wire in zip(network.projections, wires, strict=True):
-        on_chip = projection.source != INPUT
-        for row, hemisphere in np.argwhere(wire.driver != NOWHERE).tolist():
-            source = (on_chip, int(wire.source[row]))
-            wire.label[row, hemisphere] = labels[source, int(wire.driver[row, hemisphere])]
-    return wires
+    if all(projection.signs is None for projection in network.projections):
+        return _Router(network, allocations, spec, packed=False).wires()
+    try:
+        return _Router(network, allocations, spec, packed=False).wires()
+    except DoesNotFitError:
+        return _Router(network, allocations, spec, packed=True).wires()
+
+
+class _Router:
+    """One way to route a network."""
+
+    def __init__(self, network: Network, allocations: list[Allocation], spec: ChipSpec, *, packed: bool) -> None:
+        self._network, self._spec, self._packed = network, spec, packed
+        self._signed = any(projection.signs is not None for projection in network.projections)
+        circuits = {a.population.name: a.circuits for a in allocations}
+        self._wires = [_unrouted(network, projection, circuits, spec) for projection in network.projections]
+        self._board = Board(spec)
+        self._slots = {
+            name: [Slot(np.unique(column // spec.n_columns).tolist(), spec) for column in found.T.astype(int)]
+            for name, found in circuits.items()
+        }
+        self._without: Counter[str] = Counter()
+
+    def wires(self) -> list[Wires]:
+        """Wires of all projections."""
+        for k in sorted(range(len(self._wires)), key=self._turn):
+            self._choose(self._network.projections[k], self._wires[k])
+        for population in self._network.populations:
+            if self._without[population.name]:
+                raise self._error(population.name, self._without[population.name])
+        labels = self._board.labels()
+        for projection, wire in zip(self._network.projections, self._wires, strict=True):
+            on_chip = projection.source != INPUT
+            for row, hemisphere in np.argwhere(wire.driver != NOWHERE).tolist():
+                source = (on_chip, int(wire.source[row]))
+                wire.label[row, hemisphere] = labels[source, int(wire.driver[row, hemisphere])]
+        return self._wires
+
+    def _turn(self, k: int) -> tuple[int, ...]:
+        """When a projection has its turn: what is bound most comes first, in all populations where rows have signs."""
+        projection = self._network.projections[k]
+        external, population = projection.source == INPUT, list(self._slots).index(projection.target)
+        if not self._signed:
+            return population, external
+        return external, projection.signs is not None, population
+
+    def _choose(self, projection: Projection, wire: Wires) -> None:
+        """Fill slots, drivers and rows of a projection."""
+        slots, on_chip = self._slots[projection.target], projection.source != INPUT
+        buses = bus_of_circuits(wire.source, self._spec) if on_chip else np.full(len(wire.source), ANY_BUS)
+        for row in np.flatnonzero(self._network.connected(projection).any(axis=1)).tolist():
+            wanted = Input((on_chip, int(wire.source[row])), int(buses[row]), int(wire.sign[row]))
+            number, found = self._find(slots, wanted)
+            self._without[projection.target] += not found
+            wire.slot[row] = number
+            for hemisphere, (driver, odd) in found.items():
+                slots[number].take(hemisphere, driver, odd, wanted)
+                self._board.add(driver, odd, wanted)
+                wire.driver[row, hemisphere], wire.odd[row, hemisphere] = driver, odd
+
+    def _find(self, slots: list[Slot], wanted: Input) -> tuple[int, dict[int, tuple[int, int]]]:
+        for step in range(self._board.n_steps(wanted, packed=self._packed)):
+            for number, slot in enumerate(slots):
+                found = slot.find(wanted, self._board, step, packed=self._packed)
+                if found:
+                    return number, found
+        return 0, {}
+
+    def _error(self, name: str, without: int) -> DoesNotFitError:
+        if self._signed:
+            return DoesNotFitError(
+                f"{without} inputs of {name!r} find no synapse row with their sign: a row of {self._spec.name} has one "
+                f"sign for all neurons of its hemisphere, and an input without a sign needs both rows of a driver, "
+                f"{without} short",
+                field=name,
+                hint="merge more circuits into its neurons, or give fewer sources a sign",
+            )
+        return DoesNotFitError(
+            f"{without} signed inputs of {name!r} find no synapse driver with a free label: {self._spec.name} has "
+            f"{self._spec.n_labels} labels per driver, one for each source that shares it, {without} short",
+            field=name,
+            hint="join populations that have the same sources, or use fewer of them",
+        )
 
 
 def _unrouted(
@@ -102,119 +178,7 @@ def _unrouted(
     source: NDArray[np.int64] = network.sources(projection)[0] + np.arange(rows) // projection.copies
     if projection.source != INPUT:
         source = circuits[projection.source][source, 0].astype(np.int64)
-    places = [np.full((rows, spec.n_hemispheres), NOWHERE, np.int64) for _ in range(2)]
-    return Wires(source, np.zeros(rows, np.int64), *places)
-
-
-def _choose_drivers(
-    allocation: Allocation, parts: list[tuple[Projection, Wires]], board: _Board, spec: ChipSpec
-) -> None:
-    """Fill slots and drivers of all inputs of a population."""
-    slots = [_Slot(np.unique(column // spec.n_columns).tolist(), spec) for column in allocation.circuits.T.astype(int)]
-    without = 0
-    for projection, wire in parts:
-        on_chip = projection.source != INPUT
-        buses = bus_of_circuits(wire.source, spec) if on_chip else np.full(len(wire.source), ANY_BUS)
-        for row, (source, bus) in enumerate(zip(wire.source.tolist(), buses.tolist(), strict=True)):
-            offers = (slot.find((on_chip, source), bus, board) for slot in slots)
-            number, found = next(((k, offer) for k, offer in enumerate(offers) if offer), (NOWHERE, {}))
-            without += not found
-            wire.slot[row] = number
-            for hemisphere, driver in found.items():
-                slots[number].free[hemisphere][driver % spec.n_drivers] = False
-                board.add(driver, (on_chip, source))
-                wire.driver[row, hemisphere] = driver
-    if without:
-        raise DoesNotFitError(
-            f"{without} signed inputs of {allocation.population.name!r} find no synapse driver with a free label: "
-            f"{spec.name} has {spec.n_labels} labels per driver, one for each source that shares it, {without} short",
-            field=allocation.population.name,
-            hint="join populations that have the same sources, or use fewer of them",
-        )
-
-
-class _Slot:
-    """Drivers that a circuit of each neuron of a population can still listen to.
-
-    The neurons' circuits lie in one hemisphere, or those of a population without merging in several; then each of
-    these hemispheres needs a driver of its own.
-    """
-
-    def __init__(self, hemispheres: list[int], spec: ChipSpec) -> None:
-        self._spec = spec
-        self.free = {h: np.ones(spec.n_drivers, np.bool_) for h in hemispheres}
-
-    def find(self, source: Source, bus: int, board: _Board) -> dict[int, int]:
-        """Best driver in each hemisphere; nothing if one of them has none left."""
-        n_drivers, per_bus = self._spec.n_drivers, drivers_per_bus(self._spec)
-        first, last = (0, n_drivers) if bus == ANY_BUS else (bus * per_bus, (bus + 1) * per_bus)
-        found = {}
-        for hemisphere, free in self.free.items():
-            start = hemisphere * n_drivers
-            shared = [d for d in board.driven_by(source) if 0 <= d - start < n_drivers and free[d - start]]
-            if shared:
-                found[hemisphere] = shared[0]
-                continue
-            load = np.where(free[first:last], board.load[start + first : start + last], self._spec.n_labels)
-            best = int(load.argmin())
-            if load[best] >= self._spec.n_labels:
-                return {}
-            found[hemisphere] = start + first + best
-        return found
-
-
-class _Board:
-    """What drives what, for the whole chip."""
-
-    def __init__(self, spec: ChipSpec) -> None:
-        self._spec = spec
-        self._drivers: dict[Source, list[int]] = {}
-        self.load = np.zeros(spec.n_hemispheres * spec.n_drivers, np.int64)
-
-    def driven_by(self, source: Source) -> list[int]:
-        """Drivers of a source, in the order they were chosen."""
-        return self._drivers.get(source, [])
-
-    def add(self, driver: int, source: Source) -> None:
-        """Let a source drive a driver."""
-        known = self._drivers.setdefault(source, [])
-        if driver not in known:
-            known.append(driver)
-            self.load[driver] += 1
-
-    def labels(self) -> dict[tuple[Source, int], int]:
-        """Label of each source on each of its drivers, the lowest that is free.
-
-        Raises
-        ------
-        DoesNotFitError
-            A neuron finds no label that is free on all its drivers.
-        """
-        taken = np.zeros((len(self.load), self._spec.n_labels), np.bool_)
-        chosen: dict[tuple[Source, int], int] = {}
-        without = 0
-        for source, drivers in self._label_groups():
-            free = ~taken[drivers].any(axis=0)
-            if not free.any():
-                without += 1
-                continue
-            label = int(free.argmax())
-            taken[drivers, label] = True
-            chosen |= {(source, driver): label for driver in drivers}
-        if without:
-            raise DoesNotFitError(
-                f"{without} neurons find no label that is free on all their synapse drivers: {self._spec.name} has "
-                f"{self._spec.n_labels} labels and a neuron has the same one everywhere, {without} short",
-                field="projections",
-                hint="use fewer projections between populations",
-            )
-        return chosen
-
-    def _label_groups(self) -> Iterator[tuple[Source, list[int]]]:
-        """Drivers that must have the same label; neurons, which are bound most, come first."""
-        for source, drivers in self._drivers.items():
-            if source[0]:
-                yield source, drivers
-        for source, drivers in self._drivers.items():
-            if not source[0]:
-                yield from ((source, [driver]) for driver in drivers)
+    sign = np.zeros(rows, np.int64) if projection.signs is None else np.repeat(projection.signs, projection.copies)
+    places = np.full((2, rows, spec.n_hemispheres), NOWHERE, np.int64)
+    odd = np.zeros((rows, spec.n_hemispheres), np.int64)
+    return Wires(source, np.zeros(rows, np.int64), places[0], places[1], sign.astype(np.int64), odd)

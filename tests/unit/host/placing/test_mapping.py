@@ -8,27 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.solving.delivery import check_equivalence, population, random_codes
 
 from hxloop.codes import nominal
 from hxloop.codes.boot import BootSettings
 from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfRangeError
-from hxloop.network import INPUT, Network, Population, Projection
+from hxloop.network import INPUT, Network, Projection
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.placement import Placement
 
 HICANN_BOOT, TEXTBOOK_BOOT = nominal_boot(HICANN_X), nominal_boot(TEXTBOOK)
-
-
-def population(name, size, **changes):
-    values = {
-        "tau_mem_us": 6.0, "tau_syn_us": 6.0, "t_refractory_us": 1.0, "v_leak_mv": 420.0, "v_reset_mv": 420.0,
-        "v_threshold_mv": 735.0, "synapse_gain_mv_per_us": 0.5,
-    }  # fmt: skip
-    return Population(name, size, **(values | changes))
 
 
 def layered(n_inputs, *sizes, copies=1, recurrent=False):
@@ -38,103 +30,6 @@ def layered(n_inputs, *sizes, copies=1, recurrent=False):
     if recurrent:
         projections.append(Projection(names[0], names[0]))
     return Network(n_inputs, tuple(population(n, s) for n, s in zip(names, sizes, strict=True)), tuple(projections))
-
-
-def random_codes(network, rng):
-    return [rng.integers(-63, 64, network.weight_shape(p)) for p in network.projections]
-
-
-def check_datasheet(config, spec):
-    """What the chip would refuse, checked entry by entry."""
-    circuits = config.neurons.circuit.tolist()
-    assert len(set(circuits)) == len(circuits)
-    assert min(circuits) >= 0
-    assert max(circuits) < spec.n_circuits
-    assert set(config.neurons.head.tolist()) <= set(circuits)
-    assert config.row_sign.shape == (spec.n_hemispheres, spec.n_rows)
-    seen = set()
-    synapses = config.synapses
-    for circuit, row, label, code in zip(
-        synapses.circuit.tolist(), synapses.row.tolist(), synapses.label.tolist(), synapses.weight_code.tolist(),
-        strict=True,
-    ):  # fmt: skip
-        assert (circuit, row) not in seen
-        seen.add((circuit, row))
-        assert circuit in circuits or len(circuits) > 600
-        assert 0 <= row < spec.n_rows
-        assert label < spec.n_labels
-        assert abs(code) <= spec.weight_code_max
-        sign = config.row_sign[circuit // spec.n_columns, row]
-        assert sign != 0
-        assert code * sign >= 0
-    for routes, n_sources in ((config.input_routes, spec.n_input_channels), (config.neuron_routes, spec.n_circuits)):
-        assert len({(source, driver) for source, driver, _ in entries(routes)}) == len(routes.source)
-        for source, driver, label in entries(routes):
-            assert 0 <= source < n_sources
-            assert 0 <= driver < spec.n_hemispheres * spec.n_rows // 2
-            assert label < spec.n_labels
-
-
-def entries(routes):
-    return zip(routes.source.tolist(), routes.driver.tolist(), routes.label.tolist(), strict=True)
-
-
-def check_crossbar(config, spec):
-    """A neuron has one label, and reaches only the drivers of the bus that its column's event output feeds."""
-    label_of = {}
-    for source, driver, label in entries(config.neuron_routes):
-        assert label_of.setdefault(source, label) == label
-        output = source % spec.n_columns // (spec.n_columns // spec.n_event_outputs)
-        bus = driver % (spec.n_rows // 2) // (spec.n_rows // 2 // spec.n_padi_buses)
-        assert spec.free_routing or bus == output % spec.n_padi_buses
-
-
-def delivered_codes(config, spec, heads, sources, routes):
-    """float64 [sources, heads]: signed codes that one event of each source meets on its way over drivers and labels."""
-    by_place = {}
-    synapses = config.synapses
-    head_of = dict(zip(config.neurons.circuit.tolist(), config.neurons.head.tolist(), strict=True))
-    for circuit, row, label, code in zip(
-        synapses.circuit.tolist(), synapses.row.tolist(), synapses.label.tolist(), synapses.weight_code.tolist(),
-        strict=True,
-    ):  # fmt: skip
-        effect = (head_of[circuit], int(config.row_sign[circuit // spec.n_columns, row]) * abs(code))
-        by_place.setdefault((circuit // spec.n_columns, row, label), []).append(effect)
-    total = np.zeros((len(sources), len(heads)))
-    row_of_source = {s: k for k, s in enumerate(sources)}
-    column = {h: k for k, h in enumerate(heads)}
-    for source, driver, label in entries(routes):
-        if source not in row_of_source:
-            continue
-        hemisphere, in_hemisphere = divmod(driver, spec.n_rows // 2)
-        for row in (2 * in_hemisphere, 2 * in_hemisphere + 1):
-            for head, effect in by_place.get((hemisphere, row, label), []):
-                if head in column:
-                    total[row_of_source[source], column[head]] += effect
-    return total
-
-
-def expected_codes(network, codes, source, target):
-    total = np.zeros((network.source_size(source), network.population(target).size))
-    for projection, matrix in zip(network.projections, codes, strict=True):
-        if (projection.source, projection.target) == (source, target):
-            first, last = network.sources(projection)
-            total[first:last] += matrix.reshape(last - first, projection.copies, -1).sum(axis=1)
-    return total
-
-
-def check_equivalence(placement: Placement, codes):
-    config = placement.configure(codes)
-    spec, network = placement.spec, placement.network
-    check_datasheet(config, spec)
-    check_crossbar(config, spec)
-    for source in (INPUT, *(p.name for p in network.populations)):
-        is_input = source == INPUT
-        sources = list(range(network.n_inputs)) if is_input else placement.circuits(source).tolist()
-        routes = config.input_routes if is_input else config.neuron_routes
-        for target in network.populations:
-            found = delivered_codes(config, spec, placement.circuits(target.name).tolist(), sources, routes)
-            np.testing.assert_array_equal(found, expected_codes(network, codes, source, target.name))
 
 
 @st.composite
@@ -214,13 +109,13 @@ def test_too_many_sources_on_a_bus_are_counted():
     network = replace(network, populations=(hidden, output))
     fixed = replace(network, populations=(hidden, replace(output, circuits_per_neuron=2)))
     with pytest.raises(
-        DoesNotFitError, match=r"'layer1' have 200 signed inputs from neurons on PADI bus 0, .* have 64 .*: 136 short"
+        DoesNotFitError, match=r"'layer1' from neurons on PADI bus 0 need 400 .* have 128 on it: 272 short"
     ):
         place(fixed, few_buses, HICANN_BOOT)
     grown = place(network, few_buses, HICANN_BOOT)
     assert grown.allocations["layer1"].circuits.shape == (3, 8)
     check_equivalence(grown, random_codes(network, np.random.default_rng(1)))
-    with pytest.raises(DoesNotFitError, match=r"'layer1' have 250 .*: 122 short"):
+    with pytest.raises(DoesNotFitError, match=r"'layer1' .* need 500 .*: 244 short"):
         place(layered(4, 250, 60), few_buses, HICANN_BOOT)
 
 
