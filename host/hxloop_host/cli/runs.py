@@ -50,6 +50,7 @@ def _list(
       hxloop runs list results --json
     """
     from hxloop.files.directories import subdirectories
+    from hxloop_host.runs.named_runs import RUNS
     from hxloop_host.runs.trained_run import load_run
 
     found: list[dict[str, Any]] = []
@@ -63,8 +64,9 @@ def _list(
     if as_json:
         print_json({"runs": found})
         return
-    short = [e | {"run": Path(e["run"]).name} for e in found]
-    rows = [[_cell(e[key]) for key in _COLUMNS] for e in short]
+    # A name says where a run is in the usual folder only: `hxloop runs show` takes what stands here.
+    shown = [e | {"run": Path(e["run"]).name} for e in found] if folder == RUNS else found
+    rows = [[_cell(e[key]) for key in _COLUMNS] for e in shown]
     print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}", plain=True, whole=True)
 
 
@@ -78,9 +80,9 @@ def _show(
 
     [dim]Examples:[/dim]
 
-      hxloop runs show runs/yin-yang-001
+      hxloop runs show yin-yang-quick-typical-1-seed0-001
 
-      hxloop runs show runs/yin-yang-001 --plot --json
+      hxloop runs show runs/first --plot --json
     """
     from hxloop_host.runs.trained_run import load_run
 

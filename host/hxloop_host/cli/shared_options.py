@@ -51,7 +51,10 @@ Initial = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
 RunPath = Annotated[
-    Path, typer.Argument(metavar="RUN", help="Directory of the run, or its run.h5.", show_default=False)
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Directory of the run, its run.h5, or a name of hxloop runs list.", show_default=False
+    ),
 ]
 
 

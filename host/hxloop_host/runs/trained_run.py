@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hxloop.errors import InvalidInputError, MissingFileError, RecordError
-from hxloop.files.directories import is_directory, is_file
-from hxloop.kit import arguments
+from hxloop.errors import InvalidInputError
 from hxloop.result import ChipUse, speedup_over_biology
 from hxloop.text import one_line
 from hxloop_host.network.layers import build_layers
-from hxloop_host.runs.checkpoint import CHECKPOINTS, RUN_FILE, RunDirectory
+from hxloop_host.runs.checkpoint import CHECKPOINTS, RUN_FILE
+from hxloop_host.runs.named_runs import run_file
 from hxloop_host.runs.run_content import read_metrics, read_origin, read_run
 from hxloop_host.runs.run_file import last_validation
 from hxloop_host.tasks.catalog import TASKS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from hxloop.files.records import Record
@@ -30,10 +29,6 @@ if TYPE_CHECKING:
     from hxloop_host.runs.epoch_metrics import EpochMetrics
     from hxloop_host.runs.run_content import Origin
     from hxloop_host.settings.experiment_settings import Settings
-
-
-RUNS = Path("runs")
-"""Where runs go that are not told where, in the current directory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +177,7 @@ def load_run(path: str | Path) -> Run:
     Parameters
     ----------
     path : str or Path
-        Run directory, run file or checkpoint. Of an unfinished run in a directory, the newest checkpoint is read.
+        As in `hxloop_host.runs.named_runs.run_file`: run directory, run file, checkpoint, or a name in ``runs``.
 
     Raises
     ------
@@ -191,20 +186,7 @@ def load_run(path: str | Path) -> Run:
     UnreadableFileError
         The file is damaged or something else.
     """
-    given = arguments.path(path, "run", "a run directory or its run.h5 (str or Path)")
-    file = given
-    if is_directory(given):
-        directory = RunDirectory(given)
-        if not os.access(given, os.R_OK | os.X_OK):
-            raise RecordError(f"the directory {given} cannot be read", field="run")
-        files = [directory.run_file] if is_file(directory.run_file) else directory.checkpoints()
-        if not files:
-            raise MissingFileError(f"there is no run in the directory {given}", field="run")
-        file = files[0]
-    elif not is_file(given):
-        listed = RUNS / given
-        near = f"did you mean {listed}?" if is_directory(listed) else "give a run directory or its run.h5"
-        raise MissingFileError(f"there is no run at {given}", field="run", hint=near)
+    file = run_file(path)
     record = read_run(file)
     origin = read_origin(record)
     task, first = TASKS.get(origin.task), record.quantities["weights/0/model"].values
@@ -233,7 +215,7 @@ def find_initial(initial: str | Path | Run | None, task: str, settings: Settings
     """
     if initial is None:
         return None
-    run = initial if isinstance(initial, Run) else load_run(arguments.path(initial, "initial", "a run or its path"))
+    run = initial if isinstance(initial, Run) else load_run(run_file(initial, "initial"))
     if run.origin.task != task:
         raise InvalidInputError(
             f"{run.path} was trained on {run.origin.task}, not {task}",

@@ -30,11 +30,12 @@ from hxloop_host.network.calibrated import (
 )
 from hxloop_host.network.chip_network import ChipNetwork, check_weight_bits
 from hxloop_host.runs.checkpoint import RunDirectory, choose_run
+from hxloop_host.runs.named_runs import RUNS
 from hxloop_host.runs.pictures import answers_to_test, decision_map, raster
 from hxloop_host.runs.resume import check_chip, check_same_initial, settings_to_go_on
 from hxloop_host.runs.run_content import Origin, read_origin
 from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
-from hxloop_host.runs.trained_run import RUNS, Run, find_initial, load_run, mean_silence
+from hxloop_host.runs.trained_run import Run, find_initial, load_run, mean_silence
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.training.evaluation import Evaluation, evaluate

@@ -43,6 +43,6 @@ def test_its_own_serial_number_is_taken(run):
 
 def test_names_of_the_list_are_recognized(run, monkeypatch):
     monkeypatch.chdir(run.directory.parent.parent)
-    with pytest.raises(MissingFileError, match="did you mean runs/first"):
-        load_run("first")
-    assert load_run("runs/first").digest == run.digest
+    assert load_run("first").digest == load_run("runs/first").digest == run.digest
+    with pytest.raises(MissingFileError, match="did you mean 'first'"):
+        load_run("frist")
