@@ -13,12 +13,12 @@ from hxloop.progress import Started, duration, progress_of
 from hxloop.protocol.meeting_place import file_safe
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed
-from hxloop_host.studies.driver import drive
 from hxloop_host.studies.output.study_results import write_results
 from hxloop_host.studies.output.study_table import make_table
 from hxloop_host.studies.points.cluster import remote_scheduler
 from hxloop_host.studies.points.point_store import Store, study_directory
 from hxloop_host.studies.points.work import make_ready
+from hxloop_host.studies.study_driver import drive
 from hxloop_host.studies.study_request import read_request, work_of
 
 if TYPE_CHECKING:

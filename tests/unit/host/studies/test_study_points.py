@@ -18,11 +18,11 @@ from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.cost import work_of_point
 from hxloop_host.studies.design.point import Point
-from hxloop_host.studies.driver import _Accounts
 from hxloop_host.studies.output.study_table import COLUMNS, make_table, write_csv, write_parquet
 from hxloop_host.studies.points import work
 from hxloop_host.studies.points.cluster import Failure
 from hxloop_host.studies.points.point_store import Outcome, Store, study_directory
+from hxloop_host.studies.study_driver import _Accounts
 from hxloop_host.studies.study_request import Request, work_of
 
 
@@ -208,7 +208,7 @@ def test_a_table_has_every_row_and_says_what_failed(asked, tmp_path):
 
 def test_progress_counts_work_and_guesses_what_is_left(asked, monkeypatch):
     now, heard = [100.0], Heard()
-    monkeypatch.setattr("hxloop_host.studies.driver.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hxloop_host.studies.study_driver.time.monotonic", lambda: now[0])
     points = asked.points()
 
     def last():
