@@ -40,22 +40,39 @@ def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> 
     Raises
     ------
     InvalidInputError
-        Neither of these, or a settings file without its number of inputs.
+        Neither of these; a number of inputs that is not given, or another one than that of a known task.
     DoesNotFitError, OutOfRangeError
         As in `hxloop_host.placing.mapping.place`.
     """
     boot = nominal_boot(spec)
+    if source in TASKS and source not in PRESETS and not Path(source).exists():
+        names = TASKS[source].presets
+        raise InvalidInputError(
+            f"{source} is a task; a network is that of a preset or of a file",
+            field="source",
+            hint=f"presets for {source}: {', '.join(names)}",
+        )
     if source not in PRESETS and _is_archive(Path(source)):
+        if n_features is not None:
+            raise InvalidInputError(
+                f"{source} says itself how many inputs it has", field="inputs", hint="leave --inputs out"
+            )
         placement, _, changed = map_network(read_network_file(source), spec, boot)
         return placement, changed
     settings = load_settings(source)
+    task = next((task for task in TASKS.values() if source in task.presets), None)
     if n_features is None:
-        tasks = [task for task in TASKS.values() if source in task.presets]
-        if not tasks:
+        if task is None:
             raise InvalidInputError(
                 f"{source} does not say how many inputs its task has", field="inputs", hint="add --inputs N"
             )
-        n_features = tasks[0].n_features
+        n_features = task.n_features
+    elif task is not None and n_features != task.n_features:
+        raise InvalidInputError(
+            f"{n_features} inputs, but {source} is a preset for {task.name}, which has {task.n_features}",
+            field="inputs",
+            hint="leave --inputs out, or copy the preset to a file of your own (.toml)",
+        )
     return place(build_network(settings, build_layers(settings, n_features)), spec, boot), []
 
 

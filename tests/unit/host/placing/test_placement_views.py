@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.strangers.mutation import network_arrays
 from typer.testing import CliRunner
 
 import hxloop_host
@@ -192,3 +193,37 @@ def test_settings_files_need_their_inputs(tmp_path):
     with pytest.raises(InvalidInputError, match="--inputs N"):
         place_source(str(path), HICANN_X)
     assert place_source(str(path), HICANN_X, 4)[0].wiring.sha256() == place_source("small", HICANN_X)[0].wiring.sha256()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["quick", "--inputs", "7"], ("7 inputs", "quick is a preset for yin-yang, which has 4", "leave --inputs out")),
+        (["mnist16", "--inputs", "255"], ("255 inputs", "mnist16, which has 256")),
+        (["yin-yang"], ("yin-yang is a task", "quick, paper, small")),
+    ],
+)
+def test_what_contradicts_a_known_task_is_refused_with_both_names(arguments, words):
+    refused = CliRunner().invoke(app, ["map", *arguments])
+    assert refused.exit_code == 2 and refused.stdout == ""
+    for word in words:
+        assert word in refused.stderr
+
+
+def test_the_number_of_a_known_task_may_be_said():
+    same = place_source("quick", HICANN_X, 4)[0].wiring
+    assert same.sha256() == place_source("quick", HICANN_X)[0].wiring.sha256()
+
+
+def test_a_network_file_has_its_own_number_of_inputs(tmp_path):
+    np.savez(tmp_path / "net.npz", **network_arrays())
+    with pytest.raises(InvalidInputError, match="says itself how many inputs") as caught:
+        place_source(str(tmp_path / "net.npz"), HICANN_X, 4)
+    assert caught.value.field == "inputs"
+
+
+def test_a_file_may_be_called_as_a_task(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez(tmp_path / "net.npz", **network_arrays())
+    (tmp_path / "net.npz").rename("yin-yang")
+    assert place_source("yin-yang", HICANN_X)[0].network.n_inputs == 4
