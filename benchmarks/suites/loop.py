@@ -18,8 +18,8 @@ from hxloop_host.training.trainer import Trainer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hxloop.task import Dataset
     from hxloop_host.settings.experiment_settings import Settings
-    from hxloop_host.tasks.dataset import Dataset
 
 EPOCHS = 300
 CLAIMS = (

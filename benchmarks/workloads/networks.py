@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hxloop.seeds import generator
+from hxloop.task import Dataset
 from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.network.layers import initial_weights
 from hxloop_host.settings.experiment_settings import load_settings
-from hxloop_host.tasks.dataset import Dataset
 from hxloop_host.tasks.mnist import mnist16
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.tasks.yin_yang import yin_yang

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hxloop.codes.operating_point import nominal_boot
-from hxloop.errors import OutOfRangeError
+from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.kit.brief import brief
 from hxloop.result import ChipUse
 from hxloop.seeds import bench_trial_seed
+from hxloop_host.coding.clock_grid import one_spike_a_channel, to_ticks
+from hxloop_host.coding.codings import build_coding
+from hxloop_host.coding.timed_features import TimedFeatures, refuse_outside
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
-from hxloop_host.network.coding import TimeCoding
 from hxloop_host.network.layers import build_layers, build_network, split_by_projection
 from hxloop_host.network.measured_strength import MeasuredStrength
 from hxloop_host.network.weight_codes import dequantise, quantise
@@ -106,7 +108,12 @@ class ChipNetwork:
             self._measured = MeasuredStrength(calibration, self.placement)
         self.weight_limit = chip.spec.weight_code_max / settings.neuron.scale_weights
         self._rule = FirstSpikeLayer(settings.neuron.tau_ratio, settings.neuron.model_threshold)
-        self._coding = TimeCoding(settings.coding.t_early, settings.coding.t_late, bias_time=None)
+        coding = build_coding(settings.coding, settings.neuron.tau_syn_us)
+        if not isinstance(coding, TimedFeatures):
+            raise InvalidInputError(
+                f"first-spike learning needs one spike a feature, not {settings.coding.kind!r}", field="coding.kind"
+            )
+        self._coding = coding
         self._config = self.placement.wiring
         self._tau_per_tick = chip.spec.tick_us / settings.neuron.tau_syn_us
         self.duration_ticks = sample_ticks(settings, chip.spec)
@@ -123,13 +130,17 @@ class ChipNetwork:
 
     def input_times(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """float64 [n_samples, n_channels] in tau_syn: features, then the bias channels; not yet on the chip's clock."""
+        refuse_outside(features)
         times = self._coding.times(features)
         biases = [np.full((len(times), 1), layer.bias_time) for layer in self.layers if layer.bias_copies]
         return np.hstack([times, *biases])
 
     def on_grid(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """Input times as the chip gets them: rounded to its clock, and within the sample."""
-        return TimeCoding.on_grid(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us, self.duration_ticks)
+        return self._ticks(times) * self._tau_per_tick
+
+    def _ticks(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        return to_ticks(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us, self.duration_ticks)
 
     def codes(self, weights: list[NDArray[np.float64]]) -> list[Codes]:
         """Weight codes per layer that stand for model weights on this chip, with the bits the settings ask for.
@@ -206,7 +217,7 @@ class ChipNetwork:
         if self.clock is not None:
             trial_seed, first_sample = bench_trial_seed(), self.clock
         result = self.chip.run(
-            TimeCoding.spikes(times, self.settings.neuron.tau_syn_us, self.chip.spec.tick_us),
+            one_spike_a_channel(self._ticks(times)),
             duration_ticks=self.duration_ticks,
             trial_seed=trial_seed,
             first_sample=first_sample,

@@ -66,10 +66,10 @@ def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> 
             raise InvalidInputError(
                 f"{source} does not say how many inputs its task has", field="inputs", hint="add --inputs N"
             )
-        n_features = task.n_features
-    elif task is not None and n_features != task.n_features:
+        n_features = task.n_inputs
+    elif task is not None and n_features != task.n_inputs:
         raise InvalidInputError(
-            f"{n_features} inputs, but {source} is a preset for {task.name}, which has {task.n_features}",
+            f"{n_features} inputs, but {source} is a preset for {task.name}, which has {task.n_inputs}",
             field="inputs",
             hint="leave --inputs out, or copy the preset to a file of your own (.toml)",
         )

@@ -13,10 +13,9 @@ from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.task import Dataset, Task
     from hxloop_host.network.chip_network import ChipNetwork
     from hxloop_host.network.losses import SpikeTimeLoss
-    from hxloop_host.tasks.catalog import Task
-    from hxloop_host.tasks.dataset import Dataset
 
 MAP_POINTS: Final = 72
 """Points of the decision map along each axis of the unit square; those outside the disc are left out."""

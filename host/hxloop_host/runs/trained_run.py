@@ -190,7 +190,7 @@ def load_run(path: str | Path) -> Run:
     record = read_run(file)
     origin = read_origin(record)
     task, first = TASKS.get(origin.task), record.quantities["weights/0/model"].values
-    if task and len(first) != build_layers(origin.settings, task.n_features)[0].weight_shape[0]:
+    if task and len(first) != build_layers(origin.settings, task.n_inputs)[0].weight_shape[0]:
         raise record.refusal(f"the dataset weights/0/model has {len(first)} rows, which does not fit {origin.task}")
     return Run(file, record, origin, read_metrics(record))
 

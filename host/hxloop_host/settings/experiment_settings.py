@@ -12,6 +12,8 @@ from hxloop.kit.arguments import whole_number
 from hxloop.kit.ranges import TAU_SYN, Count, CountOrZero, Fraction, NotNegative, Positive, Signed
 from hxloop.kit.strict import Strict, WrongFieldError
 from hxloop.text import one_line
+from hxloop_host.coding.coding_interface import Coding, CodingSettings
+from hxloop_host.coding.codings import CODINGS, DEFAULT, settings_of_kind
 from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
 from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
 from hxloop_host.settings.kind_sections import KindSection
@@ -33,6 +35,9 @@ STEEPEST: Final = 50.0
 OPTIMIZER_SECTION: Final = KindSection[Optimizer]("optimizer", OPTIMIZERS, OptimizerSettings, default="adam")
 """Section ``[optimizer]``; a file that names no kind means Adam, as all did once."""
 
+CODING_SECTION: Final = KindSection[Coding]("coding", CODINGS, CodingSettings, default=DEFAULT)
+"""Section ``[coding]``; a file that names no kind means one spike a feature, as all did once."""
+
 ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
 MOST_LAYERS: Final = 100
 
@@ -48,30 +53,6 @@ class NetworkSettings(Strict):
     bias_times: list[NotNegative] = Field(description="time of the layer's bias spike", json_schema_extra=TAU_SYN)
     init_mean: list[Signed] = Field(description="mean of the initial model weights")
     init_std: list[NotNegative] = Field(description="standard deviation of the initial model weights")
-
-
-class CodingSettings(Strict):
-    """Values 0..1 to spike times."""
-
-    t_early: NotNegative = Field(0.15, description="time of the value 0", json_schema_extra=TAU_SYN)
-    t_late: Positive = Field(2.0, description="time of the value 1", json_schema_extra=TAU_SYN)
-    duration: Positive = Field(5.0, description="length of a sample", json_schema_extra=TAU_SYN)
-    jitter: NotNegative = Field(
-        0.0,
-        description="std of Gaussian noise on the times of training inputs; a time that would leave the sample is "
-        "mirrored at its end",
-        json_schema_extra=TAU_SYN,
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> CodingSettings:
-        if self.t_late < self.t_early:
-            raise WrongFieldError("t_late", "t_late must not be before t_early")
-        if self.duration <= self.t_late:
-            raise WrongFieldError("duration", "duration must be longer than t_late")
-        if self.jitter > self.duration:
-            raise WrongFieldError("jitter", "jitter must not be longer than duration")
-        return self
 
 
 class NeuronSettings(Strict):
@@ -196,7 +177,7 @@ class Settings(Strict):
     silence: SilenceSettings
     optimizer: Annotated[OptimizerSettings, OPTIMIZER_SECTION]
     training: TrainingSettings
-    coding: CodingSettings = CodingSettings()
+    coding: Annotated[CodingSettings, CODING_SECTION] = Field(default_factory=settings_of_kind(DEFAULT))
     data: DataSettings = DataSettings()
 
     @model_validator(mode="after")

@@ -16,9 +16,9 @@ from hxloop_host.training.experiment import train
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hxloop.task import Split
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.studies.design.point import Point
-    from hxloop_host.tasks.dataset import Split
 
 _PROBE_SAMPLES: Final = (200, 2000)
 """Samples of the two trainings that are timed; the first one loads what is loaded once."""

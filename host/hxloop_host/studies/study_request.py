@@ -35,9 +35,9 @@ from hxloop_host.tasks.catalog import find_task
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from hxloop.task import Task
     from hxloop_host.studies.design.kind import Kind
     from hxloop_host.studies.design.point import Point
-    from hxloop_host.tasks.catalog import Task
 
 
 Name = Annotated[str, Field(min_length=1, max_length=4096)]
@@ -210,7 +210,7 @@ def _check_trainings(points: Sequence[Point], task: Task) -> None:
         task.check(settings)
         if any(settings.data.model_dump().values()):  # all samples are there, wherever the data are
             task.check_data(settings)
-        check_training(settings, read_sheet(chip).spec, task.n_features)
+        check_training(settings, read_sheet(chip).spec, task.n_inputs)
 
 
 def _axis(key: str, values: Any, base: Base, options: Mapping[str, Any]) -> Axis:

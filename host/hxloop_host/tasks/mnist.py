@@ -22,7 +22,7 @@ from PIL import Image
 
 from hxloop.errors import DataError, InvalidInputError
 from hxloop.files.reading import MIB, read_file
-from hxloop_host.tasks.dataset import Dataset, Split
+from hxloop.task import Dataset, Split
 from hxloop_host.tasks.published_files import PublishedFiles
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Final, get_args
 import numpy as np
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop_host.tasks.dataset import Dataset, Split
+from hxloop.task import Dataset, Split
 
 SPLITS: Final[dict[Split, tuple[int, int]]] = {"train": (5000, 42), "validation": (1000, 41), "test": (1000, 40)}
 """Size and seed of the published splits."""

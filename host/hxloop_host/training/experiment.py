@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.files.records import Record
     from hxloop.progress import Progress, Report
+    from hxloop.task import Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
-    from hxloop_host.tasks.catalog import Task
 
 __all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hxloop.task import Dataset
     from hxloop_host.network.chip_network import ChipNetwork
     from hxloop_host.network.weight_codes import Codes
     from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
     from hxloop_host.settings.experiment_settings import LossSettings, Settings
-    from hxloop_host.tasks.dataset import Dataset
 
 EVALUATION_SAMPLES = 2000
 """Samples sent to the chip in one run when nothing is learned from them."""

@@ -35,11 +35,11 @@ def test_strong_jitter_trains_for_many_epochs(duration, jitter, seed, tmp_path):
 
 def test_jitter_is_spread_over_the_sample_and_piles_up_nowhere():
     """A uniform time stays uniform when it is mirrored: no tick has more than its share."""
-    from hxloop_host.network.coding import TimeCoding
+    from hxloop_host.coding.clock_grid import to_ticks
 
     rng = np.random.default_rng(3)
     times = rng.uniform(0.0, 2.0, (400, 500)) + rng.normal(0.0, 1.0, (400, 500))
-    ticks = np.rint(TimeCoding.on_grid(times, 6.0, 0.008, 1500) * 750)
+    ticks = to_ticks(times, 6.0, 0.008, 1500)
     share = np.bincount(ticks.astype(int).ravel(), minlength=1500) / ticks.size * 1500
     assert share[[0, -1]].max() < 1.5  # cut off, the first and the last tick would have about 300 times their share
     assert share.reshape(15, 100).mean(axis=1) == pytest.approx(1.0, abs=0.05)

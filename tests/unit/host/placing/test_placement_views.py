@@ -135,7 +135,7 @@ def test_ranges():
 
 
 def test_features_are_those_of_the_task():
-    assert TASKS["yin-yang"].load("test").features.shape[1] == TASKS["yin-yang"].n_features
+    assert TASKS["yin-yang"].load("test").features.shape[1] == TASKS["yin-yang"].n_inputs
 
 
 def hxloop(*arguments):

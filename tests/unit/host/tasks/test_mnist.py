@@ -10,7 +10,8 @@ import pytest
 from support.places import ROOT
 
 from hxloop.errors import DataError, InvalidInputError
-from hxloop_host.network.coding import TimeCoding
+from hxloop_host.coding.codings import build_coding
+from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.mnist import FILES, features_of, mnist16, read_idx
 from hxloop_host.tasks.published_files import DATA_DIR
 
@@ -25,6 +26,9 @@ INK = {
     "validation": "86e5a13ce1c316447f1fe45e3ae4b28c9a396db14d32f069ad0310687ead9ee7",
     "test": "049961bd18a69b5341c4de7c3e1eaec728a311c539329ba68be13221461d4ff6",
 }
+
+
+CODING = build_coding(load_settings("mnist16").coding, 6.0)
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ def test_full_ink_is_first_and_paper_silent():
     images = np.zeros((2, 28, 28), np.uint8)
     images[1] = 255
     images[0, :2] = 255  # outside the cut
-    times = TimeCoding(0.15, 2.0, bias_time=None).times(features_of(images))
+    times = CODING.times(features_of(images))
     assert np.isinf(times[0]).all()
     np.testing.assert_array_equal(times[1], np.full(256, 0.15))
 
@@ -81,7 +85,7 @@ def test_full_ink_is_first_and_paper_silent():
 def test_faint_ink_is_late():
     images = np.zeros((1, 28, 28), np.uint8)
     images[0, 14, 14] = 9
-    times = TimeCoding(0.15, 2.0, bias_time=None).times(features_of(images))
+    times = CODING.times(features_of(images))
     heard = np.isfinite(times)
     assert 1 <= heard.sum() <= 4
     # All of the pixel's ink is there: an output pixel is 1.5 x 1.5 input pixels large.

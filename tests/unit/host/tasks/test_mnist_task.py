@@ -8,12 +8,12 @@ from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import DataError, InvalidInputError
 from hxloop.progress import silent
 from hxloop.spec import HICANN_X
+from hxloop.task import Dataset
 from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.network.layers import build_layers, build_network
 from hxloop_host.placing.mapping import place
 from hxloop_host.settings.experiment_settings import PRESETS, load_settings
 from hxloop_host.tasks.catalog import TASKS, find_task
-from hxloop_host.tasks.dataset import Dataset
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.training.experiment import train
 from hxloop_host.training.trainer import Trainer

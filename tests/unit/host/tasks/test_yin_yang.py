@@ -7,7 +7,7 @@ import pytest
 from support.places import ROOT
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop_host.tasks.dataset import Dataset
+from hxloop.task import Dataset
 from hxloop_host.tasks.yin_yang import generate_yin_yang, yin_yang
 
 # Of the published arrays: sha256 of the features' bytes followed by the labels', and samples per class.

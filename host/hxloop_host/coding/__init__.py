@@ -1,0 +1,1 @@
+"""How samples become input spikes, one file a coding."""

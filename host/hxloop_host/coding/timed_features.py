@@ -1,0 +1,85 @@
+"""Features as one spike each: what all codings by time have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, final
+
+import numpy as np
+
+from hxloop.errors import OutOfRangeError
+from hxloop.rule import Inputs
+from hxloop_host.coding.clock_grid import one_spike_a_channel, to_ticks
+from hxloop_host.coding.coding_interface import Coding, InputSource
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop.network import Network
+    from hxloop.task import Dataset
+
+
+class TimedFeatures(Coding):
+    """Coding in which every feature is one spike, or none; bias channels spike at their times."""
+
+    @abstractmethod
+    def times(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Spike times of features.
+
+        Parameters
+        ----------
+        features : float64 [n_samples, n_features]
+            Values 0..1; NaN for no spike.
+
+        Returns
+        -------
+        float64 [n_samples, n_features], tau_syn
+            ``inf`` where no spike.
+        """
+
+    def _source(self, dataset: Dataset, network: Network, tick_us: float, duration_ticks: int) -> InputSource:
+        refuse_outside(dataset.features)
+        return TimedFeatureSource(self, dataset.features, network, tick_us, duration_ticks)
+
+
+def refuse_outside(features: NDArray[np.float64]) -> None:
+    """Refuse features outside 0..1; NaN is none.
+
+    Raises
+    ------
+    OutOfRangeError
+        The first of them is named.
+    """
+    outside = (features < 0.0) | (features > 1.0)  # false for NaN
+    if outside.any():
+        sample, feature = np.argwhere(outside)[0].tolist()
+        raise OutOfRangeError(f"{features[sample, feature]:g} is outside 0..1", field=f"features[{sample},{feature}]")
+
+
+@final
+class TimedFeatureSource(InputSource):
+    """Samples of features, one spike a feature and bias."""
+
+    def __init__(
+        self,
+        coding: TimedFeatures,
+        features: NDArray[np.float64],
+        network: Network,
+        tick_us: float,
+        duration_ticks: int,
+    ) -> None:
+        self.n_samples = len(features)
+        self._coding, self._features = coding, features
+        self._bias_times = np.array(network.bias_times_us, np.float64) / coding.tau_syn_us
+        self._tick_us, self._duration_ticks = tick_us, duration_ticks
+
+    def take(self, samples: NDArray[np.int64] | slice, random: np.random.Generator | None = None) -> Inputs:
+        """See `InputSource.take`; with jitter, the noise is normal on all times, those of the biases included."""
+        coding = self._coding
+        times = coding.times(self._features[samples])
+        if self._bias_times.size:
+            times = np.hstack([times, np.broadcast_to(self._bias_times, (len(times), self._bias_times.size))])
+        if random is not None and coding.settings.jitter:
+            times = times + random.normal(0.0, coding.settings.jitter, times.shape)
+        ticks = to_ticks(times, coding.tau_syn_us, self._tick_us, self._duration_ticks)
+        return Inputs(one_spike_a_channel(ticks), ticks)
