@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.codes.calibration_table import TEXTS, Reason
-from hxloop.files.writing import write_atomically
+from hxloop.files.writing import HTML, check_ending, write_atomically
 from hxloop.kit.figures import BLUE, GREY, RED, draw
-from hxloop.kit.page import Section, Table, check_page_name, page
+from hxloop.kit.page import Section, Table, page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def write_report(table: CalibrationTable, path: Path) -> None:
     RecordError
         The file cannot be written.
     """
-    check_page_name(path, "report")
+    check_ending(path, HTML, field="report")
     sections = [_summary(table), _histograms(table), _chip_map(table), _failures(table), _costs(table), _origin(table)]
     write_atomically(path, page(f"Calibration of {table.identity}", sections).encode())
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.files.records import Quantity, Record, write_record
-from hxloop.files.writing import check_target
+from hxloop.files.writing import HDF5, check_target
 from hxloop.program import flatten
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.circuits import Circuits, true_circuits
@@ -160,7 +160,7 @@ def write_truth(chip: str, serial: int, path: Path, *, force: bool = False) -> d
     RecordError
         The file cannot be written.
     """
-    check_target(path, force=force)
+    check_target(path, HDF5, force=force)
     record = reveal(chip, serial)
     write_record(path, record)
     attributes, arrays = record.attributes, record.quantities

@@ -1,6 +1,7 @@
 """Files of results: checked before work begins, and whole or not there, whatever happens in between.
 
-Every file that a user names is checked by `check_target` before anything else is done, and written by `replacing`.
+Every file that a user names is checked by `check_target` before anything else is done, and written by `replacing`. Its
+name ends as its format does: what is found in a folder next year says what it is.
 """
 
 from __future__ import annotations
@@ -15,20 +16,64 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from hxloop.errors import InvalidInputError, RecordError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
+
+HDF5: Final = (".h5", ".hdf5")
+NPZ: Final = (".npz",)
+HTML: Final = (".html", ".htm")
 
 _CANNOT_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 """What file systems answer that have no fsync, for files or for directories."""
 
 
-def check_target(path: Path, *, field: str = "out", force: bool = False, others: Sequence[Path] = ()) -> None:
+def check_ending(path: Path, endings: Collection[str], *, field: str = "out") -> str:
+    """Refuse a name that does not end as files of its format do; large letters are small ones here.
+
+    Parameters
+    ----------
+    path : Path
+        File to write later.
+    endings : collection of str
+        `HDF5`, `NPZ`, `HTML` or others, with their points, the usual one first.
+    field : str
+        Option that names it.
+
+    Returns
+    -------
+    str
+        Its ending, in small letters.
+
+    Raises
+    ------
+    InvalidInputError
+        It ends otherwise.
+    """
+    ending = path.suffix.lower()
+    if ending not in endings:
+        known = list(endings)
+        raise InvalidInputError(
+            f"{path} does not end in {' or '.join(known)}", field=field, hint=f"for example {path.stem}{known[0]}"
+        )
+    return ending
+
+
+def check_target(
+    path: Path,
+    endings: Collection[str],
+    *,
+    field: str = "out",
+    force: bool = False,
+    others: Sequence[Path] = (),
+) -> None:
     """Refuse a file to be written where writing it would fail, or destroy something.
 
     Parameters
     ----------
     path : Path
         File to write later.
+    endings : collection of str
+        As in `check_ending`.
     field : str
         Option that names it.
     force : bool
@@ -39,8 +84,8 @@ def check_target(path: Path, *, field: str = "out", force: bool = False, others:
     Raises
     ------
     InvalidInputError
-        It is one of the others, it is there already (without `force`) or no regular file, or its directory is missing
-        or cannot be written.
+        It is one of the others, it is there already (without `force`) or no regular file, its directory is missing or
+        cannot be written, or its name ends otherwise.
     """
     try:
         for other in others:
@@ -56,6 +101,7 @@ def check_target(path: Path, *, field: str = "out", force: bool = False, others:
         target = _target(path)
         if not target.parent.is_dir():
             raise InvalidInputError(f"there is no directory {path.parent}", field=field, hint="make it first")
+        check_ending(path, endings, field=field)
         temporary, descriptor = _temporary(target)
         os.close(descriptor)
         temporary.unlink()

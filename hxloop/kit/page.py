@@ -8,12 +8,10 @@ from html import escape as escape_html
 from string import Template
 from typing import TYPE_CHECKING, Final
 
-from hxloop.errors import InvalidInputError
 from hxloop.text import many_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 _PNG: Final = b"\x89PNG"
 _SENTENCE: Final = 24
@@ -111,24 +109,6 @@ class Section:
     pictures: Sequence[Picture | bytes] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     code: str | None = None
-
-
-def check_page_name(path: Path, field: str) -> None:
-    """Refuse a name that a browser would not open as a page.
-
-    Parameters
-    ----------
-    path : Path
-    field : str
-        Where the name was given.
-
-    Raises
-    ------
-    InvalidInputError
-        It does not end in ``.html`` or ``.htm``.
-    """
-    if path.suffix.lower() not in {".html", ".htm"}:
-        raise InvalidInputError(f"{path} is no HTML file", field=field, hint="write a name that ends in .html")
 
 
 def page(title: str, sections: Sequence[Section]) -> str:

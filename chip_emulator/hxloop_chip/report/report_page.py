@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hxloop.files.writing import check_target, write_atomically
-from hxloop.kit.page import check_page_name, page
+from hxloop.files.writing import HTML, check_target, write_atomically
+from hxloop.kit.page import page
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.report import sections
 from hxloop_chip.report.specimens import put_on_bench
@@ -46,8 +46,7 @@ def write_report(
         The file cannot be written.
     """
     imperfections = named_chip(chip).imperfections
-    check_page_name(out, "out")
-    check_target(out, force=force)
+    check_target(out, HTML, force=force)
     chips = []
     for k, serial in enumerate(serials):
         say(f"silicon {chip}/{serial} ({k + 1} of {len(serials)})")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hxloop.errors import InvalidInputError
-from hxloop.files.writing import check_target
+from hxloop.files.writing import HDF5, HTML, check_target
 from hxloop.kit.arguments import texts
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import print_json, print_table, say, show
@@ -110,15 +110,12 @@ class _Files:
 
     def check(self) -> None:
         if self.report is not None:
-            from hxloop.kit.page import check_page_name
-
-            check_page_name(self.report, "report")
-            check_target(self.report, field="report", force=self.force, others=self.read)
+            check_target(self.report, HTML, field="report", force=self.force, others=self.read)
         if self.out is not None:
             self.check_table(self.out)
 
     def check_table(self, file: Path) -> Path:
-        check_target(file, force=self.force, others=[*self.read, *([self.report] if self.report else [])])
+        check_target(file, HDF5, force=self.force, others=[*self.read, *([self.report] if self.report else [])])
         return file
 
     def table_of(self, chip: str, serial: int) -> Path:

@@ -51,7 +51,7 @@ def _map(
         from hxloop_host.placing.placement_picture import check_picture_name, draw_placement
 
         form = check_picture_name(out, "out")
-        check_target(out, force=force, others=[Path(source)])
+        check_target(out, [f".{form}"], force=force, others=[Path(source)])
     placement, changed = place_source(source, HICANN_X, inputs)
     for change in changed:
         say(f"warning: {change}")

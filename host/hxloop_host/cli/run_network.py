@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hxloop.errors import ChipMismatchError, InvalidInputError
-from hxloop.files.writing import check_target
+from hxloop.files.writing import NPZ, check_target
 from hxloop.kit.arguments import SEED_MAX, whole_number
 from hxloop.kit.terminal import print_json, say, show
 from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial, make_app
@@ -62,7 +62,7 @@ def _run(
     from hxloop_host.placing.probes import Probes
 
     begin, seed = time.monotonic(), whole_number(seed, "seed", highest=SEED_MAX)
-    check_target(out, force=force, others=[file])
+    check_target(out, NPZ, force=force, others=[file])
     network = read_network_file(file)
     probes = Probes(tuple(dict.fromkeys(cadc or ())), _pair(madc))
     with open_chip(chip or "ideal", 1 if serial is None else serial, endpoint=endpoint, threads=threads) as remote:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hxloop.errors import InvalidInputError
+from hxloop.files.writing import check_ending
 from hxloop.kit.figures import CLASS_COLORS, DPI, GREY, LARGER, draw, forms
 from hxloop_host.placing.crossbar import drivers_per_bus
 
@@ -74,10 +74,7 @@ def check_picture_name(path: Path, field: str) -> str:
     InvalidInputError
         The name ends on no form of pictures.
     """
-    form = path.suffix.removeprefix(".").lower()
-    if form not in forms():
-        raise InvalidInputError(f"{path} ends on no format of pictures", field=field, hint="for example .png")
-    return form
+    return check_ending(path, [".png", *sorted({f".{form}" for form in forms()} - {".png"})], field=field)[1:]
 
 
 _PANELS: Final = ("labels", "synapses", "neurons")

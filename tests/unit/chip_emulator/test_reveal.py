@@ -131,5 +131,6 @@ def test_command(tmp_path):
     assert summary["dead_circuits"] == summary["dead_rows"] == []
     again = call("--chip", "typical", "--serial", 3, "--out", out)
     assert (again.returncode, again.stdout) == (2, "")
-    assert again.stderr.startswith("error: out: ") and again.stderr.count("\n") == 1
+    told = [line for line in again.stderr.splitlines() if not line.endswith(": getting ready")]  # a busy machine
+    assert len(told) == 1 and told[0].startswith("error: out: ")
     assert call("--chip", "typical[all=0]", "--serial", 3, "--out", out, "--force").returncode == 0

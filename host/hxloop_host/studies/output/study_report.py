@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from hxloop.files.writing import write_atomically
+from hxloop.files.writing import HTML, check_ending, write_atomically
 from hxloop.kit import page as html
 from hxloop.kit.brief import brief
-from hxloop.kit.page import Section, Table, check_page_name
+from hxloop.kit.page import Section, Table
 from hxloop_host.studies.analysis.statistics import INTERVAL
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def write_report(path: Path, content: ReportContent) -> None:
     RecordError
         The file cannot be written.
     """
-    check_page_name(path, "report")
+    check_ending(path, HTML, field="report")
     sections = [_question(content), *([_failed(content)] if content.failed else []), *_figures(content)]
     sections += [Section("literature", "Literature", list(content.literature))] if content.literature else []
     sections += [_findings(content)] if content.findings else []

@@ -264,7 +264,9 @@ def test_a_page_of_chips_without_any_imperfection(tmp_path):
     assert page.sections == SECTIONS
 
 
-@pytest.mark.parametrize(("out", "words"), [("report.pdf", "no HTML file"), ("there.html", "is there already")])
+@pytest.mark.parametrize(
+    ("out", "words"), [("report.pdf", "does not end in .html"), ("there.html", "is there already")]
+)
 def test_refused_files(tmp_path, out, words):
     (tmp_path / "there.html").write_text("mine")
     with pytest.raises(InvalidInputError, match=words) as caught:

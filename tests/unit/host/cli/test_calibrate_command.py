@@ -13,6 +13,7 @@ import hxloop_host.training.experiment
 from hxloop.cli import app
 from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import InvalidInputError
+from hxloop.progress import Message
 from hxloop_calibration.recheck import Check, Drifted
 from hxloop_calibration.targets import PRESETS
 
@@ -39,7 +40,7 @@ def bench(monkeypatch, tmp_path):
 
     def calibrate(chip, **arguments):
         found.calibrated.append(arguments)
-        arguments["report"].message("measuring")
+        arguments["report"](Message("measuring"))
         return table_for(chip, failed=found.failed), None, False
 
     def check(chip, table, **arguments):

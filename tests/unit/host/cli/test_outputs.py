@@ -55,6 +55,9 @@ def opened(monkeypatch, tmp_path):
     return found
 
 
+ENDING = {"run": ".npz", "map": ".png"}
+
+
 @pytest.mark.parametrize("command", [("run", "x.npz", "--endpoint", "e"), ("map", "x.npz")])
 class TestNamedFiles:
     def test_an_input_is_never_replaced(self, command, opened, tmp_path):
@@ -67,19 +70,36 @@ class TestNamedFiles:
         assert not opened
 
     def test_what_is_there_needs_force(self, command, opened, tmp_path):
-        (tmp_path / "o.png").write_text("mine")
-        done = hxloop(*command, "--out", "o.png")
-        assert done.exit_code == 2 and "o.png is there already (use --force to replace it)" in done.stderr
-        assert (tmp_path / "o.png").read_text() == "mine" and not opened
-        assert hxloop(*command, "--out", "o.png", "--force").exit_code == 0
-        assert len((tmp_path / "o.png").read_bytes()) > 100
+        name = "o" + ENDING[command[0]]
+        (tmp_path / name).write_text("mine")
+        done = hxloop(*command, "--out", name)
+        assert done.exit_code == 2 and f"{name} is there already (use --force to replace it)" in done.stderr
+        assert (tmp_path / name).read_text() == "mine" and not opened
+        assert hxloop(*command, "--out", name, "--force").exit_code == 0
+        assert len((tmp_path / name).read_bytes()) > 100
 
     def test_a_place_that_cannot_be_written_is_refused_at_once(self, command, opened, tmp_path):
-        for name, text in (("none/o.png", "no directory none"), ("/dev/full/o.png", ""), ("n" * 300 + ".png", "long")):
-            done = hxloop(*command, "--out", name)
+        end = ENDING[command[0]]
+        for name, text in (("none/o", "no directory none"), ("/dev/full/o", ""), ("n" * 300, "long")):
+            done = hxloop(*command, "--out", name + end)
             assert done.exit_code == 2 and text in done.stderr
         assert not opened
         assert sorted(p.name for p in tmp_path.iterdir()) == ["x.npz"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "x.npz", "--endpoint", "e", "--out", "o.txt"),
+        ("map", "x.npz", "--out", "o.txt"),
+        ("calibrate", "--endpoint", "e", "--out", "o.txt"),
+        ("calibrate", "--endpoint", "e", "--report", "o.txt"),
+    ],
+)
+def test_a_name_that_says_another_format_is_refused_at_once(command, opened, tmp_path):
+    done = hxloop(*command)
+    assert done.exit_code == 2 and "o.txt does not end in ." in done.stderr
+    assert not opened and not (tmp_path / "o.txt").exists()
 
 
 def test_a_network_never_overwrites_itself(opened, tmp_path):

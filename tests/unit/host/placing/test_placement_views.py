@@ -125,7 +125,7 @@ def test_the_picture_is_drawn(placement):
 def test_names_of_pictures():
     assert check_picture_name(Path("map.PNG"), "out") == "png"
     for name in ("map.wrong", "map", "map.pgf"):
-        with pytest.raises(InvalidInputError, match="no format of pictures"):
+        with pytest.raises(InvalidInputError, match=r"does not end in \.png or"):
             check_picture_name(Path(name), "out")
 
 

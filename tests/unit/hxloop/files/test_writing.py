@@ -10,28 +10,40 @@ import pytest
 from support.strangers.second_user import as_second_user, needs_second_user
 
 from hxloop.errors import InvalidInputError, RecordError
-from hxloop.files.writing import check_target, replacing, sync_directory, write_atomically
+from hxloop.files.writing import (
+    HDF5,
+    HTML,
+    NPZ,
+    check_ending,
+    check_target,
+    replacing,
+    sync_directory,
+    write_atomically,
+)
+
+ENDINGS = ("", ".h5")
+"""Where names are not what a test is about."""
 
 
 def refusal(path, **options):
     with pytest.raises(InvalidInputError) as caught:
-        check_target(path, **options)
+        check_target(path, ENDINGS, **options)
     assert str(caught.value).startswith("out: ")
     return str(caught.value)
 
 
 def test_a_new_file_is_fine_and_nothing_is_left(tmp_path):
-    check_target(tmp_path / "new")
+    check_target(tmp_path / "new", ENDINGS)
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_there_needs_force(tmp_path):
     (tmp_path / "old").write_text("old")
     assert "is there already (use --force to replace it)" in refusal(tmp_path / "old")
-    check_target(tmp_path / "old", force=True)
+    check_target(tmp_path / "old", ENDINGS, force=True)
     assert (tmp_path / "old").read_text() == "old"
     (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
-    check_target(tmp_path / "dangling")
+    check_target(tmp_path / "dangling", ENDINGS)
 
 
 def test_an_input_is_never_replaced(tmp_path):
@@ -54,6 +66,25 @@ def test_places_that_cannot_be_written(tmp_path):
     assert "cannot write" in refusal(tmp_path / "zero\0byte")
     assert "cannot write" in refusal(tmp_path / "ring")
     refusal(tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize(
+    ("endings", "fine", "others"),
+    [
+        (HDF5, ("a.h5", "a.HDF5"), ("a", "a.txt", "h5", ".h5", "a.h5.gz", "a.npz")),
+        (NPZ, ("a.npz", "a.b.NPZ"), ("a", "a.np", "a.h5")),
+        (HTML, ("a.html", "a.HTM"), ("a.pdf", "a")),
+    ],
+)
+def test_names_end_as_their_format_does(tmp_path, endings, fine, others):
+    for name in fine:
+        assert check_ending(tmp_path / name, endings) == "." + name.rpartition(".")[2].lower()
+        check_target(tmp_path / name, endings)
+    for name in others:
+        with pytest.raises(InvalidInputError, match=f"does not end in {' or '.join(endings)}") as caught:
+            check_target(tmp_path / name, endings, field="table")
+        assert caught.value.field == "table" and endings[0] in caught.value.hint
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_without_permission(tmp_path):
@@ -131,7 +162,7 @@ def test_a_link_of_a_second_user_is_not_followed(square, tmp_path):
     with pytest.raises(RecordError, match="a link of another user"):
         write_atomically(square / "run.h5", b"new")
     with pytest.raises(InvalidInputError, match="a link of another user"):
-        check_target(square / "run.h5", force=True)
+        check_target(square / "run.h5", HDF5, force=True)
     assert precious.read_text() == "data"
     (square / "mine.h5").symlink_to(precious)
     write_atomically(square / "mine.h5", b"new")

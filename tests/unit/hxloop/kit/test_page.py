@@ -2,13 +2,9 @@
 
 import base64
 from html.parser import HTMLParser
-from pathlib import Path
 
-import pytest
-
-from hxloop.errors import InvalidInputError
 from hxloop.kit.figures import draw, draw_svg_and_png
-from hxloop.kit.page import Picture, Section, Table, check_page_name, page, shown
+from hxloop.kit.page import Picture, Section, Table, page, shown
 
 HOSTILE = "</title><script>alert('1')</script>\"><img src=x onerror=alert(1)> & $title ${links}"
 VOID = {"meta", "img", "br"}
@@ -109,13 +105,6 @@ def test_cells_are_shown_by_their_kind():
     assert [c["text"] for c in cells] == ["1.23", "7", "True", "", "1 .. 2.5", "short", values[-1]]
     assert [c.get("class") for c in cells] == ["number", "number", None, None, None, None, "words"]
     assert shown(0.000123456) == "0.0001235"
-
-
-def test_only_names_of_pages_are_taken():
-    for name in ("a.html", "a.HTM"):
-        check_page_name(Path(name), "out")
-    with pytest.raises(InvalidInputError):
-        check_page_name(Path("a.pdf"), "out")
 
 
 def test_bytes_of_figures_repeat_and_carry_no_date():
