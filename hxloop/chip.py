@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from hxloop.chip_name import with_serial
 from hxloop.kit.strict import Strict
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class ChipIdentity(Strict):
     model: str
 
     def __str__(self) -> str:
-        return f"{self.chip}/{self.serial}"
+        return with_serial(self.chip, self.serial)
 
     def instead_of(self, expected: ChipIdentity) -> str:
         """What to call this chip where another was expected; their names may be the same."""

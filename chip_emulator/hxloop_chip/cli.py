@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from hxloop.chip_name import with_serial
 from hxloop.kit.entry import Group, run_program
 from hxloop.kit.logs import LogFormat, set_up_logging
 from hxloop.kit.terminal import print_json, print_table, say, show
@@ -109,7 +110,7 @@ def describe(
             for e in entries
             if e["part"] == part
         ]
-        print_table(headings, rows, title=f"{chip}/{serial}: {part}")
+        print_table(headings, rows, title=f"{with_serial(chip, serial)}: {part}")
 
 
 @app.command()
@@ -127,7 +128,7 @@ def reveal(
     if as_json:
         print_json(found)
     else:
-        show(f"{chip}/{serial}, digest {found['digest']}: {found['arrays']} arrays in {out}")
+        show(f"{with_serial(chip, serial)}, digest {found['digest']}: {found['arrays']} arrays in {out}")
 
 
 @app.command()

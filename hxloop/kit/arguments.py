@@ -17,7 +17,6 @@ import inspect
 import math
 import operator
 import os
-import re
 import sys
 from dataclasses import fields
 from numbers import Real
@@ -37,8 +36,6 @@ T = TypeVar("T")
 
 SEED_MAX: Final = 2**63 - 1
 """Largest seed, and largest serial number of a chip: it is the seed of its silicon."""
-CHIP_AND_SERIAL: Final = re.compile(r"([a-z_]+(?:\[[^\[\]/]*\])?)/([0-9]+)")
-"""A chip by its name and number: ``typical[jitter_trial_us=0]/7``."""
 THREADS_MAX: Final = 1024
 """Most threads or processes that anything may be told to use."""
 
@@ -250,19 +247,6 @@ def named_file(value: object, field: str, takes: str) -> str:
     """
     path(value, field, takes)
     return str(value)
-
-
-def endpoint(value: object, field: str) -> str:
-    """Where a daemon is, as it was written: an endpoint, a connection file, or ``CHIP/SERIAL``.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    takes = "an endpoint (ipc://..., tcp://127.0.0.1:PORT, CHIP/SERIAL) or a connection file"
-    if isinstance(value, str) and CHIP_AND_SERIAL.fullmatch(value):
-        return value  # longer than the name of a file may be
-    return named_file(value, field, takes)
 
 
 def of_type(value: object, field: str, kind: type[T], takes: str) -> T:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from pathlib import Path
-from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from hxloop.chip import ChipIdentity
+from hxloop.chip_name import file_safe, split_serial
 from hxloop.files.private_files import is_private_directory
 from hxloop.files.temporary import stand_in
-
-_MAX_NAME: Final = 100
-"""Longest part of a file name that a chip makes up; a file system takes 255 bytes for all of it."""
+from hxloop.kit.arguments import named_file
 
 
 class ConnectionFile(BaseModel):
@@ -75,12 +71,16 @@ def runtime_directory() -> Path:
 
 def default_connection_file(chip: str, serial: int) -> Path:
     """Connection file of a daemon that was started with `hxloop serve` and no other place."""
-    return runtime_directory() / f"{file_safe(chip)}-{serial}.json"
+    return runtime_directory() / f"{file_safe(chip, serial)}.json"
 
 
-def file_safe(chip: str) -> str:
-    """Name of a chip as part of a file name: ``typical[a=0,b=1]`` becomes ``typical-a=0-b=1``; long ones are cut."""
-    name = re.sub(r"[^A-Za-z0-9._=+]+", "-", chip).strip("-")
-    if len(name) <= _MAX_NAME:
-        return name
-    return f"{name[: _MAX_NAME - 17]}-{hashlib.sha256(chip.encode()).hexdigest()[:16]}"
+def check_endpoint(value: object, field: str) -> str:
+    """Where a daemon is, as it was written: an endpoint, a connection file, or ``CHIP/SERIAL``.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if isinstance(value, str) and split_serial(value) is not None:
+        return value  # longer than the name of a file may be
+    return named_file(value, field, "an endpoint (ipc://..., tcp://127.0.0.1:PORT, CHIP/SERIAL) or a connection file")

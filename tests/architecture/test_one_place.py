@@ -1,6 +1,7 @@
 """What has one place has no second one: printing, drawing, writing files."""
 
 import ast
+import re
 
 import pytest
 from support.places import ROOT
@@ -58,3 +59,39 @@ def test_whatever_tells_progress_tells_the_one_stream():
                 if isinstance(node, ast.arg) and node.arg in {"report", "reporter"} and node.annotation is not None:
                     found.setdefault(ast.unparse(node.annotation), []).append(str(path.relative_to(ROOT)))
     assert set(found) == {"Report"}, found
+
+
+DEFINED_ONCE = {
+    "open_chip": "host/hxloop_host/link/choosing.py",
+    "named_chip": "chip_emulator/hxloop_chip/silicon/presets.py",
+    "file_safe": "hxloop/chip_name.py",
+}
+"""Functions and classes with twins in the past, and where they live."""
+
+WRITTEN_IN = {
+    r"partition\(.\[": set(),  # names of chips are taken apart by their grammar
+    r"\[\^\\\[\\\]\]": {"hxloop/chip_name.py"},
+    r"chip\}/\{": {"hxloop/chip_name.py"},  # ... and put together by it
+    r"flock|lockf": {"hxloop/files/locks.py"},
+}
+"""Patterns in the text of modules, and where they may be."""
+
+
+def sources():
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def test_what_had_twins_is_defined_once():
+    found = {name: [] for name in DEFINED_ONCE}
+    for path, text in sources():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in found:
+                found[node.name].append(path)
+    assert found == {name: [path] for name, path in DEFINED_ONCE.items()}
+
+
+@pytest.mark.parametrize("pattern", WRITTEN_IN)
+def test_what_had_twins_is_written_in_one_place(pattern):
+    assert {path for path, text in sources() if re.search(pattern, text)} == WRITTEN_IN[pattern]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hxloop.chip_name import with_serial
 from hxloop.files.writing import HTML, check_target, write_atomically
 from hxloop.kit.page import page
 from hxloop_chip.chip.emulated_chip import EmulatedChip
@@ -49,14 +50,14 @@ def write_report(
     check_target(out, HTML, force=force)
     chips = []
     for k, serial in enumerate(serials):
-        say(f"silicon {chip}/{serial} ({k + 1} of {len(serials)})")
+        say(f"silicon {with_serial(chip, serial)} ({k + 1} of {len(serials)})")
         chips.append(put_on_bench(chip, serial))
     say("statistics of parameters")
     parameters, summaries = sections.parameters(chips)
     deviations, more = sections.deviations(chips)
     say("transfer curves")
     parts = [sections.curves(chips), sections.converters(chips)]
-    say(f"traces, noise and trials of {chip}/{serials[0]}")
+    say(f"traces, noise and trials of {with_serial(chip, serials[0])}")
     first, emulated = chips[0], EmulatedChip(chip, serials[0])
     parts += [
         sections.traces(emulated, first),

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hxloop.chip_name import file_safe
 from hxloop.errors import EndpointInUseError, InvalidInputError
 from hxloop.files.locks import FileLock
 from hxloop.files.private_files import private_directory
 from hxloop.files.temporary import MAX_SOCKET_PATH_BYTES, fits_socket, stand_in
-from hxloop.protocol.meeting_place import file_safe, runtime_directory
+from hxloop.protocol.meeting_place import runtime_directory
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -41,7 +42,7 @@ class Endpoints:
 
 def default_endpoint(chip: str, serial: int) -> str:
     """Endpoint of a daemon that was given none; a short directory replaces one whose name is too long for a socket."""
-    directory = runtime_directory() / f"{file_safe(chip)}-{serial}"
+    directory = runtime_directory() / file_safe(chip, serial)
     if not fits_socket(directory.absolute() / _CONTROL):
         directory = stand_in(directory, socket=_CONTROL)
     return f"ipc://{directory / _DATA}"

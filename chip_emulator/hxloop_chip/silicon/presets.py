@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from hxloop.chip_name import ChipName
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
-from hxloop.kit.suggest import suggestion
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop_chip.silicon.imperfections import Imperfections
 
@@ -95,8 +94,6 @@ CHIPS: Final[dict[str, NamedChip]] = {
     "uncalibrated": NamedChip(HICANN_X, TYPICAL, calibrated=False),
 }
 
-_NAME = re.compile(r"(?P<name>[^\[\]]*)(\[(?P<changes>[^\[\]]*)\])?")
-
 
 def named_chip(name: str) -> NamedChip:
     """What a chip's name stands for.
@@ -113,19 +110,11 @@ def named_chip(name: str) -> NamedChip:
     InvalidInputError
         No chip of that name, no such imperfection, or not a strength.
     """
-    parts = _NAME.fullmatch(name)
-    base = parts["name"] if parts else name
-    if parts is None or base not in CHIPS:
-        raise InvalidInputError(
-            f"no chip is called {arguments.shown(name)}", field="chip", hint=suggestion(base, CHIPS)
-        )
-    if parts["changes"] is None:
+    found = ChipName.parse(name, CHIPS)
+    base = found.base
+    if not found.changes:
         return CHIPS[base]
-    values = CHIPS[base].imperfections.model_dump()
-    for change in parts["changes"].split(","):
-        key, _, text = (part.strip() for part in change.partition("="))
-        names = list(values) if key == "all" else [_known(key, values)]
-        values.update(dict.fromkeys(names, _number(key, text)))
+    values = found.strengths(CHIPS[base].imperfections.model_dump())
     bounds = CHIPS[base].bounds()
     for key, value in values.items():
         lowest, highest = bounds[key]
@@ -133,17 +122,3 @@ def named_chip(name: str) -> NamedChip:
             raise InvalidInputError(f"{base} has no such imperfection", field=f"chip[{key}]")
         arguments.real_number(value, f"chip[{key}]", lowest=lowest, highest=highest)
     return replace(CHIPS[base], imperfections=Imperfections(**values))
-
-
-def _known(key: str, values: dict[str, float]) -> str:
-    if key not in values:
-        hint = suggestion(key, values, otherwise="hxloop chip describe lists them")
-        raise InvalidInputError(f"no imperfection is called {arguments.shown(key)}", field="chip", hint=hint)
-    return key
-
-
-def _number(key: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InvalidInputError(f"{text!r} is not a number", field=f"chip[{key}]") from None

@@ -120,9 +120,9 @@ class _Files:
 
     def table_of(self, chip: str, serial: int) -> Path:
         """File of the table of this chip, checked."""
-        from hxloop.protocol.meeting_place import file_safe
+        from hxloop.chip_name import file_safe
 
-        return self.out or self.check_table(Path(f"calibration-{file_safe(chip)}-{serial}.h5"))
+        return self.out or self.check_table(Path(f"calibration-{file_safe(chip, serial)}.h5"))
 
 
 def _options(only: str | None, seed: int, begin_s: float | None) -> Options:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hxloop.errors import ChipMismatchError, InvalidInputError
+from hxloop.errors import InvalidInputError
 from hxloop.files.writing import NPZ, check_target
 from hxloop.kit.arguments import SEED_MAX, whole_number
 from hxloop.kit.terminal import print_json, say, show
 from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial, make_app
 
 if TYPE_CHECKING:
-    from hxloop.chip import ChipIdentity
     from hxloop_host.placing.network_run import NetworkRun
 
 run = make_app()
@@ -56,7 +55,7 @@ def _run(
 
       hxloop run yin_yang.npz --chip typical --cadc 1 --madc 2:0 --out spikes_and_membranes.npz
     """
-    from hxloop_host.link.launch import open_chip
+    from hxloop_host.link.choosing import open_chip
     from hxloop_host.placing.network_file import read_network_file, write_spike_file
     from hxloop_host.placing.network_run import run_network_file
     from hxloop_host.placing.probes import Probes
@@ -65,9 +64,8 @@ def _run(
     check_target(out, NPZ, force=force, others=[file])
     network = read_network_file(file)
     probes = Probes(tuple(dict.fromkeys(cadc or ())), _pair(madc))
-    with open_chip(chip or "ideal", 1 if serial is None else serial, endpoint=endpoint, threads=threads) as remote:
+    with open_chip(chip, serial, endpoint, threads, default="ideal") as remote:
         identity = str(remote.identity)
-        _refuse_other_chip(remote.identity, chip, serial)
         run_begin = time.monotonic()
         done = run_network_file(network, remote, trial_seed=seed, probes=probes)
         run_s = time.monotonic() - run_begin
@@ -94,16 +92,6 @@ def _pair(madc: str | None) -> tuple[int, int] | None:
     if found is None:
         raise InvalidInputError(f"{madc!r} is not LAYER:NEURON", field="madc", hint="for example --madc 2:0")
     return int(found[1]), int(found[2])
-
-
-def _refuse_other_chip(there: ChipIdentity, chip: str | None, serial: int | None) -> None:
-    """What was not asked for may be anything; what was asked for must be there."""
-    if chip not in {None, there.chip} or serial not in {None, there.serial}:
-        raise ChipMismatchError(
-            f"the chip at this endpoint is {there}",
-            field="endpoint",
-            hint="leave --chip and --serial out, or name another endpoint",
-        )
 
 
 def _summary(done: NetworkRun, n_samples: int, run_s: float) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hxloop.chip import Chip
+from hxloop.chip_name import file_safe, with_serial
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.kit import arguments
-from hxloop.protocol.meeting_place import file_safe
+from hxloop.protocol.meeting_place import check_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from hxloop.chip import ChipIdentity
 
 ChipChoice = tuple[str | Chip | None, int | None, str | None]
 """Chip, serial number and endpoint, as `open_chip` takes them."""
@@ -38,23 +41,24 @@ def check_choice(
         Another serial number than that of a chip that is there already.
     """
     number = arguments.optional(arguments.whole_number, serial, "serial", highest=arguments.SEED_MAX)
-    endpoint = arguments.optional(arguments.endpoint, endpoint, "endpoint")
+    endpoint = arguments.optional(check_endpoint, endpoint, "endpoint")
     if chip is None or isinstance(chip, str):
         name = arguments.optional(arguments.text, chip, "chip", takes="the name of a chip, or a chip")
         return name, default_serial if number is None and endpoint is None else number, endpoint
     device: Chip = arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
     if endpoint is not None:
         raise InvalidInputError("a chip is there already", field="endpoint", hint="give a chip or an endpoint")
-    if number not in {None, device.identity.serial}:
-        raise ChipMismatchError(
-            f"the chip is {device.identity}, not number {number}", field="serial", hint="leave serial out"
-        )
+    _refuse_another(device.identity, None, number, "the chip", "serial")
     return device, number, None
 
 
 @contextmanager
 def open_chip(
-    chip: str | Chip | None, serial: int | None, endpoint: str | None, threads: int | None = None
+    chip: str | Chip | None,
+    serial: int | None,
+    endpoint: str | None,
+    threads: int | None = None,
+    default: str = "typical",
 ) -> Iterator[Chip]:
     """Chip to work with; an emulator started here is ended at the end.
 
@@ -68,6 +72,8 @@ def open_chip(
         Daemon that runs already.
     threads : int, optional
         Threads of an emulator started here, by default one for every core.
+    default : str
+        Chip that is started where none is named.
 
     Raises
     ------
@@ -79,19 +85,26 @@ def open_chip(
     if chip is not None and not isinstance(chip, str):
         yield chip
         return
-    from hxloop_host.link import launch
+    from hxloop_host.link.launch import connect, launch
 
-    number = 1 if serial is None else serial
-    with launch.open_chip(chip or "typical", number, endpoint=endpoint, threads=threads) as device:
-        found = device.identity
-        wanted = f"{chip or found.chip}/{found.serial if serial is None else serial}"
-        if wanted != str(found):
-            raise ChipMismatchError(
-                f"the chip at {endpoint} is {found}, not {wanted}",
-                field="endpoint",
-                hint=f"ask for chip {found.chip} and serial {found.serial}, or connect to another endpoint",
-            )
+    if endpoint is None:
+        own = launch(chip or default, 1 if serial is None else serial, threads=threads)
+    else:
+        own = connect(endpoint)
+    with own as device:
+        _refuse_another(device.identity, chip, serial, f"the chip at {endpoint}", "endpoint")
         yield device
+
+
+def _refuse_another(found: ChipIdentity, chip: str | None, serial: int | None, what: str, field: str) -> None:
+    """Refuse a chip that is not the one asked for; what was not asked for may be anything."""
+    wanted = with_serial(chip or found.chip, found.serial if serial is None else serial)
+    if wanted != str(found):
+        raise ChipMismatchError(
+            f"{what} is {found}, not {wanted}",
+            field=field,
+            hint=f"ask for chip {found.chip} and serial {found.serial}, for none, or name another endpoint",
+        )
 
 
 def run_name(task: str, preset: str | Path, chip: str | Chip | None, serial: int | None, seed: int) -> str:

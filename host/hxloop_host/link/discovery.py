@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from hxloop.chip_name import split_serial
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
 from hxloop.files.private_files import is_ours, read_private
-from hxloop.kit.arguments import CHIP_AND_SERIAL
 from hxloop.protocol.meeting_place import ConnectionFile, default_connection_file, runtime_directory
 from hxloop_host.link.transport import Address
 
@@ -77,10 +77,10 @@ def locate(target: str | Path) -> tuple[Address, ChipIdentity | None]:
     if "://" in text:
         _knock(text)
         return _with_control(text)
-    named = CHIP_AND_SERIAL.fullmatch(text)
+    named = split_serial(text)
     path = Path(text)
     if named and not os.path.exists(path):  # noqa: PTH110 (False also for names too long)
-        path = default_connection_file(named[1], int(named[2]))
+        path = default_connection_file(*named)
     found = read_connection_file(path)
     if not found.is_alive():
         raise UnreachableError(

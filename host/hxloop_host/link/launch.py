@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hxloop.kit import arguments
+from hxloop.protocol.meeting_place import check_endpoint
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.link.discovery import address_of, locate
 from hxloop_host.link.own_daemon import Daemon
@@ -61,7 +62,7 @@ def launch(
         chip,
         arguments.whole_number(serial, "serial", highest=arguments.SEED_MAX),
         threads=arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX),
-        endpoint=arguments.optional(arguments.endpoint, endpoint, "endpoint"),
+        endpoint=arguments.optional(check_endpoint, endpoint, "endpoint"),
     )
     try:
         return RemoteChip(
@@ -92,28 +93,8 @@ def connect(target: str | Path, *, patience: Patience | None = None) -> RemoteCh
         `target` is none of these.
     """
     _check_patience(patience)
-    address, identity = locate(arguments.endpoint(target, "target"))
+    address, identity = locate(check_endpoint(target, "target"))
     return RemoteChip(address, expected=identity, patience=patience)
-
-
-def open_chip(
-    chip: str = "typical", serial: int = 1, *, endpoint: str | None = None, threads: int | None = None
-) -> RemoteChip:
-    """Chip for a command: whichever the daemon at `endpoint` has if one is named, else that of a daemon of one's own.
-
-    Parameters
-    ----------
-    chip, serial, threads
-        Of an own daemon, as `launch`.
-    endpoint : str, optional
-        As `connect` takes it.
-
-    Raises
-    ------
-    HxloopError
-        As `launch` and `connect`.
-    """
-    return launch(chip, serial, threads=threads) if endpoint is None else connect(endpoint)
 
 
 def _check_patience(patience: object) -> None:

@@ -14,6 +14,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
+from hxloop.chip_name import with_serial
 from hxloop.errors import DaemonStartError, InvalidInputError
 from hxloop.files.temporary import TemporaryFolder
 from hxloop.kernels.compiling import Compiling
@@ -60,7 +61,7 @@ class Daemon:
     """
 
     def __init__(self, chip: str, serial: int, *, threads: int | None = None, endpoint: str | None = None) -> None:
-        self._name = f"{chip}/{serial}"
+        self._name = with_serial(chip, serial)
         self._private = TemporaryFolder(socket=_CONTROL)
         self._folder = self._private.path
         self._owner_pid = os.getpid()

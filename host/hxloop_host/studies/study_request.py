@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from hxloop.chip_name import ChipName
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, load_toml, settings_from_mapping
 from hxloop.kit.serials import parse_numbers, parse_serials
@@ -202,7 +203,7 @@ def _check_trainings(points: Sequence[Point], task: Task) -> None:
     """Refuse trainings that their chip or their task cannot do, each kind of them once."""
     seen = set()
     for point in points:
-        settings, chip = point.settings, point.chip.partition("[")[0]
+        settings, chip = point.settings, ChipName.parse(point.chip).base
         kind = repr((chip, settings.network, settings.neuron, settings.coding.duration, settings.data))
         if point.action == "test" or kind in seen:
             continue

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hxloop.chip_name import file_safe
 from hxloop.kit import arguments
 from hxloop.progress import Started, duration, progress_of
-from hxloop.protocol.meeting_place import file_safe
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed
 from hxloop_host.studies.output.study_results import write_results

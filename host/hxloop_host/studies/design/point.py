@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from hxloop.chip_name import with_serial
 from hxloop.kit.strict import Strict
 from hxloop.seeds import SEED_MAX
 from hxloop_host.settings.experiment_settings import Settings
@@ -72,7 +73,7 @@ class Point(Strict):
     def title(self) -> str:
         """One line."""
         what = f"{self.settings.training.epochs} epochs on" if self.action == "train" else "test on"
-        return f"{self.key[:8]} ({what} {self.chip}/{self.serial}, seed {self.seed})"
+        return f"{self.key[:8]} ({what} {with_serial(self.chip, self.serial)}, seed {self.seed})"
 
     @property
     def epochs(self) -> int:

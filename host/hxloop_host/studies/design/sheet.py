@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hxloop.chip_name import ChipName
 from hxloop.errors import DaemonStartError, InvalidInputError
 from hxloop.spec import ChipSpec
 
@@ -56,18 +57,7 @@ class ChipSheet:
 
     def named(self, strengths: Mapping[str, float]) -> str:
         """Shortest name of the chip with these strengths, the same for the same strengths."""
-        changed = {name: value for name, value in strengths.items() if value != self.defaults[name]}
-        left = {name: value for name, value in strengths.items() if value != 0.0}
-        if not changed:
-            return self.base
-        terms = _terms(changed)
-        if len(left) < len(changed):
-            terms = ["all=0", *_terms(left)]
-        return f"{self.base}[{','.join(terms)}]"
-
-
-def _terms(strengths: Mapping[str, float]) -> list[str]:
-    return [f"{name}={value!r}" for name, value in strengths.items()]
+        return str(ChipName.shortest(self.base, strengths, self.defaults))
 
 
 @functools.lru_cache(maxsize=64)
@@ -81,7 +71,7 @@ def read_sheet(chip: str) -> ChipSheet:
     DaemonStartError
         The emulator cannot be started.
     """
-    base = chip.partition("[")[0]
+    base = ChipName.parse(chip).base
     found = _describe(chip)
     entries = found["imperfections"]
     plain = entries if base == chip else _describe(base)["imperfections"]
@@ -96,13 +86,9 @@ def read_sheet(chip: str) -> ChipSheet:
 
 
 def strengths_of(chip: str) -> dict[str, float]:
-    """Strengths of all imperfections of a chip that `ChipSheet.named` has named; errors as in `read_sheet`."""
-    base, _, changes = chip.partition("[")
-    strengths = dict(read_sheet(base).defaults)
-    for change in filter(None, changes.rstrip("]").split(",")):
-        name, _, value = change.partition("=")
-        strengths |= dict.fromkeys(strengths, float(value)) if name == "all" else {name: float(value)}
-    return strengths
+    """Strengths of all imperfections of a chip by its name; errors as in `read_sheet`."""
+    name = ChipName.parse(chip)
+    return name.strengths(read_sheet(name.base).defaults)
 
 
 def _describe(chip: str) -> dict[str, Any]:
