@@ -277,6 +277,20 @@ class Network:
         """Synapse rows that the inputs of a population's neurons need: two for an input, one where it has a sign."""
         return sum(self.n_rows(p) * p.rows_per_input for p in self.projections if p.target == population)
 
+    def initial_weights(self, projection: Projection, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Normally distributed model weights of a projection.
+
+        Returns
+        -------
+        float64 [n_sources * copies, n_target]
+            With `Projection.init_mean` and `init_std`, which are those of the magnitudes where sources have signs (of
+            the other sign: 0); 0 where nothing is connected.
+        """
+        weights = rng.normal(projection.init_mean, projection.init_std, self.weight_shape(projection))
+        if projection.signs is not None:
+            weights = np.maximum(weights, 0.0) * np.repeat(projection.signs, projection.copies)[:, None]
+        return weights if projection.mask is None else weights * self.connected(projection)
+
     def limits(self, projection: Projection, code_max: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Smallest and largest model weights a projection may have.
 

@@ -407,10 +407,7 @@ class Rule(ABC):
 
     def begin(self, network: Network, seed: int) -> Weights:
         """Initial weights; by default normal ones with each projection's mean and standard deviation."""
-        return [
-            generator(seed, "weights", k).normal(p.init_mean, p.init_std, network.weight_shape(p))
-            for k, p in enumerate(network.projections)
-        ]
+        return [network.initial_weights(p, generator(seed, "weights", k)) for k, p in enumerate(network.projections)]
 
     @abstractmethod
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from hxloop.errors import InvalidInputError
 from hxloop.network import INPUT, Network, Population, Projection
-from hxloop_host.network.layers import layer_names
+from hxloop.seeds import generator
+from hxloop_host.settings.network_settings import BIAS, PopulationNetwork, layered
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from hxloop_host.settings.experiment_settings import NeuronSettings, Settings
+    from hxloop_host.settings.network_settings import LayeredNetwork, PopulationSettings, ProjectionSettings
 
 
 def build_network(settings: Settings, n_features: int) -> Network:
@@ -19,18 +26,28 @@ def build_network(settings: Settings, n_features: int) -> Network:
     ----------
     settings : Settings
     n_features : int
-        Input channels without those of the biases; these follow, in the order of the layers.
+        Input channels without those of the biases; these follow, in the order of the layers or projections.
 
     Returns
     -------
     Network
-        For each layer, its afferents and then its bias, if any.
+        Of layers: for each one, its afferents and then its bias, if any.
+
+    Raises
+    ------
+    InvalidInputError
+        What settings cannot know by themselves: projections onto a population with different weight scales, a
+        threshold that is not above leak, or pairs of sources and targets that are not as many.
     """
-    network, neuron = settings.network, settings.neuron
-    names = layer_names(len(network.sizes))
+    if isinstance(settings.network, PopulationNetwork):
+        return _of_populations(settings.network, settings.neuron, n_features)
+    return _of_layers(layered(settings.network), settings.neuron, n_features)
+
+
+def _of_layers(network: LayeredNetwork, neuron: NeuronSettings, n_features: int) -> Network:
     projections: list[Projection] = []
     bias_times_us: list[float] = []
-    for k, name in enumerate(names):
+    for k, name in enumerate(network.names):
         onto = partial(
             Projection,
             target=name,
@@ -38,14 +55,14 @@ def build_network(settings: Settings, n_features: int) -> Network:
             init_mean=network.init_mean[k],
             init_std=network.init_std[k],
         )
-        source, part = (names[k - 1], None) if k else (INPUT, (0, n_features))
+        source, part = (network.names[k - 1], None) if k else (INPUT, (0, n_features))
         projections.append(onto(source, copies=network.copies[k], part=part, label=name))
         if network.bias_copies[k]:
             channel = n_features + len(bias_times_us)
             bias_times_us.append(network.bias_times[k] * neuron.tau_syn_us)
             bias = (channel, channel + 1)
             projections.append(onto(INPUT, copies=network.bias_copies[k], part=bias, label=f"{name}_bias"))
-    populations = tuple(_layer(name, size, neuron) for name, size in zip(names, network.sizes, strict=True))
+    populations = tuple(_layer(name, size, neuron) for name, size in zip(network.names, network.sizes, strict=True))
     return Network(n_features + len(bias_times_us), populations, tuple(projections), tuple(bias_times_us))
 
 
@@ -62,3 +79,104 @@ def _layer(name: str, size: int, neuron: NeuronSettings) -> Population:
         synapse_gain_mv_per_us=neuron.synapse_gain_mv_per_us,
         model_threshold=neuron.model_threshold,
     )
+
+
+def _of_populations(network: PopulationNetwork, neuron: NeuronSettings, n_features: int) -> Network:
+    populations = tuple(
+        _population(f"network.populations.{k}", p, _scale(network, p.name, neuron), neuron)
+        for k, p in enumerate(network.populations)
+    )
+    size_of = dict(zip(network.names, network.sizes, strict=True)) | {INPUT: n_features, BIAS: 1}
+    projections: list[Projection] = []
+    bias_times_us: list[float] = []
+    for k, projection in enumerate(network.projections):
+        source, part = projection.source, (0, n_features) if projection.source == INPUT else None
+        if projection.bias_time_us is not None:
+            channel = n_features + len(bias_times_us)
+            source, part = INPUT, (channel, channel + 1)
+            bias_times_us.append(projection.bias_time_us)
+        sizes = size_of[projection.source], size_of[projection.target]
+        projections.append(
+            Projection(
+                source,
+                projection.target,
+                projection.copies,
+                part,
+                scale_weights=projection.scale_weights or neuron.scale_weights,
+                mask=_mask(f"network.projections.{k}", projection, k, sizes),
+                signs=_signs(projection, sizes[0]),
+                init_mean=projection.init_mean,
+                init_std=projection.init_std,
+                label=projection.name,
+            )
+        )
+    return Network(
+        n_features + len(bias_times_us), populations, tuple(projections), tuple(bias_times_us), network.output or ""
+    )
+
+
+def _scale(network: PopulationNetwork, name: str, neuron: NeuronSettings) -> float:
+    """Weight codes per unit of model weight of all projections onto a population: its synapses have one gain."""
+    scale = None
+    for k, projection in enumerate(network.projections):
+        if projection.target != name:
+            continue
+        own = projection.scale_weights or neuron.scale_weights
+        if scale is not None and own != scale:
+            raise InvalidInputError(
+                f"{own:g} weight codes per unit, but another projection onto {name!r} has {scale:g}: neurons have one "
+                "synaptic gain for all their inputs",
+                field=f"network.projections.{k}.scale_weights",
+                hint="use copies where weights must be larger",
+            )
+        scale = own
+    return neuron.scale_weights if scale is None else scale
+
+
+def _population(field: str, given: PopulationSettings, scale_weights: float, neuron: NeuronSettings) -> Population:
+    values = {
+        name: getattr(neuron, name) if getattr(given, name) is None else getattr(given, name)
+        for name in (
+            "tau_mem_us", "tau_syn_us", "t_refractory_us", "v_leak_mv", "v_reset_mv", "v_threshold_mv",
+            "model_threshold",
+        )
+    }  # fmt: skip
+    for below in ("v_leak_mv", "v_reset_mv") if given.spiking else ("v_leak_mv",):
+        if values["v_threshold_mv"] <= values[below]:
+            raise InvalidInputError(
+                f"{values['v_threshold_mv']:g} mV is not above {below} = {values[below]:g} mV",
+                field=f"{field}.v_threshold_mv",
+            )
+    mv_per_unit = (values["v_threshold_mv"] - values["v_leak_mv"]) / values["model_threshold"]
+    return Population(
+        given.name,
+        given.size,
+        **values,
+        synapse_gain_mv_per_us=mv_per_unit / (scale_weights * values["tau_syn_us"]),
+        circuits_per_neuron=given.circuits_per_neuron,
+        spiking=given.spiking,
+    )
+
+
+def _mask(field: str, projection: ProjectionSettings, k: int, sizes: tuple[int, int]) -> NDArray[np.bool_] | None:
+    """Pairs that are connected, None for all; random ones depend on the projection's seed and place alone."""
+    if projection.mask == "one_to_one" and sizes[0] != sizes[1]:
+        raise InvalidInputError(
+            f"one_to_one needs as many sources as targets, but {projection.source!r} has {sizes[0]} and "
+            f"{projection.target!r} has {sizes[1]}",
+            field=f"{field}.mask",
+        )
+    if projection.mask == "all" and projection.density == 1.0:
+        return None
+    same = np.eye(*sizes, dtype=np.bool_)
+    allowed = {"all": np.ones(sizes, np.bool_), "one_to_one": same, "not_self": ~same}[projection.mask]
+    drawn = generator(projection.seed, "mask", k).random(sizes) < projection.density
+    return np.asarray(allowed & drawn)
+
+
+def _signs(projection: ProjectionSettings, n_sources: int) -> NDArray[np.int8] | None:
+    if projection.sign == "both":
+        return None
+    share = {"excitatory": 0.0, "inhibitory": 1.0}.get(projection.sign, projection.inhibitory)
+    n_inhibitory = round(share * n_sources)
+    return np.repeat(np.array([1, -1], np.int8), [n_sources - n_inhibitory, n_inhibitory])

@@ -9,6 +9,7 @@ import numpy as np
 
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.seeds import generator
+from hxloop_host.settings.network_settings import layered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ def layer_names(n_layers: int) -> list[str]:
 
 def build_layers(settings: Settings, n_features: int) -> list[Layer]:
     """Layers of an experiment; channel ``f`` is feature ``f``, bias channels follow."""
-    network, layers = settings.network, []
+    network, layers = layered(settings.network), []
     n_afferent, channel = n_features, n_features
     for k, size in enumerate(network.sizes):
         name = layer_names(len(network.sizes))[k]
@@ -145,7 +146,7 @@ def split_by_projection(layers: list[Layer], matrices: Sequence[Codes]) -> list[
 
 def initial_weights(settings: Settings, layers: list[Layer], seed: int) -> list[NDArray[np.float64]]:
     """Normally distributed model weights, float64 [n_rows, n_neurons] per layer."""
-    network = settings.network
+    network = layered(settings.network)
     return [
         generator(seed, "weights", k).normal(network.init_mean[k], network.init_std[k], layer.weight_shape)
         for k, layer in enumerate(layers)

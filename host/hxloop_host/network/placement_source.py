@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError
 from hxloop.files.reading import first_bytes
-from hxloop_host.network.layers import build_layers, build_network
+from hxloop_host.network.building import build_network
 from hxloop_host.placing.mapping import place
 from hxloop_host.placing.network_file import read_network_file
 from hxloop_host.placing.network_run import map_network
@@ -73,7 +73,7 @@ def place_source(source: str, spec: ChipSpec, n_features: int | None = None) -> 
             field="inputs",
             hint="leave --inputs out, or copy the preset to a file of your own (.toml)",
         )
-    return place(build_network(settings, build_layers(settings, n_features)), spec, boot), []
+    return place(build_network(settings, n_features), spec, boot), []
 
 
 def _is_archive(path: Path) -> bool:

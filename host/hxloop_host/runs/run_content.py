@@ -18,6 +18,7 @@ from hxloop.result import ChipUse
 from hxloop_host.network.layers import layer_names
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 from hxloop_host.settings.experiment_settings import Settings
+from hxloop_host.settings.network_settings import layered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +165,7 @@ def _check_attributes(record: Record, layers: int) -> None:
 
 
 def _check_weights(record: Record, settings: Settings) -> None:
-    network = settings.network
+    network = layered(settings.network)
     for k, size in enumerate(network.sizes):
         shape = record.array(f"weights/{k}/model", "f", (None, size)).shape
         main = shape[0] - network.bias_copies[k]

@@ -17,6 +17,7 @@ from hxloop_host.coding.codings import CODINGS, DEFAULT, settings_of_kind
 from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
 from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
 from hxloop_host.settings.kind_sections import KindSection
+from hxloop_host.settings.network_settings import NetworkForm, NetworkSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,20 +40,6 @@ CODING_SECTION: Final = KindSection[Coding]("coding", CODINGS, CodingSettings, d
 """Section ``[coding]``; a file that names no kind means one spike a feature, as all did once."""
 
 ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
-MOST_LAYERS: Final = 100
-
-
-class NetworkSettings(Strict):
-    """Layers, the label layer last. Lists have one entry per layer."""
-
-    sizes: Annotated[list[Count], Field(min_length=1, max_length=MOST_LAYERS)] = Field(
-        description="neurons of each layer"
-    )
-    copies: list[Count] = Field(description="signed rows driven by every afferent neuron or input")
-    bias_copies: list[CountOrZero] = Field(description="signed rows driven by the layer's bias spike, 0: no bias")
-    bias_times: list[NotNegative] = Field(description="time of the layer's bias spike", json_schema_extra=TAU_SYN)
-    init_mean: list[Signed] = Field(description="mean of the initial model weights")
-    init_std: list[NotNegative] = Field(description="standard deviation of the initial model weights")
 
 
 class NeuronSettings(Strict):
@@ -171,7 +158,7 @@ class DataSettings(Strict):
 class Settings(Strict):
     """A whole experiment."""
 
-    network: NetworkSettings
+    network: Annotated[NetworkSettings, NetworkForm()]
     neuron: NeuronSettings
     loss: LossSettings
     silence: SilenceSettings
@@ -183,17 +170,14 @@ class Settings(Strict):
     @model_validator(mode="after")
     def _check(self) -> Settings:
         layers = len(self.network.sizes)
-        for name in ("network.copies", "network.bias_copies", "network.bias_times", "network.init_mean",
-                     "network.init_std", "silence.limits"):  # fmt: skip
-            section, _, key = name.partition(".")
-            if len(getattr(getattr(self, section), key)) != layers:
-                raise WrongFieldError(name, f"{key} needs one entry for each of the {layers} layers in network.sizes")
+        if len(self.silence.limits) != layers:
+            text = f"limits needs one entry for each of the {layers} layers in network.sizes"
+            raise WrongFieldError("silence.limits", text)
         duration = self.coding.duration
-        for k, (copies, time) in enumerate(zip(self.network.bias_copies, self.network.bias_times, strict=True)):
-            if copies and time >= duration:
-                raise WrongFieldError(
-                    f"network.bias_times[{k}]", f"a bias spike must come before coding.duration ({duration:g} tau_syn)"
-                )
+        try:
+            self.network.check(duration, self.neuron.tau_syn_us)
+        except WrongFieldError as error:
+            raise WrongFieldError(f"network.{error.field}", str(error)) from None
         try:
             self.loss.check(duration)
         except WrongFieldError as error:

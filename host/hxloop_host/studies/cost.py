@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from hxloop.files.temporary import TemporaryFolder
 from hxloop.progress import silent
 from hxloop_host.link.launch import launch
+from hxloop_host.network.building import build_network
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.training.experiment import train
 
@@ -25,6 +26,8 @@ _PROBE_SAMPLES: Final = (200, 2000)
 _FIXED: Final = 13.0
 """Work of starting a chip and storing a run. The unit is a thousand samples of 3000 synapses, an epoch of Yin-Yang is
 6.7: in 61 points of `yield` it took 0.65 s, and each point 1.3 s more."""
+_FEATURES: Final = 5
+"""Of a sample, roughly."""
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _UNIT: Final = 1000.0 * 25 * 120
 _CALIBRATION: Final = 300.0  # about 30 s
@@ -67,11 +70,8 @@ def work_of_point(point: Point) -> float:
 
 
 def _synapses(settings: Settings) -> float:
-    network, afferent, total = settings.network, 5, 0
-    for size, copies in zip(network.sizes, network.copies, strict=True):
-        total += afferent * copies * size
-        afferent = size
-    return float(total)
+    network = build_network(settings, _FEATURES)
+    return float(sum(network.connected(projection).sum() for projection in network.projections))
 
 
 @functools.lru_cache
