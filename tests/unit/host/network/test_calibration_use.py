@@ -358,37 +358,3 @@ def test_a_damaged_table_in_the_way_is_named(preset, tmp_path):
     with pytest.raises(RecordError, match=r"calibration\.h5"):
         run(preset, tmp_path / "run", calibration=table_for(GridChip()))
     assert (tmp_path / "run" / "calibration.h5").read_text() == "notes"
-
-
-class Warned(Heard):
-    @property
-    def warnings(self):
-        return [text for text in self.messages if text.startswith("warning: the calibration")]
-
-
-WHOLE, THRESHOLDS = '{"seed": 0, "only": []}', '{"seed": 0, "only": ["threshold"]}'
-
-
-@pytest.mark.parametrize(
-    ("options", "point", "says"),
-    [
-        (WHOLE, {}, []),
-        (WHOLE, {"t_refractory_us": 2.0}, []),  # counted, whatever was calibrated
-        (WHOLE, {"tau_syn_us": 6.2, "v_threshold_mv": 745.0, "synapse_gain_mv_per_us": 1.18}, []),
-        (THRESHOLDS, {}, ["with only threshold"]),
-        (WHOLE, {"tau_mem_us": 10.0}, ["tau_mem_us = 10 instead of 6"]),
-        (THRESHOLDS, {"v_leak_mv": 500.0}, ["with only threshold", "v_leak_mv = 500 instead of 420"]),
-        ("nonsense", {}, []),
-    ],
-)
-def test_a_table_that_says_little_of_the_network_is_told(preset, tmp_path, options, point, says):
-    chip = GridChip()
-    table = replace(table_for(chip), options=options)
-    table = replace(table, operating_point=table.operating_point.model_copy(update=point))
-    told = [Warned() for _ in range(3)]
-    found = train(preset=preset, chip=chip, out=tmp_path / "run", report=told[0], calibration=table, epochs=1)
-    evaluate(found, chip=chip, report=told[1])
-    evaluate(found, chip=chip, report=told[2], calibration=table)
-    for listener in told:
-        assert len(listener.warnings) == len(says)
-        assert all(part in text for part, text in zip(says, listener.warnings, strict=True))
