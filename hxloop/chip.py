@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from hxloop.chip_name import with_serial
 from hxloop.kit.strict import Strict
+from hxloop.naming.chip_name import with_serial
 
 if TYPE_CHECKING:
     from hxloop.codes.boot import BootSettings

@@ -11,10 +11,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from hxloop.chip_name import with_serial
 from hxloop.kit.entry import Group, run_program
 from hxloop.kit.logs import LogFormat, set_up_logging
 from hxloop.kit.terminal import print_json, print_table, say, show
+from hxloop.naming.chip_name import with_serial
 
 log = logging.getLogger("hxloop_chip")
 
@@ -140,7 +140,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="The statistics as one JSON object on stdout.")] = False,
 ) -> None:
     """Write a page about a population of chips: parameters, transfer curves, traces, noise; needs no daemon."""
-    from hxloop.kit.serials import parse_serials
+    from hxloop.naming.serials import parse_serials
 
     numbers = parse_serials(serials)  # a mistake is answered before anything is loaded
     from hxloop_chip.report import write_report

@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from hxloop.chip import ChipIdentity
-from hxloop.chip_name import file_safe, split_serial
 from hxloop.files.private_files import is_private_directory
 from hxloop.files.temporary import stand_in
 from hxloop.kit.arguments import named_file
+from hxloop.naming.chip_name import file_safe, split_serial
 
 
 class ConnectionFile(BaseModel):

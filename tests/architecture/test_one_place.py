@@ -64,14 +64,14 @@ def test_whatever_tells_progress_tells_the_one_stream():
 DEFINED_ONCE = {
     "open_chip": "host/hxloop_host/link/choosing.py",
     "named_chip": "chip_emulator/hxloop_chip/silicon/presets.py",
-    "file_safe": "hxloop/chip_name.py",
+    "file_safe": "hxloop/naming/chip_name.py",
 }
 """Functions and classes with twins in the past, and where they live."""
 
 WRITTEN_IN = {
     r"partition\(.\[": set(),  # names of chips are taken apart by their grammar
-    r"\[\^\\\[\\\]\]": {"hxloop/chip_name.py"},
-    r"chip\}/\{": {"hxloop/chip_name.py"},  # ... and put together by it
+    r"\[\^\\\[\\\]\]": {"hxloop/naming/chip_name.py"},
+    r"chip\}/\{": {"hxloop/naming/chip_name.py"},  # ... and put together by it
     r"flock|lockf": {"hxloop/files/locks.py"},
 }
 """Patterns in the text of modules, and where they may be."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hxloop.chip_name import with_serial
 from hxloop.files.writing import HTML, check_target, write_atomically
 from hxloop.kit.page import page
+from hxloop.naming.chip_name import with_serial
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.report import sections
 from hxloop_chip.report.specimens import put_on_bench

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hxloop.chip_name import file_safe
 from hxloop.errors import EndpointInUseError, InvalidInputError
 from hxloop.files.locks import FileLock
 from hxloop.files.private_files import private_directory
 from hxloop.files.temporary import MAX_SOCKET_PATH_BYTES, fits_socket, stand_in
+from hxloop.naming.chip_name import file_safe
 from hxloop.protocol.meeting_place import runtime_directory
 
 if TYPE_CHECKING:

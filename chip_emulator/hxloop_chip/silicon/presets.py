@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from hxloop.chip_name import ChipName
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
+from hxloop.naming.chip_name import ChipName
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop_chip.silicon.imperfections import Imperfections
 

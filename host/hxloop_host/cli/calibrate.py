@@ -120,7 +120,7 @@ class _Files:
 
     def table_of(self, chip: str, serial: int) -> Path:
         """File of the table of this chip, checked."""
-        from hxloop.chip_name import file_safe
+        from hxloop.naming.chip_name import file_safe
 
         return self.out or self.check_table(Path(f"calibration-{file_safe(chip, serial)}.h5"))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hxloop.chip import Chip
-from hxloop.chip_name import file_safe, with_serial
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.kit import arguments
+from hxloop.naming.chip_name import file_safe, with_serial
 from hxloop.protocol.meeting_place import check_endpoint
 
 if TYPE_CHECKING:

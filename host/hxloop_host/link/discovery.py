@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from hxloop.chip_name import split_serial
 from hxloop.errors import InvalidInputError, MissingFileError, UnreachableError
 from hxloop.files.private_files import is_ours, read_private
+from hxloop.naming.chip_name import split_serial
 from hxloop.protocol.meeting_place import ConnectionFile, default_connection_file, runtime_directory
 from hxloop_host.link.transport import Address
 

@@ -14,12 +14,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from hxloop.chip_name import with_serial
 from hxloop.errors import DaemonStartError, InvalidInputError
 from hxloop.files.temporary import TemporaryFolder
 from hxloop.kernels.compiling import Compiling
 from hxloop.kit.terminal import say
 from hxloop.kit.waiting import listener
+from hxloop.naming.chip_name import with_serial
 from hxloop_host.link.discovery import address_of, read_connection_file
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from hxloop.chip_name import ChipName
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, load_toml, settings_from_mapping
-from hxloop.kit.serials import parse_numbers, parse_serials
 from hxloop.kit.strict import Strict
 from hxloop.kit.suggest import suggestion
+from hxloop.naming.chip_name import ChipName
+from hxloop.naming.serials import parse_numbers, parse_serials
 from hxloop.seeds import SEED_MAX
 from hxloop_host.network.chip_network import check_training
 from hxloop_host.settings.experiment_settings import load_settings

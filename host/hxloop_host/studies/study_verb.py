@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hxloop.chip_name import file_safe
 from hxloop.kit import arguments
+from hxloop.naming.chip_name import file_safe
 from hxloop.progress import Started, duration, progress_of
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from hxloop.chip_name import with_serial
 from hxloop.kit.strict import Strict
+from hxloop.naming.chip_name import with_serial
 from hxloop.seeds import SEED_MAX
 from hxloop_host.settings.experiment_settings import Settings
 

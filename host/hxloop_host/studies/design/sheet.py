@@ -9,8 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hxloop.chip_name import ChipName
 from hxloop.errors import DaemonStartError, InvalidInputError
+from hxloop.naming.chip_name import ChipName
 from hxloop.spec import ChipSpec
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hxloop.chip_name import ChipName, file_safe, split_serial, with_serial
 from hxloop.errors import InvalidInputError
+from hxloop.naming.chip_name import ChipName, file_safe, split_serial, with_serial
 
 DEFAULTS = {"jitter_trial_us": 0.1, "drift_trial_mv": 1.0, "dead_fixed": 0.0}
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hxloop.errors import InvalidInputError
-from hxloop.kit.serials import parse_serials
+from hxloop.naming.serials import parse_serials
 
 
 @pytest.mark.parametrize(

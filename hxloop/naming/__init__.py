@@ -1,0 +1,1 @@
+"""Chips and their serial numbers as people write them."""
