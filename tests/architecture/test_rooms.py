@@ -74,6 +74,12 @@ def test_the_rules_see_what_they_forbid():
     assert twins([PurePath("host/a/link.py"), KINDS / "links.py"]) == []
 
 
+def test_the_guide_names_the_rooms_of_the_vocabulary():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rooms = [path.name for path in sorted((ROOT / "hxloop").iterdir()) if path.is_dir() and path.name != "__pycache__"]
+    assert [room for room in rooms if f"`{room}/`" not in text] == []
+
+
 @pytest.mark.parametrize("component", COMPONENTS[1:])
 def test_a_component_says_what_lies_in_which_room(component):
     text = (ROOT / component / "README.md").read_text(encoding="utf-8")
