@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from hxloop.kit.arguments import refusal
 from hxloop.kit.terminal import say
+from hxloop.result import CHIP_USE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -153,10 +154,7 @@ Report = Listener | list[Listener] | tuple[Listener, ...] | None
 
 _LEARNED: Final = ("loss", "train_accuracy", "val_accuracy")
 _COSTS: Final = ("chip_time_s", "wall_s", "speedup_over_biology")
-_KNOWN: Final = {
-    *_LEARNED, *_COSTS, "epoch", "learning_rate", "gradient_steps", "events_in", "events_out", "events_lost",
-    "emulation_s", "energy_j_estimate",
-}  # fmt: skip
+_KNOWN: Final = {*_LEARNED, *_COSTS, *CHIP_USE, "epoch", "learning_rate", "gradient_steps"}
 
 
 class Progress:

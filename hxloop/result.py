@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -14,6 +14,8 @@ from hxloop.kit.brief import brief
 from hxloop.kit.strict import Strict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from hxloop.spec import ChipSpec
@@ -100,15 +102,12 @@ class Observations:
         )
 
 
-@brief
-@dataclass(frozen=True, eq=False)
-class RunResult:
-    """What a run gives back.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunCounts:
+    """What is counted in a run.
 
     Attributes
     ----------
-    spikes : SpikeBatch
-        Recorded spikes; the source is the circuit that spiked (the head of a merged neuron).
     events_in : int
         Events sent by the host and the background generators.
     events_out : int
@@ -125,10 +124,8 @@ class RunResult:
         Wall time the chip (emulator) took.
     energy_j_estimate : float
         `ChipSpec.power_w` times chip time: an estimate, not a measurement.
-    observations : Observations
     """
 
-    spikes: SpikeBatch
     events_in: int
     events_out: int
     lost_in: int
@@ -137,12 +134,35 @@ class RunResult:
     chip_time_us: float
     emulation_time_us: float
     energy_j_estimate: float
-    observations: Observations = field(default_factory=Observations.none)
 
     @property
     def events_lost(self) -> int:
         """Events that did not arrive."""
         return self.lost_in + self.lost_out + self.lost_late
+
+    @staticmethod
+    def total(parts: Iterable[object]) -> RunCounts:
+        """Sums over results, replies, or whatever has these counters, as plain numbers."""
+        found, kinds = list(parts), {"int": int, "float": float}
+        return RunCounts(
+            **{f.name: kinds[str(f.type)](sum(getattr(part, f.name) for part in found)) for f in fields(RunCounts)}
+        )
+
+
+@brief
+@dataclass(frozen=True, eq=False)
+class RunResult(RunCounts):
+    """What a run gives back: spikes, observations and counters.
+
+    Attributes
+    ----------
+    spikes : SpikeBatch
+        Recorded spikes; the source is the circuit that spiked (the head of a merged neuron).
+    observations : Observations
+    """
+
+    spikes: SpikeBatch
+    observations: Observations = field(default_factory=Observations.none)
 
 
 def speedup_over_biology(chip_time_s: float, wall_s: float) -> float:
@@ -163,14 +183,18 @@ def speedup_over_biology(chip_time_s: float, wall_s: float) -> float:
     return ACCELERATION * chip_time_s / wall_s if wall_s > 0 else math.nan
 
 
+def _summed(default: float, unit: str, text: str) -> Any:
+    return field(default=default, metadata={"unit": unit, "text": text})
+
+
 @dataclass
 class ChipUse:
-    """What runs on the chip added up to.
+    """What runs on the chip added up to, in the units of journals, run files and tables.
 
     Attributes
     ----------
     events_in, events_out, events_lost : int
-        As in `RunResult`.
+        As in `RunCounts`.
     chip_time_s : float
         Time the chip ran, in s of hardware time.
     emulation_s : float
@@ -179,18 +203,28 @@ class ChipUse:
         Datasheet power times chip time, in J.
     """
 
-    events_in: int = 0
-    events_out: int = 0
-    events_lost: int = 0
-    chip_time_s: float = 0.0
-    emulation_s: float = 0.0
-    energy_j_estimate: float = 0.0
+    events_in: int = _summed(0, "1", "input events")
+    events_out: int = _summed(0, "1", "spikes of all neurons")
+    events_lost: int = _summed(0, "1", "events lost on the way in or out, and spikes outside the recording window")
+    chip_time_s: float = _summed(0.0, "s", "time the chip ran")
+    emulation_s: float = _summed(0.0, "s", "wall time the chip (emulator) took")
+    energy_j_estimate: float = _summed(0.0, "J", "estimate: datasheet power times chip time")
 
-    def add(self, result: RunResult) -> None:
+    def add(self, counts: RunCounts) -> None:
         """Count one run."""
-        self.events_in += result.events_in
-        self.events_out += result.events_out
-        self.events_lost += result.events_lost
-        self.chip_time_s += result.chip_time_us * 1e-6
-        self.emulation_s += result.emulation_time_us * 1e-6
-        self.energy_j_estimate += result.energy_j_estimate
+        self.events_in += counts.events_in
+        self.events_out += counts.events_out
+        self.events_lost += counts.events_lost
+        self.chip_time_s += counts.chip_time_us * 1e-6
+        self.emulation_s += counts.emulation_time_us * 1e-6
+        self.energy_j_estimate += counts.energy_j_estimate
+
+    def figures(self, wall_s: float) -> dict[str, float]:
+        """All of it as plain values, with the wall time of all that was done, and how fast that was."""
+        return vars(self) | {"wall_s": wall_s, "speedup_over_biology": speedup_over_biology(self.chip_time_s, wall_s)}
+
+
+CHIP_USE: Final[dict[str, tuple[str, str]]] = {
+    f.name: (f.metadata["unit"], f.metadata["text"]) for f in fields(ChipUse)
+}
+"""Unit and meaning of each entry of `ChipUse`."""

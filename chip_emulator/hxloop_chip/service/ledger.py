@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hxloop.protocol.messages import Ledger
+from hxloop.result import RunCounts
 
 if TYPE_CHECKING:
     from hxloop.protocol.messages import RunReply
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class LedgerBook:
-    """Counters; meanings as in `hxloop.protocol.messages.Ledger`."""
+    """Sums as in `hxloop.protocol.messages.Ledger`, those of runs together."""
 
     requests: int = 0
     runs_executed: int = 0
@@ -21,30 +22,15 @@ class LedgerBook:
     errors: int = 0
     worker_restarts: int = 0
     samples: int = 0
-    events_in: int = 0
-    events_out: int = 0
-    events_lost: int = 0
-    lost_in: int = 0
-    lost_out: int = 0
-    lost_late: int = 0
-    chip_time_us: float = 0.0
-    emulation_time_us: float = 0.0
-    energy_j_estimate: float = 0.0
+    counts: RunCounts = field(default_factory=lambda: RunCounts.total(()))
 
     def add_run(self, reply: RunReply) -> None:
         """Count a finished run."""
         self.runs_executed += 1
         self.samples += max(0, reply.arrays[0].shape[0] - 1)
-        self.events_in += reply.events_in
-        self.events_out += reply.events_out
-        self.events_lost += reply.lost_in + reply.lost_out + reply.lost_late
-        self.lost_in += reply.lost_in
-        self.lost_out += reply.lost_out
-        self.lost_late += reply.lost_late
-        self.chip_time_us += reply.chip_time_us
-        self.emulation_time_us += reply.emulation_time_us
-        self.energy_j_estimate += reply.energy_j_estimate
+        self.counts = RunCounts.total([self.counts, reply])
 
     def message(self) -> Ledger:
         """Today's sums."""
-        return Ledger(**{item.name: getattr(self, item.name) for item in fields(self)})
+        own = {name: value for name, value in vars(self).items() if name != "counts"}
+        return Ledger(**own, **vars(self.counts), events_lost=self.counts.events_lost)

@@ -37,6 +37,7 @@ from hxloop.protocol.codec import (
     spikes_from_arrays,
 )
 from hxloop.protocol.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
+from hxloop.result import RunCounts
 from hxloop_chip.checks.run_limits import check_counter_limit
 from hxloop_chip.service.envelopes import Answer, Order, Progress, Ready, Refused, WorkerSettings, envelope, read_order
 from hxloop_chip.service.misbehaviour import faults_from_environment
@@ -259,14 +260,7 @@ class Worker:
             boot_id=self._settings.boot_id,
             identity=self._identity,
             sequence=request.sequence,
-            events_in=int(result.events_in),
-            events_out=int(result.events_out),
-            lost_in=int(result.lost_in),
-            lost_out=int(result.lost_out),
-            lost_late=int(result.lost_late),
-            chip_time_us=float(result.chip_time_us),
-            emulation_time_us=float(result.emulation_time_us),
-            energy_j_estimate=float(result.energy_j_estimate),
+            **vars(RunCounts.total([result])),
             arrays=array_headers(arrays),
         )
         return encode(reply, arrays)

@@ -96,22 +96,15 @@ def _pair(madc: str | None) -> tuple[int, int] | None:
 
 def _summary(done: NetworkRun, n_samples: int, run_s: float) -> dict[str, Any]:
     """Figures; `run_s` is the wall time of placing, configuring, running and reading back."""
-    from hxloop.result import speedup_over_biology
+    from hxloop.result import ChipUse
 
-    result = done.result
+    use = ChipUse()
+    use.add(done.result)
     return {
         "samples": n_samples,
         "spikes": [len(layer.time_us) for layer in done.layers],
-        "events_in": result.events_in,
-        "events_out": result.events_out,
-        "events_lost": result.events_lost,
-        "lost_in": result.lost_in,
-        "lost_out": result.lost_out,
-        "lost_late": result.lost_late,
-        "chip_time_s": result.chip_time_us * 1e-6,
-        "emulation_s": result.emulation_time_us * 1e-6,
+        **use.figures(run_s),
+        **{name: getattr(done.result, name) for name in ("lost_in", "lost_out", "lost_late")},
         "run_s": run_s,
-        "speedup_over_biology": speedup_over_biology(result.chip_time_us * 1e-6, run_s),
-        "energy_j_estimate": result.energy_j_estimate,
         "changed": done.changed,
     }

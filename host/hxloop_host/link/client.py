@@ -29,10 +29,10 @@ from hxloop.protocol.messages import (
     StatusRequest,
 )
 from hxloop.protocol.run_arguments import check_run
-from hxloop.result import Readout, RunResult
+from hxloop.result import Readout, RunCounts, RunResult
 from hxloop_host.link.answers import expect
 from hxloop_host.link.client_session import Session
-from hxloop_host.link.splitting import COUNTED, join, split
+from hxloop_host.link.splitting import join, split
 from hxloop_host.link.transport import Address, Opener, ZmqTransport
 
 if TYPE_CHECKING:
@@ -357,4 +357,4 @@ class RemoteChip(Unsendable):
         reply, received = self._repeat(ask, config_hash)
         run = expect(reply, RunReply)
         spikes, observations = result_from_arrays(received)
-        return RunResult(spikes=spikes, observations=observations, **{name: getattr(run, name) for name in COUNTED})
+        return RunResult(spikes=spikes, observations=observations, **vars(RunCounts.total([run])))

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.result import Observations, RunResult
+from hxloop.result import Observations, RunCounts, RunResult
 from hxloop.spikes import SpikeBatch
 
 if TYPE_CHECKING:
     from hxloop.protocol.messages import Limits
-
-COUNTED: Final = (
-    "events_in", "events_out", "lost_in", "lost_out", "lost_late", "chip_time_us", "emulation_time_us",
-    "energy_j_estimate",
-)  # fmt: skip
-"""Fields of a result that add up."""
 
 _PER_SAMPLE = ("cadc", "madc", "spike_count", "spike_overflow")
 _BYTES_PER_EVENT = 12
@@ -72,7 +66,7 @@ def join(results: list[RunResult]) -> RunResult:
     return RunResult(
         spikes=SpikeBatch.concatenate([r.spikes for r in results]),
         observations=_join_observations([r.observations for r in results]),
-        **{name: sum(getattr(r, name) for r in results) for name in COUNTED},
+        **vars(RunCounts.total(results)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from support.chips.run_counters import counts
 
 from hxloop.chip import ChipIdentity
 from hxloop.codes import nominal
@@ -118,7 +119,7 @@ class GridChip:
             batch = batch.select(np.isin(batch.source, neurons))
         chip_time_us = size * duration_ticks * self.spec.tick_us
         energy = self.spec.power_w * chip_time_us * 1e-6
-        return RunResult(batch, inputs.n_spikes, len(spikes), 0, 0, 0, chip_time_us, 1.0, energy)
+        return RunResult(batch, **counts(inputs.n_spikes, len(spikes), chip_time_us=chip_time_us, energy_j=energy))
 
     def _integrate(self, arriving, threshold):
         """int [n, 3]: step, sample, neuron of every spike, sorted by step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from support.chips.run_counters import counts
 
 from hxloop.chip import ChipIdentity
 from hxloop.codes.operating_point import nominal_boot
@@ -51,4 +52,4 @@ class RandomChip:
         if neurons is not None:
             spikes = spikes.select(np.isin(spikes.source, neurons))
         chip_time_us = inputs.n_samples * duration_ticks * self.spec.tick_us
-        return RunResult(spikes, inputs.n_spikes, len(tick), 0, 0, 0, chip_time_us, 1.0, 0.0)
+        return RunResult(spikes, **counts(inputs.n_spikes, len(tick), chip_time_us=chip_time_us))

@@ -19,6 +19,7 @@ from hxloop.errors import MissingFileError, RecordError, UnreadableFileError
 from hxloop.files.directories import choose_directory, held, make_directory
 from hxloop.files.records import Record, read_record, write_record
 from hxloop.files.writing import write_atomically
+from hxloop.result import CHIP_USE
 from hxloop_host.runs.run_content import read_run
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ FIGURES: Final = {
     "val_accuracy": "the same on the validation set, of the weights that were kept",
     "silent_fraction": "(sample, neuron) pairs of the test without a spike",
     "bump_fraction": "batches that raised weights onto silent neurons instead of a gradient step",
-    "events_in": "input events",
-    "events_out": "spikes",
-    "events_lost": "events lost on the way in or out, and spikes outside the recording window",
-    "chip_time_s": "time the chip ran, in s",
-    "energy_j_estimate": "estimate: datasheet power times chip time, in J",
+    **{
+        name: text if unit == "1" else f"{text}, in {unit}"
+        for name, (unit, text) in CHIP_USE.items()
+        if name != "emulation_s"  # says more about the machine than about the chip
+    },
 }
 """Columns every point has, and what they mean; NaN where a test has no such figure."""
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.chips.run_counters import counts
 
 from hxloop.chip import ChipIdentity
 from hxloop.codes.operating_point import nominal_boot
@@ -265,7 +266,7 @@ class Recorder:
         n_cadc = len(readout.cadc_circuits)
         cadc = np.arange(3 * 2 * n_cadc, dtype=np.uint8).reshape(3, 2, n_cadc)
         observed = replace(Observations.none(), cadc=cadc, madc=np.arange(12, dtype=np.int16).reshape(3, 4))
-        return RunResult(spikes, 3, 6, 0, 0, 0, 1.0, 1.0, 1.0, observed)
+        return RunResult(spikes, observed, **counts(3, 6))
 
 
 def test_times_contain_the_routing_delay_and_end_with_the_sample(tmp_path):
