@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
+from pydantic import Field
 
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
-from hxloop.kit.strict import Strict
+from hxloop.kit.strict import Strict, WrongFieldError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from hxloop.network import Network
     from hxloop.rule import Observe, Recording
 
+T = TypeVar("T")
+
 
 class ReadoutSettings(Strict):
     """Settings of a readout; subclasses add fields. ``kind`` names it."""
 
-    kind: str = ""
+    kind: str = Field("", description="readout and its loss: built in, installed, or FILE.py:CLASS")
+
+    def check_duration(self, duration: float) -> None:
+        """Refuse what does not go together with samples of this length in tau_syn of the output; by default nothing.
+
+        Raises
+        ------
+        WrongFieldError
+        """
+        del duration
 
 
 class Readout(ABC):
@@ -58,6 +72,33 @@ class Readout(ABC):
         InvalidInputError
         """
         del network, duration_us
+
+    def require_spikes(self, network: Network) -> None:
+        """Refuse an output that does not spike.
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        if not network.population(network.output).spiking:
+            raise InvalidInputError(
+                f"the output {network.output!r} does not spike, but {self.settings.kind or type(self).__name__} reads "
+                "spikes",
+                field="loss.kind",
+                hint="take a readout of membranes, or a spiking output",
+            )
+
+    def check_settings(self, duration: float) -> None:
+        """Refuse settings that do not go together with samples of this length in tau_syn of the output.
+
+        Raises
+        ------
+        InvalidInputError
+        """
+        try:
+            self.settings.check_duration(duration)
+        except WrongFieldError as error:
+            raise InvalidInputError(str(error), field=f"loss.{error.field}") from None
 
     @abstractmethod
     def observe(self, network: Network) -> Observe:
@@ -98,6 +139,19 @@ class Readout(ABC):
             Of the shape of what the readout reads: first spike times or counts [n_samples, n_classes], or membranes
             [n_samples, n_reads, n_classes].
         """
+
+
+def observed(found: Mapping[str, T], population: str, what: str) -> T:
+    """What was recorded of a population.
+
+    Raises
+    ------
+    ArrayError
+        Nothing was.
+    """
+    if population not in found:
+        raise ArrayError(f"no {what} of {population!r} were recorded", field="recording")
+    return found[population]
 
 
 def check_labels(

@@ -10,7 +10,7 @@ from support.solving.membrane import central_difference, first_spike, layer_time
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike import closed_form as module
 from hxloop_host.learning.first_spike.closed_form import BLOCK, FirstSpikeLayer
-from hxloop_host.network.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
+from hxloop_host.readouts.first_spikes import FirstSpikeReadout, ShiftInvariantMSE, SoftmaxTimes, TargetTimesMSE
 
 RATIOS = pytest.mark.parametrize("tau_ratio", [1, 2])
 STEP = 2e-5
@@ -64,10 +64,10 @@ def test_acausal_inputs_were_among_them(tau_ratio):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(
     "loss",
-    [SoftmaxTimes(xi=0.5, alpha=0.05), ShiftInvariantMSE(0.3), TargetTimesMSE(1.5, 2.0)],
+    [SoftmaxTimes(xi=0.5, alpha=0.05), ShiftInvariantMSE(delta=0.3), TargetTimesMSE(t_correct=1.5, t_wrong=2.0)],
     ids=lambda x: type(x).__name__,
 )
-def test_whole_network_of_two_layers(tau_ratio, seed, loss: SpikeTimeLoss):
+def test_whole_network_of_two_layers(tau_ratio, seed, loss: FirstSpikeReadout):
     g = generator(seed, "network")
     n_samples, threshold = 3, 1.0
     t_in, label = g.uniform(0.1, 2.0, (n_samples, 5)), np.array([0, 2, 1])

@@ -13,15 +13,15 @@ from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.readout import Readout
     from hxloop.task import Dataset, Task
     from hxloop_host.network.chip_network import ChipNetwork
-    from hxloop_host.network.losses import SpikeTimeLoss
 
 MAP_POINTS: Final = 72
 """Points of the decision map along each axis of the unit square; those outside the disc are left out."""
 
 
-def decision_map(network: ChipNetwork, task: Task, loss: SpikeTimeLoss, seed: int) -> dict[str, Quantity]:
+def decision_map(network: ChipNetwork, task: Task, loss: Readout, seed: int) -> dict[str, Quantity]:
     """Answers of the configured chip all over the disc inscribed in the unit square; nothing for other tasks.
 
     Returns

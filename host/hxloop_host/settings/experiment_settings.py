@@ -9,13 +9,16 @@ from pydantic import Field, model_validator
 
 from hxloop.files.toml import load_preset, load_toml
 from hxloop.kit.arguments import whole_number
-from hxloop.kit.ranges import TAU_SYN, Count, CountOrZero, Fraction, NotNegative, Positive, Signed
+from hxloop.kit.ranges import Count, CountOrZero, Fraction, NotNegative, Positive, Signed
 from hxloop.kit.strict import Strict, WrongFieldError
+from hxloop.readout import Readout, ReadoutSettings
 from hxloop.text import one_line
 from hxloop_host.coding.coding_interface import Coding, CodingSettings
 from hxloop_host.coding.codings import CODINGS, DEFAULT, settings_of_kind
 from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
 from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
+from hxloop_host.readouts.first_spikes import without_keys_of_others
+from hxloop_host.readouts.readout_registry import READOUTS
 from hxloop_host.settings.kind_sections import KindSection
 from hxloop_host.settings.network_settings import NetworkForm, NetworkSettings
 
@@ -30,14 +33,15 @@ LATEST_S: Final = 1e9
 """Latest chip time, 30 years: sample numbers are far from the largest that a run may have."""
 DISCRETE_BITS: Final = 6
 """Most bits of a weight's magnitude that discrete codes can tell apart (HICANN-X: 0..63)."""
-STEEPEST: Final = 50.0
-"""Largest exponent of a loss: a sample over its time scale."""
 
 OPTIMIZER_SECTION: Final = KindSection[Optimizer]("optimizer", OPTIMIZERS, OptimizerSettings, default="adam")
 """Section ``[optimizer]``; a file that names no kind means Adam, as all did once."""
 
 CODING_SECTION: Final = KindSection[Coding]("coding", CODINGS, CodingSettings, default=DEFAULT)
 """Section ``[coding]``; a file that names no kind means one spike a feature, as all did once."""
+
+LOSS_SECTION: Final = KindSection[Readout]("loss", READOUTS, ReadoutSettings, older=without_keys_of_others)
+"""Section ``[loss]``: what is read out of a recording, and its loss."""
 
 ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
 
@@ -82,44 +86,6 @@ class NeuronSettings(Strict):
         return mv_per_model_unit / (self.scale_weights * self.tau_syn_us)
 
 
-class LossSettings(Strict):
-    """What the label layer's spike times are compared with; see `hxloop_host.network.losses`."""
-
-    kind: Literal["shift_invariant_mse", "softmax_times", "target_times_mse"] = Field(
-        description="what the label layer's spike times are compared with"
-    )
-    delta: Positive = Field(
-        0.3, description="shift_invariant_mse: how much later wrong labels should spike", json_schema_extra=TAU_SYN
-    )
-    xi: Positive = Field(0.2, description="softmax_times: width of the comparison", json_schema_extra=TAU_SYN)
-    alpha: NotNegative = Field(0.005, description="softmax_times: weight of the pull to early times")
-    beta: Positive = Field(1.0, description="softmax_times: time scale of that pull", json_schema_extra=TAU_SYN)
-    t_correct: Positive = Field(
-        1.6, description="target_times_mse: target of the label neuron", json_schema_extra=TAU_SYN
-    )
-    t_wrong: Positive = Field(1.9, description="target_times_mse: target of the others", json_schema_extra=TAU_SYN)
-
-    def check(self, duration: float) -> None:
-        """Refuse times that no sample of this length (in tau_syn) has, and losses that grow beyond all numbers in it.
-
-        Raises
-        ------
-        WrongFieldError
-        """
-        of_kind = {
-            "shift_invariant_mse": ("delta",),
-            "softmax_times": (),
-            "target_times_mse": ("t_correct", "t_wrong"),
-        }
-        for name in of_kind[self.kind]:
-            if getattr(self, name) >= duration:
-                raise WrongFieldError(name, f"{name} must be shorter than coding.duration ({duration:g} tau_syn)")
-        if self.kind == "softmax_times" and self.beta * STEEPEST < duration:
-            raise WrongFieldError(
-                "beta", f"beta must be at least coding.duration / {STEEPEST:g} ({duration / STEEPEST:g} tau_syn)"
-            )
-
-
 class SilenceSettings(Strict):
     """What is done about neurons that do not spike; see `weight_bumper.WeightBumper`."""
 
@@ -160,7 +126,7 @@ class Settings(Strict):
 
     network: Annotated[NetworkSettings, NetworkForm()]
     neuron: NeuronSettings
-    loss: LossSettings
+    loss: Annotated[ReadoutSettings, LOSS_SECTION]
     silence: SilenceSettings
     optimizer: Annotated[OptimizerSettings, OPTIMIZER_SECTION]
     training: TrainingSettings
@@ -179,7 +145,7 @@ class Settings(Strict):
         except WrongFieldError as error:
             raise WrongFieldError(f"network.{error.field}", str(error)) from None
         try:
-            self.loss.check(duration)
+            self.loss.check_duration(duration)
         except WrongFieldError as error:
             raise WrongFieldError(f"loss.{error.field}", str(error)) from None
         return self

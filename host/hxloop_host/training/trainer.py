@@ -13,26 +13,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hxloop.errors import InvalidInputError
 from hxloop.kit.brief import brief
 from hxloop.result import ChipUse
 from hxloop.seeds import derive_seed, generator
 from hxloop_host.learning.first_spike.weight_bumper import WeightBumper
 from hxloop_host.network.layers import initial_weights
-from hxloop_host.network.losses import ShiftInvariantMSE, SoftmaxTimes, SpikeTimeLoss, TargetTimesMSE
 from hxloop_host.network.weight_codes import clip_weights
+from hxloop_host.readouts.first_spikes import FirstSpikeReadout
 from hxloop_host.runs.epoch_metrics import EpochMetrics
-from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
+from hxloop_host.settings.experiment_settings import LOSS_SECTION, OPTIMIZER_SECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from hxloop.readout import Readout, ReadoutSettings
     from hxloop.task import Dataset
     from hxloop_host.network.chip_network import ChipNetwork
     from hxloop_host.network.weight_codes import Codes
     from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
-    from hxloop_host.settings.experiment_settings import LossSettings, Settings
+    from hxloop_host.settings.experiment_settings import Settings
 
 EVALUATION_SAMPLES = 2000
 """Samples sent to the chip in one run when nothing is learned from them."""
@@ -249,7 +251,7 @@ def standstill(metrics: EpochMetrics) -> str:
     return f"epoch {metrics.epoch} moved no weight (is optimizer.learning_rate or optimizer.max_dw_norm too small?)"
 
 
-def score(network: ChipNetwork, codes: Sequence[Codes], data: Dataset, loss: SpikeTimeLoss, trial_seed: int) -> Score:
+def score(network: ChipNetwork, codes: Sequence[Codes], data: Dataset, loss: Readout, trial_seed: int) -> Score:
     """Run a data set with given weight codes; nothing is learned."""
     network.configure(codes)
     times = network.on_grid(network.input_times(data.features))
@@ -268,13 +270,18 @@ def _parts(times: NDArray[np.float64]) -> int:
     return -(-len(times) // EVALUATION_SAMPLES)
 
 
-def build_loss(settings: LossSettings) -> SpikeTimeLoss:
-    """Loss the settings name."""
-    if settings.kind == "softmax_times":
-        return SoftmaxTimes(settings.xi, settings.alpha, settings.beta)
-    if settings.kind == "target_times_mse":
-        return TargetTimesMSE(settings.t_correct, settings.t_wrong)
-    return ShiftInvariantMSE(settings.delta)
+def build_loss(settings: ReadoutSettings) -> FirstSpikeReadout:
+    """Readout with the loss that the settings name.
+
+    Raises
+    ------
+    InvalidInputError
+        It reads something else than first spikes.
+    """
+    loss = LOSS_SECTION.part(settings.kind)(settings)
+    if not isinstance(loss, FirstSpikeReadout):
+        raise InvalidInputError("first-spike learning needs a readout of first spikes", field="loss.kind")
+    return loss
 
 
 def build_optimizer(settings: OptimizerSettings, epochs: int) -> Optimizer:

@@ -17,7 +17,7 @@ from hxloop_host.arithmetic import compiled
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
 from hxloop_host.arithmetic.whole_power import whole_power
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
-from hxloop_host.network.losses import SoftmaxTimes
+from hxloop_host.readouts.first_spikes import SoftmaxTimes
 
 CALLERS = ("add_block", "first_spike_times", "_wait_1", "_coefficients_1", "_exp_each")
 

@@ -1,5 +1,6 @@
 """Settings files: presets, and what is said about mistakes."""
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -77,6 +78,27 @@ def test_the_kind_of_an_optimizer_says_its_keys(tmp_path):
     ):
         with pytest.raises(InvalidInputError, match=message):
             load_settings(changed(tmp_path, "max_dw_norm = 0.2", wrong))
+
+
+def test_the_kind_of_a_loss_says_its_keys(tmp_path):
+    new = 'kind = "membrane_cross_entropy"\nscore = "sum"'
+    assert load_settings(changed(tmp_path, 'kind = "shift_invariant_mse"\ndelta = 0.3', new)).loss.score == "sum"
+    for old, new, message in (
+        ("delta = 0.3", "delta = 0.3\nscale = 2.0", r"unknown key 'loss\.scale'"),
+        ("delta", "detla", r"did you mean 'loss\.delta'"),
+        ("shift_invariant_mse", "shift_mse", r"loss\.kind: no readout is called 'shift_mse'"),
+        ('kind = "shift_invariant_mse"\n', "", r"loss\.kind.*required.*known: shift_invariant_mse"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            load_settings(changed(tmp_path, old, new))
+
+
+def test_settings_of_before_are_read():
+    """Files of earlier versions hold the keys of all losses, whatever the kind, and no kind of optimiser."""
+    tree = json.loads(load_settings("small").model_dump_json())
+    tree["loss"] |= {"xi": 0.2, "alpha": 0.005, "beta": 1.0, "t_correct": 1.6, "t_wrong": 1.9}
+    del tree["optimizer"]["kind"]
+    assert Settings.model_validate_json(json.dumps(tree)) == load_settings("small")
 
 
 def test_a_file_is_read_like_a_preset(tmp_path):

@@ -100,6 +100,10 @@ def test_keys_of_every_kind_are_knobs_and_listed():
     assert listed["optimizer.momentum"].meaning.startswith("sgd: ")
     assert listed["optimizer.learning_rate"].value == "0.03"
     assert listed["optimizer.learning_rate"].meaning.startswith("step size")
+    assert listed["loss.delta"].value == "0.2"
+    assert listed["loss.delta"].meaning.startswith("shift_invariant_mse: how much later")
+    assert listed["loss.delta"].unit == listed["loss.t_wrong"].unit == "tau_syn"
+    assert listed["loss.scale"].meaning.startswith("count_cross_entropy, membrane_cross_entropy: ")
     assert len(listed) == len(KNOBS.listed())
     assert set(listed) == set(KNOBS.keys)
     assert read_axis("optimizer.momentum=0,0.9", KNOBS).values == (0, 0.9)
@@ -112,6 +116,9 @@ def test_another_kind_takes_what_it_has_and_its_own_defaults():
     assert (now.learning_rate, now.schedule, now.floor) == (was.learning_rate, was.schedule, was.floor)
     assert KNOBS.apply({"optimizer.kind": "adamw"})[0].optimizer.beta1 == was.beta1
     assert KNOBS.apply({"optimizer.kind": "adam"})[0] == load_settings("quick")
+    softmax = KNOBS.apply({"loss.kind": "softmax_times", "loss.xi": 0.4})[0].loss.model_dump()
+    assert softmax == {"kind": "softmax_times", "xi": 0.4, "alpha": 0.005, "beta": 1.0}
+    assert KNOBS.apply({"loss.kind": "membrane_mse"})[0].loss.score == "max"
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.recordings import network, recording
 
-from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+from hxloop.rule import Observe
 from hxloop.seeds import generator
-from hxloop_host.network.losses import (
+from hxloop_host.readouts.first_spikes import (
     MISSING_LABEL_LOSS,
+    FirstSpikeReadout,
     ShiftInvariantMSE,
     SoftmaxTimes,
-    SpikeTimeLoss,
     TargetTimesMSE,
+    without_keys_of_others,
 )
 
-LOSSES = [SoftmaxTimes(), SoftmaxTimes(0.5, 0.2, 2.0), ShiftInvariantMSE(0.3), TargetTimesMSE(1.2, 1.9)]
-ALL = pytest.mark.parametrize("loss", LOSSES, ids=repr)
+LOSSES = [
+    SoftmaxTimes(),
+    SoftmaxTimes(xi=0.5, alpha=0.2, beta=2.0),
+    ShiftInvariantMSE(delta=0.3),
+    TargetTimesMSE(t_correct=1.2, t_wrong=1.9),
+]
+ALL = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: repr(loss.settings))
 
 
 def batch(seed, missing=0.25):
@@ -29,19 +37,19 @@ def slow_loss(loss, times, label):
     """One sample, straight from the formulas."""
     if not np.isfinite(times[label]):
         return MISSING_LABEL_LOSS
-    own = times[label]
+    own, values = times[label], loss.settings
     spiked = [(n, t) for n, t in enumerate(times) if np.isfinite(t)]
     if isinstance(loss, SoftmaxTimes):
-        return np.log(sum(np.exp(-(t - own) / loss.xi) for _, t in spiked)) + loss.alpha * np.exp(own / loss.beta)
+        return np.log(sum(np.exp(-(t - own) / values.xi) for _, t in spiked)) + values.alpha * np.exp(own / values.beta)
     if isinstance(loss, ShiftInvariantMSE):
-        return 0.5 * sum((t - own - loss.delta * (n != label)) ** 2 for n, t in spiked)
-    return 0.5 * sum((t - (loss.t_correct if n == label else loss.t_wrong)) ** 2 for n, t in spiked)
+        return 0.5 * sum((t - own - values.delta * (n != label)) ** 2 for n, t in spiked)
+    return 0.5 * sum((t - (values.t_correct if n == label else values.t_wrong)) ** 2 for n, t in spiked)
 
 
 @ALL
 @given(seed=st.integers(0, 2**40))
 @settings(max_examples=50, deadline=None)
-def test_value_is_the_mean_of_the_formula(loss: SpikeTimeLoss, seed):
+def test_value_is_the_mean_of_the_formula(loss: FirstSpikeReadout, seed):
     times, label = batch(seed)
     expected = np.mean([slow_loss(loss, t, n) for t, n in zip(times, label, strict=True)])
     assert loss.value_and_gradient(times, label)[0] == pytest.approx(expected, rel=1e-12)
@@ -50,7 +58,7 @@ def test_value_is_the_mean_of_the_formula(loss: SpikeTimeLoss, seed):
 @ALL
 @given(seed=st.integers(0, 2**40))
 @settings(max_examples=50, deadline=None)
-def test_gradient_equals_central_differences(loss: SpikeTimeLoss, seed):
+def test_gradient_equals_central_differences(loss: FirstSpikeReadout, seed):
     times, label = batch(seed)
     gradient = loss.value_and_gradient(times, label)[1]
     h = 1e-5
@@ -67,14 +75,14 @@ def test_gradient_equals_central_differences(loss: SpikeTimeLoss, seed):
 
 
 @ALL
-def test_missing_label_is_a_constant_without_gradient(loss: SpikeTimeLoss):
+def test_missing_label_is_a_constant_without_gradient(loss: FirstSpikeReadout):
     value, gradient = loss.value_and_gradient(np.array([[np.inf, 1.0, 2.0]]), np.array([0]))
     assert value == MISSING_LABEL_LOSS
     assert (gradient == 0).all()
 
 
 @ALL
-def test_silent_wrong_output_costs_nothing(loss: SpikeTimeLoss):
+def test_silent_wrong_output_costs_nothing(loss: FirstSpikeReadout):
     times = np.array([[1.0, 2.5, np.inf]])
     value, gradient = loss.value_and_gradient(times, np.array([0]))
     value_without, gradient_without = loss.value_and_gradient(times[:, :2], np.array([0]))
@@ -84,7 +92,7 @@ def test_silent_wrong_output_costs_nothing(loss: SpikeTimeLoss):
 
 
 @ALL
-def test_nothing_at_all(loss: SpikeTimeLoss):
+def test_nothing_at_all(loss: FirstSpikeReadout):
     value, gradient = loss.value_and_gradient(np.empty((0, 3)), np.empty(0, np.int64))
     assert value == 0
     assert gradient.shape == (0, 3)
@@ -96,7 +104,7 @@ def test_nothing_at_all(loss: SpikeTimeLoss):
 
 
 @ALL
-def test_inputs_stay_as_they_are(loss: SpikeTimeLoss):
+def test_inputs_stay_as_they_are(loss: FirstSpikeReadout):
     times, label = batch(1)
     before = times.copy(), label.copy()
     loss.value_and_gradient(times, label)
@@ -115,7 +123,7 @@ def test_softmax_survives_times_far_apart():
 
 def test_shift_invariant_loss_is():
     times, label = batch(3, missing=0.0)
-    loss = ShiftInvariantMSE(0.3)
+    loss = ShiftInvariantMSE(delta=0.3)
     value, gradient = loss.value_and_gradient(times, label)
     assert loss.value_and_gradient(times + 7.0, label)[0] == pytest.approx(value, rel=1e-10)
     np.testing.assert_allclose(gradient.sum(axis=1), 0.0, atol=1e-14)
@@ -131,12 +139,12 @@ def test_first_spike_wins():
 
 def test_output_nearest_to_the_target_wins():
     times = np.array([[1.5, 2.4, 1.95], [np.inf, 5.0, np.inf], [np.inf] * 3])
-    np.testing.assert_array_equal(TargetTimesMSE(1.9, 1.6).predict(times), [2, 1, -1])
+    np.testing.assert_array_equal(TargetTimesMSE(t_correct=1.9, t_wrong=1.6).predict(times), [2, 1, -1])
 
 
 def test_bad_arguments_are_named():
     loss = ShiftInvariantMSE()
-    with pytest.raises(ArrayError, match="t_out"):
+    with pytest.raises(ArrayError, match="scores"):
         loss.value_and_gradient(np.ones(3), np.zeros(3, np.int64))
     with pytest.raises(ArrayError, match="label"):
         loss.value_and_gradient(np.ones((3, 2)), np.zeros(2, np.int64))
@@ -145,9 +153,54 @@ def test_bad_arguments_are_named():
     for wrong in (-1, 2):
         with pytest.raises(OutOfRangeError, match="label"):
             loss.value_and_gradient(np.ones((3, 2)), np.full(3, wrong))
-    with pytest.raises(OutOfRangeError, match="xi"):
+    with pytest.raises(InvalidInputError, match="xi"):
         SoftmaxTimes(xi=0.0)
-    with pytest.raises(OutOfRangeError, match="delta"):
-        ShiftInvariantMSE(np.nan)
-    with pytest.raises(OutOfRangeError, match="t_wrong"):
-        TargetTimesMSE(1.0, -1.0)
+    with pytest.raises(InvalidInputError, match="delta"):
+        ShiftInvariantMSE(delta=np.nan)
+    with pytest.raises(InvalidInputError, match="t_wrong"):
+        TargetTimesMSE(t_correct=1.0, t_wrong=-1.0)
+
+
+@ALL
+def test_scores_are_first_spikes_of_the_output_in_its_time_constant(loss: FirstSpikeReadout):
+    ticks = np.array([[750.0, np.inf], [1.0, 3749.0]])
+    found = recording(first_ticks={"out": ticks, "hidden": np.zeros((2, 3))})
+    scores = loss.scores(found)
+    assert scores.tolist() == [[750 * (0.008 / 12.0), np.inf], [0.008 / 12.0, 3749 * (0.008 / 12.0)]]
+    assert (loss.score_name, loss.score_unit) == ("t_out", "tau_syn")
+    gradient = np.array([[1.0, 0.0], [0.5, -0.5]])
+    np.testing.assert_array_equal(loss.derivative(found, gradient), gradient)
+    with pytest.raises(ArrayError, match="no first spikes of 'out'"):
+        loss.scores(recording(first_ticks={"hidden": np.zeros((2, 3))}))
+
+
+@ALL
+def test_only_first_spikes_of_the_output_come_back(loss: FirstSpikeReadout):
+    assert loss.observe(network()) == Observe("first", ("out",))
+
+
+def test_times_that_no_sample_has_are_refused():
+    """The output's tau_syn is 12 us: 60 us are five of them."""
+    for loss, field in (
+        (ShiftInvariantMSE(delta=5.0), "loss.delta"),
+        (TargetTimesMSE(t_correct=5.0), "loss.t_correct"),
+        (TargetTimesMSE(t_wrong=5.0), "loss.t_wrong"),
+        (SoftmaxTimes(beta=0.0999), "loss.beta"),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            loss.check(network(), 60.0)
+        assert caught.value.field == field
+        loss.check(network(), 60.1 if field != "loss.beta" else 59.9)
+    with pytest.raises(InvalidInputError, match="does not spike") as caught:
+        SoftmaxTimes().check(network(spiking=False), 60.0)
+    assert caught.value.field == "loss.kind"
+
+
+def test_files_of_before_hold_keys_of_all_three():
+    old = {"delta": 0.2, "xi": 0.2, "alpha": 0.005, "beta": 1.0, "t_correct": 1.6, "t_wrong": 1.9}
+    keys = {"shift_invariant_mse": {"delta"}, "softmax_times": {"xi", "alpha", "beta"},
+            "target_times_mse": {"t_correct", "t_wrong"}}  # fmt: skip
+    for kind, own in keys.items():
+        found = without_keys_of_others(kind, {"kind": kind, **old, "more": 1})
+        assert found == {"kind": kind, "more": 1} | {key: old[key] for key in own}
+    assert without_keys_of_others("count_mse", {"kind": "count_mse", **old}) == {"kind": "count_mse", **old}

@@ -1,0 +1,1 @@
+"""What answers, and its loss: one file for each thing that is read, found by name."""
