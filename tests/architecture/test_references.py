@@ -51,7 +51,7 @@ def is_there(name):
     return False
 
 
-@pytest.mark.parametrize("path", texts(), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(texts()), ids=lambda p: str(p.relative_to(ROOT)))
 def test_what_is_spoken_of_is_there(path):
     text = path.read_text(encoding="utf-8")
     assert missing_paths(text) + missing_names(text) == []

@@ -23,6 +23,7 @@ from support.daemons.daemon_cases import (
     ready_client,
     wait_running,
 )
+from support.places import PYTHONPATH
 
 from hxloop.protocol.meeting_place import default_connection_file
 from hxloop.protocol.messages import DescribeRequest, ShutdownRequest
@@ -189,7 +190,7 @@ def test_long_names_of_folders_and_chips(tmp_path, monkeypatch):
     temporary.mkdir()
     for name, value in (
         ("HXLOOP_TEST_FAULTS", json.dumps({"chip": FAKE_CHIP})),
-        ("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")])),
+        ("PYTHONPATH", PYTHONPATH),
         ("HXLOOP_RUNTIME_DIR", str(runtime)),
         ("TMPDIR", str(temporary)),
     ):

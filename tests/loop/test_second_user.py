@@ -8,7 +8,7 @@ import socket
 import pytest
 from support.daemons.daemon import Daemon
 from support.daemons.daemon_cases import HASH, INPUTS, ready_client
-from support.places import TESTS
+from support.places import PYTHONPATH
 from support.strangers.second_user import as_second_user, needs_second_user
 
 from hxloop_host.link.own_daemon import Daemon as OwnDaemon
@@ -56,7 +56,7 @@ def test_of_a_daemon_that_serves(square, umask):
 
 def test_of_a_daemon_of_ones_own(umask, monkeypatch):
     monkeypatch.setattr("hxloop_host.link.own_daemon._EMULATOR", "support.daemons.stub_daemon")
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     daemon = OwnDaemon("fine", 1)
     try:
         folder = daemon.log_file.parent

@@ -1,6 +1,9 @@
 """Where things lie, whichever folder a test is in."""
 
+import os
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 ROOT = TESTS.parent
+PYTHONPATH = os.pathsep.join(map(str, (ROOT, ROOT / "host", ROOT / "calibration", ROOT / "chip_emulator", TESTS)))
+"""For children that need our packages and `support`, wherever Python has its own from."""

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import zmq
-from support.places import ROOT
+from support.places import PYTHONPATH, ROOT
 
 from hxloop.protocol.codec import array_headers, config_arrays, decode_reply, encode, spike_arrays
 from hxloop.protocol.messages import CancelRequest, ConfigureRequest, HelloRequest, RunRequest, StatusRequest
@@ -55,10 +55,9 @@ class Daemon:
             "--endpoint", self.endpoint, "--connection-file", str(self.connection_file), *options,
         ]  # fmt: skip
         faults = dict(faults or {}) | ({"chip": FAKE_CHIP} if fake else {})
-        path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         environment = os.environ | {
             "HXLOOP_TEST_FAULTS": json.dumps(faults),
-            "PYTHONPATH": path,
+            "PYTHONPATH": PYTHONPATH,
             "HXLOOP_RUNTIME_DIR": str(self.directory),
         }
         with self.log_file.open("w") as log:

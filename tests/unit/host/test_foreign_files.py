@@ -278,7 +278,7 @@ def test_commands_end_in_one_line_with_exit_code_2(tmp_path, command, kind):
         noise = random.Random(1).randbytes(3000)
         path.write_bytes({"noise": noise, "empty": b"", "sealed noise": sealed(noise)}[kind])
     begin = time.monotonic()
-    files = {name: path, "OUT": tmp_path / "out"}
+    files = {name: path, "OUT": tmp_path / "out.npz"}
     done = hxloop(*(files.get(part, part) for part in COMMANDS[command]))
     assert time.monotonic() - begin < 20
     assert done.exit_code == 2, (done.output, done.exception)

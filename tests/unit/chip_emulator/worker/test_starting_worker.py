@@ -1,10 +1,8 @@
 """A worker that starts may take as long as it computes, and no longer: progress decides, not time."""
 
-import os
-
 import pytest
 from support.daemons.daemon import wait_until
-from support.places import TESTS
+from support.places import PYTHONPATH
 
 from hxloop.protocol.messages import Limits
 from hxloop_chip.service.envelopes import Ready
@@ -17,7 +15,7 @@ pytestmark = pytest.mark.processes
 @pytest.fixture
 def start(monkeypatch):
     monkeypatch.setattr(supervisor, "START_STALL_S", 1.0)
-    monkeypatch.setenv("PYTHONPATH", f"{TESTS}{os.pathsep}{TESTS.parent}")
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     started = []
 
     def start(kind):

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.daemons.fake_service import ADDRESS, FakeService, expected_spikes, small_config
-from support.places import ROOT
+from support.places import PYTHONPATH, ROOT
 
 from hxloop.errors import InvalidInputError, RunCancelledError, ServiceError, SessionError
 from hxloop.protocol.messages import Limits
@@ -133,8 +133,7 @@ def python(code, **environment):
 
 
 def test_threads_do_not_make_zeromq_abort():
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    ended = python(ABORT, PYTHONPATH=path)
+    ended = python(ABORT, PYTHONPATH=PYTHONPATH)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "runs 600\n"
 

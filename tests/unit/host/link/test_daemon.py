@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.daemons.processes import is_running, wait_for, wait_until_gone
-from support.places import TESTS
+from support.places import PYTHONPATH
 
 import hxloop_host.link.own_daemon
 from hxloop.errors import DaemonStartError, InvalidInputError
@@ -23,7 +23,7 @@ def stub(monkeypatch):
     """The folder that holds the daemons' private folders; its name is short enough for sockets."""
     monkeypatch.setattr(hxloop_host.link.own_daemon, "_EMULATOR", "support.daemons.stub_daemon")
     monkeypatch.setattr(hxloop_host.link.own_daemon, "_GRACE_S", 0.3)
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
     with tempfile.TemporaryDirectory(prefix="h-") as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
         monkeypatch.setenv("TMPDIR", folder)
