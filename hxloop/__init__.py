@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hxloop.codes.boot import OperatingPoint
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.errors import HxloopError
+    from hxloop.network import Network, Population, Projection
     from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
     from hxloop.result import Readout, RunResult
     from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
@@ -30,6 +31,9 @@ _HOME = {
     "Routes": "hxloop.program",
     "RunResult": "hxloop.result",
     "Readout": "hxloop.result",
+    "Network": "hxloop.network",
+    "Population": "hxloop.network",
+    "Projection": "hxloop.network",
     "OperatingPoint": "hxloop.codes.boot",
     "Synapses": "hxloop.program",
     "HICANN_X": "hxloop.spec",
@@ -56,8 +60,11 @@ __all__ = [
     "ChipIdentity",
     "ChipSpec",
     "HxloopError",
+    "Network",
     "NeuronCodes",
     "OperatingPoint",
+    "Population",
+    "Projection",
     "Readout",
     "Routes",
     "RunResult",

@@ -34,6 +34,9 @@ def _map(
 ) -> None:
     """Place a network on the chip without running it, and show what it uses.
 
+    Inputs without a sign (+/-) take two synapse rows, excitatory (+) and inhibitory (-) ones take one. LI: leaky
+    integrators, which do not spike.
+
     Needs no chip: the datasheet (HICANN-X) says what fits. A network that does not fit is refused with the resource
     that is short and by how much; the exit code is 2.
 
@@ -42,6 +45,8 @@ def _map(
       hxloop map mnist16 --out placement.png
 
       hxloop map network.npz --json
+
+      hxloop map mine.toml --inputs 4
     """
     from hxloop.spec import HICANN_X
     from hxloop_host.network.placement_source import place_source
@@ -65,23 +70,34 @@ def _map(
 
 
 def _print(placement: Placement) -> None:
-    from hxloop_host.placing.placement_table import bus_uses, population_uses, totals
+    from hxloop_host.placing.placement_table import bus_uses, population_uses, projection_uses, totals
 
     spec = placement.spec
-    hemispheres = [f"columns {h}" for h in range(spec.n_hemispheres)]
+    hemispheres = [f"cols {h}" for h in range(spec.n_hemispheres)]
     populations = [
-        (p.name, f"{p.neurons} x {p.circuits_per_neuron}", p.signed_inputs, p.drivers, p.labels, p.synapses, *p.columns)
+        (
+            p.name if p.spiking else f"{p.name} (LI)", f"{p.neurons} x {p.circuits_per_neuron}", p.inputs, p.rows,
+            p.drivers, p.labels, p.synapses, *p.columns,
+        )
         for p in population_uses(placement)
+    ]  # fmt: skip
+    projections = [
+        (p.name, p.inputs, p.both, p.excitatory, p.inhibitory, p.rows, f"{p.connected:.0%}", p.synapses)
+        for p in projection_uses(placement)
     ]
     rows_per_bus = spec.n_rows // spec.n_padi_buses
     buses = [
-        (f"{b.hemisphere}.{b.bus}", f"{b.rows}/{rows_per_bus}", b.on_chip_sources, b.external_sources, b.labels)
+        (
+            f"{b.hemisphere}.{b.bus}", f"{b.rows}/{rows_per_bus}", b.excitatory, b.inhibitory, b.on_chip_sources,
+            b.external_sources, b.labels,
+        )
         for b in bus_uses(placement)
-    ]
+    ]  # fmt: skip
     sums = [(name, used, there) for name, (used, there) in totals(placement).items()]
     for heads, rows in (
-        (("population", "circuits", "inputs", "drivers", "labels", "synapses", *hemispheres), populations),
-        (("bus", "rows", "neurons heard", "channels heard", "labels"), buses),
+        (("population", "circuits", "inputs", "rows", "drivers", "labels", "synapses", *hemispheres), populations),
+        (("projection", "inputs", "+/-", "+", "-", "rows", "connected", "synapses"), projections),
+        (("bus", "rows", "+", "-", "neurons heard", "channels heard", "labels"), buses),
         ((spec.name, "used", "there"), sums),
     ):
         print_table(heads, rows, plain=True, numbers=True)

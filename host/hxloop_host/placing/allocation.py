@@ -203,5 +203,5 @@ def _check_circuits(network: Network, factors: list[int], spec: ChipSpec, usable
         f"the network needs {need} neuron circuits ({parts}), but {spec.name} has {have}"
         f"{_failures(usable, spec)}: {short}",
         field="populations",
-        hint=f"use fewer neurons, or at most {spec.n_signed_inputs} signed inputs per circuit",
+        hint=f"use fewer neurons, or at most {spec.n_signed_inputs} inputs per circuit, {spec.n_rows} with a sign each",
     )

@@ -24,27 +24,62 @@ class PopulationUse:
     Attributes
     ----------
     name : str
+    spiking : bool
     neurons, circuits_per_neuron, circuits : int
     columns : tuple of str
         Columns in each hemisphere, as ranges; empty where it has none.
-    signed_inputs : int
+    inputs : int
         Of every neuron.
+    rows : int
+        Synapse rows that they take: two each, one where the source has a sign.
     drivers : int
         Synapse drivers it listens to.
     labels : int
         Different labels it listens to.
     synapses : int
-        Two for each signed weight.
+        Of all neurons.
     """
 
     name: str
+    spiking: bool
     neurons: int
     circuits_per_neuron: int
     circuits: int
     columns: tuple[str, ...]
-    signed_inputs: int
+    inputs: int
+    rows: int
     drivers: int
     labels: int
+    synapses: int
+
+
+@dataclass(frozen=True)
+class ProjectionUse:
+    """What one projection takes.
+
+    Attributes
+    ----------
+    name, source, target : str
+    inputs : int
+        Of every target neuron, copies counted.
+    both, excitatory, inhibitory : int
+        Those of them without a sign, and with one.
+    rows : int
+        Synapse rows that they take.
+    connected : float
+        Share of the pairs of source and target that is connected.
+    synapses : int
+    """
+
+    name: str
+    source: str
+    target: str
+    inputs: int
+    both: int
+    excitatory: int
+    inhibitory: int
+    rows: int
+    connected: float
     synapses: int
 
 
@@ -57,6 +92,8 @@ class BusUse:
     hemisphere, bus : int
     drivers, rows : int
         In use.
+    excitatory, inhibitory : int
+        Rows of each sign.
     on_chip_sources, external_sources : int
         Neurons and input channels whose events it carries.
     labels : int
@@ -67,6 +104,8 @@ class BusUse:
     bus: int
     drivers: int
     rows: int
+    excitatory: int
+    inhibitory: int
     on_chip_sources: int
     external_sources: int
     labels: int
@@ -83,16 +122,34 @@ def population_uses(placement: Placement) -> list[PopulationUse]:
         found.append(
             PopulationUse(
                 name,
+                allocation.population.spiking,
                 allocation.population.size,
                 allocation.circuits.shape[1],
                 allocation.circuits.size,
                 tuple(ranges(column[hemisphere == h]) for h in range(spec.n_hemispheres)),
                 network.fan_in(name),
+                network.synapse_rows(name),
                 _distinct([w.driver[at] for w, at in zip(wires, here, strict=True)]),
                 _distinct([w.label[at] for w, at in zip(wires, here, strict=True)]),
                 int(np.isin(placement.wiring.synapses.circuit, allocation.circuits).sum()),
             )
         )
+    return found
+
+
+def projection_uses(placement: Placement) -> list[ProjectionUse]:
+    """One entry per projection, in the order of the network."""
+    network, found = placement.network, []
+    for projection, wire in zip(network.projections, placement.wires, strict=True):
+        connected = network.connected(projection)
+        both, excitatory, inhibitory = _counts(wire.sign[connected.any(axis=1)], (0, 1, -1))
+        inputs, synapses = both + excitatory + inhibitory, int(connected.sum()) * projection.rows_per_input
+        found.append(
+            ProjectionUse(
+                projection.name, projection.source, projection.target, inputs, both, excitatory, inhibitory,
+                inputs * projection.rows_per_input, float(connected.mean()), synapses,
+            )
+        )  # fmt: skip
     return found
 
 
@@ -105,19 +162,24 @@ def bus_uses(placement: Placement) -> list[BusUse]:
         np.unique(np.stack([np.r_[outer.driver, inner.driver], np.r_[outer.label, inner.label]]), axis=1)[0],
         minlength=spec.n_hemispheres * spec.n_drivers,
     )
-    on = config.row_sign.reshape(-1, 2) != 0
-    return [
-        BusUse(
-            bus // spec.n_padi_buses,
-            bus % spec.n_padi_buses,
-            int(on[bus * per_bus : (bus + 1) * per_bus].any(axis=1).sum()),
-            int(on[bus * per_bus : (bus + 1) * per_bus].sum()),
-            _distinct([inner.source[inner.driver // per_bus == bus]]),
-            _distinct([outer.source[outer.driver // per_bus == bus]]),
-            int(labels[bus * per_bus : (bus + 1) * per_bus].max()),
+    sign = config.row_sign.reshape(-1, per_bus, 2)
+    found = []
+    for bus in range(spec.n_hemispheres * spec.n_padi_buses):
+        excitatory, inhibitory = _counts(sign[bus], (1, -1))
+        found.append(
+            BusUse(
+                bus // spec.n_padi_buses,
+                bus % spec.n_padi_buses,
+                int((sign[bus] != 0).any(axis=1).sum()),
+                excitatory + inhibitory,
+                excitatory,
+                inhibitory,
+                _distinct([inner.source[inner.driver // per_bus == bus]]),
+                _distinct([outer.source[outer.driver // per_bus == bus]]),
+                int(labels[bus * per_bus : (bus + 1) * per_bus].max()),
+            )
         )
-        for bus in range(spec.n_hemispheres * spec.n_padi_buses)
-    ]
+    return found
 
 
 def totals(placement: Placement) -> dict[str, tuple[int, int]]:
@@ -142,6 +204,7 @@ def as_dict(placement: Placement) -> dict[str, Any]:
     return {
         "datasheet": placement.spec.name,
         "populations": [vars(p) for p in population_uses(placement)],
+        "projections": [vars(p) for p in projection_uses(placement)],
         "buses": [vars(b) for b in bus_uses(placement)],
         "totals": {name: {"used": used, "available": there} for name, (used, there) in totals(placement).items()},
     }
@@ -156,3 +219,8 @@ def ranges(numbers: NDArray[np.int64]) -> str:
 
 def _distinct(parts: list[NDArray[Any]]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
+
+
+def _counts(values: NDArray[Any], wanted: tuple[int, ...]) -> list[int]:
+    """How often each number comes."""
+    return [int((values == number).sum()) for number in wanted]

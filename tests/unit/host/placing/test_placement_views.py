@@ -57,7 +57,7 @@ def test_populations_are_counted(placement):
         assert use.circuits == use.neurons * use.circuits_per_neuron
         assert (use.drivers, use.labels, use.synapses) == (len(drivers), len(labels), synapses)
     first = population_uses(placement)[0]
-    assert first.signed_inputs == 20 * 2 + 3
+    assert (first.inputs, first.rows) == (20 * 2 + 3, 2 * (20 * 2 + 3))
 
 
 def test_buses_are_counted(placement):
@@ -75,6 +75,7 @@ def test_buses_are_counted(placement):
             (c // 256, r) for c, r in zip(config.synapses.circuit.tolist(), config.synapses.row.tolist(), strict=True)
         }
         assert use.rows == sum((use.hemisphere, 2 * (d % 128) + k) in rows for d in there for k in (0, 1))
+        assert (use.excitatory, use.inhibitory) == (use.rows // 2, use.rows // 2)
         assert use.on_chip_sources == len(heard.get("on-chip", ()))
         assert use.external_sources == len(heard.get("external", ()))
         assert use.labels == max((len(heard.get(d, ())) for d in there), default=0)
@@ -156,7 +157,7 @@ def test_the_command_prints_a_table(tmp_path):
     done = hxloop(save(tmp_path / "net.npz", 20, 30, 3), "--out", tmp_path / "map.png")
     assert done.exit_code == 0, done.output
     lines = [line.split() for line in done.stdout.splitlines()]
-    assert ["layer1", "30", "x", "1", "20", "20", "2", "1200", "0..29"] in lines
+    assert ["layer1", "30", "x", "1", "20", "40", "20", "2", "1200", "0..29"] in lines
     assert ["neuron", "circuits", "33", "512"] in lines
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
     assert (tmp_path / "map.png").exists()
@@ -170,7 +171,7 @@ def test_the_command_prints_json(tmp_path):
     assert [p["neurons"] for p in values["populations"]] == [30, 3]
     assert values["totals"]["input channels"]["used"] == 4
     again = json.loads(hxloop(save(tmp_path / "net", 4, 6).with_suffix(".npz"), "--json").stdout)
-    assert again["populations"][0]["signed_inputs"] == 4
+    assert again["populations"][0]["inputs"] == 4
 
 
 def test_what_does_not_fit_is_one_line_and_2(tmp_path):
@@ -179,7 +180,7 @@ def test_what_does_not_fit_is_one_line_and_2(tmp_path):
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
         "error: populations: the network needs 560 neuron circuits (layer1 260 x 2, layer2 10 x 4), but HICANN-X v3 "
-        "has 512: 48 short (use fewer neurons, or at most 128 signed inputs per circuit)"
+        "has 512: 48 short (use fewer neurons, or at most 128 inputs per circuit, 256 with a sign each)"
     ]
 
 

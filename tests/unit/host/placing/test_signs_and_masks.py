@@ -168,7 +168,7 @@ def test_synapses_outside_a_mask_do_not_exist():
     assert len(placement.wiring.synapses.row) == 4 * 2 * 2
     assert len(np.unique(placement.wiring.synapses.row)) == 3 * 2 * 2  # sources 1, 3 and 4 take no driver
     assert int((synapse_map(placement) > 0).sum()) == 16
-    assert population_uses(placement)[0].signed_inputs == 6
+    assert population_uses(placement)[0].inputs == 6
     with pytest.raises(OutOfRangeError, match=r"weight_codes\[0\]\[2,0\]: 7 is outside the mask of input->p"):
         placement.configure([np.eye(12, 4, -2) * 7])
 
