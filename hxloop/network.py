@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.codes.boot import OperatingPoint
 from hxloop.errors import ArrayError, InvalidInputError
 from hxloop.kit.brief import brief
 
@@ -79,6 +80,11 @@ class Population:
                 f"circuits merge in powers of two (1, 2, 4, 8, ...), got {merged}",
                 field=f"{self.name}.circuits_per_neuron",
             )
+
+    @property
+    def point(self) -> OperatingPoint:
+        """Operating point of its neurons."""
+        return OperatingPoint.of(self)
 
 
 @brief

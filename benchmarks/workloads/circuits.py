@@ -146,22 +146,13 @@ def _codes(
     tau_mem_us: float | None = None,
 ) -> NeuronCodes:
     """Codes of unmerged circuits at the chip's operating point, but for what is named."""
-    point = chip.boot.target
-
-    def same(value: float) -> NDArray[np.float64]:
-        return np.full(len(circuit), value, np.float64)
-
-    wanted = Wanted(
-        circuit=circuit.astype(np.int16),
-        head=circuit.astype(np.int16),
-        v_leak_mv=same(point.v_leak_mv if v_leak_mv is None else v_leak_mv),
-        v_reset_mv=same(point.v_reset_mv),
-        v_threshold_mv=same(point.v_threshold_mv),
-        tau_mem_us=same(point.tau_mem_us if tau_mem_us is None else tau_mem_us),
-        tau_syn_exc_us=same(point.tau_syn_us),
-        tau_syn_inh_us=same(point.tau_syn_us),
-        t_refractory_us=same(t_refractory_us),
-        synapse_gain_mv_per_us=same(gain_mv_per_us),
+    changes = {"v_leak_mv": v_leak_mv, "tau_mem_us": tau_mem_us}
+    wanted = Wanted.at(
+        chip.boot.target,
+        circuit.astype(np.int16),
+        t_refractory_us=t_refractory_us,
+        synapse_gain_mv_per_us=gain_mv_per_us,
+        **{name: value for name, value in changes.items() if value is not None},
     )
     return codes_for(wanted, chip.boot, chip.spec)
 

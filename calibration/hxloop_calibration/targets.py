@@ -17,8 +17,6 @@ from hxloop.kit.strict import Strict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from hxloop.codes.boot import BootSettings
     from hxloop.program import NeuronCodes
     from hxloop.spec import ChipSpec
@@ -187,15 +185,5 @@ def start_codes(target: Target, boot: BootSettings, spec: ChipSpec) -> NeuronCod
     OutOfRangeError
         Even a circuit without mismatch would need a code outside its range.
     """
-    every, n = np.arange(spec.n_circuits, dtype=np.int16), target.neuron
-
-    def same(value: float) -> NDArray[np.float64]:
-        return np.full(spec.n_circuits, value, np.float64)
-
-    wanted = Wanted(
-        circuit=every, head=every,
-        v_leak_mv=same(n.v_leak_mv), v_reset_mv=same(n.v_reset_mv), v_threshold_mv=same(n.v_threshold_mv),
-        tau_mem_us=same(n.tau_mem_us), tau_syn_exc_us=same(n.tau_syn_us), tau_syn_inh_us=same(n.tau_syn_us),
-        t_refractory_us=same(n.t_refractory_us), synapse_gain_mv_per_us=same(n.synapse_gain_mv_per_us),
-    )  # fmt: skip
+    wanted = Wanted.at(target.neuron, np.arange(spec.n_circuits, dtype=np.int16))
     return codes_for(wanted, boot, spec)

@@ -36,6 +36,11 @@ class OperatingPoint(Strict):
     t_refractory_us: float = Field(16.0, description="refractory period")
     synapse_gain_mv_per_us: float = Field(1.15, description="slope of the membrane by one event at weight code 1")
 
+    @classmethod
+    def of(cls, source: object) -> OperatingPoint:
+        """That of anything that has its values by name: a population, settings of neurons."""
+        return cls(**{name: getattr(source, name) for name in cls.model_fields})
+
 
 @brief
 @dataclass(frozen=True, eq=False)

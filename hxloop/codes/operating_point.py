@@ -56,6 +56,27 @@ class Wanted:
     t_refractory_us: Floats
     synapse_gain_mv_per_us: Floats
 
+    @classmethod
+    def at(
+        cls, point: OperatingPoint, circuit: NDArray[np.int16], head: NDArray[np.int16] | None = None, **others: Any
+    ) -> Wanted:
+        """Values of an operating point, the same for all circuits.
+
+        Parameters
+        ----------
+        point : OperatingPoint
+        circuit : int16 [n]
+        head : int16 [n], optional
+            By default every circuit on its own.
+        **others : float or float64 [n]
+            Other values than those of the point, by name; `tau_syn_us` stands for both.
+        """
+        values = point.model_dump() | others
+        tau_syn_us = values.pop("tau_syn_us")
+        values = {"tau_syn_exc_us": tau_syn_us, "tau_syn_inh_us": tau_syn_us} | values
+        columns = {n: np.broadcast_to(np.asarray(v, np.float64), circuit.shape).copy() for n, v in values.items()}
+        return cls(circuit, circuit if head is None else head, **columns)
+
 
 def nominal_boot(spec: ChipSpec, target: OperatingPoint | None = None) -> BootSettings:
     """Settings of a chip that was never calibrated: the codes that would be right without mismatch.

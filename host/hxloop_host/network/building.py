@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hxloop.codes.boot import OperatingPoint
 from hxloop.errors import InvalidInputError
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.seeds import generator
@@ -70,13 +71,7 @@ def _layer(name: str, size: int, neuron: NeuronSettings) -> Population:
     return Population(
         name,
         size,
-        tau_mem_us=neuron.tau_mem_us,
-        tau_syn_us=neuron.tau_syn_us,
-        t_refractory_us=neuron.t_refractory_us,
-        v_leak_mv=neuron.v_leak_mv,
-        v_reset_mv=neuron.v_reset_mv,
-        v_threshold_mv=neuron.v_threshold_mv,
-        synapse_gain_mv_per_us=neuron.synapse_gain_mv_per_us,
+        **OperatingPoint.of(neuron).model_dump(),
         model_threshold=neuron.model_threshold,
     )
 
@@ -136,11 +131,9 @@ def _scale(network: PopulationNetwork, name: str, neuron: NeuronSettings) -> flo
 def _population(field: str, given: PopulationSettings, scale_weights: float, neuron: NeuronSettings) -> Population:
     values = {
         name: getattr(neuron, name) if getattr(given, name) is None else getattr(given, name)
-        for name in (
-            "tau_mem_us", "tau_syn_us", "t_refractory_us", "v_leak_mv", "v_reset_mv", "v_threshold_mv",
-            "model_threshold",
-        )
-    }  # fmt: skip
+        for name in (*OperatingPoint.model_fields, "model_threshold")
+        if name != "synapse_gain_mv_per_us"  # follows from the others
+    }
     for below in ("v_leak_mv", "v_reset_mv") if given.spiking else ("v_leak_mv",):
         if values["v_threshold_mv"] <= values[below]:
             raise InvalidInputError(

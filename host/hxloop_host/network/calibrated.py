@@ -70,7 +70,7 @@ def find_calibration(
         from hxloop_calibration.calibrate_verb import calibrate
         from hxloop_calibration.targets import Target
 
-        return calibrate(chip, target=Target(neuron=operating_point(neuron)), report=report)
+        return calibrate(chip, target=Target(neuron=OperatingPoint.of(neuron)), report=report)
     if given is not None:
         given.check_chip(chip)
     return given
@@ -96,7 +96,7 @@ def warn_of(table: CalibrationTable | None, neuron: NeuronSettings, say: Callabl
             f"warning: the calibration was made with only {', '.join(only)}; of everything else the chip keeps the "
             "codes it boots with, unmeasured (calibrate without --only)"
         )
-    wanted, made_for = operating_point(neuron).model_dump(), table.operating_point.model_dump()
+    wanted, made_for = OperatingPoint.of(neuron).model_dump(), table.operating_point.model_dump()
     swing_mv = wanted["v_threshold_mv"] - wanted["v_leak_mv"]
     other = [
         f"{name} = {made_for[name]:g} instead of {value:g}"
@@ -109,19 +109,6 @@ def warn_of(table: CalibrationTable | None, neuron: NeuronSettings, say: Callabl
             f"warning: the calibration was made for another operating point, {', '.join(other)}; what it measured need "
             "not hold for this network (--calibration auto calibrates for its own)"
         )
-
-
-def operating_point(neuron: NeuronSettings) -> OperatingPoint:
-    """Operating point of an experiment."""
-    return OperatingPoint(
-        v_leak_mv=neuron.v_leak_mv,
-        v_reset_mv=neuron.v_reset_mv,
-        v_threshold_mv=neuron.v_threshold_mv,
-        tau_mem_us=neuron.tau_mem_us,
-        tau_syn_us=neuron.tau_syn_us,
-        t_refractory_us=neuron.t_refractory_us,
-        synapse_gain_mv_per_us=neuron.synapse_gain_mv_per_us,
-    )
 
 
 def check_same_calibration(stored_key: str, given: Calibration) -> None:

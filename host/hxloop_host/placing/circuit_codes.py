@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.capmem import Cell
 from hxloop.codes.operating_point import Wanted, codes_for
 from hxloop.errors import InvalidInputError, OutOfRangeError
@@ -15,18 +16,10 @@ from hxloop.program import NeuronCodes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from hxloop.codes.boot import BootSettings
     from hxloop.network import Population
     from hxloop.spec import ChipSpec
     from hxloop_host.placing.allocation import Allocation
-
-
-_IN_DATASHEET: Final = (
-    "v_leak_mv", "v_reset_mv", "v_threshold_mv", "tau_mem_us", "tau_syn_us", "t_refractory_us",
-    "synapse_gain_mv_per_us",
-)  # fmt: skip
 
 
 def check_parameters(allocation: Allocation, spec: ChipSpec) -> None:
@@ -40,7 +33,7 @@ def check_parameters(allocation: Allocation, spec: ChipSpec) -> None:
         A population that does not spike has an exponential term: nothing would ever reset its membrane.
     """
     population, merged = allocation.population, allocation.circuits.shape[1]
-    for name in _IN_DATASHEET:
+    for name in OperatingPoint.model_fields:
         low, high = getattr(spec, name)
         value = getattr(population, name) * (merged if name == "synapse_gain_mv_per_us" else 1)
         if not low <= value <= high:
@@ -71,22 +64,13 @@ def circuit_codes(allocations: Sequence[Allocation], spec: ChipSpec, boot: BootS
 
 
 def _codes(allocation: Allocation, spec: ChipSpec, boot: BootSettings) -> NeuronCodes:
-    population, (size, merged) = allocation.population, allocation.circuits.shape
+    population, merged = allocation.population, allocation.circuits.shape[1]
 
-    def same(value: float) -> NDArray[np.float64]:
-        return np.full(size * merged, value, np.float64)
-
-    wanted = Wanted(
-        circuit=allocation.circuits.ravel(),
-        head=np.repeat(allocation.circuits[:, 0], merged),
-        v_leak_mv=same(population.v_leak_mv),
-        v_reset_mv=same(population.v_reset_mv),
-        v_threshold_mv=same(population.v_threshold_mv),
-        tau_mem_us=same(population.tau_mem_us),
-        tau_syn_exc_us=same(population.tau_syn_us),
-        tau_syn_inh_us=same(population.tau_syn_us),
-        t_refractory_us=same(population.t_refractory_us),
-        synapse_gain_mv_per_us=same(population.synapse_gain_mv_per_us * merged),
+    wanted = Wanted.at(
+        population.point,
+        allocation.circuits.ravel(),
+        np.repeat(allocation.circuits[:, 0], merged),
+        synapse_gain_mv_per_us=population.synapse_gain_mv_per_us * merged,
     )
     try:
         codes = codes_for(wanted, boot, spec)

@@ -153,20 +153,11 @@ def _layers(
     tau_mem_us = _nearest("tau_mem_us", network.tau_mem_us, spec.tau_mem_us, "us", changed)
     tau_syn_us = _nearest("tau_syn_us", network.tau_syn_us, spec.tau_syn_us, "us", changed)
     t_ref_us = _nearest("t_ref_us", network.t_ref_us, spec.t_refractory_us, "us", changed)
-    populations = tuple(
-        Population(
-            name=f"layer{k}",
-            size=matrix.shape[1],
-            tau_mem_us=tau_mem_us,
-            tau_syn_us=tau_syn_us,
-            t_refractory_us=t_ref_us,
-            v_leak_mv=boot.target.v_leak_mv,
-            v_reset_mv=boot.target.v_leak_mv,
-            v_threshold_mv=boot.target.v_threshold_mv,
-            synapse_gain_mv_per_us=spec.synapse_gain_mv_per_us[0],
-        )
-        for k, matrix in enumerate(network.weights, 1)
-    )
+    values = boot.target.model_dump() | {
+        "tau_mem_us": tau_mem_us, "tau_syn_us": tau_syn_us, "t_refractory_us": t_ref_us,
+        "v_reset_mv": boot.target.v_leak_mv, "synapse_gain_mv_per_us": spec.synapse_gain_mv_per_us[0],
+    }  # fmt: skip
+    populations = tuple(Population(f"layer{k}", w.shape[1], **values) for k, w in enumerate(network.weights, 1))
     sources = [INPUT, *(population.name for population in populations)]
     return populations, tuple(Projection(source, p.name) for source, p in zip(sources, populations, strict=False))
 

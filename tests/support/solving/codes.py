@@ -22,12 +22,5 @@ def neuron_codes(circuit=(0,), head=None, *, boot=None, spec=HICANN_X, **wanted)
     """
     circuit = np.asarray(circuit, np.int16)
     boot = boot or nominal_boot(spec)
-    target = boot.target.model_dump()
-    if "tau_syn_us" in wanted:
-        wanted["tau_syn_exc_us"] = wanted["tau_syn_inh_us"] = wanted.pop("tau_syn_us")
-    target["tau_syn_exc_us"] = target["tau_syn_inh_us"] = target.pop("tau_syn_us")
-    assert wanted.keys() <= target.keys(), wanted
-    values = {
-        name: np.broadcast_to(np.asarray(value, np.float64), circuit.shape) for name, value in (target | wanted).items()
-    }
-    return codes_for(Wanted(circuit, circuit if head is None else np.asarray(head, np.int16), **values), boot, spec)
+    head = None if head is None else np.asarray(head, np.int16)
+    return codes_for(Wanted.at(boot.target, circuit, head, **wanted), boot, spec)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.files.directories import make_directory
@@ -18,7 +19,6 @@ from hxloop.files.records import Quantity
 from hxloop.progress import EpochDone, Message, silent
 from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.launch import launch
-from hxloop_host.network.calibrated import operating_point
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.points.point_store import FIGURES, Outcome
 from hxloop_host.training.evaluation import evaluate
@@ -175,7 +175,7 @@ def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTab
     from hxloop_calibration.options import Options
     from hxloop_calibration.targets import Target
 
-    target = Target(neuron=operating_point(point.settings.neuron))
+    target = Target(neuron=OperatingPoint.of(point.settings.neuron))
     options = Options(begin_s=point.calibrated_at_s)
     wanted = f"{chip.identity.model_dump_json()} {target.model_dump_json()} {options.model_dump_json()}"
     key = hashlib.sha256(wanted.encode()).hexdigest()[:20]

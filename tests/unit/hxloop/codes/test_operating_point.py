@@ -1,6 +1,7 @@
 """Codes for wanted values, decoded again by the published curves."""
 
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hxloop.codes.boot import BootSettings, OperatingPoint
 from hxloop.codes.capmem import CAPMEM_CODE_MAX, Cell, LeakRange, QuadrantCell, Switch
 from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
 from hxloop.errors import OutOfRangeError
+from hxloop.network import Population
 from hxloop.spec import HICANN_X, TEXTBOOK
 
 N = 40
@@ -188,3 +190,29 @@ def test_one_column_for_every_cell_and_one_bit_for_every_switch():
     assert boot.shared.quadrant_code.shape == (HICANN_X.n_quadrants, len(QuadrantCell))
     assert int(sum(Switch)) == 2 ** len(Switch) - 1 <= 255
     assert CAPMEM_CODE_MAX == 2**10 - 2
+
+
+def test_an_operating_point_is_taken_from_whatever_has_its_values():
+    values = {name: 1.0 + k for k, name in enumerate(OperatingPoint.model_fields)}
+    population = Population("p", 3, **values)
+    assert population.point.model_dump() == OperatingPoint.of(SimpleNamespace(**values, other=7)).model_dump() == values
+    with pytest.raises(AttributeError):
+        OperatingPoint.of(SimpleNamespace(tau_mem_us=1.0))
+
+
+def test_wanted_values_are_those_of_the_point_but_for_what_is_named():
+    point, circuit = OperatingPoint(tau_syn_us=5.0), np.array([3, 1], np.int16)
+    found = Wanted.at(point, circuit, v_leak_mv=np.array([400.0, 410.0]), tau_syn_inh_us=7.0)
+    np.testing.assert_array_equal(found.head, circuit)
+    expected = {
+        "v_leak_mv": [400.0, 410.0], "v_reset_mv": [420.0] * 2, "v_threshold_mv": [735.0] * 2, "tau_mem_us": [6.0] * 2,
+        "tau_syn_exc_us": [5.0] * 2, "tau_syn_inh_us": [7.0] * 2, "t_refractory_us": [16.0] * 2,
+        "synapse_gain_mv_per_us": [1.15] * 2,
+    }  # fmt: skip
+    for name, values in expected.items():
+        np.testing.assert_array_equal(getattr(found, name), values, err_msg=name)
+        assert getattr(found, name).dtype == np.float64 and getattr(found, name).flags.writeable
+    both = Wanted.at(point, circuit, circuit[::-1], tau_syn_us=8.0)
+    assert both.head.tolist() == [1, 3] and {*both.tau_syn_exc_us, *both.tau_syn_inh_us} == {8.0}
+    with pytest.raises(TypeError):
+        Wanted.at(point, circuit, tau_mem=3.0)
