@@ -1,1 +1,1 @@
-"""Lab procedures on any object that satisfies `hxloop.chip.Chip`; the routines follow in a later release."""
+"""Lab procedures on any object that satisfies `hxloop.chip.Chip`: they see only what a chip shows."""
