@@ -14,6 +14,7 @@ HOMES = {
     "hxloop_host": ROOT / "host",
 }
 FOLDERS = ("hxloop", "chip_emulator", "calibration", "host", "tests", "benchmarks", "docs", "examples")
+DEFINED = r'^\s*(?:(?:class|def) {0}\b|{0}\b[^=\n]*[:=]|__all__ = .*"{0}"|"{0}",$)'
 GROUPS = ("rules", "tasks", "codings", "optimizers", "readouts")
 """Entry points of installed packages: `hxloop.rules` is no module."""
 PATHS = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]+\.(?:py|toml|md|json)\b")
@@ -47,7 +48,7 @@ def is_there(name):
         file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
         if file.exists():
             source, rest = file.read_text(encoding="utf-8"), parts[n:]
-            return all(re.search(rf"^\s*(?:(?:class|def) {r}\b|{r}\b[^=\n]*[:=])", source, re.MULTILINE) for r in rest)
+            return all(re.search(DEFINED.format(r), source, re.MULTILINE) for r in rest)
     return False
 
 
