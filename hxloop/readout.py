@@ -25,7 +25,7 @@ T = TypeVar("T")
 class ReadoutSettings(Strict):
     """Settings of a readout; subclasses add fields. ``kind`` names it."""
 
-    kind: str = Field("", description="readout and its loss: built in, installed, or FILE.py:CLASS")
+    kind: str = Field("", description="readout and its loss")
 
     def check_duration(self, duration: float) -> None:
         """Refuse what does not go together with samples of this length in tau_syn of the output; by default nothing.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class OptimizerSettings(Strict):
     """Learning rate and schedule; subclasses add fields. ``kind`` names the optimiser."""
 
-    kind: str = Field("", description="optimiser: built in, installed, or FILE.py:CLASS")
+    kind: str = Field("", description="what turns gradients into new weights")
     learning_rate: Annotated[float, Field(gt=0, le=1e3)] = Field(description="step size in model weights")
     schedule: Literal["step", "cosine", "constant"] = Field(
         "step", description="how the learning rate changes over the epochs"

@@ -116,6 +116,7 @@ class Knobs:
             return list(found.values())
         kinds: dict[str, list[str]] = {}
         models = self.sections[section].models()
+        found["kind"] = found["kind"]._replace(meaning=f"{found['kind'].meaning}: {', '.join(models)}")
         for kind, model in models.items():
             for name, info in model.model_fields.items():
                 kinds.setdefault(name, []).append(kind)

@@ -100,6 +100,7 @@ def test_keys_of_every_kind_are_knobs_and_listed():
     assert listed["optimizer.momentum"].meaning.startswith("sgd: ")
     assert listed["optimizer.learning_rate"].value == "0.03"
     assert listed["optimizer.learning_rate"].meaning.startswith("step size")
+    assert listed["optimizer.kind"].meaning == "what turns gradients into new weights: adam, adamw, sgd, smorms3"
     assert listed["loss.delta"].value == "0.2"
     assert listed["loss.delta"].meaning.startswith("shift_invariant_mse: how much later")
     assert listed["loss.delta"].unit == listed["loss.t_wrong"].unit == "tau_syn"

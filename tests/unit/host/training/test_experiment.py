@@ -105,6 +105,22 @@ def test_ctrl_c_and_resume_give_the_undisturbed_run(preset, tmp_path, batches):
     assert len((tmp_path / "b" / "journal.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("kind", ["adamw", "sgd", "smorms3"])
+def test_every_optimizer_resumes_bit_by_bit(preset, tmp_path, kind):
+    more = 'kind = "sgd"\nmomentum = 0.9' if kind == "sgd" else f'kind = "{kind}"'
+    text = preset.read_text().replace("limits = [0.3, 0.05]", "limits = [1.0, 0.9]")  # else it bumps only
+    preset.write_text(text.replace("max_dw_norm = 0.2", more))
+    undisturbed = run(preset, tmp_path / "a")
+    assert undisturbed.record.quantities["state/optimizer/steps"].values[0] > 0
+    with pytest.raises(KeyboardInterrupt):
+        run(preset, tmp_path / "b", report=Stop(Advanced, 8))
+    assert_same_training(undisturbed, run(preset, tmp_path / "b", resume=True))
+    preset.write_text(preset.read_text().replace(more, 'kind = "adam"'))
+    with pytest.raises(InvalidInputError, match=r"optimizer\.") as caught:
+        run(preset, tmp_path / "a", resume=True)
+    assert caught.value.field.startswith("optimizer.")
+
+
 def test_ctrl_c_keeps_the_last_epoch_even_between_checkpoints(preset, tmp_path):
     preset.write_text(preset.read_text().replace("evaluate_every = 1", "evaluate_every = 1\ncheckpoint_every = 3"))
     with pytest.raises(KeyboardInterrupt):
