@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import numba
 import numpy as np
+
+from hxloop.kit.cores import n_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -106,12 +107,11 @@ def machine() -> dict[str, str]:
     """What the figures belong to: processor, cores and versions, and the commit."""
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     done = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = (
         f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}, "
         f"llvmlite {llvmlite.__version__}, {platform.system()}"
     )
-    return {"machine": f"{cores} x {_processor()}; {versions}", "commit": done.stdout.strip() or "unknown"}
+    return {"machine": f"{n_cores()} x {_processor()}; {versions}", "commit": done.stdout.strip() or "unknown"}
 
 
 def _processor() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads annotations when it runs)
@@ -11,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from hxloop.kit.cores import n_cores
 from hxloop.kit.entry import Group, run_program
 from hxloop.kit.logs import LogFormat, set_up_logging
 from hxloop.kit.terminal import print_json, print_table, say, show
@@ -45,10 +45,6 @@ class _LogFormat(StrEnum):
     json = "json"
 
 
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @app.command()
 def serve(
     chip: ChipName = "typical",
@@ -73,7 +69,7 @@ def serve(
     options = ServeOptions(
         chip=chip,
         serial=serial,
-        threads=threads or _usable_cores(),
+        threads=threads or n_cores(),
         endpoint=endpoint,
         connection_file=connection_file,
         parent_pid=parent_pid,

@@ -73,6 +73,7 @@ WRITTEN_IN = {
     r"\[\^\\\[\\\]\]": {"hxloop/naming/chip_name.py"},
     r"chip\}/\{": {"hxloop/naming/chip_name.py"},  # ... and put together by it
     r"v_reset_mv=.*\.v_reset_mv": {"host/hxloop_host/network/layers.py"},  # operating points are not copied by hand
+    r"sched_getaffinity|cpu_count": {"hxloop/kit/cores.py"},
     r"flock|lockf": {"hxloop/files/locks.py"},
 }
 """Patterns in the text of modules, and where they may be."""

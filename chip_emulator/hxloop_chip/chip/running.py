@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.errors import LimitExceededError, RunCancelledError
-from hxloop_chip.chip.cores import Apart
+from hxloop_chip.chip.core_placing import Apart
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.kernel import run_samples
 from hxloop_chip.solver.stopping import never

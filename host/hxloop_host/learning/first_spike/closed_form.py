@@ -15,7 +15,6 @@ spike times and derivatives (Methods), gradients at measured times.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final, final
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
 from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
 from hxloop_host.learning.rule_interface import SpikeTimeRule
@@ -138,12 +138,6 @@ def warm_up() -> None:
     times = rule.times(inputs, weights)
     rule.gradients(inputs, weights, times, np.ones((1, 1)))
     log_of(exp_of(times))
-
-
-@cache
-def n_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 @cache

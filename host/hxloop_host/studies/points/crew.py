@@ -22,6 +22,7 @@ from distributed.security import Security
 
 from hxloop.errors import ServiceError
 from hxloop.files.temporary import TemporaryFolder
+from hxloop.kit.cores import usable_cores
 from hxloop_host.studies.points.point_worker import READY, NoWebServer
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def crew(n_workers: int | None) -> Iterator[Crew]:
     ServiceError
         They cannot be started.
     """
-    usable = sorted(os.sched_getaffinity(0))
+    usable = usable_cores()
     n = n_workers or len(usable)
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryFolder()).path

@@ -7,6 +7,8 @@ import os
 import threading
 from contextlib import suppress
 
+from hxloop.kit.cores import usable_cores
+
 
 class Apart:
     """Keeps helping threads off the core of the thread that calls them.
@@ -22,7 +24,7 @@ class Apart:
         self._avoided = -1
         with suppress(AttributeError, OSError):  # no such calls in this system
             self._core_of_caller = ctypes.CDLL(None).sched_getcpu
-            self._cores = os.sched_getaffinity(0)
+            self._cores = set(usable_cores())
 
     def join(self) -> None:
         """Make the calling thread one of the helpers."""
