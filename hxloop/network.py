@@ -8,14 +8,16 @@ first, with the slope w / tau_syn.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isnan, nan
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hxloop.codes.boot import OperatingPoint
-from hxloop.errors import ArrayError, InvalidInputError
+from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+from hxloop.kit import arguments
 from hxloop.kit.brief import brief
 
 if TYPE_CHECKING:
@@ -26,10 +28,12 @@ if TYPE_CHECKING:
 INPUT: Final = "input"
 """Name of the external input as the source of a projection."""
 
+_POINT: Final = OperatingPoint()
+
 
 @dataclass(frozen=True)
 class Population:
-    """Neurons with equal parameters.
+    """Neurons with equal parameters, by default those of the published operating point.
 
     Attributes
     ----------
@@ -43,7 +47,8 @@ class Population:
         Potentials in mV.
     synapse_gain_mv_per_us : float
         Slope of the *neuron's* membrane that one event at weight code 1 causes. The mapping gives each circuit of a
-        neuron merged from k circuits k times as much, because its current then counts 1/k.
+        neuron merged from k circuits k times as much, because its current then counts 1/k. By default (NaN) the network
+        chooses what makes model weights mean what they should.
     circuits_per_neuron : int, optional
         Circuits merged into one neuron (1, 2, 4, 8, ...); by default as few as its rows need.
     model : NeuronModel, optional
@@ -53,33 +58,43 @@ class Population:
         threshold but the potential that stands for `model_threshold`.
     model_threshold : float
         Threshold above leak in units of model weight.
+
+    Raises
+    ------
+    InvalidInputError, OutOfRangeError
+        A name that no population can have, or a value that is none; it is named ``population.parameter``.
     """
 
     name: str
     size: int
-    tau_mem_us: float
-    tau_syn_us: float
-    t_refractory_us: float
-    v_leak_mv: float
-    v_reset_mv: float
-    v_threshold_mv: float
-    synapse_gain_mv_per_us: float
+    tau_mem_us: float = _POINT.tau_mem_us
+    tau_syn_us: float = _POINT.tau_syn_us
+    t_refractory_us: float = _POINT.t_refractory_us
+    v_leak_mv: float = _POINT.v_leak_mv
+    v_reset_mv: float = _POINT.v_reset_mv
+    v_threshold_mv: float = _POINT.v_threshold_mv
+    synapse_gain_mv_per_us: float = nan
     circuits_per_neuron: int | None = None
     model: NeuronModel | None = None
     spiking: bool = True
     model_threshold: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.name or self.name == INPUT:
+        if not arguments.text(self.name, "population.name") or self.name == INPUT:
             raise InvalidInputError(f"a population cannot be called {self.name!r}", field="population.name")
-        if self.size < 1:
-            raise InvalidInputError(f"needs at least one neuron, got {self.size}", field=f"{self.name}.size")
-        merged = self.circuits_per_neuron
+        _set(self, "size", arguments.whole_number(self.size, f"{self.name}.size", lowest=1))
+        for name in OperatingPoint.model_fields:
+            value = getattr(self, name)
+            if not (name == "synapse_gain_mv_per_us" and isinstance(value, float) and isnan(value)):
+                _set(self, name, arguments.real_number(value, f"{self.name}.{name}"))
+        threshold = arguments.real_number(self.model_threshold, f"{self.name}.model_threshold", lowest=1e-9)
+        _set(self, "model_threshold", threshold)
+        _set(self, "spiking", arguments.switch(self.spiking, f"{self.name}.spiking"))
+        field = f"{self.name}.circuits_per_neuron"
+        merged = arguments.optional(arguments.whole_number, self.circuits_per_neuron, field)
         if merged is not None and (merged < 1 or merged & (merged - 1)):
-            raise InvalidInputError(
-                f"circuits merge in powers of two (1, 2, 4, 8, ...), got {merged}",
-                field=f"{self.name}.circuits_per_neuron",
-            )
+            raise InvalidInputError(f"circuits merge in powers of two (1, 2, 4, 8, ...), got {merged}", field=field)
+        _set(self, "circuits_per_neuron", merged)
 
     @property
     def point(self) -> OperatingPoint:
@@ -99,8 +114,8 @@ class Projection:
     target : str
         Name of a population.
     copies : int
-        Signed inputs that every source drives, each with weights of its own (one 6-bit synapse may be too weak); the
-        weight matrix has the shape ``[n_sources * copies, n_target]`` and row ``source * copies + copy``.
+        Inputs that every source drives, each with weights of its own (one 6-bit synapse may be too weak); the weight
+        matrix has the shape ``[n_sources * copies, n_target]`` and row ``source * copies + copy``.
     part : (int, int), optional
         Only the sources ``part[0] <= s < part[1]`` project, by default all of them.
     scale_weights : float
@@ -110,9 +125,15 @@ class Projection:
     signs : int8 [n_sources], optional
         Sign of each source's weights, 1 or -1 (Dale's law): each copy then takes one synapse row instead of two.
     init_mean, init_std : float
-        Normal distribution of the initial model weights, for rules that know no better.
+        Normal distribution of the initial model weights, for rules that know no better; of sources with a sign, of the
+        magnitudes.
     label : str
         Name, instead of ``source->target``.
+
+    Raises
+    ------
+    InvalidInputError, OutOfRangeError, ArrayError
+        A value that is none; the attribute is named.
     """
 
     source: str
@@ -125,6 +146,26 @@ class Projection:
     init_mean: float = 0.0
     init_std: float = 0.0
     label: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("source", "target", *(["label"] if self.label else [])):
+            arguments.text(getattr(self, name), name)
+        _set(self, "copies", arguments.whole_number(self.copies, "copies", lowest=1))
+        for name, lowest in (("scale_weights", 1e-9), ("init_mean", -1e9), ("init_std", 0.0)):
+            _set(self, name, arguments.real_number(getattr(self, name), name, lowest=lowest, highest=1e9))
+        if self.part is not None:
+            part = arguments.whole_numbers(self.part, "part", np.int64).tolist()
+            if len(part) != 2:
+                raise ArrayError(f"is the first source and one past the last, got {len(part)} numbers", field="part")
+            _set(self, "part", (part[0], part[1]))
+        if self.mask is not None:
+            _set(self, "mask", np.asarray(self.mask))
+            if self.mask.dtype != np.bool_ or self.mask.ndim != 2:
+                raise ArrayError(f"must be bool [n_sources, n_target], got {_what(self.mask)}", field="mask")
+        if self.signs is not None:
+            _set(self, "signs", arguments.whole_numbers(self.signs, "signs", np.int8))
+            if not np.isin(self.signs, (-1, 1)).all():
+                raise OutOfRangeError("must be 1 or -1, one for each source", field="signs")
 
     @property
     def name(self) -> str:
@@ -170,21 +211,27 @@ class Network:
     output: str = ""
 
     def __post_init__(self) -> None:
-        if self.n_inputs < 0:
-            raise InvalidInputError(f"cannot be negative, got {self.n_inputs}", field="n_inputs")
+        _set(self, "n_inputs", arguments.whole_number(self.n_inputs, "n_inputs"))
+        for field, kind in (("populations", Population), ("projections", Projection)):
+            parts = enumerate(getattr(self, field))
+            kinds = (arguments.of_type(p, f"{field}[{k}]", kind, f"a {kind.__name__}") for k, p in parts)
+            _set(self, field, tuple(kinds))
         if not self.populations:
             raise InvalidInputError("a network needs at least one population", field="populations")
         if len(self.bias_times_us) > self.n_inputs:
             raise InvalidInputError(
                 f"{len(self.bias_times_us)} biases, but {self.n_inputs} input channels", field="bias_times_us"
             )
-        _refuse_twice([p.name for p in self.populations], "two populations are called", "populations")
         names = [p.name for p in self.populations]
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise InvalidInputError(f"two populations are called {twice[0]!r}", field="populations")
         if not self.output:
-            object.__setattr__(self, "output", names[-1])
+            _set(self, "output", names[-1])
         self.population(self.output)
         for k, projection in enumerate(self.projections):
             self._check(projection, f"projections[{k}]", names)
+        _set(self, "populations", tuple(self._with_gain(p) for p in self.populations))
 
     def _check(self, projection: Projection, field: str, names: list[str]) -> None:
         for end, allowed in (("source", [INPUT, *names]), ("target", names)):
@@ -198,8 +245,6 @@ class Network:
             raise InvalidInputError(
                 f"{projection.source!r} does not spike, so it can drive nothing", field=f"{field}.source"
             )
-        if projection.copies < 1:
-            raise InvalidInputError(f"needs at least one copy, got {projection.copies}", field=f"{field}.copies")
         first, last = self.sources(projection)
         size = self.source_size(projection.source)
         if not 0 <= first < last <= size:
@@ -208,11 +253,34 @@ class Network:
                 field=f"{field}.part",
             )
         pairs = (last - first, self.population(projection.target).size)
-        if projection.mask is not None and (projection.mask.shape != pairs or projection.mask.dtype != np.bool_):
+        if projection.mask is not None and projection.mask.shape != pairs:
             raise ArrayError(f"must be bool {list(pairs)}, got {_what(projection.mask)}", field=f"{field}.mask")
         signs = projection.signs
-        if signs is not None and (signs.shape != pairs[:1] or not np.isin(signs, (-1, 1)).all()):
+        if signs is not None and signs.shape != pairs[:1]:
             raise ArrayError(f"must be {pairs[0]} numbers 1 or -1, got {_what(signs)}", field=f"{field}.signs")
+
+    def _with_gain(self, population: Population) -> Population:
+        """A population whose synaptic gain makes the membrane between leak and threshold 0..`model_threshold`."""
+        onto = self.onto(population.name)
+        if not isnan(population.synapse_gain_mv_per_us):
+            return population
+        scale = self.projections[onto[0]].scale_weights if onto else 1.0
+        for k in onto:
+            if self.projections[k].scale_weights != scale:
+                raise InvalidInputError(
+                    f"{self.projections[k].scale_weights:g} weight codes per unit, but another projection onto "
+                    f"{population.name!r} has {scale:g}: neurons have one synaptic gain for all their inputs",
+                    field=f"projections[{k}].scale_weights",
+                    hint="use copies where weights must be larger",
+                )
+        swing_mv = population.v_threshold_mv - population.v_leak_mv
+        if swing_mv <= 0:
+            raise InvalidInputError(
+                f"{population.v_threshold_mv:g} mV is not above v_leak_mv = {population.v_leak_mv:g} mV",
+                field=f"{population.name}.v_threshold_mv",
+            )
+        gain = swing_mv / population.model_threshold / (scale * population.tau_syn_us)
+        return replace(population, synapse_gain_mv_per_us=gain if onto else 0.0)
 
     def population(self, name: str) -> Population:
         """Population of that name.
@@ -322,11 +390,10 @@ class Network:
         return low, high
 
 
-def _refuse_twice(names: list[str], what: str, field: str) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise InvalidInputError(f"{what} {twice[0]!r}", field=field)
-
-
 def _what(array: NDArray[np.generic]) -> str:
     return f"{array.dtype} {list(array.shape)}"
+
+
+def _set(owner: object, name: str, value: object) -> None:
+    """Put a checked value in the place of what was given."""
+    object.__setattr__(owner, name, value)

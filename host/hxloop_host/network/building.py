@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -77,58 +78,44 @@ def _layer(name: str, size: int, neuron: NeuronSettings) -> Population:
 
 
 def _of_populations(network: PopulationNetwork, neuron: NeuronSettings, n_features: int) -> Network:
-    populations = tuple(
-        _population(f"network.populations.{k}", p, _scale(network, p.name, neuron), neuron)
-        for k, p in enumerate(network.populations)
-    )
+    populations = tuple(_population(f"network.populations.{k}", p, neuron) for k, p in enumerate(network.populations))
     size_of = dict(zip(network.names, network.sizes, strict=True)) | {INPUT: n_features, BIAS: 1}
     projections: list[Projection] = []
     bias_times_us: list[float] = []
     for k, projection in enumerate(network.projections):
-        source, part = projection.source, (0, n_features) if projection.source == INPUT else None
+        field, source, size = f"network.projections.{k}", projection.source, size_of[projection.source]
+        part = tuple(projection.part or (0, size))
         if projection.bias_time_us is not None:
             channel = n_features + len(bias_times_us)
             source, part = INPUT, (channel, channel + 1)
             bias_times_us.append(projection.bias_time_us)
-        sizes = size_of[projection.source], size_of[projection.target]
+        elif not 0 <= part[0] < part[1] <= size:
+            text = f"{part[0]}..{part[1]} is empty or outside the {size} sources of {source!r}"
+            raise InvalidInputError(text, field=f"{field}.part")
+        sizes = part[1] - part[0], size_of[projection.target]
         projections.append(
             Projection(
                 source,
                 projection.target,
                 projection.copies,
-                part,
+                (part[0], part[1]),
                 scale_weights=projection.scale_weights or neuron.scale_weights,
-                mask=_mask(f"network.projections.{k}", projection, k, sizes),
-                signs=_signs(projection, sizes[0]),
+                mask=_mask(field, projection, k, sizes),
+                signs=_signs(field, projection, sizes[0]),
                 init_mean=projection.init_mean,
                 init_std=projection.init_std,
                 label=projection.name,
             )
         )
-    return Network(
-        n_features + len(bias_times_us), populations, tuple(projections), tuple(bias_times_us), network.output or ""
-    )
+    n_inputs = n_features + len(bias_times_us)
+    try:
+        return Network(n_inputs, populations, tuple(projections), tuple(bias_times_us), network.output or "")
+    except InvalidInputError as error:
+        field = re.sub(r"\[(\d+)\]", r".\1", f"network.{error.field}")
+        raise type(error)(error.message, field=field, hint=error.hint) from None
 
 
-def _scale(network: PopulationNetwork, name: str, neuron: NeuronSettings) -> float:
-    """Weight codes per unit of model weight of all projections onto a population: its synapses have one gain."""
-    scale = None
-    for k, projection in enumerate(network.projections):
-        if projection.target != name:
-            continue
-        own = projection.scale_weights or neuron.scale_weights
-        if scale is not None and own != scale:
-            raise InvalidInputError(
-                f"{own:g} weight codes per unit, but another projection onto {name!r} has {scale:g}: neurons have one "
-                "synaptic gain for all their inputs",
-                field=f"network.projections.{k}.scale_weights",
-                hint="use copies where weights must be larger",
-            )
-        scale = own
-    return neuron.scale_weights if scale is None else scale
-
-
-def _population(field: str, given: PopulationSettings, scale_weights: float, neuron: NeuronSettings) -> Population:
+def _population(field: str, given: PopulationSettings, neuron: NeuronSettings) -> Population:
     values = {
         name: getattr(neuron, name) if getattr(given, name) is None else getattr(given, name)
         for name in (*OperatingPoint.model_fields, "model_threshold")
@@ -140,14 +127,8 @@ def _population(field: str, given: PopulationSettings, scale_weights: float, neu
                 f"{values['v_threshold_mv']:g} mV is not above {below} = {values[below]:g} mV",
                 field=f"{field}.v_threshold_mv",
             )
-    mv_per_unit = (values["v_threshold_mv"] - values["v_leak_mv"]) / values["model_threshold"]
     return Population(
-        given.name,
-        given.size,
-        **values,
-        synapse_gain_mv_per_us=mv_per_unit / (scale_weights * values["tau_syn_us"]),
-        circuits_per_neuron=given.circuits_per_neuron,
-        spiking=given.spiking,
+        given.name, given.size, **values, circuits_per_neuron=given.circuits_per_neuron, spiking=given.spiking
     )
 
 
@@ -159,6 +140,13 @@ def _mask(field: str, projection: ProjectionSettings, k: int, sizes: tuple[int, 
             f"{projection.target!r} has {sizes[1]}",
             field=f"{field}.mask",
         )
+    if projection.connected is not None:
+        if [len(row) for row in projection.connected] != [sizes[1]] * sizes[0]:
+            raise InvalidInputError(
+                f"must be {sizes[0]} texts, one for each source, of {sizes[1]} times 0 or 1, one for each target",
+                field=f"{field}.connected",
+            )
+        return np.array([[pair == "1" for pair in row] for row in projection.connected])
     if projection.mask == "all" and projection.density == 1.0:
         return None
     same = np.eye(*sizes, dtype=np.bool_)
@@ -167,7 +155,13 @@ def _mask(field: str, projection: ProjectionSettings, k: int, sizes: tuple[int, 
     return np.asarray(allowed & drawn)
 
 
-def _signs(projection: ProjectionSettings, n_sources: int) -> NDArray[np.int8] | None:
+def _signs(field: str, projection: ProjectionSettings, n_sources: int) -> NDArray[np.int8] | None:
+    if projection.signs is not None:
+        if len(projection.signs) != n_sources:
+            raise InvalidInputError(
+                f"{len(projection.signs)} signs, but {n_sources} sources project", field=f"{field}.signs"
+            )
+        return np.array([1 if sign == "+" else -1 for sign in projection.signs], np.int8)
     if projection.sign == "both":
         return None
     share = {"excitatory": 0.0, "inhibitory": 1.0}.get(projection.sign, projection.inhibitory)

@@ -25,6 +25,8 @@ BIAS: Final = "bias"
 """Source of a projection that is an input of its own, which spikes once in every sample."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,39}$")]
+Pairs = Annotated[str, StringConstraints(pattern=r"^[01]{1,8192}$")]
+Signs = Annotated[str, StringConstraints(pattern=r"^[+-]{1,65536}$")]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -148,10 +150,17 @@ class ProjectionSettings(Strict):
     )
     density: Share = Field(1.0, description="share of these that is connected, drawn at random")
     seed: Seed = Field(0, description="names the random draw of density")
+    connected: list[Pairs] | None = Field(
+        None, description="instead of mask and density: for each source a text of 0 and 1, one for each target"
+    )
     sign: Literal["both", "excitatory", "inhibitory", "dale"] = Field(
         "both", description="of a source's weights: any, or one (one synapse row instead of two); dale: by inhibitory"
     )
     inhibitory: Fraction = Field(0.2, description="dale: share of the sources that are inhibitory, the last ones")
+    signs: Signs | None = Field(None, description="instead of sign: a text of + and -, one for each source")
+    part: Annotated[list[CountOrZero], Field(min_length=2, max_length=2)] | None = Field(
+        None, description="first source that projects, and one past the last; by default all"
+    )
     init_mean: Signed = Field(
         0.0, description="mean of the initial model weights; of sources with a sign, of their magnitudes"
     )
@@ -167,6 +176,14 @@ class ProjectionSettings(Strict):
     def _check(self) -> ProjectionSettings:
         if (self.source == BIAS) != (self.bias_time_us is not None):
             raise WrongFieldError("bias_time_us", "a projection from bias has a bias_time_us, and no other has")
+        if self.connected is not None and (self.mask != "all" or self.density != 1.0):
+            raise WrongFieldError("connected", "connected says which pairs are connected; leave out mask and density")
+        if self.signs is not None and self.sign != "both":
+            raise WrongFieldError("signs", "signs says which sign every source has; leave out sign")
+        if self.part is not None and self.source == BIAS:
+            raise WrongFieldError("part", "bias is a single source and has no part")
+        if self.mask == "not_self" and self.part is not None:
+            raise WrongFieldError("part", "not_self needs all sources")
         if self.mask == "not_self" and self.source != self.target:
             raise WrongFieldError(
                 "mask", f"not_self is for recurrence, but this goes from {self.source} to {self.target}"

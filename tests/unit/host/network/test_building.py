@@ -88,6 +88,43 @@ def test_signs_are_those_of_the_sources():
     assert projection(network, "exc->answer").signs is None
 
 
+def test_pairs_and_signs_may_be_written_down():
+    small = """
+[network]
+populations = [{name = "a", size = 3}, {name = "b", size = 2}]
+
+[[network.projections]]
+source = "input"
+target = "a"
+part = [1, 3]
+connected = ["101", "010"]
+init_std = 0.1
+
+[[network.projections]]
+source = "a"
+target = "b"
+part = [0, 2]
+signs = "-+"
+init_std = 0.1
+"""
+    network = build_network(own_network.settings(small, 2), 4)
+    first, second = network.projections
+    assert (first.part, first.mask.tolist()) == ((1, 3), [[True, False, True], [False, True, False]])
+    assert (second.part, second.signs.tolist()) == ((0, 2), [-1, 1])
+    assert network.fan_in("b") == 2
+    for old, new, field in (
+        ("part = [1, 3]", "part = [1, 5]", "0.part"),
+        ("part = [1, 3]", "part = [3, 3]", "0.part"),
+        ("part = [0, 2]", "part = [0, 4]", "1.part"),
+        ('["101", "010"]', '["101", "01"]', "0.connected"),
+        ('["101", "010"]', '["101"]', "0.connected"),
+        ('signs = "-+"', 'signs = "-+-"', "1.signs"),
+    ):
+        with pytest.raises(InvalidInputError) as error:
+            build_network(own_network.settings(small.replace(old, new), 2), 4)
+        assert error.value.field == f"network.projections.{field}"
+
+
 def test_initial_weights_are_those_that_may_be():
     network = build_network(own_network.settings(), 4)
     for k, one in enumerate(network.projections):

@@ -275,12 +275,12 @@ def test_first_spikes_are_the_earliest_of_each_neuron():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: layered(1, 0), "at least one neuron"),
+        (lambda: layered(1, 0), r"layer0\.size: must be at least 1"),
         (lambda: population("input", 1), "cannot be called 'input'"),
         (lambda: population("p", 1, circuits_per_neuron=3), "powers of two"),
         (lambda: Network(1, (population("p", 1), population("p", 2)), ()), "two populations are called 'p'"),
         (lambda: Network(1, (population("p", 1),), (Projection("q", "p"),)), r"projections\[0\].source.*'q'"),
-        (lambda: Network(1, (population("p", 1),), (Projection(INPUT, "p", 0),)), "at least one copy"),
+        (lambda: Network(1, (population("p", 1),), (Projection(INPUT, "p", 0),)), "copies: must be at least 1"),
         (lambda: Network(2, (population("p", 1),), (Projection(INPUT, "p", 1, (1, 3)),)), "outside the 2 sources"),
         (lambda: place(layered(1, 2), HICANN_X, HICANN_BOOT).circuits("nobody"), "no population is called 'nobody'"),
     ],
