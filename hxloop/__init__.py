@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hxloop.result import Readout, RunResult
     from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
     from hxloop.spikes import SpikeBatch
+    from hxloop.task import Task
 
 _HOME = {
     "Chip": "hxloop.chip",
@@ -40,6 +41,7 @@ _HOME = {
     "TEXTBOOK": "hxloop.spec",
     "ChipSpec": "hxloop.spec",
     "SpikeBatch": "hxloop.spikes",
+    "Task": "hxloop.task",
     "CalibrationTable": "hxloop.codes.calibration_table",
     "calibrate": "hxloop_calibration.calibrate_verb",
     "load_calibration": "hxloop.codes.calibration_table",
@@ -70,6 +72,7 @@ __all__ = [
     "RunResult",
     "SpikeBatch",
     "Synapses",
+    "Task",
     "__version__",
     "calibrate",
     "connect",

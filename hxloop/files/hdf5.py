@@ -84,14 +84,16 @@ def parse(body: memoryview) -> tuple[dict[str, Attribute], dict[str, Dataset]]:
     FormatError
         Damaged, or not as records are; the message names the dataset.
     """
-    file = _File(body)
+    file = Hdf5Reader(body)
     try:
         return file.content()
     except (struct.error, IndexError):  # a structure ends before its end
         raise FormatError(f"{file.where}: damaged") from None
 
 
-class _File:
+class Hdf5Reader:
+    """Reads the groups and datasets of one file; `hdf5_data.DataReader` takes more kinds of datasets."""
+
     def __init__(self, body: memoryview) -> None:
         self.where = "/"
         self._body = body
@@ -102,6 +104,7 @@ class _File:
         self._datasets: dict[str, Dataset] = {}
 
     def content(self) -> tuple[dict[str, Attribute], dict[str, Dataset]]:
+        """Attributes of the root group, and all datasets by their paths."""
         start = self._bytes(0, 96, "superblock")
         end, root = struct.unpack_from("<Q", start, 40)[0], struct.unpack_from("<Q", start, 64)[0]
         if start[:16] != _SUPERBLOCK or end != len(self._body):

@@ -105,6 +105,12 @@ def read_type(data: memoryview, where: str) -> Kind:
     raise FormatError(f"{where}: is neither number, truth value nor text")
 
 
+def read_fixed_text(data: memoryview) -> int:
+    """Bytes of a text of fixed length, 0 for all other types."""
+    version_and_class, size = data[0], struct.unpack_from("<I", data, 4)[0]
+    return int(size) if version_and_class == 0x13 else 0
+
+
 def read_shape(data: memoryview, where: str) -> tuple[int, ...]:
     """Shape that a dataspace message describes, ``()`` for a single value.
 

@@ -2,6 +2,18 @@
 
 from hxloop.task.dataset import Dataset, Kind, Split
 from hxloop.task.definition import Task, n_outputs
-from hxloop.task.spike_trains import SpikeTrains
+from hxloop.task.sample_arrays import digest_of, feature_sets, spike_sets
+from hxloop.task.spike_trains import MOST_CHANNELS, SpikeTrains
 
-__all__ = ["Dataset", "Kind", "SpikeTrains", "Split", "Task", "n_outputs"]
+__all__ = [
+    "MOST_CHANNELS",
+    "Dataset",
+    "Kind",
+    "SpikeTrains",
+    "Split",
+    "Task",
+    "digest_of",
+    "feature_sets",
+    "n_outputs",
+    "spike_sets",
+]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, get_args
 
 import numpy as np
@@ -22,7 +22,7 @@ from PIL import Image
 
 from hxloop.errors import DataError, InvalidInputError
 from hxloop.files.reading import MIB, read_file
-from hxloop.task import Dataset, Split
+from hxloop.task import Dataset, Split, Task
 from hxloop_host.tasks.published_files import PublishedFiles
 
 if TYPE_CHECKING:
@@ -71,13 +71,15 @@ SIDE: Final = 16
 
 
 @cache
-def mnist16(split: Split) -> Dataset:
+def mnist16(split: Split, data_dir: Path | None = None) -> Dataset:
     """One split of MNIST at 16 x 16 pixels (read-only arrays).
 
     Parameters
     ----------
     split : {"train", "validation", "test"}
         50000, 10000 and 10000 images.
+    data_dir : Path, optional
+        Where the files are looked for first, instead of ``HXLOOP_DATA_DIR``.
 
     Returns
     -------
@@ -94,12 +96,26 @@ def mnist16(split: Split) -> Dataset:
     if split not in SPLITS:
         raise InvalidInputError(f"no split {split!r}", field="split", hint=f"one of {', '.join(get_args(Split))}")
     files, part = SPLITS[split]
-    images = read_idx(FILES.path(f"{files}-images-idx3-ubyte.gz"), 3)[part]
-    label = read_idx(FILES.path(f"{files}-labels-idx1-ubyte.gz"), 1)[part].astype(np.int64)
+    images = read_idx(FILES.path(f"{files}-images-idx3-ubyte.gz", data_dir), 3)[part]
+    label = read_idx(FILES.path(f"{files}-labels-idx1-ubyte.gz", data_dir), 1)[part].astype(np.int64)
     features = features_of(images)
     features.flags.writeable = False
     label.flags.writeable = False
     return Dataset(features, label, CLASS_NAMES)
+
+
+def mnist16_task(data_dir: Path | None = None) -> Task:
+    """The task, its files in a folder that the user names."""
+    return Task(
+        "mnist16",
+        partial(mnist16, data_dir=data_dir),
+        SIDE**2,
+        10,
+        presets=("mnist16",),
+        source="MNIST, the four original files (70000 images), at 16 x 16 pixels",
+        licence="CC BY-SA 3.0",
+        reference="LeCun, Bottou, Bengio, Haffner, Proc. IEEE 86:2278 (1998)",
+    )
 
 
 def features_of(images: NDArray[np.uint8]) -> NDArray[np.float64]:

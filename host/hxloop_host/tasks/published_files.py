@@ -60,20 +60,21 @@ class PublishedFiles:
     folders: tuple[str, ...] = ()
     spellings: tuple[tuple[str, str], ...] = ()
 
-    def path(self, file: str) -> Path:
+    def path(self, file: str, data_dir: Path | None = None) -> Path:
         """Where a file lies, zipped or not, after a download if need be.
 
-        ``HXLOOP_DATA_DIR`` comes first, then the user's cache (``HXLOOP_CACHE_DIR`` moves it), then the mirrors. A
-        cache that is not the user's own, or root's, is not read; where it cannot be written, a download is kept as
-        long as this process runs.
+        `data_dir`, or else ``HXLOOP_DATA_DIR``, comes first, then the user's cache (``HXLOOP_CACHE_DIR`` moves it),
+        then the mirrors. A cache that is not the user's own, or root's, is not read; where it cannot be written, a
+        download is kept as long as this process runs.
 
         Raises
         ------
         DataError
             The file is there with another hash, or it is not there and cannot be downloaded.
         """
-        local = self._local(file)
-        return self._downloaded(file) if local is None else local
+        root = str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR)
+        local = self._local(file, root)
+        return self._downloaded(file, root) if local is None else local
 
     def _names(self, file: str) -> dict[str, str]:
         """Names under which a file may lie, and the hash of each."""
@@ -84,16 +85,15 @@ class PublishedFiles:
         others = {name.replace(old, new): md5 for name, md5 in found.items() for old, new in self.spellings}
         return found | others
 
-    def _candidates(self, file: str) -> Iterator[tuple[Path, str]]:
-        root = os.environ.get(DATA_DIR)
+    def _candidates(self, file: str, root: str | None) -> Iterator[tuple[Path, str]]:
         for folder in (self.folders or (self.name, "")) if root else ():
             for name, md5 in self._names(file).items():
                 yield Path(root or "") / folder / name, md5
 
-    def _local(self, file: str) -> Path | None:
+    def _local(self, file: str, root: str | None) -> Path | None:
         """First file with the right hash; None if there is no file of these names at all."""
         wrong = None
-        for path, md5 in self._candidates(file):
+        for path, md5 in self._candidates(file, root):
             if not is_file(path):
                 continue
             try:
@@ -110,7 +110,7 @@ class PublishedFiles:
             raise DataError(wrong, field=DATA_DIR, hint="replace the file, or remove it to have it downloaded")
         return None
 
-    def _downloaded(self, file: str) -> Path:
+    def _downloaded(self, file: str, root: str | None) -> Path:
         cache = cache_directory() / "data" / self.name
         if trusted_file(cache / file) and pooch.file_hash(str(cache / file), alg="md5") == self.md5[file]:
             return cache / file
@@ -123,14 +123,13 @@ class PublishedFiles:
             except (OSError, ValueError) as error:  # no connection, refusals and full disks; wrong hashes
                 reasons.append(f"{mirror}: {_first_line(error)}")
         raise DataError(
-            f"{self.name} needs the file {file}, which {self._looked_for(file)}, is not in {cache} and could not be "
-            f"downloaded ({'; '.join(reasons)})",
+            f"{self.name} needs the file {file}, which {self._looked_for(file, root)}, is not in {cache} and could not "
+            f"be downloaded ({'; '.join(reasons)})",
             field=self.name,
             hint=f"let {DATA_DIR} name a folder with the file, or with {self.name}/{file}",
         )
 
-    def _looked_for(self, file: str) -> str:
-        root = os.environ.get(DATA_DIR)
+    def _looked_for(self, file: str, root: str | None) -> str:
         if not root:
             return f"is nowhere else to be looked for ({DATA_DIR} is not set)"
         if not is_directory(Path(root)):

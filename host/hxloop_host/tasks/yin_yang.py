@@ -16,7 +16,7 @@ from typing import Final, get_args
 import numpy as np
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop.task import Dataset, Split
+from hxloop.task import Dataset, Split, Task
 
 SPLITS: Final[dict[Split, tuple[int, int]]] = {"train": (5000, 42), "validation": (1000, 41), "test": (1000, 40)}
 """Size and seed of the published splits."""
@@ -96,3 +96,16 @@ def _class_of(x: float, y: float) -> int:
     in_left_half_disc = _R_SMALL < d_left <= 0.5 * _R_BIG
     in_upper_rest = y > _R_BIG and d_right > 0.5 * _R_BIG
     return int(d_right <= _R_SMALL or in_left_half_disc or in_upper_rest)
+
+
+YIN_YANG: Final = Task(
+    "yin-yang",
+    yin_yang,
+    4,
+    3,
+    presets=("quick", "paper", "small"),
+    source="generated, the published samples bit by bit",
+    licence="MIT",
+    reference="Kriener, Goeltz, Petrovici, NICE 2022, arXiv:2102.08211",
+    features_of_plane=lambda points: np.hstack([points, 1.0 - points]),
+)
