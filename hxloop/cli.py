@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "serve": "hxloop_host.cli.emulator:serve",
     "chip": "hxloop_host.cli.emulator:chip",
     "runs": "hxloop_host.cli.runs:runs",
+    "tasks": "hxloop_host.cli.tasks:tasks",
+    "new": "hxloop_host.cli.new:new",
     "study": "hxloop_host.cli.study:study",
 }
 """Command to the `typer.Typer` that holds it; names, not imports: this package does not depend on the host."""

@@ -10,8 +10,8 @@ from hxloop.errors import InvalidInputError
 from hxloop.kit.arguments import SEED_MAX, refusal, shown, whole_number
 from hxloop.kit.brief import brief
 from hxloop.task.dataset import Dataset, Kind, Split
+from hxloop.task.drawn_sets import with_all_splits
 from hxloop.task.sample_arrays import digest_of, feature_sets, spike_sets
-from hxloop.task.splitting import with_all_splits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +61,8 @@ class Task:
         Where the data are from, under which licence, and who described them.
     digest : str
         SHA-256 of the data; empty where the program's version tells which they are.
+    n_samples : tuple of int
+        Samples for training, validation and test; empty where nobody has counted.
     notes : tuple of str
         What the user should be told of the data before they are used.
     origin : mapping
@@ -81,6 +83,7 @@ class Task:
     licence: str = ""
     reference: str = ""
     digest: str = ""
+    n_samples: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     features_of_plane: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
@@ -224,6 +227,7 @@ class Task:
             duration_us=0.0 if train.trains is None else train.trains.duration_us,
             coding=coding,
             digest=digest_of(complete),
+            n_samples=tuple(complete[split].n_samples for split in get_args(Split)),
             notes=(*notes, *drawn),
             **more,
         )

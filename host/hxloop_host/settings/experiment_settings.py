@@ -25,7 +25,7 @@ from hxloop_host.settings.network_settings import NetworkForm, NetworkSettings
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRESETS: Final = ("quick", "paper", "small", "mnist16")
+PRESETS: Final = ("quick", "paper", "small", "mnist16", "digits")
 
 EPOCHS_MAX: Final = 999_999
 """Most epochs: the names of checkpoints have six digits."""

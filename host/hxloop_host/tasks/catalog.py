@@ -18,7 +18,7 @@ from hxloop_host.tasks.data_file import is_data_file, task_of_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TAKES: Final = "the name of a task, a data file (.npz, .h5), FILE.py:NAME, or a hxloop.Task"
+_TAKES: Final = "the name of a task, a data file (.npz, .h5), FILE.py:NAME, or a task (hxloop.Task.from_arrays)"
 
 
 def _is_task(found: Any) -> bool:

@@ -86,6 +86,7 @@ DIGITS: Final = Task(
     SIDE**2,
     10,
     presets=("digits",),
+    n_samples=tuple(part.stop - part.start for part in SPLITS.values()),
     source="scikit-learn (sklearn.datasets.load_digits), 1797 images of 8 x 8 pixels",
     licence="CC BY 4.0",
     reference="Alpaydin, Kaynak, Optical Recognition of Handwritten Digits, UCI 1998, doi:10.24432/C50P49",

@@ -104,6 +104,7 @@ YIN_YANG: Final = Task(
     4,
     3,
     presets=("quick", "paper", "small"),
+    n_samples=tuple(size for size, _ in SPLITS.values()),
     source="generated, the published samples bit by bit",
     licence="MIT",
     reference="Kriener, Goeltz, Petrovici, NICE 2022, arXiv:2102.08211",

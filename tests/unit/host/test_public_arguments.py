@@ -139,8 +139,7 @@ def test_no_argument_is_forgotten(verb):
 def test_what_a_task_is_is_said_in_one_sentence(untouched):
     with pytest.raises(InvalidInputError) as caught:
         hxloop.train((np.zeros((3, 4)), np.zeros(3, int)))
-    assert "a task is a name (yin-yang, mnist16)" in str(caught.value)
-    assert "cannot be trained on yet" in caught.value.hint
+    assert "must be the name of a task, a data file (.npz, .h5), FILE.py:NAME, or a task" in str(caught.value)
 
 
 def test_numbers_of_numpy_and_paths_as_text_are_welcome(tmp_path):

@@ -14,6 +14,7 @@ from hxloop_host.network.layers import build_layers, build_network
 from hxloop_host.placing.mapping import place
 from hxloop_host.settings.experiment_settings import PRESETS, load_settings
 from hxloop_host.tasks.catalog import TASKS, find_task
+from hxloop_host.tasks.mnist import mnist16
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.training.experiment import train
 from hxloop_host.training.trainer import Trainer
@@ -64,7 +65,7 @@ def test_a_missing_data_set_is_said(tmp_path, monkeypatch):
     (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"")
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"")
     monkeypatch.setenv(DATA_DIR, str(tmp_path))
-    TASKS["mnist16"].load.cache_clear()
+    mnist16.cache_clear()
     with pytest.raises(DataError, match="is damaged or another version"):
         train("mnist16", chip=GridChip(), out=tmp_path / "run", report=silent)
 
