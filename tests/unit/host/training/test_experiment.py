@@ -25,6 +25,7 @@ from hxloop.errors import (
 )
 from hxloop.progress import Advanced, Ended, silent
 from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
 from hxloop_host.training.experiment import evaluate, load_run, train
 
 SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
@@ -119,6 +120,50 @@ def test_every_optimizer_resumes_bit_by_bit(preset, tmp_path, kind):
     with pytest.raises(InvalidInputError, match=r"optimizer\.") as caught:
         run(preset, tmp_path / "a", resume=True)
     assert caught.value.field.startswith("optimizer.")
+
+
+OWN = """
+import numpy as np
+from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
+
+class Signs(Optimizer):
+    class Settings(OptimizerSettings):
+        keep: float = 0.5
+    memory = {"mean": 0.0}
+    def change(self, parameter, gradient, step, mean):
+        mean += (1 - self.settings.keep) * (gradient - mean)
+        return self.current_rate * np.sign(mean)
+"""
+
+
+@pytest.fixture
+def forgetful():
+    """Forgets what was named, as another process does; in the end too."""
+    yield OPTIMIZER_SECTION._own.clear
+    OPTIMIZER_SECTION._own.clear()
+
+
+def test_an_optimizer_of_the_users_is_run_only_if_named(preset, tmp_path, forgetful):
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    kind = f"{file}:Signs"
+    text = preset.read_text().replace("limits = [0.3, 0.05]", "limits = [1.0, 0.9]")
+    preset.write_text(text.replace("max_dw_norm = 0.2", f'kind = "{kind}"\nkeep = 0.25'))
+    with pytest.raises(InvalidInputError, match="only if you name it yourself"):
+        run(preset, tmp_path / "a")
+    OPTIMIZER_SECTION.named(kind)
+    found = run(preset, tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        run(preset, tmp_path / "b", report=Stop(Advanced, 8))
+
+    forgetful()
+    again = load_run(tmp_path / "a")
+    assert again.origin.settings.model_dump()["optimizer"] == found.origin.settings.model_dump()["optimizer"]
+    assert evaluate(tmp_path / "a", chip=GridChip()).test_accuracy == found.test_accuracy
+    with pytest.raises(InvalidInputError, match="only if you name it yourself"):
+        run(preset, tmp_path / "b", resume=True)
+    OPTIMIZER_SECTION.named(kind)
+    assert_same_training(found, run(preset, tmp_path / "b", resume=True))
 
 
 def test_ctrl_c_keeps_the_last_epoch_even_between_checkpoints(preset, tmp_path):
