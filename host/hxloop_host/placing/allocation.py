@@ -12,6 +12,8 @@ from hxloop.kit.brief import brief
 from hxloop_host.placing.crossbar import bus_of_circuits, drivers_per_bus, find_shortage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from hxloop.network import Network, Population
@@ -59,7 +61,9 @@ def merge_factor(population: Population, rows: int, spec: ChipSpec) -> int:
     return population.circuits_per_neuron
 
 
-def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None = None) -> list[Allocation]:
+def allocate(
+    network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None = None, least: Mapping[str, int] | None = None
+) -> list[Allocation]:
     """Give every population circuits.
 
     Merged neurons come first and take whole columns: slot ``j`` sits in hemisphere ``j % n_hemispheres`` of column
@@ -73,6 +77,8 @@ def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None 
     spec : ChipSpec
     usable : bool [n_circuits], optional
         Circuits that may be taken; merged neurons take columns all of whose circuits may be. By default all.
+    least : mapping of str to int, optional
+        Circuits that neurons of these populations get at least.
 
     Returns
     -------
@@ -85,7 +91,10 @@ def allocate(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None 
         Too few input channels, circuits, rows, or drivers on a bus; the message says how many are missing.
     """
     _check_channels(network, spec)
-    factors = [merge_factor(p, network.synapse_rows(p.name), spec) for p in network.populations]
+    least = least or {}
+    factors = [
+        max(merge_factor(p, network.synapse_rows(p.name), spec), least.get(p.name, 1)) for p in network.populations
+    ]
     free = np.ones(spec.n_circuits, np.bool_) if usable is None else usable
     _check_circuits(network, factors, spec, free)
     while True:

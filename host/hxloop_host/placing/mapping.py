@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hxloop.errors import DoesNotFitError
 from hxloop.network import INPUT
 from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop_host.placing.allocation import Allocation, allocate
@@ -52,10 +53,9 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
     InvalidInputError
         Parameters that contradict one another.
     """
-    allocations = allocate(network, spec, usable)
+    allocations, wires = _routed(network, spec, usable)
     for allocation in allocations:
         check_parameters(allocation, spec)
-    wires = route(network, allocations, spec)
     by_name = {a.population.name: a for a in allocations}
     routes = {
         on_chip: _routes(w for w, p in zip(wires, network.projections, strict=True) if (p.source != INPUT) == on_chip)
@@ -68,6 +68,25 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
     return Placement(
         network, spec, by_name, tuple(wires), wiring, {a.population.name: _inverse(a, spec) for a in allocations}
     )
+
+
+def _routed(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None) -> tuple[list[Allocation], list[Wires]]:
+    """Circuits and wires; where inputs find no rows of their sign, their neurons get more circuits, if they may."""
+    allocations = allocate(network, spec, usable)
+    signed, least = any(p.signs is not None for p in network.projections), dict[str, int]()
+    while True:
+        try:
+            return allocations, route(network, allocations, spec)
+        except DoesNotFitError as error:
+            population = next((p for p in network.populations if p.name == error.field), None)
+            if not signed or population is None or population.circuits_per_neuron is not None:
+                raise
+            (now,) = (a.circuits.shape[1] for a in allocations if a.population is population)
+            least[population.name] = 2 * now
+            try:
+                allocations = allocate(network, spec, usable, least)
+            except DoesNotFitError:
+                raise error from None
 
 
 def _synapses(network: Network, wires: list[Wires], allocations: dict[str, Allocation], spec: ChipSpec) -> Synapses:

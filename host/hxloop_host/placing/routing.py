@@ -84,7 +84,8 @@ def route(network: Network, allocations: list[Allocation], spec: ChipSpec) -> li
     Raises
     ------
     DoesNotFitError
-        Too few labels, or too few rows of a sign; the message says how many are missing.
+        Too few labels, or too few rows of a sign, by the name of the population; the message says how many are
+        missing.
     """
     if all(projection.signs is None for projection in network.projections):
         return _Router(network, allocations, spec, packed=False).wires()

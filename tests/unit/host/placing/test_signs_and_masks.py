@@ -201,3 +201,13 @@ def test_correlation_goes_back_through_masks_and_signs():
     vars(observed)["correlation"] = np.stack([shown, 2 * shown]).astype(np.uint8)
     for found, wanted in zip(placement.decode_correlation(observed), codes, strict=True):
         np.testing.assert_array_equal(found, np.stack([wanted, 2 * wanted]))
+
+
+def test_more_circuits_are_merged_where_rows_have_the_wrong_signs():
+    """The same where neurons may have more circuits: those in the other hemisphere have rows of other signs."""
+    populations = (
+        population("first", 3, synapse_gain_mv_per_us=0.1), population("second", 3, synapse_gain_mv_per_us=0.1)
+    )  # fmt: skip
+    projections = (Projection(INPUT, "first", signs=signs(256)), Projection(INPUT, "second", 1, (0, 2)))
+    placement = placed(Network(256, populations, projections))
+    assert placement.allocations["first"].circuits.shape[1] == 2
