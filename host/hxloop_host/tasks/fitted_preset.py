@@ -81,7 +81,10 @@ def _network(task: Task) -> dict[str, Any]:
     biased = task.kind == "features" and task.n_inputs <= _FEW
     rows = (task.n_inputs + biased) * copies
     merged = 2 ** max(0, math.ceil(math.log2(rows / _SIGNED_INPUTS)))
-    hidden = 120 if merged == 1 else (_CIRCUITS - 2 * task.n_classes) // merged
+    hidden = 120
+    if task.n_inputs > _FEW:
+        # More than 128 hidden neurons take two circuits of every output.
+        hidden = max(120, min(240, (_CIRCUITS - 2 * task.n_classes) // merged))
     return {
         "sizes": [hidden, task.n_classes],
         "copies": [copies, 1],
