@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, parse_toml, settings_from_mapping
 from hxloop.kit import arguments
-from hxloop.kit.strict import all_keys
+from hxloop.kit.strict import Strict, all_keys
 from hxloop.kit.suggest import suggestion
 from hxloop_host.settings.experiment_settings import Settings
 from hxloop_host.settings.kind_sections import section_of
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from hxloop.kit.strict import Strict
     from hxloop_host.settings.kind_sections import KindSection
     from hxloop_host.studies.design.sheet import ChipSheet
 
@@ -76,7 +75,7 @@ class Knobs:
         return [
             *self.chip_keys,
             *(f"chip.factor.{kind}" for kind in KINDS),
-            *dict.fromkeys([*flat(self.settings.model_dump()), *self._keys_of_other_kinds]),
+            *dict.fromkeys([*flat(_numbered(self.settings.model_dump())), *self._keys_of_other_kinds]),
         ]
 
     @cached_property
@@ -107,11 +106,14 @@ class Knobs:
 
     def _listed(self, section: str, part: Strict) -> list[Turned]:
         """Knobs of a section: those of its kind with their values, and then those that other kinds have."""
-        found = {
-            name: Turned(f"{section}.{name}", str(value), *_meaning(type(part).model_fields[name], name))
-            for name, value in part
-            if name in type(part).model_fields
-        }
+        found: dict[str, Turned] = {}
+        for name, value in part:
+            info = type(part).model_fields.get(name)
+            if _has_tables(value):
+                for k, table in enumerate(value):
+                    found |= {f"{name}.{k}.{t.key}": t for t in self._listed(f"{section}.{name}.{k}", table)}
+            elif info is not None:
+                found[name] = Turned(f"{section}.{name}", str(value), *_meaning(info, name))
         if section not in self.sections:
             return list(found.values())
         kinds: dict[str, list[str]] = {}
@@ -283,8 +285,24 @@ def _is_number(text: str) -> bool:
 def _updated(tree: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in changes.items():
         *path, leaf = key.split(".")
-        branch = tree
+        branch: Any = tree
         for part in path:
-            branch = branch[part]
+            branch = branch[int(part) if isinstance(branch, list) else part]
         branch[leaf] = value
     return tree
+
+
+def _has_tables(value: object) -> bool:
+    """Whether a value is a list of tables, such as the populations of a network."""
+    return isinstance(value, list) and bool(value) and all(isinstance(part, dict | Strict) for part in value)
+
+
+def _numbered(tree: dict[str, Any]) -> dict[str, Any]:
+    """The same with lists of tables as tables of numbered ones: ``network.populations.0.size``."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if _has_tables(value):
+            found[key] = {str(k): part for k, part in enumerate(value)}
+        else:
+            found[key] = _numbered(value) if isinstance(value, dict) else value
+    return found
