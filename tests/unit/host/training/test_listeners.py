@@ -1,0 +1,43 @@
+"""Listeners of trainings: the code in docs/your-own.md, and what they hear."""
+
+import re
+
+from support.chips.grid_chip import GridChip
+from support.listeners import Heard
+from support.places import ROOT
+
+from hxloop.progress import Ended, EpochDone, Message, Started
+from hxloop_host.training.experiment import train
+
+BLOCK = re.findall(
+    r"## A listener of your own.*?```python\n(.*?)```",
+    (ROOT / "docs" / "your-own.md").read_text(encoding="utf-8"),
+    flags=re.DOTALL,
+)[0]
+
+
+def test_the_code_of_the_page_hears_the_losses(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {"chip": GridChip()}
+    exec(compile(BLOCK, "your-own.md", "exec"), names)
+    assert names["losses"] == [metrics.loss for metrics in names["run"].metrics] and len(names["losses"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines if line.startswith("epoch")] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_epochs_and_batches_come_in_order_whatever_other_listeners_do(tmp_path):
+    def broken(event):
+        raise ValueError("no")
+
+    heard = Heard()
+    train(chip=GridChip(), epochs=2, out=tmp_path / "run", report=[broken, heard])
+    (said,) = heard.messages
+    assert "broken listens no more" in said
+    begun, *rest, ended = (event for event in heard.events if not isinstance(event, Message))
+    assert isinstance(begun, Started) and ended == Ended()
+    assert (begun.total, begun.unit, begun.done, begun.part) == (2, "epoch", 0, "batch")
+    told = [("epoch", e.epoch) if isinstance(e, EpochDone) else (e.done, e.part) for e in rest]
+    batches = range(1, begun.parts + 1)
+    assert told == [*((0, b) for b in batches), ("epoch", 1), *((1, b) for b in batches), ("epoch", 2)]
+    found = rest[-1]
+    assert {"loss", "train_accuracy", "chip_time_s", "speedup_over_biology"} <= set(found.columns) and found.text
