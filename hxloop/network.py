@@ -361,6 +361,10 @@ class Network:
             the other sign: 0); 0 where nothing is connected.
         """
         weights = rng.normal(projection.init_mean, projection.init_std, self.weight_shape(projection))
+        return self.as_wired(projection, weights)
+
+    def as_wired(self, projection: Projection, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights drawn without regard to signs and mask, as they may be: magnitudes with signs, 0 where nothing is."""
         if projection.signs is not None:
             weights = np.maximum(weights, 0.0) * np.repeat(projection.signs, projection.copies)[:, None]
         return weights if projection.mask is None else weights * self.connected(projection)

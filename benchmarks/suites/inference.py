@@ -49,14 +49,13 @@ def measure(options: Options) -> Iterator[Figure]:
 
 
 def _all_layers(loop: LoopNetwork) -> None:
-    loop.network.configure(loop.codes)
-    loop.network.run(loop.times, trial_seed=1)
+    loop.runner.record(loop.inputs, loop.codes, 1)
 
 
 def label_layer(loop: LoopNetwork, chip: Chip) -> None:
     """Spikes in, first spikes of the label layer out."""
     spikes = loop.load.run(chip, record="first_spikes", neurons=loop.label_heads).spikes
-    loop.network.placement.decode_first_spikes(spikes, loop.network.layers[-1].name)
+    loop.runner.placement.decode_first_spikes(spikes, loop.runner.network.output)
 
 
 SUITES = (Suite("inference", CLAIMS, measure),)

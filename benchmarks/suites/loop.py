@@ -10,10 +10,9 @@ import numpy as np
 from benchmarks.measuring.figures import Claim, Figure
 from benchmarks.suites.suite_parts import Daemons, Options, Suite
 from benchmarks.workloads.networks import first, images
-from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.yin_yang import yin_yang
-from hxloop_host.training.trainer import Trainer
+from hxloop_host.training.assembly import prepared, trainer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,15 +54,17 @@ def _epochs(
 ) -> tuple[list[float], dict[str, object]]:
     """Wall seconds of the first epochs of a training, and what to say about them."""
     with Daemons() as daemons:
-        network = ChipNetwork(settings, daemons.start(options)[0], train.features.shape[1])
-        Trainer(settings, network, first(train, 400), first(validation, 100), seed=2).epoch(lambda _: None)  # compile
-        trainer = Trainer(settings, network, train, validation, seed=1)
+        rule, runner = prepared(settings, daemons.start(options)[0], train.n_inputs)
+        few = first(train, 400), first(validation, 100)
+        trainer_of(settings, rule, runner, *few, seed=2).epoch(lambda _: None)  # compile
+        rule, _ = prepared(settings, runner.chip, train.n_inputs)
+        trainer = trainer_of(settings, rule, runner, train, validation, seed=1)
         seconds, chip_s, emulation_s = [], 0.0, 0.0
         for _ in range(n_epochs):
             begun = time.perf_counter()
             metrics = trainer.epoch(lambda _: None)
             seconds.append(time.perf_counter() - begun)
-            chip_s, emulation_s = chip_s + metrics.chip_time_s, emulation_s + metrics.emulation_s
+            chip_s, emulation_s = chip_s + metrics.use.chip_time_s, emulation_s + metrics.use.emulation_s
     about = options.about(
         batch=settings.training.batch_size,
         samples_per_epoch=train.n_samples,

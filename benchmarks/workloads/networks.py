@@ -10,20 +10,19 @@ import numpy as np
 
 from hxloop.seeds import generator
 from hxloop.task import Dataset
-from hxloop_host.network.chip_network import ChipNetwork
-from hxloop_host.network.layers import initial_weights
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.mnist import mnist16
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.tasks.yin_yang import yin_yang
+from hxloop_host.training.assembly import encoded, prepared
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from hxloop.chip import Chip
     from hxloop.program import ChipConfig
     from hxloop.result import RunResult
+    from hxloop.rule import Codes, Inputs
     from hxloop.spikes import SpikeBatch
+    from hxloop_host.network.chip_runner import ChipRunner
     from hxloop_host.settings.experiment_settings import Settings
 
 MNIST, YIN_YANG = "mnist_256_246_10", "yin_yang_25_120_3"
@@ -111,26 +110,26 @@ class LoopNetwork:
 
     Attributes
     ----------
-    network : ChipNetwork
-    codes : list of int8 [n_rows, n_neurons]
-    times : float64 [n_samples, n_channels]
-        Input times in tau_syn.
+    runner : ChipRunner
+    codes : list of int8 [n_sources * copies, n_target]
+        Per projection.
+    inputs : Inputs
     load : Load
         The same as configuration and spikes.
     data : str
         Where the samples come from.
     """
 
-    network: ChipNetwork
-    codes: list[NDArray[np.int8]]
-    times: NDArray[np.float64]
+    runner: ChipRunner
+    codes: Codes
+    inputs: Inputs
     load: Load
     data: str
 
     @property
     def label_heads(self) -> tuple[int, ...]:
         """Circuits whose spikes are those of the label layer."""
-        return tuple(self.network.placement.circuits(self.network.layers[-1].name).tolist())
+        return tuple(self.runner.placement.circuits(self.runner.network.output).tolist())
 
 
 def loop_settings(name: str) -> Settings:
@@ -146,12 +145,11 @@ def loop_network(name: str, chip: Chip, n_samples: int) -> LoopNetwork:
     settings = loop_settings(name)
     data, origin = images(n_samples) if name == MNIST else (first(yin_yang("train"), n_samples), "Yin-Yang")
     tap = Tap(chip)
-    network = ChipNetwork(settings, tap, data.features.shape[1])
-    codes = network.codes(initial_weights(settings, network.layers, seed=1))
-    times = network.on_grid(network.input_times(data.features))
-    network.configure(codes)
-    network.run(times, trial_seed=1)
-    network.chip = chip
+    rule, runner = prepared(settings, tap, data.n_inputs)
+    codes = runner.codes(rule.begin(runner.network, seed=1))
+    inputs = encoded(settings, runner, data).take(slice(None))
+    runner.record(inputs, codes, 1)
+    runner.chip = chip
     assert tap.config is not None
     assert tap.inputs is not None
-    return LoopNetwork(network, codes, times, Load(tap.config, tap.inputs, network.duration_ticks), origin)
+    return LoopNetwork(runner, codes, inputs, Load(tap.config, tap.inputs, runner.duration_ticks), origin)

@@ -62,15 +62,15 @@ def test_drift_goes_on_in_one_trial_and_is_drawn_anew_in_others(tmp_path):
         begun_s = found.summary()["clock_s"]
         assert begun_s == pytest.approx(60.0 + 3 * (400 + 100) * 30e-6, abs=1e-9)
 
-        def t_out(**options):
-            return evaluate(found, chip=chip, **options).t_out
+        def scores(**options):
+            return evaluate(found, chip=chip, **options).scores
 
-        at_once = t_out(at_s=begun_s)
+        at_once = scores(at_s=begun_s)
         np.testing.assert_array_equal(at_once, found.record.quantities["test/t_out"].values)
-        later = t_out(at_s=begun_s + 1800.0)
-        np.testing.assert_array_equal(later, t_out(at_s=begun_s + 1800.0))
-        soon = t_out(at_s=begun_s + 0.003)
-        trials = [t_out(trial=k) for k in range(2)]
+        later = scores(at_s=begun_s + 1800.0)
+        np.testing.assert_array_equal(later, scores(at_s=begun_s + 1800.0))
+        soon = scores(at_s=begun_s + 0.003)
+        trials = [scores(trial=k) for k in range(2)]
     # 20 mV are 6 % of the 315 mV between leak and threshold; in 3 ms of ten minutes next to nothing of them is gone.
     assert _difference(at_once, soon) < 0.003
     for other in (later, *trials):

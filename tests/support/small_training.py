@@ -6,13 +6,12 @@ Run by itself, so that each training meets the kernel cache that it shall meet.
 import hashlib
 
 from support.chips.grid_chip import GridChip
+from support.training_parts import make_trainer, stacked
 
 from hxloop.kit.waiting import Silence, tell
 from hxloop_host.learning.first_spike.closed_form import warm_up
-from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.yin_yang import generate_yin_yang
-from hxloop_host.training.trainer import Trainer
 
 EPOCHS = 2
 
@@ -21,15 +20,18 @@ def main() -> None:
     tell(Silence)
     warm_up()
     settings = load_settings("quick")
-    trainer = Trainer(
-        settings, ChipNetwork(settings, GridChip(), 4), generate_yin_yang(400, 5), generate_yin_yang(40, 6), seed=3
-    )
+    trainer = make_trainer(settings, GridChip(), generate_yin_yang(400, 5), generate_yin_yang(40, 6))
     for _ in range(EPOCHS):
         trainer.epoch(lambda _: None)
     digest = hashlib.sha256()
-    for values in (*trainer.weights, *trainer.optimizer.state().values()):
+    state, network = trainer.optimizer.state(), trainer.runner.network
+    moments = [
+        stacked(network, [state[f"{name}.{k}"] for k in range(len(trainer.weights))]) for name in ("first", "second")
+    ]
+    by_layer = [moment for layer in zip(*moments, strict=True) for moment in layer]
+    for values in (*stacked(network, trainer.weights), state["steps"], *by_layer):
         digest.update(values.tobytes())
-    print(digest.hexdigest(), sum(m.bump_fraction[-1] for m in trainer.metrics))
+    print(digest.hexdigest(), sum(m.named["bump_fraction"][-1] for m in trainer.metrics))
 
 
 if __name__ == "__main__":

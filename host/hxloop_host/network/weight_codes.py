@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,7 +11,28 @@ from hxloop.errors import OutOfRangeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.spec import ChipSpec
+
     Codes = NDArray[np.int8] | NDArray[np.float64]
+
+DISCRETE_BITS: Final = 6
+"""Most bits of a weight's magnitude that discrete codes can tell apart (HICANN-X: 0..63)."""
+
+
+def check_weight_bits(weight_bits: int, spec: ChipSpec) -> None:
+    """Refuse to train with weights finer than the codes of a chip.
+
+    Raises
+    ------
+    OutOfRangeError
+        The chip has discrete codes, and the settings ask for more bits or for none.
+    """
+    if not spec.continuous_weights and not 1 <= weight_bits <= DISCRETE_BITS:
+        raise OutOfRangeError(
+            f"{weight_bits or '0 (float)'} is finer than the weight codes of {spec.name}",
+            field="neuron.weight_bits",
+            hint=f"use 1..{DISCRETE_BITS}, or a chip with continuous weights (ideal)",
+        )
 
 
 def clip_weights(weights: NDArray[np.float64], limit: float) -> None:

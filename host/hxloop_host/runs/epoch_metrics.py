@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
 
-from hxloop.result import speedup_over_biology
+from hxloop.result import CHIP_USE, ChipUse, speedup_over_biology
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from hxloop.rule import Column
+
+Named = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -21,48 +28,56 @@ class EpochMetrics:
         Mean training loss, measured on the chip while the weights changed.
     train_accuracy, val_accuracy : float
         Fractions in 0..1; NaN where the epoch ended without an evaluation.
-    bump_fraction : tuple of float
-        Per layer, batches that only raised the weights of silent neurons, over all batches.
-    silent_fraction : tuple of float
-        Per layer, (sample, neuron) pairs of the training set without a spike.
     gradient_steps : int
         Batches that made an optimiser step.
     learning_rate : float
         In force during the epoch.
-    events_in, events_out, events_lost : int
-    chip_time_s, emulation_s, energy_j_estimate : float
-        As in `ChipUse`; training and validation together.
     wall_s : float
         Wall time of the epoch in s, with the host's share.
+    use : ChipUse
+        Training and validation together.
+    named : mapping of str to float or tuple of float
+        What the rule shows (`hxloop.rule.Rule.columns`): one value, or one for each population.
     """
 
     epoch: int
     loss: float
     train_accuracy: float
     val_accuracy: float
-    bump_fraction: tuple[float, ...]
-    silent_fraction: tuple[float, ...]
     gradient_steps: int
     learning_rate: float
-    events_in: int
-    events_out: int
-    events_lost: int
-    chip_time_s: float
-    emulation_s: float
-    energy_j_estimate: float
     wall_s: float
+    use: ChipUse
+    named: Mapping[str, Named] = field(default_factory=dict)
 
     @property
     def speedup_over_biology(self) -> float:
         """Of the epoch with its evaluation and the host's share; see `speedup_over_biology`."""
-        return speedup_over_biology(self.chip_time_s, self.wall_s)
-
-    @property
-    def rule_text(self) -> str:
-        """What the rule has to say of the epoch."""
-        return f"bumped {100 * sum(self.bump_fraction):3.0f} %  silent outputs {100 * self.silent_fraction[-1]:4.1f} %"
+        return speedup_over_biology(self.use.chip_time_s, self.wall_s)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON with the speed-up; NaN becomes None."""
-        values = asdict(self) | {"speedup_over_biology": self.speedup_over_biology}
+        own = {name: getattr(self, name) for name in PLAIN}
+        values = own | dict(self.named) | vars(self.use) | {"speedup_over_biology": self.speedup_over_biology}
         return {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in values.items()}
+
+
+def rule_text(columns: Sequence[Column], metrics: EpochMetrics) -> str:
+    """What the line of an epoch says of the rule's columns."""
+    return "  ".join(f"{c.short} {100 * c.one(metrics.named[c.name]):3.0f} %" for c in columns if c.short)
+
+
+PLAIN: Final = {
+    "epoch": ("1", "finished epochs"),
+    "loss": ("1", "mean training loss"),
+    "train_accuracy": ("1", "fraction of right answers while training"),
+    "val_accuracy": ("1", "fraction of right answers on the validation set"),
+    "gradient_steps": ("1", "batches with an optimiser step"),
+    "learning_rate": ("1", "learning rate"),
+    "wall_s": ("s", "wall time of the epoch"),
+}
+"""Unit and meaning of the entries that every training has."""
+COUNTED: Final = CHIP_USE
+"""The same of the entries of `ChipUse`."""
+WHOLE: Final = frozenset({"epoch", "gradient_steps", "events_in", "events_out", "events_lost"})
+"""Entries that are whole numbers."""

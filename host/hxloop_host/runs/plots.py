@@ -9,8 +9,7 @@ import numpy as np
 
 from hxloop.files.writing import write_atomically
 from hxloop.kit.figures import BLUE, CLASS_COLORS, DPI, GREY, LARGER, ORANGE, draw
-from hxloop_host.network.layers import layer_names
-from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE, SILENT
+from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE, SILENT, read_columns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from hxloop.rule import Column
     from hxloop_host.runs.trained_run import Run
+
+STYLES = ("-", ":", "--", "-.")
 
 
 def plot_run(run: Run) -> list[Path]:
@@ -50,7 +52,9 @@ def plot_run(run: Run) -> list[Path]:
 
 def _curves(run: Run, figure: Figure) -> None:
     epoch = np.array([m.epoch for m in run.metrics])
-    left, middle, right = figure.subplots(1, 3)
+    columns = [column for column in read_columns(run.record) if column.curve]
+    all_panels = figure.subplots(1, 3 if columns else 2)
+    left, middle = all_panels[:2]
     val = np.array([m.val_accuracy for m in run.metrics])
     known = np.isfinite(val)
     left.plot(epoch, [100 * m.train_accuracy for m in run.metrics], color=GREY, lw=1, label="training")
@@ -62,20 +66,30 @@ def _curves(run: Run, figure: Figure) -> None:
     left.legend(loc="lower right")
     middle.plot(epoch, [m.loss for m in run.metrics], color=BLUE, lw=1.2)
     middle.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    n_layers = len(run.metrics[0].bump_fraction)
-    names = layer_names(n_layers)
-    for k, name in enumerate(names):
-        color = CLASS_COLORS[k % len(CLASS_COLORS)]
-        right.plot(
-            epoch, [100 * m.silent_fraction[k] for m in run.metrics], color=color, lw=1.2, label=f"{name}: silent"
-        )
-        bumped = [100 * m.bump_fraction[k] for m in run.metrics]
-        right.plot(epoch, bumped, color=color, lw=1, ls=":", label=f"{name}: bumped")
-    right.set(xlabel="epoch", ylabel="neurons silent, batches bumped (%)")
-    right.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-    for axes in (left, middle, right):
+    panels = [left, middle]
+    if columns:
+        _named(run, columns, panel := all_panels[2])
+        panels.append(panel)
+    for axes in panels:
         axes.grid(alpha=0.25, lw=0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _named(run: Run, columns: list[Column], axes: Axes) -> None:
+    """Curves of what the rule shows: a colour for each population, a line style for each column."""
+    epoch = [m.epoch for m in run.metrics]
+    populations = [p.name for p in run.origin.network.populations]
+    for number, column in enumerate(columns):
+        factor = 100.0 if column.name.endswith("_fraction") else 1.0
+        values = factor * np.array([m.named[column.name] for m in run.metrics], np.float64).reshape(len(epoch), -1)
+        short = column.name.replace("_", " ").removesuffix(" fraction")
+        for k in range(values.shape[1]):
+            label = f"{populations[k]}: {short}" if column.each and k < len(populations) else short
+            color = CLASS_COLORS[(k if column.each else number) % len(CLASS_COLORS)]
+            axes.plot(epoch, values[:, k], color=color, lw=1.2, ls=STYLES[number % len(STYLES)], label=label)
+    units = dict.fromkeys("%" if c.name.endswith("_fraction") else c.unit for c in columns)
+    axes.set(xlabel="epoch", ylabel="of the rule (" + ", ".join("" if u == "1" else u for u in units) + ")")
+    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
 def _decision_map(run: Run, figure: Figure) -> None:
@@ -124,18 +138,14 @@ def _lighter(color: str, share: float = 0.35) -> tuple[float, ...]:
 
 def _raster(run: Run, figure: Figure) -> None:
     get = run.record.quantities
-    sizes = run.origin.settings.network.sizes
-    hidden = layer_names(len(sizes))[:-1]
+    network = run.origin.network
     n_inputs = 1 + int(get[f"pictures/raster/{INPUT_ROWS}/neuron"].values.max(initial=0))
     rows = [(INPUT_ROWS, n_inputs, GREY)]
-    rows += [(name, size, BLUE) for name, size in zip(hidden, sizes[:-1], strict=True)] + [
-        ("output", sizes[-1], ORANGE)
-    ]
+    rows += [(p.name, p.size, ORANGE if p.name == network.output else BLUE) for p in network.populations if p.spiking]
     heights = [1.0 + 0.25 * size**0.6 for _, size, _ in rows]
     panels: list[Axes] = list(
         figure.subplots(len(rows), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     )
-    neuron = run.origin.settings.neuron
     for axes, (name, size, color) in zip(panels, rows, strict=True):
         time_us = get[f"pictures/raster/{name}/time_us"].values
         index = get[f"pictures/raster/{name}/neuron"].values
@@ -144,5 +154,5 @@ def _raster(run: Run, figure: Figure) -> None:
         axes.set(ylim=(-0.9, size - 0.1), ylabel=f"{name}\n(neuron)" if name != INPUT_ROWS else "input\n(channel)")
         if size <= 10:
             axes.set_yticks(range(0, size, 1 if size <= 4 else 3))
-    panels[-1].set(xlabel="hardware time (us)", xlim=(0, run.origin.settings.coding.duration * neuron.tau_syn_us))
+    panels[-1].set(xlabel="hardware time (us)", xlim=(0, run.origin.settings.duration_us))
     panels[0].set_title(f"one test sample on chip {run.origin.identity}")

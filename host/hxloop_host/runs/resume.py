@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.files.toml import flat
 from hxloop_host.runs.run_content import read_origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hxloop.chip import ChipIdentity
     from hxloop.files.records import Record
+    from hxloop.task import Task
     from hxloop_host.settings.experiment_settings import Settings
 
 NEUTRAL: Final = frozenset(
-    {"training.epochs", "training.batch_split", "training.checkpoint_every", "training.keep_checkpoints"}
+    {"training.epochs", "training.batch_split", "training.checkpoint_every", "training.keep_checkpoints", "rule.kind"}
 )
-"""Settings that may change, because finished epochs do not depend on them."""
+"""Settings that may change, because finished epochs do not depend on them; of a rule, its source is compared."""
 
 
 def settings_to_go_on(stored: Record, *, task: str, seed: int, settings: Settings, epochs: int | None) -> Settings:
@@ -76,6 +79,29 @@ def check_same_initial(stored: Record, digest: str | None) -> None:
             f"the run to resume began with {f'weights {begun[:12]}' if begun else 'random weights'}, not {digest[:12]}",
             field="initial",
             hint="leave it out to go on from the run's own checkpoint, or start another run",
+        )
+
+
+def check_same_data(recorded: Mapping[str, Any], task: Task) -> None:
+    """Refuse to go on with other data than those of the run.
+
+    Parameters
+    ----------
+    recorded : mapping
+        `Task.source_record` of the run, empty for tasks of the program.
+    task : Task
+
+    Raises
+    ------
+    InvalidInputError
+        Their digests differ.
+    """
+    mine, theirs = task.digest, str(recorded.get("digest", ""))
+    if mine != theirs:
+        raise InvalidInputError(
+            f"the run to resume was trained on data {theirs[:12] or 'of the program'}, not {mine[:12] or 'those'}",
+            field="task",
+            hint="use the data of the run, or start another run",
         )
 
 

@@ -6,24 +6,30 @@ say, or metrics of another length; whoever has read one with `read_run` need not
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from hxloop.chip import ChipIdentity
+from hxloop.errors import HxloopError
 from hxloop.files.records import read_record
+from hxloop.plugins import Source
 from hxloop.result import ChipUse
-from hxloop_host.network.layers import layer_names
-from hxloop_host.runs.epoch_metrics import EpochMetrics
+from hxloop.rule import Column
+from hxloop_host.network.building import build_network
+from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN, WHOLE, EpochMetrics
+from hxloop_host.runs.old_layout import LAYOUT, upgrade
 from hxloop_host.settings.experiment_settings import Settings
-from hxloop_host.settings.network_settings import layered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hxloop.files.records import Record
+    from hxloop.network import Network
 
 KIND: Final = "run"
 
@@ -31,8 +37,6 @@ INPUT_ROWS: Final = "input"
 OUTSIDE: Final = -2
 SILENT: Final = -1
 
-_PER_LAYER: Final = ("bump_fraction", "silent_fraction")
-_WHOLE: Final = {f.name for f in fields(EpochMetrics) if f.type == "int"}
 _FIGURES: Final = ("test_accuracy", "test_loss", "silent_fraction", "clock_sample", "clock_s", "after_wall_s")
 _MOST_CHANNELS: Final = 2**16
 
@@ -54,10 +58,16 @@ class Origin:
         Root of all its random numbers.
     versions : str
         Versions of program, Python and numpy, and the git commit if there is one.
+    n_features : int
+        Input channels of the task.
+    rule : Source
+        Rule it is trained with.
+    data : mapping
+        What finds the data of the task again (`hxloop.task.Task.source_record`), empty for a task of the program.
     calibration : str
         Key of the calibration table, empty without one.
     initial : str
-        Digest of the weights it began with (`run.Run.digest` of the run they are from), empty if random.
+        Digest of the weights it began with (`Run.digest` of the run they are from), empty if random.
     """
 
     task: str
@@ -66,6 +76,9 @@ class Origin:
     identity: ChipIdentity
     seed: int
     versions: str
+    n_features: int
+    rule: Source
+    data: dict[str, Any] = field(default_factory=dict)
     calibration: str = ""
     initial: str = ""
 
@@ -73,11 +86,34 @@ class Origin:
     def title(self) -> str:
         """One line."""
         begun = f", from weights {self.initial[:12]}" if self.initial else ""
-        return f"{self.task}, preset {self.preset}, chip {self.identity}, seed {self.seed}{begun}"
+        rule = f", rule {self.rule}" if self.rule.sha256 else ""
+        return f"{self.task}, preset {self.preset}{rule}, chip {self.identity}, seed {self.seed}{begun}"
+
+    @cached_property
+    def network(self) -> Network:
+        """The network of the settings, with the inputs of the task."""
+        return build_network(self.settings, self.n_features)
+
+    def attributes(self) -> dict[str, Any]:
+        """The same as attributes of a record; `read_origin` reads them."""
+        return {
+            "layout": LAYOUT,
+            "task": self.task,
+            "preset": self.preset,
+            "settings": self.settings.model_dump_json(),
+            "chip_identity": self.identity.model_dump_json(),
+            "seed": self.seed,
+            "versions": self.versions,
+            "n_features": self.n_features,
+            "rule": self.rule.model_dump_json(),
+            "data": json.dumps(self.data),
+            "calibration": self.calibration,
+            "initial": self.initial,
+        }
 
 
 def read_run(path: str | Path) -> Record:
-    """Read a run file or a checkpoint, and check all that it holds.
+    """Read a run file or a checkpoint, also of an earlier version, and check all that it holds.
 
     Raises
     ------
@@ -86,7 +122,7 @@ def read_run(path: str | Path) -> Record:
     UnreadableFileError
         Damaged, something else, or its parts do not fit together.
     """
-    record = read_record(path, KIND)
+    record = upgrade(read_record(path, KIND))
     check_run(record)
     return record
 
@@ -99,16 +135,20 @@ def check_run(record: Record) -> None:
     UnreadableFileError
         Something is missing, of another type or shape than the settings in the record ask for, or out of range.
     """
-    settings = read_origin(record).settings
-    _check_attributes(record, len(settings.network.sizes))
-    _check_weights(record, settings)
-    _check_state(record, len(settings.network.sizes))
-    if read_metrics_table(record)["epoch"].size != record.whole("epochs_done"):
+    origin = read_origin(record)
+    try:
+        network = origin.network
+    except HxloopError as error:
+        raise record.refusal(f"its settings describe no network: {error.message}") from None
+    _check_attributes(record)
+    _check_weights(record, network)
+    _check_state(record, network)
+    if len(read_metrics(record)) != record.whole("epochs_done"):
         raise record.refusal("it has metrics of another number of epochs than were trained")
     if record.attributes["finished"]:
-        _check_test(record, settings)
+        _check_test(record, network.n_outputs)
     if any(name.startswith("pictures/raster/") for name in record.quantities):
-        _check_raster(record, settings.network.sizes)
+        _check_raster(record, network)
 
 
 def read_origin(record: Record) -> Origin:
@@ -119,6 +159,9 @@ def read_origin(record: Record) -> Origin:
     UnreadableFileError
         Settings of another version of this program.
     """
+    n_features = record.whole("n_features")
+    if not 1 <= n_features <= _MOST_CHANNELS:
+        raise record.refusal(f"the attribute 'n_features' is {n_features}, outside 1..{_MOST_CHANNELS}")
     return Origin(
         record.text("task"),
         record.text("preset"),
@@ -126,36 +169,63 @@ def read_origin(record: Record) -> Origin:
         record.described("chip_identity", ChipIdentity),
         record.whole("seed"),
         record.text("versions"),
+        n_features,
+        record.described("rule", Source),
+        record.described("data", dict[str, str | int | float | bool | None]),
         *(record.text(name) if name in record.attributes else "" for name in ("calibration", "initial")),
     )
 
 
-def read_metrics(record: Record) -> list[EpochMetrics]:
-    """Metrics of all finished epochs; errors as in `check_run`."""
-    columns = read_metrics_table(record)
-    rows = []
-    for k in range(len(columns["epoch"])):
-        values: dict[str, Any] = {name: column[k].tolist() for name, column in columns.items()}
-        rows.append(EpochMetrics(**values | {name: tuple(values[name]) for name in _PER_LAYER}))
-    return rows
+def columns_attribute(columns: tuple[Column, ...]) -> str:
+    """Columns of a rule as an attribute; `read_columns` reads it."""
+    return json.dumps([asdict(column) for column in columns])
 
 
-def read_metrics_table(record: Record) -> dict[str, np.ndarray[Any, Any]]:
-    """Metrics by name, one entry per finished epoch; errors as in `check_run`."""
-    n, layers = len(record.array("metrics/epoch", "if", (None,))), record.whole("layers")
-    columns = {}
-    for f in fields(EpochMetrics):
-        # Before the first epoch all are empty, of one dimension and float64.
-        shape = (n, layers) if n and f.name in _PER_LAYER else (n,)
-        columns[f.name] = record.array(f"metrics/{f.name}", "iu" if n and f.name in _WHOLE else "iuf", shape)
+def read_columns(record: Record) -> list[Column]:
+    """What the rule of a run shows of every epoch.
+
+    Raises
+    ------
+    UnreadableFileError
+    """
+    columns = record.described("columns", list[Column])
+    for column in columns:
+        if not column.name.isidentifier() or column.name in PLAIN | COUNTED:
+            raise record.refusal(f"it has a column {column.name[:40]!r}, which is no name for one")
     return columns
 
 
-def _check_attributes(record: Record, layers: int) -> None:
+def read_metrics(record: Record) -> list[EpochMetrics]:
+    """Metrics of all finished epochs; errors as in `check_run`."""
+    n = len(record.array("metrics/epoch", "if", (None,)))
+    plain: dict[str, list[Any]] = {}
+    for name in PLAIN | COUNTED:
+        # Before the first epoch all are empty and float64.
+        kinds = "iu" if n and name in WHOLE else "iuf"
+        plain[name] = record.array(f"metrics/{name}", kinds, (n,)).tolist()
+    named: dict[str, list[Any]] = {}
+    for column in read_columns(record):
+        shape = (n, None) if n and column.each else (n,)
+        values = record.array(f"metrics/{column.name}", "iuf", shape).tolist()
+        named[column.name] = [tuple(v) if isinstance(v, list) else v for v in values]
+    return [
+        EpochMetrics(
+            **{name: plain[name][k] for name in PLAIN},
+            use=ChipUse(**{f.name: plain[f.name][k] for f in fields(ChipUse)}),
+            named={name: values[k] for name, values in named.items()},
+        )
+        for k in range(n)
+    ]
+
+
+def score_name(record: Record) -> str:
+    """What the scores of the test are called."""
+    return record.text("score")
+
+
+def _check_attributes(record: Record) -> None:
     if not isinstance(record.attributes.get("finished"), bool):
         raise record.refusal("the attribute 'finished' is neither true nor false")
-    if record.whole("layers") != layers:
-        raise record.refusal("it has another number of layers than its settings")
     record.number("best_val_accuracy")
     if record.attributes["finished"]:
         record.number("test_accuracy")
@@ -164,35 +234,35 @@ def _check_attributes(record: Record, layers: int) -> None:
             record.number(name)
 
 
-def _check_weights(record: Record, settings: Settings) -> None:
-    network = layered(settings.network)
-    for k, size in enumerate(network.sizes):
-        shape = record.array(f"weights/{k}/model", "f", (None, size)).shape
-        main = shape[0] - network.bias_copies[k]
-        n_afferent, rest = divmod(main, network.copies[k])
-        if main < 1 or rest or (k and n_afferent != network.sizes[k - 1]):
-            raise record.refusal(f"the dataset weights/{k}/model has {shape[0]} rows, which does not fit its settings")
+def _check_weights(record: Record, network: Network) -> None:
+    for k, projection in enumerate(network.projections):
+        shape = network.weight_shape(projection)
         for name in ("model", "best", "code"):
-            if not np.isfinite(record.array(f"weights/{k}/{name}", "if" if name == "code" else "f", shape)).all():
+            if not _is_finite(record.array(f"weights/{k}/{name}", "if" if name == "code" else "f", shape)):
                 raise record.refusal(f"the dataset weights/{k}/{name} has weights that are not finite")
 
 
-def _check_state(record: Record, layers: int) -> None:
-    for name in ("optimizer/steps", "bumper/last_layer", "bumper/increment"):
-        if not np.isfinite(record.array(f"state/{name}", "if", (1,))).all():
-            raise record.refusal(f"the dataset state/{name} is not finite")
+def _check_state(record: Record, network: Network) -> None:
+    for name, quantity in record.quantities.items():
+        if name.startswith("state/") and not _is_finite(quantity.values):
+            raise record.refusal(f"the dataset {name} is not finite")
     prefix = "state/optimizer/"
     remembered = {name.removeprefix(prefix).rpartition(".")[0] for name in record.quantities if name.startswith(prefix)}
     for what in remembered - {""}:  # of every weight, since the first step
-        for k in range(layers):
-            record.array(f"{prefix}{what}.{k}", "f", record.quantities[f"weights/{k}/model"].values.shape)
+        for k, projection in enumerate(network.projections):
+            record.array(f"{prefix}{what}.{k}", "f", network.weight_shape(projection))
 
 
-def _check_test(record: Record, settings: Settings) -> None:
-    n_classes = settings.network.sizes[-1]
+def _is_finite(values: np.ndarray[Any, Any]) -> bool:
+    return values.dtype.kind in "iufb" and bool(np.isfinite(values).all())
+
+
+def _check_test(record: Record, n_classes: int) -> None:
     label = record.array("test/label", "i", (None,))
     predicted = record.array("test/predicted", "i", label.shape)
-    record.array("test/t_out", "f", (*label.shape, n_classes))
+    if not score_name(record).isidentifier():
+        raise record.refusal("the attribute 'score' names nothing")
+    record.array(f"test/{score_name(record)}", "f", (*label.shape, n_classes))
     _check_range(record, "test/label", label, 0, n_classes - 1)
     _check_range(record, "test/predicted", predicted, SILENT, n_classes - 1)
     if len(record.text("class_names").split(", ")) != n_classes:
@@ -203,8 +273,9 @@ def _check_test(record: Record, settings: Settings) -> None:
             raise record.refusal("the dataset test/features has no plane that the map could show")
 
 
-def _check_raster(record: Record, sizes: list[int]) -> None:
-    for name, size in zip((INPUT_ROWS, *layer_names(len(sizes))), (_MOST_CHANNELS, *sizes), strict=True):
+def _check_raster(record: Record, network: Network) -> None:
+    sizes = {INPUT_ROWS: _MOST_CHANNELS} | {p.name: p.size for p in network.populations if p.spiking}
+    for name, size in sizes.items():
         neuron = record.array(f"pictures/raster/{name}/neuron", "i", (None,))
         time_us = record.array(f"pictures/raster/{name}/time_us", "f", neuron.shape)
         _check_range(record, f"pictures/raster/{name}/neuron", neuron, 0, size - 1)

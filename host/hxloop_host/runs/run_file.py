@@ -6,17 +6,20 @@ Checkpoints have the same form; ``run.h5`` is the last one, with the results of 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import math
 import platform
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hxloop.errors import HxloopError
 from hxloop.files.records import Quantity, Record
 from hxloop.version import __version__
-from hxloop_host.runs.run_content import KIND, read_metrics
+from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN
+from hxloop_host.runs.run_content import KIND, columns_attribute, read_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,25 +29,6 @@ if TYPE_CHECKING:
     from hxloop_host.runs.epoch_metrics import EpochMetrics
     from hxloop_host.runs.run_content import Origin
     from hxloop_host.training.trainer import Trainer
-
-METRICS: Final = {
-    "epoch": ("1", "finished epochs"),
-    "loss": ("1", "mean training loss"),
-    "train_accuracy": ("1", "fraction of right answers while training"),
-    "val_accuracy": ("1", "fraction of right answers on the validation set"),
-    "bump_fraction": ("1", "fraction of batches that bumped the layer"),
-    "silent_fraction": ("1", "fraction of (sample, neuron) pairs of the layer without a spike"),
-    "gradient_steps": ("1", "batches with an optimiser step"),
-    "learning_rate": ("1", "learning rate"),
-    "events_in": ("1", "input events"),
-    "events_out": ("1", "spikes of all neurons"),
-    "events_lost": ("1", "events lost on the way in or out, and spikes outside the recording window"),
-    "chip_time_s": ("s", "time the chip ran"),
-    "emulation_s": ("s", "wall time the chip (emulator) took"),
-    "energy_j_estimate": ("J", "estimate: datasheet power times chip time"),
-    "wall_s": ("s", "wall time of the epoch"),
-}
-"""Unit and meaning of each entry of `EpochMetrics`."""
 
 
 def versions() -> str:
@@ -85,52 +69,51 @@ def to_record(
         More datasets.
     """
     attributes: dict[str, Any] = {
-        "task": origin.task,
-        "preset": origin.preset,
-        "settings": origin.settings.model_dump_json(),
-        "chip_identity": origin.identity.model_dump_json(),
-        "seed": origin.seed,
-        "versions": origin.versions,
-        "calibration": origin.calibration,
-        "initial": origin.initial,
-        "layers": len(trainer.weights),
+        **origin.attributes(),
+        "columns": columns_attribute(trainer.rule.columns),
+        "score": trainer.runner.readout.score_name,
         "epochs_done": trainer.epochs_done,
         "best_val_accuracy": trainer.best_accuracy,
         "finished": False,
         **clock_attributes(trainer),
     }
-    content = _weights(trainer) | _metrics(trainer.metrics)
-    for part, state in (("optimizer", trainer.optimizer.state()), ("bumper", trainer.bumper.state())):
+    content = _weights(trainer) | _metrics(trainer)
+    scalars = []
+    for part, state in (("optimizer", trainer.optimizer.state()), ("rule", trainer.rule.state())):
         for name, values in state.items():
-            content[f"state/{part}/{name}"] = Quantity(np.atleast_1d(values), "1", f"{part} state, {name}")
+            array = np.asarray(values)
+            scalars += [f"{part}/{name}"] if array.ndim == 0 else []
+            content[f"state/{part}/{name}"] = Quantity(np.atleast_1d(array).copy(), "1", f"{part} state, {name}")
+    attributes["scalars"] = json.dumps(scalars)
     return Record(KIND, attributes | dict(results or {}), content | dict(quantities or {}))
 
 
 def clock_attributes(trainer: Trainer) -> dict[str, Any]:
     """Position of a running clock: number and chip time of the next sample; nothing without such a clock."""
-    network = trainer.network
-    return {} if network.clock is None else {"clock_sample": network.clock, "clock_s": network.clock_s}
+    runner = trainer.runner
+    return {} if runner.clock is None else {"clock_sample": runner.clock, "clock_s": runner.clock_s}
 
 
 def _weights(trainer: Trainer) -> dict[str, Quantity]:
     content = {}
     selected = trainer.selected()
-    for k, layer in enumerate(trainer.network.layers):
-        name = layer.name
-        content[f"weights/{k}/model"] = Quantity(trainer.weights[k].copy(), "1", f"model weights onto {name}")
+    for k, projection in enumerate(trainer.runner.network.projections):
+        name = projection.name
+        content[f"weights/{k}/model"] = Quantity(trainer.weights[k].copy(), "1", f"model weights of {name}")
         content[f"weights/{k}/best"] = Quantity(
-            trainer.best_weights[k].copy(), "1", f"model weights onto {name} with the best validation accuracy"
+            trainer.best_weights[k].copy(), "1", f"model weights of {name} with the best validation accuracy"
         )
-    for k, codes in enumerate(trainer.network.codes(selected)):
+    for k, codes in enumerate(trainer.runner.codes(selected)):
         content[f"weights/{k}/code"] = Quantity(codes, "1", "weight codes of the selected weights, signed")
     return content
 
 
-def _metrics(metrics: list[EpochMetrics]) -> dict[str, Quantity]:
-    return {
-        f"metrics/{name}": Quantity(np.array([getattr(m, name) for m in metrics]), unit, text)
-        for name, (unit, text) in METRICS.items()
-    }
+def _metrics(trainer: Trainer) -> dict[str, Quantity]:
+    metrics = trainer.metrics
+    found = {name: ([getattr(m, name) for m in metrics], *PLAIN[name]) for name in PLAIN}
+    found |= {name: ([getattr(m.use, name) for m in metrics], *COUNTED[name]) for name in COUNTED}
+    found |= {c.name: ([m.named[c.name] for m in metrics], c.unit, c.text) for c in trainer.rule.columns}
+    return {f"metrics/{name}": Quantity(np.array(values), unit, text) for name, (values, unit, text) in found.items()}
 
 
 def restore(trainer: Trainer, record: Record) -> None:
@@ -139,27 +122,32 @@ def restore(trainer: Trainer, record: Record) -> None:
     Raises
     ------
     UnreadableFileError
-        Something is missing in the record, or has another shape than the weights of the trainer.
+        Something is missing in the record, or has another shape than the trainer needs.
     """
     for k, weights in enumerate(trainer.weights):
         trainer.weights[k] = record.array(f"weights/{k}/model", "f", weights.shape).astype(np.float64)
         trainer.best_weights[k] = record.array(f"weights/{k}/best", "f", weights.shape).astype(np.float64)
     trainer.best_accuracy = record.number("best_val_accuracy")
     trainer.metrics = read_metrics(record)
-    trainer.optimizer.load_state(_state(record, "optimizer"))
-    trainer.bumper.load_state(_state(record, "bumper"))
-    if trainer.network.clock is not None:
-        trainer.network.clock = record.whole("clock_sample")
+    try:
+        trainer.optimizer.load_state(_state(record, "optimizer"))
+        trainer.rule.load_state(_state(record, "rule"))
+    except HxloopError as error:
+        raise record.refusal(f"its state does not fit: {error}") from None
+    if trainer.runner.clock is not None:
+        trainer.runner.clock = record.whole("clock_sample")
 
 
 def _state(record: Record, part: str) -> dict[str, NDArray[np.generic]]:
-    prefix = f"state/{part}/"
-    found = {name: quantity.values for name, quantity in record.quantities.items() if name.startswith(prefix)}
-    scalars = {"steps", "last_layer", "increment"}
-    return {
-        name.removeprefix(prefix): values[0] if name.removeprefix(prefix) in scalars else values
-        for name, values in found.items()
-    }
+    """Arrays of a part; records hold numbers as arrays of one."""
+    prefix, scalars = f"state/{part}/", record.described("scalars", list[str])
+    found = {}
+    for whole, quantity in record.quantities.items():
+        if whole.startswith(prefix):
+            name, values = whole.removeprefix(prefix), quantity.values
+            is_scalar = f"{part}/{name}" in scalars and values.size == 1
+            found[name] = values.reshape(()) if is_scalar else values
+    return found
 
 
 def last_validation(metrics: list[EpochMetrics]) -> float:

@@ -12,10 +12,10 @@ import numpy as np
 from hxloop.errors import InvalidInputError
 from hxloop.result import ChipUse, speedup_over_biology
 from hxloop.text import one_line
-from hxloop_host.network.layers import build_layers
+from hxloop_host.network.building import build_network
 from hxloop_host.runs.checkpoint import CHECKPOINTS, RUN_FILE
 from hxloop_host.runs.named_runs import run_file
-from hxloop_host.runs.run_content import read_metrics, read_origin, read_run
+from hxloop_host.runs.run_content import read_columns, read_metrics, read_origin, read_run
 from hxloop_host.runs.run_file import last_validation
 from hxloop_host.tasks.catalog import TASKS
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.files.records import Record
+    from hxloop.network import Network
     from hxloop_host.network.weight_codes import Codes
     from hxloop_host.runs.epoch_metrics import EpochMetrics
     from hxloop_host.runs.run_content import Origin
@@ -86,27 +87,28 @@ class Run:
 
     @property
     def codes(self) -> list[Codes]:
-        """Weight codes of the kept weights, int8 [n_rows, n_neurons] per layer; float64 if trained with such codes."""
-        return [
-            self.record.quantities[f"weights/{k}/code"].values for k in range(int(self.record.attributes["layers"]))
-        ]
+        """Weight codes of the kept weights, int8 (float64 if trained with such codes), per projection."""
+        return self._matrices("code")
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
-        """Kept model weights, float64 [n_rows, n_neurons] per layer: last or best, as the settings say."""
+        """Kept model weights, float64 [n_sources * copies, n_target] per projection: last or best, as settings say."""
         kind = "best" if self.origin.settings.training.select == "best" else "model"
-        return [
-            np.asarray(self.record.quantities[f"weights/{k}/{kind}"].values, np.float64)
-            for k in range(int(self.record.attributes["layers"]))
-        ]
+        return [np.asarray(matrix, np.float64) for matrix in self._matrices(kind)]
+
+    def _matrices(self, kind: str) -> list[NDArray[Any]]:
+        n = len(self.origin.network.projections)
+        return [self.record.quantities[f"weights/{k}/{kind}"].values for k in range(n)]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of `weights`, by which runs that begin with them name them."""
-        digest = hashlib.sha256()
-        for weights in self.weights:
-            digest.update(repr(weights.shape).encode())
-            digest.update(weights.astype("<f8").tobytes())
+        """SHA-256 of `weights`, by which runs that begin with them name them; all onto a population are one matrix."""
+        digest, weights, network = hashlib.sha256(), self.weights, self.origin.network
+        for population in network.populations:
+            onto = network.onto(population.name)
+            stacked = np.vstack([weights[k] for k in onto]) if onto else np.empty((0, population.size))
+            digest.update(repr(stacked.shape).encode())
+            digest.update(stacked.astype("<f8").tobytes())
         return digest.hexdigest()
 
     def summary(self) -> dict[str, Any]:
@@ -115,43 +117,43 @@ class Run:
         Returns
         -------
         dict
-            Fractions in 0..1; events, times and energy of the whole run with all evaluations; `silent_fraction` of
-            all neurons on the test set (of the last epoch while the run is not finished); `weights` and `initial` are
+            Fractions in 0..1; events, times and energy of the whole run with all evaluations; what the rule shows, its
+            mean over the epochs; `silent_fraction` of all neurons on the test set; `weights` and `initial` are
             digests of the kept weights and of those it began with, None if random; `clock_s` is the chip time in s at
             which training ended and the test began, None without a running clock.
         """
         attributes = self.record.attributes
         total = {
-            name: sum(getattr(m, name) for m in self.metrics) + attributes.get(f"after_{name}", 0)
-            for name in (*ChipUse.__dataclass_fields__, "wall_s")
+            name: sum(getattr(m.use, name) for m in self.metrics) + attributes.get(f"after_{name}", 0)
+            for name in ChipUse.__dataclass_fields__
         }
-        last = self.metrics[-1] if self.metrics else None
-        bumped = [sum(m.bump_fraction) for m in self.metrics]
-        silent = attributes.get("silent_fraction", self._mean_silence(last) if last else math.nan)
+        wall_s = sum(m.wall_s for m in self.metrics) + float(attributes.get("after_wall_s", 0.0))
+        shown = {
+            c.name: float(np.mean([c.one(m.named[c.name]) for m in self.metrics])) if self.metrics else math.nan
+            for c in read_columns(self.record)
+        }
         found = {
             "test_accuracy": self.test_accuracy,
             "val_accuracy": self.val_accuracy,
             "epochs": len(self.metrics),
             "chip_time_s": total["chip_time_s"],
-            "wall_s": total["wall_s"],
-            "speedup_over_biology": speedup_over_biology(total["chip_time_s"], total["wall_s"]),
-            "bump_fraction": float(np.mean(bumped)) if bumped else math.nan,
-            "silent_fraction": silent,
+            "wall_s": wall_s,
+            "speedup_over_biology": speedup_over_biology(total["chip_time_s"], wall_s),
+            **shown,
+            "silent_fraction": attributes.get("silent_fraction", math.nan),
             "events_in": total["events_in"],
             "events_out": total["events_out"],
             "events_lost": total["events_lost"],
             "energy_j_estimate": total["energy_j_estimate"],
             "run_path": str(self.path),
             "chip": str(self.origin.identity),
+            "rule": str(self.origin.rule),
             "calibration": self.origin.calibration[:12] or None,
             "initial": self.origin.initial[:12] or None,
             "weights": self.digest[:12],
             "clock_s": attributes.get("clock_s"),
         }
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
-
-    def _mean_silence(self, metrics: EpochMetrics) -> float:
-        return mean_silence(metrics.silent_fraction, self.origin.settings.network.sizes)
 
     def plot(self) -> list[Path]:
         """Draw accuracy and loss curves, and for finished runs decision map and raster, beside the run file.
@@ -164,11 +166,6 @@ class Run:
         from hxloop_host.runs.plots import plot_run
 
         return plot_run(self)
-
-
-def mean_silence(per_layer: tuple[float, ...], sizes: list[int]) -> float:
-    """Fraction of all (sample, neuron) pairs without a spike from that of each layer."""
-    return float(np.average(per_layer, weights=sizes))
 
 
 def load_run(path: str | Path) -> Run:
@@ -189,9 +186,9 @@ def load_run(path: str | Path) -> Run:
     file = run_file(path)
     record = read_run(file)
     origin = read_origin(record)
-    task, first = TASKS.get(origin.task), record.quantities["weights/0/model"].values
-    if task and len(first) != build_layers(origin.settings, task.n_inputs)[0].weight_shape[0]:
-        raise record.refusal(f"the dataset weights/0/model has {len(first)} rows, which does not fit {origin.task}")
+    task = TASKS.get(origin.task)
+    if task and task.n_inputs != origin.n_features:
+        raise record.refusal(f"it has {origin.n_features} inputs, but {origin.task} has {task.n_inputs}")
     return Run(file, record, origin, read_metrics(record))
 
 
@@ -222,13 +219,16 @@ def find_initial(initial: str | Path | Run | None, task: str, settings: Settings
             field="initial",
             hint="begin with a run of the task",
         )
-    old, new = run.origin.settings.network, settings.network
-    for name in ("sizes", "copies", "bias_copies"):  # with the task, they decide the shapes of all weights
-        mine, theirs = getattr(new, name), getattr(old, name)
-        if mine != theirs:
-            raise InvalidInputError(
-                f"{run.path} has network.{name} = {theirs}, but now it is {mine}",
-                field="initial",
-                hint="use its network (--preset), or begin with another run",
-            )
+    if _shapes(build_network(settings, run.origin.n_features)) != _shapes(run.origin.network):
+        old, new = (s.network.model_dump() for s in (run.origin.settings, settings))
+        key = next((key for key in old if old[key] != new.get(key)), "populations")
+        raise InvalidInputError(
+            f"{run.path} has network.{key} = {old.get(key)}, but now it is {new.get(key)}",
+            field="initial",
+            hint="use its network (--preset), or begin with another run",
+        )
     return run
+
+
+def _shapes(network: Network) -> dict[str, tuple[int, int]]:
+    return {p.name: network.weight_shape(p) for p in network.projections}

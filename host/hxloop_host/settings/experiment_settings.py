@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.resources
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from hxloop.files.toml import load_preset, load_toml
 from hxloop.kit.arguments import whole_number
-from hxloop.kit.ranges import Count, CountOrZero, Fraction, NotNegative, Positive, Signed
+from hxloop.kit.ranges import Count, CountOrZero, NotNegative, Positive, Signed
 from hxloop.kit.strict import Strict, WrongFieldError
 from hxloop.readout import Readout, ReadoutSettings
+from hxloop.rule import Rule, RuleSettings
 from hxloop.text import one_line
 from hxloop_host.coding.coding_interface import Coding, CodingSettings
 from hxloop_host.coding.codings import CODINGS, DEFAULT, settings_of_kind
+from hxloop_host.learning.registry import RULES
 from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
 from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
 from hxloop_host.readouts.first_spikes import without_keys_of_others
@@ -42,6 +44,7 @@ CODING_SECTION: Final = KindSection[Coding]("coding", CODINGS, CodingSettings, d
 
 LOSS_SECTION: Final = KindSection[Readout]("loss", READOUTS, ReadoutSettings, older=without_keys_of_others)
 """Section ``[loss]``: what is read out of a recording, and its loss."""
+RULE_SECTION: Final = KindSection[Rule]("rule", RULES, RuleSettings)
 
 ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
 
@@ -86,15 +89,6 @@ class NeuronSettings(Strict):
         return mv_per_model_unit / (self.scale_weights * self.tau_syn_us)
 
 
-class SilenceSettings(Strict):
-    """What is done about neurons that do not spike; see `weight_bumper.WeightBumper`."""
-
-    limits: list[Fraction] = Field(description="per layer: share of missing spikes above which weights are bumped")
-    bump: NotNegative = Field(0.0005, description="first increase of the model weights")
-    doubling: bool = Field(True, description="double it as long as the same layer is bumped again")
-    targeted: bool = Field(True, description="bump only the neurons that missed a spike")
-
-
 class TrainingSettings(Strict):
     """The loop."""
 
@@ -127,18 +121,27 @@ class Settings(Strict):
     network: Annotated[NetworkSettings, NetworkForm()]
     neuron: NeuronSettings
     loss: Annotated[ReadoutSettings, LOSS_SECTION]
-    silence: SilenceSettings
+    rule: Annotated[RuleSettings, RULE_SECTION]
     optimizer: Annotated[OptimizerSettings, OPTIMIZER_SECTION]
     training: TrainingSettings
     coding: Annotated[CodingSettings, CODING_SECTION] = Field(default_factory=settings_of_kind(DEFAULT))
     data: DataSettings = DataSettings()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, values: Any) -> Any:
+        """Files of before rules had a section: what is Fast & Deep's was called ``silence``, or the optimiser's."""
+        if not isinstance(values, dict) or "rule" in values or not isinstance(values.get("silence"), dict):
+            return values
+        values, rule = dict(values), {"kind": "fast_and_deep", **values["silence"]}
+        del values["silence"]
+        if isinstance(values.get("optimizer"), dict) and "max_dw_norm" in values["optimizer"]:
+            values["optimizer"] = dict(values["optimizer"])
+            rule["max_dw_norm"] = values["optimizer"].pop("max_dw_norm")
+        return values | {"rule": rule}
+
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        layers = len(self.network.sizes)
-        if len(self.silence.limits) != layers:
-            text = f"limits needs one entry for each of the {layers} layers in network.sizes"
-            raise WrongFieldError("silence.limits", text)
         duration = self.coding.duration
         try:
             self.network.check(duration, self.neuron.tau_syn_us)
@@ -149,6 +152,15 @@ class Settings(Strict):
         except WrongFieldError as error:
             raise WrongFieldError(f"loss.{error.field}", str(error)) from None
         return self
+
+    @property
+    def duration_us(self) -> float:
+        """Length of a sample in us."""
+        return self.coding.duration * self.neuron.tau_syn_us
+
+    def with_rule(self, rule: RuleSettings) -> Settings:
+        """Return the same experiment with another rule."""
+        return self.model_copy(update={"rule": rule})
 
     def with_epochs(self, epochs: int | None) -> Settings:
         """Return the same experiment with another number of epochs (None: unchanged)."""

@@ -15,7 +15,6 @@ from hxloop.kit.suggest import suggestion
 from hxloop.naming.chip_name import ChipName
 from hxloop.naming.serials import parse_numbers, parse_serials
 from hxloop.seeds import SEED_MAX
-from hxloop_host.network.chip_network import check_training
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.design.axes import (
     Axis,
@@ -32,6 +31,7 @@ from hxloop_host.studies.design.kind import Base, Plan, PresetName, Row
 from hxloop_host.studies.design.sheet import read_sheet
 from hxloop_host.studies.kinds import find_kind
 from hxloop_host.tasks.catalog import find_task
+from hxloop_host.training.assembly import check_training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

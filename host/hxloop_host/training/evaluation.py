@@ -11,15 +11,16 @@ from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
 from hxloop.progress import progress_of
 from hxloop.result import speedup_over_biology
+from hxloop.rule import Observe
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop.text import one_line
 from hxloop_host.link.choosing import check_choice, open_chip
 from hxloop_host.network.calibrated import find_calibration, own_calibration, read_calibration, warn_of
-from hxloop_host.network.chip_network import ChipNetwork
-from hxloop_host.runs.trained_run import Run, load_run, mean_silence
+from hxloop_host.runs.trained_run import Run, load_run
 from hxloop_host.settings.experiment_settings import LATEST_S
-from hxloop_host.tasks.catalog import find_task
-from hxloop_host.training.trainer import build_loss, score
+from hxloop_host.tasks.catalog import task_of_run
+from hxloop_host.training.assembly import encoded, runner_of, same_source
+from hxloop_host.training.scoring import score
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from hxloop.chip import Chip, ChipIdentity
     from hxloop.progress import Report
     from hxloop.result import ChipUse
+    from hxloop.rule import Rule
+    from hxloop.task import Task
     from hxloop_host.network.calibrated import Calibration
 
 
@@ -49,8 +52,9 @@ class Evaluation:
         Fraction of right answers, and mean loss.
     silent_fraction : float
         Of all (sample, neuron) pairs.
-    t_out : float64 [n_samples, n_classes]
-        First spikes of the label layer in tau_syn, inf where none.
+    scores : float64 [n_samples, n_classes]
+        What the answers are taken from: with first-spike losses, first spikes of the label layer in tau_syn, inf where
+        none.
     label : int64 [n_samples]
         Right answers.
     use : ChipUse
@@ -67,7 +71,7 @@ class Evaluation:
     test_accuracy: float
     test_loss: float
     silent_fraction: float
-    t_out: NDArray[np.float64]
+    scores: NDArray[np.float64]
     label: NDArray[np.int64]
     use: ChipUse
     wall_s: float
@@ -108,6 +112,8 @@ def evaluate(
     trial: int = 0,
     calibration: Calibration = None,
     at_s: float | None = None,
+    rule: str | Rule | type[Rule] | None = None,
+    task: str | Path | Task | None = None,
     report: Report = None,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
@@ -131,6 +137,11 @@ def evaluate(
     at_s : float, optional
         Test at this chip time in s of the continuous trial that calibration uses, and training with a running clock,
         instead of in a trial of its own: the chip has drifted until then.
+    rule : str, Rule or subclass of Rule, optional
+        The rule of the run, to be named again where it is code of your own; another source is refused.
+    task : str, Path or Task, optional
+        The task of the run, to be given again where its data are not found, or are code of your own; other data are
+        refused.
     report : listener or list of listeners, optional
         Told what there is to say (`hxloop.progress`); lines on stderr by default.
 
@@ -153,11 +164,13 @@ def evaluate(
     chip, serial, endpoint = check_choice(chip, serial, endpoint)
     calibration = read_calibration(calibration)
     loaded = run if isinstance(run, Run) else load_run(run)
-    origin, task = loaded.origin, find_task(loaded.origin.task)
+    origin = loaded.origin
+    same_source(origin.rule, rule)
+    again = task_of_run(origin.task, origin.data, task)
     if endpoint is None and (chip is None or isinstance(chip, str)):
         chip = chip or origin.identity.chip
         serial = origin.identity.serial if serial is None else serial
-    data, loss = task.data("test", origin.settings), build_loss(origin.settings.loss)
+    data = again.data("test", origin.settings)
     with open_chip(chip, serial, endpoint) as device:
         if calibration is None and device.identity == origin.identity:
             table = own_calibration(origin.calibration, loaded.directory)
@@ -165,20 +178,21 @@ def evaluate(
             table = find_calibration(calibration, device, origin.settings.neuron, progress)
         warn_of(table, origin.settings.neuron, progress.message)
         start = time.perf_counter()
-        network = ChipNetwork(origin.settings, device, data.features.shape[1], table)
+        runner = runner_of(origin.settings, origin.network, device, table, Observe("first"))
         if at_s is not None:
-            network.start_clock(at_s)
-        result = score(network, loaded.codes, data, loss, _trial_seed(origin.seed, trial))
+            runner.start_clock(at_s)
+        inputs = encoded(origin.settings, runner, data).take(slice(None))
+        result = score(runner, loaded.codes, inputs, data.label, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,
             device.identity,
             "" if table is None else table.key,
             result.accuracy,
             result.loss,
-            mean_silence(result.silent_fraction, origin.settings.network.sizes),
-            result.t_out,
+            result.silent_fraction,
+            result.scores,
             data.label,
-            network.use,
+            runner.use,
             time.perf_counter() - start,
             at_s,
         )

@@ -17,8 +17,8 @@ from hxloop.kit.extras import extra
 from hxloop.progress import Advanced, EpochDone, Started, progress_of
 from hxloop.result import ChipUse
 from hxloop.seeds import SEED_MAX, derive_seed
-from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.choosing import check_choice, open_chip, run_name
+from hxloop_host.network.building import build_network
 from hxloop_host.network.calibrated import (
     TABLE_FILE,
     check_no_other_table,
@@ -28,27 +28,32 @@ from hxloop_host.network.calibrated import (
     read_calibration,
     warn_of,
 )
-from hxloop_host.network.chip_network import ChipNetwork, check_weight_bits
+from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.runs.checkpoint import RunDirectory, choose_run
+from hxloop_host.runs.epoch_metrics import rule_text
 from hxloop_host.runs.named_runs import RUNS
 from hxloop_host.runs.pictures import answers_to_test, decision_map, raster
-from hxloop_host.runs.resume import check_chip, check_same_initial, settings_to_go_on
+from hxloop_host.runs.resume import check_chip, check_same_data, check_same_initial, settings_to_go_on
 from hxloop_host.runs.run_content import Origin, read_origin
 from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
-from hxloop_host.runs.trained_run import Run, find_initial, load_run, mean_silence
+from hxloop_host.runs.trained_run import Run, find_initial, load_run
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
 from hxloop_host.tasks.catalog import find_task
+from hxloop_host.training.assembly import check_parts, encoded, find_rule, runner_of, same_source, trainer_of
 from hxloop_host.training.evaluation import Evaluation, evaluate
-from hxloop_host.training.trainer import Trainer, build_loss, score, standstill
+from hxloop_host.training.scoring import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from hxloop.chip import Chip
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.files.records import Record
     from hxloop.progress import Progress, Report
+    from hxloop.rule import Inputs, Rule
     from hxloop.task import Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
@@ -57,7 +62,7 @@ __all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
 
 
 def train(
-    task: str = "yin-yang",
+    task: str | Path | Task = "yin-yang",
     *,
     preset: str | Path | Settings | None = None,
     chip: str | Chip | None = "typical",
@@ -70,6 +75,7 @@ def train(
     threads: int | None = None,
     calibration: Calibration = None,
     initial: str | Path | Run | None = None,
+    rule: str | Rule | type[Rule] | None = None,
     report: Report = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -106,6 +112,9 @@ def train(
     initial : str, Path or Run, optional
         Begin with the kept model weights of this run (last or best, as its settings say) instead of random ones; they
         are clipped to the range of the chip. With `resume` the run goes on from its own checkpoint.
+    rule : str, Rule or subclass of Rule, optional
+        Instead of the rule of the settings: a name (``hxloop rules``), ``FILE.py:CLASS``, or an object. A run that was
+        trained with code of your own goes on only if that code is named again, unchanged.
     report : listener or list of listeners, optional
         Told of the progress (`hxloop.progress`); lines on stderr by default.
 
@@ -116,9 +125,10 @@ def train(
     Raises
     ------
     InvalidInputError
-        Unknown task, preset or key, a preset of another task, settings, a calibration or initial weights other than
-        those of the run to resume, a network that does not fit, initial weights of another network or task, more bits
-        of weights than the chip has, or a calibration of another run in `out`.
+        Unknown task, preset, rule or key, a preset of another task, a network that the rule cannot train or that does
+        not fit, settings, a calibration or initial weights other than those of the run to resume, another rule or other
+        data than its, initial weights of another network or task, more bits of weights than the chip has, or a
+        calibration of another run in `out`.
     ChipMismatchError
         Another chip than the run to resume was trained on, than asked for at the `endpoint`, or than was calibrated.
     RecordError
@@ -133,17 +143,18 @@ def train(
     """
     found, progress = find_task(task), progress_of(report)
     preset = found.presets[0] if preset is None else preset
-    settings = load_settings(preset)
+    learned, source, settings = find_rule(rule, load_settings(preset))
     found.check(settings)
+    check_parts(settings, build_network(settings, found.n_inputs), learned)
     chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
     epochs = arguments.optional(arguments.whole_number, epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
     threads = arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX)
     resume, out = arguments.switch(resume, "resume"), arguments.optional(arguments.path, out, "out")
     calibration = read_calibration(calibration)
-    begin = find_initial(initial, task, settings)
+    begin = find_initial(initial, found.name, settings)
     directory = RunDirectory(
-        choose_run(RUNS, run_name(task, preset_name(preset), chip, serial, seed), out, resume=resume),
+        choose_run(RUNS, run_name(found.name, preset_name(preset), chip, serial, seed), out, resume=resume),
         settings.training.keep_checkpoints,
     )
     with directory.locked():
@@ -151,8 +162,11 @@ def train(
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
         stored = directory.newest(progress.message) if resume else None
         if stored is not None:
-            settings = settings_to_go_on(stored, task=task, seed=seed, settings=settings, epochs=epochs)
-            check_same_calibration(read_origin(stored).calibration, calibration)
+            begun = read_origin(stored)
+            same_source(begun.rule, rule)
+            check_same_data(begun.data, found)
+            settings = settings_to_go_on(stored, task=found.name, seed=seed, settings=settings, epochs=epochs)
+            check_same_calibration(begun.calibration, calibration)
             check_same_initial(stored, None if begin is None else begin.digest)
             if (run := _finished(directory, settings.training.epochs, progress)) is not None:
                 return run
@@ -162,7 +176,7 @@ def train(
             settings = settings.with_epochs(epochs)
         found.check_data(settings)
         with open_chip(chip, serial, endpoint, threads) as device:
-            check_weight_bits(settings.neuron, device.spec)
+            check_weight_bits(settings.neuron.weight_bits, device.spec)
             if stored is None:
                 table = find_calibration(calibration, device, settings.neuron, progress)
                 check_no_other_table(table, directory.path)
@@ -171,8 +185,11 @@ def train(
                 table = own_calibration(read_origin(stored).calibration, directory.path)
             warn_of(table, settings.neuron, progress.message)
             key = "" if table is None else table.key
-            origin = Origin(task, preset_name(preset), settings, device.identity, seed, versions(), key)
-            _Experiment(found, origin, device, directory, progress, table, begin).run(stored)
+            origin = Origin(
+                found.name, preset_name(preset), settings, device.identity, seed, versions(), found.n_inputs, source,
+                found.source_record(), key, "" if begin is None else begin.digest,
+            )  # fmt: skip
+            _Experiment(found, learned, origin, device, directory, progress, table, begin).run(stored)
     return load_run(directory.path)
 
 
@@ -197,6 +214,7 @@ class _Experiment:
     def __init__(
         self,
         task: Task,
+        rule: Rule,
         origin: Origin,
         chip: Chip,
         directory: RunDirectory,
@@ -204,16 +222,16 @@ class _Experiment:
         calibration: CalibrationTable | None,
         begin: Run | None,
     ) -> None:
-        origin = replace(origin, initial="" if begin is None else begin.digest)
         self.task, self.origin, self.directory, self.progress = task, origin, directory, progress
         settings = origin.settings
-        train_data, validation = task.data("train", settings), task.data("validation", settings)
-        self.test = task.data("test", settings)
-        self.network = ChipNetwork(settings, chip, train_data.features.shape[1], calibration)
+        self.runner = runner_of(settings, origin.network, chip, calibration, rule.observe(origin.network))
         self.calibration = calibration
         self._has_journal = True
-        initial = None if begin is None else begin.weights
-        self.trainer = Trainer(settings, self.network, train_data, validation, seed=origin.seed, initial=initial)
+        self.trainer = trainer_of(
+            settings, rule, self.runner, task.data("train", settings), task.data("validation", settings),
+            seed=origin.seed, initial=None if begin is None else begin.weights,
+        )  # fmt: skip
+        self.test = task.data("test", settings)
 
     def run(self, stored: Record | None) -> None:
         if stored is None:
@@ -224,7 +242,7 @@ class _Experiment:
             begun = read_origin(stored)
             self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)
             restore(self.trainer, stored)
-        warm_up()
+        self.trainer.rule.prepare()
         self._keep_journal(partial(self.directory.write_journal, self.trainer.metrics))
         trainer, epochs = self.trainer, self.origin.settings.training.epochs
         begin = Started(
@@ -254,46 +272,51 @@ class _Experiment:
                 epoch = trainer.epochs_done + 1
                 metrics = trainer.epoch(self._batch_done)
                 if begun and all(map(np.array_equal, begun, trainer.weights)):
-                    self.progress.message(f"warning: {standstill(metrics)}")
+                    self.progress.message(f"warning: {trainer.standstill(metrics)}")
                 begun = []  # only the first epoch is looked at
                 unsaved = to_record(self.origin, trainer)
                 if epoch % training.checkpoint_every == 0 or epoch == training.epochs:
                     self.directory.save(epoch, unsaved)
                     unsaved = None
                 self._keep_journal(partial(self.directory.append_journal, metrics))
-                self.progress.tell(EpochDone(epoch, metrics.as_dict(), metrics.rule_text))
+                self.progress.tell(EpochDone(epoch, metrics.as_dict(), rule_text(trainer.rule.columns, metrics)))
         except BaseException:  # Ctrl-C too: whatever ends the training, the last finished epoch is kept
             if unsaved is not None:
                 self.directory.save(int(unsaved.attributes["epochs_done"]), unsaved)
             raise
 
     def _finish(self) -> None:
-        start, self.network.use = time.perf_counter(), ChipUse()
+        start, self.runner.use = time.perf_counter(), ChipUse()
         # A run that grows goes on from here: the test is no part of its training.
         clock = clock_attributes(self.trainer)
-        codes, seed = self.network.codes(self.trainer.selected()), self.origin.seed
-        loss = build_loss(self.origin.settings.loss)
-        result = score(self.network, codes, self.test, loss, derive_seed(seed, "test"))
-        predicted = loss.predict(result.t_out)
-        correct = np.flatnonzero(predicted == self.test.label)
+        codes, seed, test = self.runner.codes(self.trainer.selected()), self.origin.seed, self.test
+        settings, readout = self.origin.settings, self.runner.readout
+        inputs = encoded(settings, self.runner, test).take(slice(None))
+        result = score(self.runner, codes, inputs, test.label, derive_seed(seed, "test"))
+        correct = np.flatnonzero(result.answers == test.label)
+        shown = int(correct[0]) if len(correct) else 0
         quantities = {
-            "test/t_out": Quantity(result.t_out, "tau_syn", "first spikes of the label layer, inf: none"),
-            **answers_to_test(self.task, self.test, predicted),
-            **decision_map(self.network, self.task, loss, seed),
-            **raster(self.network, self.test, int(correct[0]) if len(correct) else 0, seed),
+            f"test/{readout.score_name}": Quantity(result.scores, readout.score_unit, readout.score_text),
+            **answers_to_test(self.task, test, result.answers),
+            **decision_map(self.runner, codes, self.task, self._features, seed),
+            **raster(self.runner, codes, inputs.part(shown, shown + 1), seed),
         }
-        after = {f"after_{name}": value for name, value in vars(self.network.use).items()}
         results = {
             "finished": True,
-            "class_names": ", ".join(self.test.class_names),
+            "class_names": ", ".join(test.class_names),
             "test_accuracy": result.accuracy,
             "test_loss": result.loss,
-            "silent_fraction": mean_silence(result.silent_fraction, self.origin.settings.network.sizes),
-            **after,
+            "silent_fraction": result.silent_fraction,
+            **{f"after_{name}": value for name, value in vars(self.runner.use).items()},
             **clock,
             "after_wall_s": time.perf_counter() - start,
         }
         self._store(to_record(self.origin, self.trainer, results, quantities))
+
+    def _features(self, features: NDArray[np.float64]) -> Inputs:
+        """Points of a plane as input spikes."""
+        points = replace(self.test, features=features, label=np.zeros(len(features), np.int64))
+        return encoded(self.origin.settings, self.runner, points).take(slice(None))
 
     def _store(self, record: Record) -> None:
         """Write the run file; where that fails, the figures of the run go on with the error."""

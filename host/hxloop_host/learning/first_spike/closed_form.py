@@ -26,7 +26,6 @@ from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
 from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
-from hxloop_host.learning.rule_interface import SpikeTimeRule
 
 Array = NDArray[np.float64]
 
@@ -38,8 +37,8 @@ WORTH_THREADS: Final = 1_000_000
 
 
 @final
-class FirstSpikeLayer(SpikeTimeRule):
-    """One layer of the Fast & Deep rule.
+class FirstSpikeLayer:
+    """One layer of the Fast & Deep rule. Times are in tau_syn, weights in model units; ``inf``: no spike.
 
     An input counts as a cause of a spike if it arrived strictly before it: the membrane is continuous, so an input at
     the very moment of the spike has not moved it yet, and on the chip's clock a spike stamped like an input began
@@ -71,8 +70,26 @@ class FirstSpikeLayer(SpikeTimeRule):
         self.threshold = float(threshold)
 
     def times(self, t_in: Array, w: Array) -> Array:
-        """First spike times of the nominal neurons; see `SpikeTimeRule.times`.
+        """First spike times of the nominal (textbook) neurons.
 
+        Parameters
+        ----------
+        t_in : float64 [n_samples, n_in], tau_syn
+            Arrival times of the inputs.
+        w : float64 [n_in, n_out]
+            Model weights.
+
+        Returns
+        -------
+        float64 [n_samples, n_out], tau_syn
+
+        Raises
+        ------
+        ArrayError
+            Shapes that do not belong together.
+
+        Notes
+        -----
         A membrane that only touches the threshold spikes. The published form tries all sets of causes; here each
         interval between inputs is solved from the state at its beginning, which gives the same times.
         """
@@ -83,8 +100,35 @@ class FirstSpikeLayer(SpikeTimeRule):
     def gradients(
         self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
     ) -> tuple[Array, Array]:
-        """Gradients at measured times; see `SpikeTimeRule.gradients`.
+        """Gradients of the loss, at spike times that were measured rather than computed.
 
+        Parameters
+        ----------
+        t_in : float64 [n_samples, n_in], tau_syn
+            Arrival times of the inputs, as measured.
+        w : float64 [n_in, n_out]
+            Model weights the chip ran with.
+        t_out_measured : float64 [n_samples, n_out], tau_syn
+            First spike times the chip returned.
+        grad_t_out : float64 [n_samples, n_out]
+            Derivative of the loss with respect to `t_out_measured`; a mean over the batch includes its 1/n_samples.
+        max_dw_norm : float, optional
+            A (sample, output) whose largest weight gradient exceeds this leaves the weights untouched.
+
+        Returns
+        -------
+        grad_w : float64 [n_in, n_out]
+            Derivative with respect to the weights, summed over the samples.
+        grad_t_in : float64 [n_samples, n_in]
+            Derivative with respect to the input times.
+
+        Raises
+        ------
+        ArrayError
+            Shapes that do not belong together.
+
+        Notes
+        -----
         Zero for outputs that did not spike, and where the nominal model with the inputs before the measured time
         could not spike at all: no net excitation, or a membrane that stays below threshold for ever. `max_dw_norm`
         guards the weights against the divergence of the derivative where the membrane just reaches the threshold;
@@ -95,7 +139,7 @@ class FirstSpikeLayer(SpikeTimeRule):
     def weight_gradient(
         self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
     ) -> Array:
-        """First of the two `gradients`; see `SpikeTimeRule.weight_gradient`."""
+        """First of the two `gradients`, the same bits, without the work for the second that no first layer needs."""
         return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=False)[0]
 
     def _run(

@@ -114,7 +114,7 @@ def _test(
         report=partial(_tell, point, on_epoch, say),
     )  # fmt: skip
     axes = "first spikes of the label layer by (sample, class), inf: none"
-    return _figures(found.summary()), {"t_out": Quantity(found.t_out, "tau_syn", axes)}
+    return _figures(found.summary()), {"t_out": Quantity(found.scores, "tau_syn", axes)}
 
 
 def _figures(summary: dict[str, Any]) -> dict[str, float | int]:

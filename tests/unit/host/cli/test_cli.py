@@ -19,6 +19,7 @@ from hxloop.cli import COMMANDS, app
 from hxloop.errors import ChipMismatchError, UnreachableError
 from hxloop.kit.terminal import print_json
 from hxloop.progress import Advanced, Ended, EpochDone, Lines, Message, Started
+from hxloop.result import ChipUse
 from hxloop.version import __version__
 from hxloop_host.cli.progress_bar import ProgressBar
 from hxloop_host.link.client import RemoteChip
@@ -231,11 +232,11 @@ def test_exit_codes_of_services(monkeypatch):
 
 def test_progress_bars():
     console = Console(force_terminal=True, width=200, record=True, file=io.StringIO())
-    metrics = EpochMetrics(1, 0.5, 0.8, 0.75, (0.1, 0.0), (0.2, 0.1), 4, 1e-3, 10, 20, 0, 0.5, 0.4, 1e-3, wall_s=1.0)
+    metrics = EpochMetrics(1, 0.5, 0.8, 0.75, 4, 1e-3, 1.0, ChipUse(10, 20, 0, 0.5, 0.4, 1e-3))
     bar = ProgressBar(console)
     for event in (
         Started("training yin-yang", 3, "epoch", parts=5, part="batch"), Advanced(0, 5),
-        Message("a [strange] message"), EpochDone(1, metrics.as_dict(), metrics.rule_text), Ended(),
+        Message("a [strange] message"), EpochDone(1, metrics.as_dict(), "bumped  10 %"), Ended(),
     ):  # fmt: skip
         bar(event)
     text = console.export_text()

@@ -8,6 +8,7 @@ from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
 from support.listeners import Heard, Stop
 from support.tables.chip_tables import table_for
+from support.training_parts import make_runner
 
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.calibration_table import load_calibration
@@ -19,7 +20,6 @@ from hxloop.network import Network, Population, Projection
 from hxloop.progress import EpochDone, silent
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
-from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.network.measured_strength import MeasuredStrength
 from hxloop_host.placing.allocation import allocate
 from hxloop_host.placing.crossbar import bus_of_circuits
@@ -107,7 +107,7 @@ def test_codes_and_usable_circuits_are_those_of_the_table(preset):
     leaks = generator(1, "codes").integers(190, 230, HICANN_X.n_circuits)
     failed = (0, 1, 5, 256)
     table = table_for(chip, failed=failed, cells={Cell.v_leak: leaks})
-    neurons = ChipNetwork(load_settings(preset), chip, 4, table).placement.wiring.neurons
+    neurons = make_runner(load_settings(preset), chip, 4, table).placement.wiring.neurons
     assert not set(neurons.circuit.tolist()) & set(failed)
     np.testing.assert_array_equal(neurons.capmem_code[:, Cell.v_leak], leaks[neurons.circuit])
 
@@ -146,7 +146,7 @@ def test_circuits_that_were_not_measured_count_as_nominal():
 def test_a_table_of_another_chip_is_refused(preset, tmp_path):
     table = table_for(GridChip(serial=2))
     with pytest.raises(ChipMismatchError, match="grid/2"):
-        ChipNetwork(load_settings(preset), GridChip(), 4, table)
+        make_runner(load_settings(preset), GridChip(), 4, table)
     with pytest.raises(ChipMismatchError, match="grid/2"):
         run(preset, tmp_path / "run", calibration=table)
     table.save(tmp_path / "t.h5")
@@ -171,7 +171,7 @@ def test_a_run_keeps_its_table(preset, tmp_path):
     assert again.origin.calibration == table.key
     same = evaluate(again, chip=GridChip())
     assert same.test_accuracy == found.test_accuracy
-    np.testing.assert_array_equal(same.t_out, found.record.quantities["test/t_out"].values)
+    np.testing.assert_array_equal(same.scores, found.record.quantities["test/t_out"].values)
     assert same.summary()["calibration"] == "a" * 12
     plain = run(preset, tmp_path / "plain")
     assert plain.summary()["calibration"] is None and not (tmp_path / "plain" / "calibration.h5").exists()

@@ -57,7 +57,7 @@ def test_jitter_is_spread_over_the_sample_and_piles_up_nowhere():
 )
 def test_outputs_that_stay_silent_for_ever_are_told_in_the_first_epoch(silence, silent, warned, tmp_path):
     listener = Heard()
-    train(preset=tiny(silence=silence), chip=RandomChip(silent=silent), out=tmp_path / "run", report=listener)
-    told = [text for text in listener.messages if "no output spiked in epoch 1" in text]
+    train(preset=tiny(rule=silence), chip=RandomChip(silent=silent), out=tmp_path / "run", report=listener)
+    told = [text for text in listener.messages if "epoch 1 moved no weight: no output spiked" in text]
     assert len(told) == warned
-    assert all("silence.bump" in text for text in told)
+    assert all("rule.bump" in text for text in told)

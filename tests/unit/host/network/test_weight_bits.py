@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
+from support.training_parts import make_trainer
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.progress import silent
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
-from hxloop_host.network.chip_network import ChipNetwork
 from hxloop_host.network.weight_codes import quantise
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 from hxloop_host.training.experiment import evaluate, train
-from hxloop_host.training.trainer import Trainer
 
 CONTINUOUS = HICANN_X.model_copy(update={"name": "continuous", "continuous_weights": True})
 
@@ -93,9 +92,7 @@ def test_discrete_chips_refuse_finer_weights_before_they_run(preset, tmp_path, b
     assert caught.value.field == "neuron.weight_bits" and "ideal" in caught.value.hint
     assert chip.runs == 0 and not (tmp_path / "run").exists()
     data = generate_yin_yang(20, 1)
-    trainer = Trainer(
-        load_settings(preset(bits)), ChipNetwork(load_settings(preset(bits)), chip, 4), data, data, seed=1
-    )
+    trainer = make_trainer(load_settings(preset(bits)), chip, data, data)
     with pytest.raises(OutOfRangeError, match=r"neuron\.weight_bits"):
         trainer.epoch(lambda _: None)
 
@@ -127,7 +124,7 @@ def test_a_continuous_chip_runs_between_codes_and_a_discrete_one_rounds(preset, 
         for weights, codes in zip(found.weights, found.codes, strict=True):
             np.testing.assert_array_equal(codes, weights * 30.0)
     same = evaluate(found, chip=GridChip(spec=CONTINUOUS))
-    np.testing.assert_array_equal(same.t_out, found.record.quantities["test/t_out"].values)
+    np.testing.assert_array_equal(same.scores, found.record.quantities["test/t_out"].values)
     discrete = LooksAtWeights()
     evaluate(found, chip=discrete)
     assert discrete.codes.dtype == np.int8

@@ -11,6 +11,7 @@ import pytest
 
 import hxloop.files.locks
 from hxloop.errors import InvalidInputError, RecordError
+from hxloop.result import ChipUse
 from hxloop_host.runs.checkpoint import RunDirectory
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 from hxloop_host.studies.points.point_store import Store
@@ -86,7 +87,7 @@ def test_the_journal_does_not_follow_a_planted_link(tmp_path):
     (tmp_path / "precious").write_text("data")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "journal.jsonl").symlink_to(tmp_path / "precious")
-    epoch = EpochMetrics(*[0] * len(EpochMetrics.__dataclass_fields__))
+    epoch = EpochMetrics(1, 0.0, 0.0, 0.0, 0, 0.0, 0.0, ChipUse())
     with pytest.raises(InvalidInputError, match="is a link"):
         RunDirectory(tmp_path / "run").append_journal(epoch)
     assert (tmp_path / "precious").read_text() == "data"

@@ -10,15 +10,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 from support.chips.random_chip import RandomChip
+from support.training_parts import inputs_of, make_trainer
 
 from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.spec import HICANN_X, TEXTBOOK
-from hxloop_host.network.chip_network import ChipNetwork, check_training
 from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
 from hxloop_host.settings.experiment_settings import Settings, load_settings
 from hxloop_host.settings.kind_sections import section_of
 from hxloop_host.tasks.yin_yang import generate_yin_yang
-from hxloop_host.training.trainer import Trainer, score
+from hxloop_host.training.assembly import check_training
+from hxloop_host.training.scoring import score
 
 N_FEATURES = 4
 
@@ -118,12 +119,12 @@ def test_accepted_settings_train_without_overflow(found, spec, seed):
             check_training(found, spec, N_FEATURES)
         except HxloopError:  # no such chip
             return
-        network = ChipNetwork(found, RandomChip(spec), N_FEATURES)
-        trainer = Trainer(found, network, data, data, seed=seed)
+        trainer = make_trainer(found, RandomChip(spec), data, data, seed=seed)
         for _ in range(found.training.epochs):
             metrics = trainer.epoch(lambda _: None)
             assert np.isfinite(metrics.loss)
-        result = score(network, network.codes(trainer.selected()), data, trainer.loss, seed)
+        runner, inputs = trainer.runner, inputs_of(found, trainer.runner, data)
+        result = score(runner, runner.codes(trainer.selected()), inputs, data.label, seed)
     assert np.isfinite(result.loss)
     assert all(np.isfinite(weights).all() for weights in trainer.weights)
 
@@ -152,7 +153,7 @@ def test_accepted_settings_train_without_overflow(found, spec, seed):
         ({"network.sizes": [10**30, 3]}, "network.sizes.0"),
         ({"network.init_std": [1e308, 1.0]}, "network.init_std.0"),
         ({"network.copies": [1]}, "network.copies"),
-        ({"silence.bump": 1e300}, "silence.bump"),
+        ({"rule.bump": 1e300}, "rule.bump"),
         ({"neuron.v_reset_mv": 800.0}, "neuron.v_threshold_mv"),
         ({"neuron.tau_mem_us": 9.0}, "neuron.tau_mem_us"),
         ({"neuron.scale_weights": 1e-300}, "neuron.scale_weights"),

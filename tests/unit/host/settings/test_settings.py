@@ -8,7 +8,9 @@ import pytest
 
 import hxloop_host
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnknownKeyError
+from hxloop_host.network.building import build_network
 from hxloop_host.settings.experiment_settings import PRESETS, Settings, load_settings
+from hxloop_host.training.assembly import check_parts, find_rule
 
 SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
 
@@ -46,15 +48,9 @@ def test_gain_puts_the_threshold_where_the_model_has_it():
     ("old", "new", "error", "message"),
     [
         ("learning_rate", "lerning_rate", UnknownKeyError, "did you mean 'optimizer.learning_rate'"),
-        ("[silence]", "[silent]", UnknownKeyError, "did you mean 'silence'"),
+        ("bump = 0.0005", "bumb = 0.0005", UnknownKeyError, r"did you mean 'rule\.bump'"),
         ("epochs = 300", 'epochs = "300"', InvalidInputError, r"training\.epochs"),
         ("epochs = 300", "epochs = 0", InvalidInputError, r"training\.epochs"),
-        (
-            "limits = [0.3, 0.05]",
-            "limits = [0.3]",
-            InvalidInputError,
-            "limits needs one entry for each of the 2 layers",
-        ),
         ("tau_mem_us = 6.0", "tau_mem_us = 9.0", InvalidInputError, "equal to, or twice, tau_syn_us"),
         ("t_late = 2.0", "t_late = 6.0", InvalidInputError, "duration must be longer"),
         ("v_threshold_mv = 735.0", "v_threshold_mv = 300.0", InvalidInputError, "above v_leak_mv"),
@@ -69,7 +65,7 @@ def test_mistakes_are_named(tmp_path, old, new, error, message):
 
 def test_the_kind_of_an_optimizer_says_its_keys(tmp_path):
     assert load_settings("small").optimizer.kind == "adam"
-    sgd = load_settings(changed(tmp_path, "max_dw_norm = 0.2", 'kind = "sgd"\nmomentum = 0.9')).optimizer
+    sgd = load_settings(changed(tmp_path, "step_epochs = 20", 'kind = "sgd"\nmomentum = 0.9')).optimizer
     assert (type(sgd).__name__, sgd.momentum, sgd.learning_rate, sgd.step_epochs) == ("SGDSettings", 0.9, 0.002, 20)
     for wrong, message in (
         ('kind = "sgd"\nbeta1 = 0.5', r"unknown key 'optimizer\.beta1'"),
@@ -77,7 +73,21 @@ def test_the_kind_of_an_optimizer_says_its_keys(tmp_path):
         ('kind = "sdg"', r"optimizer\.kind: no optimizer is called 'sdg'.*did you mean 'sgd'"),
     ):
         with pytest.raises(InvalidInputError, match=message):
-            load_settings(changed(tmp_path, "max_dw_norm = 0.2", wrong))
+            load_settings(changed(tmp_path, "step_epochs = 20", wrong))
+
+
+def test_files_of_before_rules_had_a_section_are_read(tmp_path):
+    text = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text()
+    before = text.replace('[rule]\nkind = "fast_and_deep"\nmax_dw_norm = 0.2\n', "[silence]\n")
+    assert before != text
+    (tmp_path / "before.toml").write_text(before.replace("step_epochs = 20", "step_epochs = 20\nmax_dw_norm = 0.2"))
+    assert load_settings(tmp_path / "before.toml") == load_settings("small")
+
+
+def test_the_rule_of_the_settings_must_suit_the_network(tmp_path):
+    settings = load_settings(changed(tmp_path, "limits = [0.3, 0.05]", "limits = [0.3]"))
+    with pytest.raises(InvalidInputError, match="limits needs one entry for each of the 2 populations"):
+        check_parts(settings, build_network(settings, 4), find_rule(None, settings)[0])
 
 
 def test_the_kind_of_a_loss_says_its_keys(tmp_path):

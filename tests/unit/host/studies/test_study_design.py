@@ -65,7 +65,7 @@ def test_bad_overrides_are_refused_with_the_nearest_right_name(setting, error, f
 
 def test_values_are_read_with_units_lists_and_intervals():
     assert read_axis("chip.noise.jitter_trial_us=0, 0.1us,0.3 us", KNOBS).values == (0, 0.1, 0.3)
-    assert read_axis("silence.limits=[0.3,0.05],[0.5,0.5]", KNOBS).values == ([0.3, 0.05], [0.5, 0.5])
+    assert read_axis("rule.limits=[0.3,0.05],[0.5,0.5]", KNOBS).values == ([0.3, 0.05], [0.5, 0.5])
     assert read_axis("loss.kind=softmax_times", KNOBS).values == ("softmax_times",)
     assert read_axis("chip.factor.trial=0..2.5", KNOBS).interval == (0, 2.5)
 
@@ -364,8 +364,8 @@ def test_an_interval_needs_both_ends():
         ({"data.train": [100, 6000]}, "data.train"),
         ({"chip.factor.residual": [1, 1e9]}, "chip.mismatch."),
         ({"chip.noise.jitter_trial_us": [0.1, 1e300]}, "chip.noise.jitter_trial_us"),
-        ({"silence.limits": {"low": [0.1, 0.1], "high": [0.2, 0.2]}}, "silence.limits"),
-        ({"silence.doubling": {"low": False, "high": True}}, "silence.doubling"),
+        ({"rule.limits": {"low": [0.1, 0.1], "high": [0.2, 0.2]}}, "rule.limits"),
+        ({"rule.doubling": {"low": False, "high": True}}, "rule.doubling"),
         ({"loss.kind": {"low": "a", "high": "b"}}, "loss.kind"),
     ],
 )

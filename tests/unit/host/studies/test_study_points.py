@@ -70,8 +70,8 @@ def test_weights_of_another_point_are_where_a_training_begins(tmp_path, chips):
     store, first = Store(tmp_path / "study"), tiny(tmp_path)
     do(first, store)
     still = load_settings("quick").optimizer.model_copy(update={"learning_rate": 1e-12})
-    silence = first.settings.silence.model_copy(update={"bump": 0.0})
-    settings = first.settings.model_copy(update={"optimizer": still, "silence": silence})
+    rule = first.settings.rule.model_copy(update={"bump": 0.0})
+    settings = first.settings.model_copy(update={"optimizer": still, "rule": rule})
     second = tiny(tmp_path, initial=first, settings=settings, serial=5)
     do(second, store)
     codes = [load_run(store.run_directory(p)).codes for p in (first, second)]

@@ -3,21 +3,20 @@
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.training_parts import make_trainer
 
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import DataError, InvalidInputError
 from hxloop.progress import silent
 from hxloop.spec import HICANN_X
 from hxloop.task import Dataset
-from hxloop_host.network.chip_network import ChipNetwork
-from hxloop_host.network.layers import build_layers, build_network
+from hxloop_host.network.building import build_network
 from hxloop_host.placing.mapping import place
 from hxloop_host.settings.experiment_settings import PRESETS, load_settings
 from hxloop_host.tasks.catalog import TASKS, find_task
 from hxloop_host.tasks.mnist import mnist16
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.training.experiment import train
-from hxloop_host.training.trainer import Trainer
 
 
 def test_every_preset_belongs_to_one_task():
@@ -31,7 +30,7 @@ def test_the_published_network_fills_the_chip():
     settings = load_settings("mnist16")
     assert (settings.network.sizes, settings.network.copies) == ([246, 10], [1, 1])
     assert settings.network.bias_copies == [0, 0]
-    placed = place(build_network(settings, build_layers(settings, 256)), HICANN_X, nominal_boot(HICANN_X))
+    placed = place(build_network(settings, 256), HICANN_X, nominal_boot(HICANN_X))
     circuits = [placed.allocations[name].circuits for name in ("hidden", "output")]
     assert [c.shape for c in circuits] == [(246, 2), (10, 2)]
     assert np.unique(np.concatenate(circuits)).size == HICANN_X.n_circuits == 512
@@ -93,7 +92,7 @@ def test_noise_moves_the_times_of_training_and_wakes_no_silent_pixel():
     n_samples, chip = 400, Listening()
     features = np.tile([0.0, 0.4, 1.0, np.nan], (n_samples, 1))
     data = Dataset(features, np.zeros(n_samples, np.int64), ("a", "b", "c"))
-    trainer = Trainer(settings, ChipNetwork(settings, chip, 4), data, data, seed=1)
+    trainer = make_trainer(settings, chip, data, data, seed=1)
     trainer.epoch(lambda _: None)
     training, validation = chip.heard
     for inputs in (training, validation):

@@ -31,8 +31,8 @@ from hxloop_host.training.experiment import evaluate, load_run, train
 SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text().replace("_every = 10", "_every = 1")
 KEYS = {
     "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
-    "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip", "calibration",
-    "initial", "weights", "clock_s",
+    "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip", "rule",
+    "calibration", "initial", "weights", "clock_s",
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_ctrl_c_and_resume_give_the_undisturbed_run(preset, tmp_path, batches):
 def test_every_optimizer_resumes_bit_by_bit(preset, tmp_path, kind):
     more = 'kind = "sgd"\nmomentum = 0.9' if kind == "sgd" else f'kind = "{kind}"'
     text = preset.read_text().replace("limits = [0.3, 0.05]", "limits = [1.0, 0.9]")  # else it bumps only
-    preset.write_text(text.replace("max_dw_norm = 0.2", more))
+    preset.write_text(text.replace("step_epochs = 20", more))
     undisturbed = run(preset, tmp_path / "a")
     assert undisturbed.record.quantities["state/optimizer/steps"].values[0] > 0
     with pytest.raises(KeyboardInterrupt):
@@ -148,7 +148,7 @@ def test_an_optimizer_of_the_users_is_run_only_if_named(preset, tmp_path, forget
     file.write_text(OWN)
     kind = f"{file}:Signs"
     text = preset.read_text().replace("limits = [0.3, 0.05]", "limits = [1.0, 0.9]")
-    preset.write_text(text.replace("max_dw_norm = 0.2", f'kind = "{kind}"\nkeep = 0.25'))
+    preset.write_text(text.replace("step_epochs = 20", f'kind = "{kind}"\nkeep = 0.25'))
     with pytest.raises(InvalidInputError, match="only if you name it yourself"):
         run(preset, tmp_path / "a")
     OPTIMIZER_SECTION.named(kind)
@@ -275,9 +275,9 @@ def test_weights_run_on_any_chip(preset, tmp_path):
     found = run(preset, tmp_path / "a")
     same = evaluate(found.path, chip=GridChip())
     assert same.test_accuracy == found.test_accuracy
-    np.testing.assert_array_equal(same.t_out, found.record.quantities["test/t_out"].values)
+    np.testing.assert_array_equal(same.scores, found.record.quantities["test/t_out"].values)
     other = evaluate(found, chip=GridChip(2, spread_mv=80.0))
-    assert not np.array_equal(other.t_out, same.t_out)
+    assert not np.array_equal(other.scores, same.scores)
     summary = other.summary()
     assert (summary["chip"], summary["trained_on"]) == ("grid/2", "grid/1")
     assert summary["trained_test_accuracy"] == found.test_accuracy

@@ -130,13 +130,13 @@ def test_a_test_at_a_chip_time(preset, tmp_path):
     found, chip = run(preset, tmp_path / "run"), DriftingChip()
     clock_s = found.summary()["clock_s"]
     same = evaluate(found, chip=chip, at_s=clock_s)
-    np.testing.assert_array_equal(same.t_out, found.record.quantities["test/t_out"].values)
+    np.testing.assert_array_equal(same.scores, found.record.quantities["test/t_out"].values)
     assert same.test_accuracy == found.test_accuracy and same.summary()["at_s"] == clock_s
     chip.seen.clear()
     later = evaluate(found, chip=chip, at_s=20.0)
     assert chip.seen == [(bench_trial_seed(), round(20e6 / SAMPLE_US), 30)]
-    assert not np.array_equal(later.t_out, same.t_out)
-    np.testing.assert_array_equal(later.t_out, evaluate(found, chip=DriftingChip(), at_s=20.0).t_out)
+    assert not np.array_equal(later.scores, same.scores)
+    np.testing.assert_array_equal(later.scores, evaluate(found, chip=DriftingChip(), at_s=20.0).scores)
 
 
 def test_chip_times_that_cannot_be_are_refused(preset, tmp_path):

@@ -1,0 +1,153 @@
+"""Gradients of first spike times through a feed-forward network, at the times that a chip measured.
+
+A spike that comes later arrives later by as much: the routing delay is constant. All times are in tau_syn.
+
+References
+----------
+Goeltz, Kriener et al., Nature Machine Intelligence 3, 823-835 (2021): chain rule over layers, measured times.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from hxloop.errors import InvalidInputError
+from hxloop.network import INPUT
+from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hxloop.network import Network
+    from hxloop.rule import Recording, Strength, Weights
+
+    Array = NDArray[np.float64]
+
+SAME: Final = 1e-9
+"""Relative difference below which time constants are equal."""
+
+
+def feed_forward(network: Network) -> list[str]:
+    """Names of the populations, sources before targets.
+
+    Raises
+    ------
+    InvalidInputError
+        There is a loop.
+    """
+    waiting = {
+        p.name: {q.source for q in network.projections if q.target == p.name} - {INPUT} for p in network.populations
+    }
+    order: list[str] = []
+    while waiting:
+        ready = next((name for name, sources in waiting.items() if sources <= set(order)), None)
+        if ready is None:
+            raise InvalidInputError(
+                f"{next(iter(waiting))!r} drives itself, over others or not; first-spike learning trains feed-forward "
+                "networks only",
+                field="network.projections",
+            )
+        order.append(ready)
+        del waiting[ready]
+    return order
+
+
+def first_times(recording: Recording) -> dict[str, Array]:
+    """First spikes of each population, float64 [n_samples, size] in tau_syn, inf where none."""
+    tau_per_tick = _tau_per_tick(recording)
+    return {p.name: recording.first_ticks[p.name] * tau_per_tick for p in recording.network.populations}
+
+
+def arrivals(recording: Recording, number: int) -> Array:
+    """When events reach the rows of a projection, float64 [n_samples, n_rows] in tau_syn, inf where none do.
+
+    Raises
+    ------
+    InvalidInputError
+        Inputs that may spike several times in a sample.
+    """
+    network = recording.network
+    projection = network.projections[number]
+    first, last = network.sources(projection)
+    if projection.source == INPUT:
+        if recording.inputs.ticks is None:
+            raise InvalidInputError(
+                "first-spike learning needs inputs that spike at most once in a sample",
+                field="coding.kind",
+                hint="use time_to_first_spike or latency, or another rule",
+            )
+        times = recording.inputs.ticks[:, first:last] * _tau_per_tick(recording)
+    else:
+        ticks = recording.first_ticks[projection.source][:, first:last]
+        times = (ticks + recording.delay_ticks) * _tau_per_tick(recording)
+    return times if projection.copies == 1 else np.repeat(times, projection.copies, axis=1)
+
+
+def weight_gradients(
+    recording: Recording, grad_out: Array, strength: Strength | None, max_dw_norm: float = 0.0
+) -> Weights:
+    """Gradients of the model weights, summed over the samples.
+
+    Parameters
+    ----------
+    recording : Recording
+        With first spikes of all populations.
+    grad_out : float64 [n_samples, n_classes]
+        Derivative of the loss with respect to the output's first spike times.
+    strength : Strength or None
+        What calibration measured.
+    max_dw_norm : float
+        A (sample, neuron) whose largest weight gradient exceeds this leaves the weights untouched; 0: none does.
+
+    Returns
+    -------
+    list of float64 [n_sources * copies, n_target]
+        Per projection.
+    """
+    network = recording.network
+    # With a measured time constant, all times are in units of it: t / unit.
+    unit = 1.0 if strength is None else strength.tau_factor
+    times = first_times(recording)
+    slopes = {p.name: np.zeros((recording.n_samples, p.size)) for p in network.populations}
+    slopes[network.output] = grad_out * unit
+    found: dict[int, Array] = {}
+    for name in reversed(feed_forward(network)):
+        population, onto = network.population(name), network.onto(name)
+        layer = FirstSpikeLayer(round(population.tau_mem_us / population.tau_syn_us), population.model_threshold)
+        factors = [None if strength is None else strength.factor(k, recording.codes[k]) for k in onto]
+        weights = [
+            recording.weights[k] if f is None else recording.weights[k] * f for k, f in zip(onto, factors, strict=True)
+        ]
+        t_in, seen = np.hstack([arrivals(recording, k) for k in onto]), np.vstack(weights)
+        arguments = _in_units(t_in, unit), seen, _in_units(times[name], unit), slopes[name], max_dw_norm or None
+        rows = np.cumsum([len(matrix) for matrix in weights])[:-1]
+        if all(network.projections[k].source == INPUT for k in onto):
+            grad_w = layer.weight_gradient(*arguments)
+        else:
+            grad_w, grad_rows = layer.gradients(*arguments)
+            _pass_back(network, onto, np.split(grad_rows, rows, axis=1), slopes)
+        for k, f, grad in zip(onto, factors, np.split(grad_w, rows), strict=True):
+            found[k] = grad if f is None else grad * f
+    return [found[k] for k in range(len(network.projections))]
+
+
+def _tau_per_tick(recording: Recording) -> float:
+    return recording.tick_us / recording.network.populations[0].tau_syn_us
+
+
+def _in_units(times: Array, unit: float) -> Array:
+    return times if unit == 1.0 else times / unit
+
+
+def _pass_back(network: Network, onto: Sequence[int], grad_rows: Sequence[Array], slopes: dict[str, Array]) -> None:
+    """Add gradients of the rows to those of their sources."""
+    for k, grad in zip(onto, grad_rows, strict=True):
+        projection = network.projections[k]
+        if projection.source == INPUT:
+            continue
+        first, last = network.sources(projection)
+        slopes[projection.source][:, first:last] += grad.reshape(len(grad), last - first, projection.copies).sum(axis=2)

@@ -1,0 +1,283 @@
+"""A network on a chip: model weights in, recordings out. The chip as rules and evaluation see it."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hxloop.codes import nominal
+from hxloop.errors import OutOfRangeError
+from hxloop.result import ChipUse
+from hxloop.rule import Observe, Recording, Spikes
+from hxloop.seeds import bench_trial_seed
+from hxloop_host.network.measured_strength import MeasuredStrength
+from hxloop_host.network.weight_codes import check_weight_bits, dequantise, quantise
+from hxloop_host.placing.mapping import place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hxloop.chip import Chip
+    from hxloop.codes.calibration_table import CalibrationTable
+    from hxloop.network import Network, Population
+    from hxloop.readout import Readout
+    from hxloop.result import Readout as ChipReadout
+    from hxloop.result import RunResult
+    from hxloop.rule import Batch, Codes, Inputs, Strength, Weights
+
+
+NOTHING: Final = Observe("none")
+
+
+class ChipRunner:
+    """A network placed on a chip; satisfies `hxloop.rule.Runner`.
+
+    Parameters
+    ----------
+    network : Network
+    readout : Readout
+        What answers.
+    chip : Chip
+    duration_ticks : int
+        Length of a sample.
+    weight_bits : int
+        Bits of a weight's magnitude, as in `weight_codes.quantise`.
+    observe : Observe
+        What the rule asks for; what the readout needs is added.
+    parts : int
+        Runs in which a batch is sent to the chip; results do not depend on it.
+    calibration : CalibrationTable, optional
+        Its codes take the place of those the chip boots with, circuits that failed are not used, and `strength` says
+        what was measured.
+
+    Attributes
+    ----------
+    spec : ChipSpec
+    strength : Strength or None
+    placement : Placement
+    use : ChipUse
+        Every run is added to it; put a new one in its place to count anew.
+    clock : int or None
+        Number of the next sample in the continuous trial of a chip that stays switched on; None: every run belongs to
+        the trial it names.
+
+    Raises
+    ------
+    DoesNotFitError, OutOfRangeError
+        As in `placing.mapping.place`; a sample that is longer than the chip can run, or finer weights than it has.
+    ChipMismatchError
+        The calibration belongs to another chip.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        readout: Readout,
+        chip: Chip,
+        *,
+        duration_ticks: int,
+        weight_bits: int,
+        observe: Observe = NOTHING,
+        parts: int = 1,
+        calibration: CalibrationTable | None = None,
+    ) -> None:
+        self.network, self.readout, self.chip, self.spec = network, readout, chip, chip.spec
+        self.duration_ticks, self.parts, self.observe = duration_ticks, parts, observe | readout.observe(network)
+        self.use = ChipUse()
+        self.clock: int | None = None
+        self.strength: Strength | None = None
+        self._bits = weight_bits
+        if calibration is None:
+            self.placement = place(network, chip.spec, chip.boot)
+        else:
+            calibration.check_chip(chip)
+            self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
+            self.strength = MeasuredStrength(calibration, self.placement)
+        self._limits = [network.limits(p, chip.spec.weight_code_max) for p in network.projections]
+
+    def start_clock(self, at_s: float) -> None:
+        """Make all runs to come one continuous trial, that of calibration, which goes on at this chip time."""
+        self.clock = round(at_s * 1e6 / self._sample_us)
+
+    @property
+    def clock_s(self) -> float | None:
+        """Chip time of the next sample in s, None without a running clock."""
+        return None if self.clock is None else self.clock * self._sample_us * 1e-6
+
+    @property
+    def _sample_us(self) -> float:
+        return self.duration_ticks * self.spec.tick_us
+
+    def clip(self, weights: Weights) -> None:
+        """Clip model weights in place to what codes, masks and signs allow: beyond, they would take ages to return."""
+        for matrix, (low, high) in zip(weights, self._limits, strict=True):
+            np.clip(matrix, low, high, out=matrix)
+
+    def codes(self, weights: Sequence[NDArray[np.float64]]) -> Codes:
+        """Weight codes of each projection that stand for model weights on this chip.
+
+        Raises
+        ------
+        OutOfRangeError
+            A weight is not finite.
+        """
+        spec = self.spec
+        check_weight_bits(self._bits, spec)
+        return [
+            quantise(w, p.scale_weights, spec.weight_code_max, self._bits, continuous=spec.continuous_weights)
+            for p, w in zip(self.network.projections, weights, strict=True)
+        ]
+
+    def run(
+        self, batch: Batch, weights: Sequence[NDArray[np.float64]], *, trial: int = 0, observe: Observe | None = None
+    ) -> Recording:
+        """Run the samples of a batch; see `hxloop.rule.Runner.run`."""
+        return self.record(
+            batch.inputs, self.codes(weights), batch.trial_seed(trial), observe=observe, parts=self.parts
+        )
+
+    def record(
+        self, inputs: Inputs, codes: Codes, trial_seed: int, *, observe: Observe | None = None, parts: int = 1
+    ) -> Recording:
+        """Run samples with given weight codes.
+
+        Parameters
+        ----------
+        inputs : Inputs
+        codes : list of int8 or float64 [n_sources * copies, n_target]
+            Of each projection. Codes between two others are rounded on a chip that has no such codes.
+        trial_seed : int
+            Names the trial; not used while the clock is running.
+        observe : Observe, optional
+            By default what rule and readout ask for.
+        parts : int
+            Send the samples in so many parts; the result is the same.
+        """
+        wanted = self.observe if observe is None else observe
+        config = self.placement.configure(codes)
+        bounds = np.linspace(0, inputs.n_samples, min(parts, max(1, inputs.n_samples)) + 1).astype(int).tolist()
+        found = []
+        for first, last in pairwise(bounds):
+            readout = self._readout(wanted)
+            seed, number = (trial_seed, first) if self.clock is None else (bench_trial_seed(), self.clock)
+            result = self.chip.run(
+                inputs.part(first, last).spikes,
+                duration_ticks=self.duration_ticks,
+                trial_seed=seed,
+                first_sample=number,
+                record="first_spikes" if wanted.spikes == "first" else "spikes",
+                neurons=self._heads(wanted),
+                readout=readout,
+                config=config,
+            )
+            if self.clock is not None:
+                self.clock += last - first
+            self.use.add(result)
+            found.append(self._decode(result, wanted, readout))
+        return self._recording(inputs, codes, wanted, found)
+
+    def _recorded(self, observe: Observe) -> list[str]:
+        """Populations whose spikes are recorded."""
+        if observe.spikes == "none":
+            return []
+        return [n for n in self.network.spiking if observe.populations is None or n in observe.populations]
+
+    def _heads(self, observe: Observe) -> tuple[int, ...] | None:
+        names = self._recorded(observe)
+        if len(names) == len(self.network.populations):
+            return None
+        return tuple(int(head) for name in names for head in self.placement.circuits(name))
+
+    def _readout(self, observe: Observe) -> ChipReadout | None:
+        if not (observe.membranes or observe.counters or observe.correlation):
+            return None
+        return self.placement.readout(
+            membranes=observe.membranes,
+            period_us=observe.membrane_period_us,
+            counters=observe.counters,
+            correlation=observe.correlation,
+        )
+
+    def _decode(self, result: RunResult, observe: Observe, readout: ChipReadout | None) -> dict[str, Any]:
+        """Arrays of one run by what they are and of which population; along the first axis, samples."""
+        place, names = self.placement, self._recorded(observe)
+        found: dict[str, Any] = {}
+        if names:
+            found["first_ticks"] = dict(zip(names, place.first_spikes(result.spikes, names), strict=True))
+        if observe.spikes == "all":
+            found["spikes"] = {name: place.decode_spikes(result.spikes, name) for name in names}
+            found["n_samples"] = result.spikes.n_samples
+        if readout is not None:
+            seen = result.observations
+            readings = place.decode_membranes(seen, readout, observe.membranes)
+            found["membranes"] = {name: self._model_units(lsb, name) for name, lsb in readings.items()}
+            if observe.counters:
+                found["counts"] = {name: place.decode_counts(seen, name) for name in self.network.spiking}
+            if observe.correlation:
+                found["correlation"] = place.decode_correlation(seen)
+            found["period_ticks"] = readout.cadc_period_ticks
+        return found
+
+    def _model_units(self, lsb: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
+        """Membranes from readings, 0 at leak and `model_threshold` at threshold, as the nominal CADC has it."""
+        population: Population = self.network.population(name)
+        scale = population.model_threshold / (population.v_threshold_mv - population.v_leak_mv)
+        table = (nominal.cadc_mv(np.arange(256)) - population.v_leak_mv) * scale
+        return table.astype(np.float32)[lsb]
+
+    def _recording(self, inputs: Inputs, codes: Codes, observe: Observe, parts: list[dict[str, Any]]) -> Recording:
+        projections = self.network.projections
+        joined: dict[str, Any] = {}
+        for key in ("first_ticks", "membranes", "counts"):
+            if key in parts[0]:
+                joined[key] = {name: _joined([part[key][name] for part in parts]) for name in parts[0][key]}
+        if observe.spikes == "all":
+            joined["spikes"] = {name: _joined_spikes(parts, name) for name in parts[0]["spikes"]}
+        if "correlation" in parts[0]:
+            joined["correlation"] = [sum(part["correlation"][k] for part in parts) for k in range(len(projections))]
+        if joined.get("membranes"):
+            n_reads = next(iter(joined["membranes"].values())).shape[1]
+            joined["membrane_times_us"] = np.arange(n_reads) * parts[0]["period_ticks"] * self.spec.tick_us
+        return Recording(
+            self.network,
+            inputs,
+            codes,
+            [dequantise(c, p.scale_weights) for c, p in zip(codes, projections, strict=True)],
+            self.spec.tick_us,
+            self.spec.routing_delay_ticks,
+            self.duration_ticks,
+            **joined,
+        )
+
+
+def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _joined_spikes(parts: list[dict[str, Any]], name: str) -> Spikes:
+    first, columns = 0, []
+    for part in parts:
+        sample, neuron, tick = part["spikes"][name]
+        columns.append((sample + first, neuron, tick))
+        first += part["n_samples"]
+    return Spikes(*(_joined([column[k] for column in columns]) for k in range(3)))
+
+
+def sample_ticks(duration_us: float, tick_us: float, max_run_ticks: int, chip: str) -> int:
+    """Length of a sample in ticks of the chip.
+
+    Raises
+    ------
+    OutOfRangeError
+        Shorter than a tick, or longer than the chip can run.
+    """
+    ticks = round(duration_us / tick_us)
+    if not 1 <= ticks <= max_run_ticks:
+        raise OutOfRangeError(
+            f"a sample of {ticks} ticks is outside 1..{max_run_ticks}, what {chip} runs", field="coding.duration"
+        )
+    return ticks

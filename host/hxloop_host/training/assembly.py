@@ -1,0 +1,247 @@
+"""From settings to the parts of a training: rule, readout, network on its chip, samples as spikes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hxloop.codes.operating_point import nominal_boot
+from hxloop.errors import InvalidInputError, OutOfRangeError
+from hxloop.kit import arguments
+from hxloop.plugins import is_own, source_of
+from hxloop.rule import Observe, Rule, RuleSettings
+from hxloop_host.coding.codings import build_coding
+from hxloop_host.learning.registry import RULES, is_rule
+from hxloop_host.network.building import build_network
+from hxloop_host.network.chip_runner import ChipRunner
+from hxloop_host.network.weight_codes import check_weight_bits
+from hxloop_host.placing.mapping import place
+from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN
+from hxloop_host.settings.experiment_settings import LOSS_SECTION
+from hxloop_host.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hxloop.chip import Chip
+    from hxloop.codes.calibration_table import CalibrationTable
+    from hxloop.network import Network
+    from hxloop.plugins import Source
+    from hxloop.readout import Readout
+    from hxloop.spec import ChipSpec
+    from hxloop.task import Dataset
+    from hxloop_host.coding.coding_interface import InputSource
+    from hxloop_host.settings.experiment_settings import Settings
+
+
+def find_rule(rule: str | Rule | type[Rule] | None, settings: Settings) -> tuple[Rule, Source, Settings]:
+    """Rule of a training.
+
+    Parameters
+    ----------
+    rule : str, Rule, subclass of Rule, or None
+        A name, ``FILE.py:CLASS`` (which is run), or an object; None for the rule of the settings.
+    settings : Settings
+
+    Returns
+    -------
+    rule : Rule
+    source : Source
+        Where it comes from.
+    settings : Settings
+        With the rule's section: that of the settings if it is of this kind, else the rule's own defaults.
+
+    Raises
+    ------
+    InvalidInputError
+        No rule, code of a file that was not named, or settings of another rule.
+    """
+    if isinstance(rule, Rule) or is_rule(rule):
+        kind: type[Rule] = type(rule) if isinstance(rule, Rule) else rule  # type: ignore[assignment]
+        source = source_of(kind)
+        given = rule.settings if isinstance(rule, Rule) else kind.Settings()
+        section = given.model_copy(update={"kind": source.name})
+    else:
+        name = settings.rule.kind if rule is None else arguments.text(rule, "rule", takes="a rule, or its name")
+        kind, source = RULES.find(name, own_code=rule is not None)
+        section = _section(kind, name, settings.rule)
+    _check_columns(kind)
+    return kind(section), source, settings.with_rule(section)
+
+
+def _section(kind: type[Rule], name: str, given: RuleSettings) -> RuleSettings:
+    """Settings of a rule, from those of a file if they are of this kind."""
+    if given.kind != name:
+        return kind.Settings(kind=name)
+    if isinstance(given, kind.Settings):
+        return given
+    return kind.Settings(**given.model_dump())
+
+
+def same_source(recorded: Source, rule: str | Rule | type[Rule] | None) -> str | Rule | type[Rule]:
+    """Rule to go on with: as recorded, or as named where it is the user's own code.
+
+    Raises
+    ------
+    InvalidInputError
+        Own code that was not named again, or another source than recorded.
+    """
+    if rule is None:
+        if is_own(recorded.name) or recorded.is_own:
+            raise InvalidInputError(
+                f"it was trained with {recorded}, code of somebody's own that runs only if you name it",
+                field="rule",
+                hint=f"add --rule {recorded.name} (rule=... in Python)",
+            )
+        return recorded.name
+    named = rule if isinstance(rule, str) else source_of(type(rule) if isinstance(rule, Rule) else rule)
+    found = RULES.find(named, own_code=True)[1] if isinstance(named, str) else named
+    if found.sha256 != recorded.sha256 or _attribute(found) != _attribute(recorded):
+        raise InvalidInputError(
+            f"it was trained with {recorded}, not with {found}",
+            field="rule",
+            hint="put the source back as it was, or train anew",
+        )
+    return rule
+
+
+def _attribute(source: Source) -> str:
+    """Name of the class, or of a rule of the program: a file may have moved."""
+    return source.name.rpartition(":")[2]
+
+
+def _check_columns(kind: type[Rule]) -> None:
+    for column in kind.columns:
+        if not column.name.isidentifier() or column.name in PLAIN | COUNTED:
+            raise InvalidInputError(
+                f"{kind.__qualname__} has a column {arguments.shown(column.name)}; columns are identifiers other than "
+                "those of every training",
+                field="rule.columns",
+            )
+
+
+def runner_of(
+    settings: Settings, network: Network, chip: Chip, calibration: CalibrationTable | None, observe: Observe
+) -> ChipRunner:
+    """Network of an experiment on a chip.
+
+    Raises
+    ------
+    DoesNotFitError, OutOfRangeError, ChipMismatchError
+        As `ChipRunner`.
+    """
+    return ChipRunner(
+        network,
+        readout_of(settings),
+        chip,
+        duration_ticks=sample_ticks(settings, chip.spec),
+        weight_bits=settings.neuron.weight_bits,
+        observe=observe,
+        parts=settings.training.batch_split,
+        calibration=calibration,
+    )
+
+
+def prepared(
+    settings: Settings,
+    chip: Chip,
+    n_features: int,
+    *,
+    rule: str | Rule | type[Rule] | None = None,
+    calibration: CalibrationTable | None = None,
+) -> tuple[Rule, ChipRunner]:
+    """Rule of settings, and their network on a chip; errors as in `find_rule`, `check_parts` and `runner_of`."""
+    found, _, settings = find_rule(rule, settings)
+    network = build_network(settings, n_features)
+    check_parts(settings, network, found)
+    return found, runner_of(settings, network, chip, calibration, found.observe(network))
+
+
+def trainer_of(
+    settings: Settings,
+    rule: Rule,
+    runner: ChipRunner,
+    train: Dataset,
+    validation: Dataset,
+    *,
+    seed: int,
+    initial: Sequence[NDArray[np.float64]] | None = None,
+) -> Trainer:
+    """Training with samples of data sets; arguments as for `Trainer`."""
+    data = {"train": train, "validation": validation}
+    return Trainer(
+        settings,
+        rule,
+        runner,
+        {split: encoded(settings, runner, part) for split, part in data.items()},
+        {split: part.label for split, part in data.items()},
+        seed=seed,
+        initial=initial,
+    )
+
+
+def readout_of(settings: Settings) -> Readout:
+    """What answers."""
+    return LOSS_SECTION.part(settings.loss.kind)(settings.loss)
+
+
+def encoded(settings: Settings, runner: ChipRunner, data: Dataset) -> InputSource:
+    """Samples of a data set as input spikes; errors as in `Coding.inputs`."""
+    coding = build_coding(settings.coding, settings.neuron.tau_syn_us)
+    return coding.inputs(data, runner.network, runner.spec.tick_us, runner.duration_ticks)
+
+
+def sample_ticks(settings: Settings, spec: ChipSpec) -> int:
+    """Length of a sample in ticks of the chip.
+
+    Raises
+    ------
+    OutOfRangeError
+        Shorter than a tick, or longer than the chip can run.
+    """
+    ticks = round(settings.coding.duration / (spec.tick_us / settings.neuron.tau_syn_us))
+    if not 1 <= ticks <= spec.max_run_ticks:
+        raise OutOfRangeError(
+            f"a sample of {ticks} ticks is outside 1..{spec.max_run_ticks}, what {spec.name} runs",
+            field="coding.duration",
+        )
+    return ticks
+
+
+def check_parts(settings: Settings, network: Network, rule: Rule) -> Readout:
+    """Refuse a rule that cannot train a network, and a readout that does not suit it.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    readout = readout_of(settings)
+    readout.check(network, settings.duration_us)
+    rule.check(network, readout)
+    return readout
+
+
+def check_training(settings: Settings, spec: ChipSpec, n_features: int, rule: Rule | None = None) -> None:
+    """Refuse a training that no chip with this datasheet can do; none is needed.
+
+    Parameters
+    ----------
+    settings : Settings
+    spec : ChipSpec
+    n_features : int
+        Input channels of the task.
+    rule : Rule, optional
+        By default that of the settings.
+
+    Raises
+    ------
+    InvalidInputError, DoesNotFitError, OutOfRangeError
+        As `check_parts`, `ChipRunner` and `check_weight_bits`.
+    """
+    check_weight_bits(settings.neuron.weight_bits, spec)
+    sample_ticks(settings, spec)
+    network = build_network(settings, n_features)
+    check_parts(settings, network, find_rule(None, settings)[0] if rule is None else rule)
+    place(network, spec, nominal_boot(spec))
