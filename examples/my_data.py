@@ -13,8 +13,8 @@ import hxloop
 rng = np.random.default_rng(1)
 n_samples, n_features, n_classes = 600, 4, 3
 label = rng.integers(0, n_classes, n_samples)  # classes count from 0
-centres = rng.uniform(0.2, 0.8, (n_classes, n_features))
-features = np.clip(centres[label] + rng.normal(0.0, 0.06, (n_samples, n_features)), 0.0, 1.0)
+centres = np.array([[0.2, 0.4, 0.8, 0.5], [0.8, 0.3, 0.5, 0.3], [0.5, 0.8, 0.3, 0.7]])
+features = np.clip(centres[label] + rng.normal(0.0, 0.08, (n_samples, n_features)), 0.0, 1.0)
 
 # 1. Features 0..1 become one spike each; the settings are fitted to the size of the data.
 task = hxloop.Task.from_arrays(features, label, class_names=["red", "green", "blue"], name="clouds")
@@ -37,7 +37,7 @@ with tempfile.TemporaryDirectory() as folder, hxloop.launch(chip="typical", seri
     file = Path(folder, "data.npz")
     np.savez(file, train_features=features, train_label=label)
     for what in (task, spikes, file):
-        run = hxloop.train(what, chip=chip, epochs=10, out=Path(folder, f"run of {what.name}"))
+        run = hxloop.train(what, chip=chip, epochs=20, out=Path(folder, f"run of {what.name}"))
         print(f"{what.name}: {100 * run.test_accuracy:.1f} % of the test samples are right")
     # A run remembers its data by a digest. Those of a file are found again; arrays must be given again.
     again = hxloop.evaluate(run, chip="typical", serial=2)

@@ -24,6 +24,14 @@ def test_a_network_on_a_chip(tmp_path):
     assert "first spike in us" in run("in_the_loop.py", cwd=tmp_path)
 
 
+def test_data_of_ones_own(tmp_path):
+    printed = run("my_data.py", cwd=tmp_path)
+    found = dict(re.findall(r"(\S+): ([\d.]+) % of the test", printed))
+    assert found.keys() == {"clouds", "trains", "data.npz"}
+    assert min(map(float, found.values())) > 60.0
+    assert found["clouds"] == found["data.npz"]  # the same arrays, so the same training
+
+
 def test_one_network_on_many_chips(tmp_path):
     printed = run("one_network_many_chips.py", "2..3", "quick", 1, cwd=tmp_path)
     found = [float(x) for x in re.findall(r"([\d.]+) %", printed)]

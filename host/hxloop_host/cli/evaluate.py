@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hxloop.kit.terminal import print_json, show
-from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, Endpoint, RunPath, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, Endpoint, RunPath, Serial, make_app
 
 evaluate = make_app()
 
@@ -29,6 +29,17 @@ def _eval(
             show_default=False,
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="The data of the run, where they are not found again by themselves: a file (.npz, .h5), FILE.py:NAME. "
+            "Other data are refused.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Test the weights of a run, on the chip they were trained on or on any other.
@@ -45,7 +56,16 @@ def _eval(
     """
     from hxloop_host.training import experiment
 
-    result = experiment.evaluate(run, chip=chip, serial=serial, endpoint=endpoint, calibration=calibration, at_s=at_s)
+    result = experiment.evaluate(
+        run,
+        chip=chip,
+        serial=serial,
+        endpoint=endpoint,
+        calibration=calibration,
+        at_s=at_s,
+        task=data,
+        data_dir=data_dir,
+    )
     if as_json:
         print_json(result.summary())
         return

@@ -48,6 +48,15 @@ Initial = Annotated[
         show_default=False,
     ),
 ]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Folder in which published data (mnist16) are looked for first, instead of HXLOOP_DATA_DIR.",
+        metavar="FOLDER",
+        show_default=False,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else on stderr.")]
 RunPath = Annotated[

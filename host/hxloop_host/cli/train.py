@@ -10,7 +10,7 @@ import typer
 from hxloop.errors import UnsavedResultError
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import print_json, say, show
-from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, Endpoint, Initial, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, Endpoint, Initial, Serial, make_app
 
 if TYPE_CHECKING:
     from hxloop_host.runs.trained_run import Run
@@ -21,13 +21,19 @@ train = make_app()
 @train.command(name="train")
 def _train(
     task: Annotated[
-        str, typer.Argument(metavar="TASK", help="What to learn: yin-yang or mnist16.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="TASK",
+            help="What to learn: a name that hxloop tasks lists, a file of data (.npz, .h5), or FILE.py:NAME.",
+            show_default=False,
+        ),
     ],
     preset: Annotated[
         str | None,
         typer.Option(
             "--preset",
-            help="quick (by default), paper or small for yin-yang, mnist16 for mnist16, or a TOML file with settings.",
+            help="A preset of the task (hxloop tasks lists them; for data of your own one is fitted), or a TOML file "
+            "with settings.",
             metavar="NAME|FILE",
         ),
     ] = None,
@@ -38,6 +44,7 @@ def _train(
     endpoint: Endpoint = None,
     calibration: Calibration = None,
     initial: Initial = None,
+    data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
     plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw pictures beside the run file.")] = True,
@@ -54,7 +61,11 @@ def _train(
 
       hxloop train yin-yang --preset paper --serial 2 --out runs/second
 
-      hxloop train mnist16
+      hxloop train mnist16 --data-dir ~/data
+
+      hxloop train my_data.npz
+
+      hxloop train my_tasks.py:blobs
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
 
@@ -80,6 +91,7 @@ def _train(
             resume=resume,
             calibration=calibration,
             initial=initial,
+            data_dir=data_dir,
             report=watching(),
         )
     except UnsavedResultError as error:

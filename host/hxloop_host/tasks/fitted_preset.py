@@ -24,6 +24,8 @@ _MOST_INPUTS: Final = 256
 """What a network of two layers can be given: beyond, each neuron would take four circuits."""
 _FEW: Final = 16
 """Up to so many inputs, each drives several rows, for one synapse would be too weak."""
+_LONG: Final = 20.0
+"""Length of a sample in time constants from which on first-spike learning has been seen to fail."""
 _SAMPLES_SEEN: Final = 200_000
 """Samples of a training, over all epochs; the figures of the presets are 20 x 5000 to 20 x 50000."""
 
@@ -116,6 +118,8 @@ def preset_words(task: Task, settings: Settings) -> str:
     network, training = settings.network, settings.training
     sizes = "-".join(str(n) for n in (task.n_inputs, *network.sizes))
     first = ", first spike of each channel only" if getattr(settings.coding, "first_only", False) else ""
+    if settings.coding.duration > _LONG:
+        first += f", samples of {settings.coding.duration:g} time constants of the neurons, which forget early spikes"
     return (
         f"settings fitted to {task.n_inputs} {'channels' if task.kind == 'spikes' else 'features'} and "
         f"{task.n_classes} classes: network {sizes}, coding {settings.coding.kind}{first}, {training.epochs} epochs in "

@@ -18,7 +18,7 @@ from hxloop_host.link.choosing import check_choice, open_chip
 from hxloop_host.network.calibrated import find_calibration, own_calibration, read_calibration, warn_of
 from hxloop_host.runs.trained_run import Run, load_run
 from hxloop_host.settings.experiment_settings import LATEST_S
-from hxloop_host.tasks.catalog import task_of_run
+from hxloop_host.tasks.catalog import find_task, task_of_run
 from hxloop_host.training.assembly import encoded, runner_of, same_source
 from hxloop_host.training.scoring import score
 
@@ -114,6 +114,7 @@ def evaluate(
     at_s: float | None = None,
     rule: str | Rule | type[Rule] | None = None,
     task: str | Path | Task | None = None,
+    data_dir: str | Path | None = None,
     report: Report = None,
 ) -> Evaluation:
     """Run the trained weights of a run on a chip with the test set; nothing is learned.
@@ -142,6 +143,8 @@ def evaluate(
     task : str, Path or Task, optional
         The task of the run, to be given again where its data are not found, or are code of your own; other data are
         refused.
+    data_dir : str or Path, optional
+        As in `experiment.train`.
     report : listener or list of listeners, optional
         Told what there is to say (`hxloop.progress`); lines on stderr by default.
 
@@ -163,10 +166,12 @@ def evaluate(
     at_s = _checked_time(at_s, trial)
     chip, serial, endpoint = check_choice(chip, serial, endpoint)
     calibration = read_calibration(calibration)
+    data_dir = arguments.optional(arguments.path, data_dir, "data_dir")
+    given = None if task is None else find_task(task, data_dir)
     loaded = run if isinstance(run, Run) else load_run(run)
     origin = loaded.origin
     same_source(origin.rule, rule)
-    again = task_of_run(origin.task, origin.data, task)
+    again = task_of_run(origin.task, origin.data, given, None if given else data_dir)
     if endpoint is None and (chip is None or isinstance(chip, str)):
         chip = chip or origin.identity.chip
         serial = origin.identity.serial if serial is None else serial

@@ -39,6 +39,7 @@ from hxloop_host.runs.run_file import clock_attributes, restore, to_record, vers
 from hxloop_host.runs.trained_run import Run, find_initial, load_run
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
 from hxloop_host.tasks.catalog import find_task
+from hxloop_host.tasks.fitted_preset import default_settings, preset_words
 from hxloop_host.training.assembly import check_parts, encoded, find_rule, runner_of, same_source, trainer_of
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
@@ -75,6 +76,7 @@ def train(
     threads: int | None = None,
     calibration: Calibration = None,
     initial: str | Path | Run | None = None,
+    data_dir: str | Path | None = None,
     rule: str | Rule | type[Rule] | None = None,
     report: Report = None,
 ) -> Run:
@@ -82,11 +84,11 @@ def train(
 
     Parameters
     ----------
-    task : str
-        ``yin-yang`` or ``mnist16``.
+    task : str, Path or Task
+        A name that ``hxloop tasks`` lists, a file of data (``.npz``, ``.h5``), ``FILE.py:NAME``, or a `hxloop.Task`.
     preset : str, Path or Settings, optional
-        One of `experiment_settings.PRESETS`, a TOML file, or settings; by default the task's own (``quick``,
-        ``mnist16``).
+        One of `experiment_settings.PRESETS`, a TOML file, or settings; by default the task's own (``quick``
+        of Yin-Yang), and for data that have none settings fitted to their size.
     chip : str or Chip
         Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
         whatever chip is there.
@@ -112,6 +114,8 @@ def train(
     initial : str, Path or Run, optional
         Begin with the kept model weights of this run (last or best, as its settings say) instead of random ones; they
         are clipped to the range of the chip. With `resume` the run goes on from its own checkpoint.
+    data_dir : str or Path, optional
+        Folder in which the published files of a task are looked for first, instead of ``HXLOOP_DATA_DIR``.
     rule : str, Rule or subclass of Rule, optional
         Instead of the rule of the settings: a name (``hxloop rules``), ``FILE.py:CLASS``, or an object. A run that was
         trained with code of your own goes on only if that code is named again, unchanged.
@@ -141,8 +145,9 @@ def train(
     KeyboardInterrupt
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
-    found, progress = find_task(task), progress_of(report)
-    preset = found.presets[0] if preset is None else preset
+    found, progress = find_task(task, data_dir), progress_of(report)
+    fitted = preset is None and not found.presets
+    label, preset = default_settings(found) if preset is None else (preset_name(preset), preset)
     learned, source, settings = find_rule(rule, load_settings(preset))
     found.check(settings)
     check_parts(settings, build_network(settings, found.n_inputs), learned)
@@ -154,7 +159,7 @@ def train(
     calibration = read_calibration(calibration)
     begin = find_initial(initial, found.name, settings)
     directory = RunDirectory(
-        choose_run(RUNS, run_name(found.name, preset_name(preset), chip, serial, seed), out, resume=resume),
+        choose_run(RUNS, run_name(found.name, label, chip, serial, seed), out, resume=resume),
         settings.training.keep_checkpoints,
     )
     with directory.locked():
@@ -174,6 +179,8 @@ def train(
             if resume:
                 progress.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
             settings = settings.with_epochs(epochs)
+        for note in (*found.notes, *((preset_words(found, settings),) if fitted else ())):
+            progress.message(note)
         found.check_data(settings)
         with open_chip(chip, serial, endpoint, threads) as device:
             check_weight_bits(settings.neuron.weight_bits, device.spec)
@@ -186,7 +193,7 @@ def train(
             warn_of(table, settings.neuron, progress.message)
             key = "" if table is None else table.key
             origin = Origin(
-                found.name, preset_name(preset), settings, device.identity, seed, versions(), found.n_inputs, source,
+                found.name, label, settings, device.identity, seed, versions(), found.n_inputs, source,
                 found.source_record(), key, "" if begin is None else begin.digest,
             )  # fmt: skip
             _Experiment(found, learned, origin, device, directory, progress, table, begin).run(stored)

@@ -38,6 +38,8 @@ BAD = {
         "threads": [*NUMBER, 0],
         "calibration": PATH,
         "initial": PATH,
+        "data_dir": PATH,
+        "rule": [3, {}, b"x", "fast_and_dep", object()],
         "report": LISTENER,
     },
     "evaluate": {
@@ -48,6 +50,9 @@ BAD = {
         "trial": [*NUMBER, None],
         "at_s": ["3", True, NAN, -1, 10**30, (1,), b"1", {}],
         "calibration": PATH,
+        "task": [3, {}, b"x", "yinyang", (np.zeros((3, 4)), np.zeros(3, int))],
+        "data_dir": PATH,
+        "rule": [],  # compared with that of the run, which is read first
         "report": LISTENER,
     },
     "load_run": {"path": [*PATH, None]},
