@@ -1,5 +1,6 @@
 """Files and names that documents and docstrings speak of are there."""
 
+import importlib
 import re
 
 import pytest
@@ -14,7 +15,6 @@ HOMES = {
     "hxloop_host": ROOT / "host",
 }
 FOLDERS = ("hxloop", "chip_emulator", "calibration", "host", "tests", "benchmarks", "docs", "examples")
-DEFINED = r'^\s*(?:(?:class|def) {0}\b|{0}\b[^=\n]*[:=]|__all__ = .*"{0}"|"{0}",$)'
 GROUPS = ("rules", "tasks", "codings", "optimizers", "readouts")
 """Entry points of installed packages: `hxloop.rules` is no module."""
 PATHS = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]+\.(?:py|toml|md|json)\b")
@@ -39,16 +39,21 @@ def missing_names(text):
 
 
 def is_there(name):
-    """Whether a dotted name is a module, or is defined in one."""
+    """Whether a dotted name is a module, or can be reached from one."""
     parts = name.split(".")
     if len(parts) == 2 and parts[0] == "hxloop" and parts[1] in (*hxloop.__all__, *GROUPS):
         return True
     for n in range(len(parts), 0, -1):
         place = HOMES[parts[0]].joinpath(*parts[:n])
-        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-        if file.exists():
-            source, rest = file.read_text(encoding="utf-8"), parts[n:]
-            return all(re.search(DEFINED.format(r), source, re.MULTILINE) for r in rest)
+        if place.is_dir() or place.with_suffix(".py").exists():
+            found = importlib.import_module(".".join(parts[:n]))
+            for part in parts[n:]:
+                if part in getattr(found, "__annotations__", {}):  # a field without a default has no value
+                    return part == parts[-1]
+                if not hasattr(found, part):
+                    return False
+                found = getattr(found, part)
+            return True
     return False
 
 
