@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hxloop.text import many_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from matplotlib.figure import Figure
     from matplotlib.ticker import Formatter
@@ -22,17 +22,11 @@ BLUE: Final = "#0072B2"
 ORANGE: Final = "#E69F00"
 GREEN: Final = "#009E73"
 RED: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
+SKY: Final = "#56B4E9"
 GREY: Final = "#888888"
-COLORS: Final = (BLUE, ORANGE, GREEN, RED, "#CC79A7", "#56B4E9")
+COLORS: Final = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", "#000000")
 """Palette of Okabe and Ito (2008): can be told apart with any colour vision."""
-
-CLASS_COLORS: Final = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", RED, "#F0E442", "#000000")
-"""The same palette with all its colours, in the order of classes, layers and projections."""
-
-LARGER: Final[dict[str, Any]] = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": "medium"}
-"""Style of pictures that stand alone, instead of in a page."""
-DPI: Final = 200
-"""Resolution of pictures that stand alone."""
 
 _STYLE: Final[dict[str, Any]] = {
     "font.size": 8,
@@ -47,14 +41,19 @@ _STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "path",
     "svg.hashsalt": "hxloop",
 }
+_ALONE: Final[dict[str, Any]] = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 9}
+"""What is other in pictures that stand alone, instead of in a page: all letters have 9 points, also on a phone."""
+_ALONE_DPI: Final = 200
 _NO_DATE: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
 
 
-def draw(
-    width: float, height: float, fill: Callable[[Figure], None], dpi: int = 100, *, form: str = "png",
-    style: dict[str, Any] | None = None,
-) -> bytes:  # fmt: skip
-    """A figure as a PNG file, or in another form.
+def color_of(number: int) -> str:
+    """Colour of the class, layer, projection or line of this number; they repeat."""
+    return COLORS[number % len(COLORS)]
+
+
+def draw(width: float, height: float, fill: Callable[[Figure], None], dpi: int = 100) -> bytes:
+    """A figure for a page, as a PNG file.
 
     Parameters
     ----------
@@ -63,24 +62,13 @@ def draw(
     fill : callable
         Draws into the empty figure. What it writes is text, without formulas, and is escaped.
     dpi : int
-    form : str
-        One of `forms`.
-    style : dict, optional
-        More settings of matplotlib.
     """
-    return _drawn(width, height, fill, [(form, dpi)], style or {})[0]
+    return _drawn(width, height, fill, ("png",), dpi, {})[0]
 
 
-def draw_svg_and_png(
-    width: float, height: float, fill: Callable[[Figure], None], dpi: int = 200
-) -> tuple[bytes, bytes]:
-    """SVG and PNG of a figure, the same bytes for the same content; parameters as `draw`.
-
-    All letters have 9 points, to be read on a phone.
-    """
-    style = {"font.size": 9, "axes.titlesize": 9, "legend.fontsize": 9}
-    svg, png = _drawn(width, height, fill, [("svg", dpi), ("png", dpi)], style)
-    return svg, png
+def draw_alone(width: float, height: float, fill: Callable[[Figure], None], *forms: str) -> list[bytes]:
+    """A figure that stands alone, in each of these `forms`, the same bytes for the same content; else as `draw`."""
+    return _drawn(width, height, fill, forms, _ALONE_DPI, _ALONE)
 
 
 def forms() -> set[str]:
@@ -92,7 +80,7 @@ def forms() -> set[str]:
 
 
 def _drawn(
-    width: float, height: float, fill: Callable[[Figure], None], forms: list[tuple[str, int]], style: dict[str, Any]
+    width: float, height: float, fill: Callable[[Figure], None], forms: Sequence[str], dpi: int, style: dict[str, Any]
 ) -> list[bytes]:
     _import_matplotlib()
     import matplotlib.style
@@ -107,7 +95,7 @@ def _drawn(
         _escape(figure)
         _settle(figure)
         found = []
-        for form, dpi in forms:
+        for form in forms:
             content = io.BytesIO()
             figure.savefig(content, format=form, dpi=dpi, metadata=_NO_DATE.get(form))
             found.append(content.getvalue())

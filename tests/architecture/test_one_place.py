@@ -65,6 +65,12 @@ DEFINED_ONCE = {
     "open_chip": "host/hxloop_host/link/choosing.py",
     "named_chip": "chip_emulator/hxloop_chip/silicon/presets.py",
     "file_safe": "hxloop/naming/chip_name.py",
+    "progress_of": "hxloop/progress.py",
+    "RunCounts": "hxloop/result.py",
+    "ChipUse": "hxloop/result.py",
+    "OperatingPoint": "hxloop/codes/boot.py",
+    "n_cores": "hxloop/kit/cores.py",
+    "color_of": "hxloop/kit/figures.py",
 }
 """Functions and classes with twins in the past, and where they live."""
 
@@ -72,8 +78,11 @@ WRITTEN_IN = {
     r"partition\(.\[": set(),  # names of chips are taken apart by their grammar
     r"\[\^\\\[\\\]\]": {"hxloop/naming/chip_name.py"},
     r"chip\}/\{": {"hxloop/naming/chip_name.py"},  # ... and put together by it
-    r"v_reset_mv=.*\.v_reset_mv": {"host/hxloop_host/network/layers.py"},  # operating points are not copied by hand
+    r"v_reset_mv=.*\.v_reset_mv": set(),  # operating points are not copied by hand
+    r"emulation_s\b.*\n.*energy_j_estimate": {"hxloop/result.py"},  # nor are counters
     r"sched_getaffinity|cpu_count": {"hxloop/kit/cores.py"},
+    # Colours and letters of pictures: tests of pages and white and grey of the decision map are no palette.
+    r"#(?!FFFFFF|DDDDDD)[0-9A-F]{6}\b|font\.size": {"hxloop/kit/figures.py"},
     r"flock|lockf": {"hxloop/files/locks.py"},
 }
 """Patterns in the text of modules, and where they may be."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.kit.figures import BLUE, COLORS, GREEN, GREY, ORANGE, RED, draw
+from hxloop.kit.figures import BLUE, GREEN, GREY, ORANGE, RED, color_of, draw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def membrane_picture(recording: Recording) -> bytes:
         upper.axhline(recording.v_threshold_mv[0], color="black", lw=0.8, ls="--", label="true threshold")
         upper.axhline(recording.v_leak_mv[0], color=GREY, lw=0.8, ls=":", label="true resting potential")
         for k, circuit in enumerate(recording.circuit):
-            color = COLORS[k % len(COLORS)]
+            color = color_of(k)
             lower.plot(
                 recording.cadc_us, recording.cadc_mv[:, k], "o-", color=color, ms=2, lw=0.6, label=f"CADC, {circuit}"
             )

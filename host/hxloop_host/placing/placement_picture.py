@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.files.writing import check_ending
-from hxloop.kit.figures import CLASS_COLORS, DPI, GREY, LARGER, draw, forms
+from hxloop.kit.figures import COLORS, GREY, color_of, draw_alone, forms
 from hxloop_host.placing.crossbar import drivers_per_bus
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def draw_placement(placement: Placement, form: str) -> bytes:
             _draw_hemisphere(placement, hemisphere, {name: axes[f"{name}{hemisphere}"] for name in _PANELS})
         _legend(placement, axes["synapses0"], axes["synapses1"])
 
-    return draw(6.6, 9.6, fill, DPI, form=form, style=LARGER)
+    return draw_alone(6.6, 9.6, fill, form)[0]
 
 
 def check_picture_name(path: Path, field: str) -> str:
@@ -116,7 +116,7 @@ def _colored(values: NDArray[np.int64], first: int) -> NDArray[np.float64]:
     """float64 [..., 3]: colours of numbered things, white for `FREE`."""
     from matplotlib.colors import to_rgb
 
-    palette = np.array([to_rgb(c) for c in CLASS_COLORS])
+    palette = np.array([to_rgb(c) for c in COLORS])
     image = palette[(values - 1 + first) % len(palette)]
     image[values == FREE] = 1.0
     return image
@@ -126,7 +126,7 @@ def _legend(placement: Placement, upper: Axes, lower: Axes) -> None:
     from matplotlib.patches import Patch
 
     names = [p.name for p in placement.network.projections]
-    colors = [CLASS_COLORS[k % len(CLASS_COLORS)] for k in range(len(names) + len(placement.allocations))]
+    colors = [color_of(k) for k in range(len(names) + len(placement.allocations))]
     upper.legend(
         handles=[Patch(color=c, label=n) for c, n in zip(colors, names, strict=False)],
         title="projections", loc="lower center", bbox_to_anchor=(0.5, 1.05), ncols=3,

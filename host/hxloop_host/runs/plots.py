@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hxloop.files.writing import write_atomically
-from hxloop.kit.figures import BLUE, CLASS_COLORS, DPI, GREY, LARGER, ORANGE, draw
+from hxloop.kit.figures import BLUE, GREY, ORANGE, color_of, draw_alone
 from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE, SILENT, read_columns
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def plot_run(run: Run) -> list[Path]:
     written = []
     for name, (fill, size) in pictures.items():
         path = run.picture_file(name)
-        write_atomically(path, draw(*size, partial(fill, run), DPI, style=LARGER))
+        write_atomically(path, draw_alone(*size, partial(fill, run), "png")[0])
         written.append(path)
     return written
 
@@ -85,7 +85,7 @@ def _named(run: Run, columns: list[Column], axes: Axes) -> None:
         short = column.name.replace("_", " ").removesuffix(" fraction")
         for k in range(values.shape[1]):
             label = f"{populations[k]}: {short}" if column.each and k < len(populations) else short
-            color = CLASS_COLORS[(k if column.each else number) % len(CLASS_COLORS)]
+            color = color_of(k if column.each else number)
             axes.plot(epoch, values[:, k], color=color, lw=1.2, ls=STYLES[number % len(STYLES)], label=label)
     units = dict.fromkeys("%" if c.name.endswith("_fraction") else c.unit for c in columns)
     axes.set(xlabel="epoch", ylabel="of the rule (" + ", ".join("" if u == "1" else u for u in units) + ")")
@@ -102,7 +102,7 @@ def _decision_map(run: Run, figure: Figure) -> None:
     classes = str(run.record.attributes["class_names"]).split(", ")
     n_classes = len(classes)
     axes = figure.subplots()
-    shades: list[Any] = ["#FFFFFF", "#DDDDDD", *(_lighter(color) for color in CLASS_COLORS[:n_classes])]
+    shades: list[Any] = ["#FFFFFF", "#DDDDDD", *(_lighter(color_of(k)) for k in range(n_classes))]
     edges = np.arange(OUTSIDE - 0.5, n_classes)
     axes.imshow(
         answers, origin="lower", extent=(0, 1, 0, 1), interpolation="nearest", cmap=ListedColormap(shades),
@@ -111,13 +111,13 @@ def _decision_map(run: Run, figure: Figure) -> None:
     right = predicted == label
     for k in range(n_classes):
         mine = label == k
-        axes.scatter(points[mine & right, 0], points[mine & right, 1], s=5, color=CLASS_COLORS[k], lw=0)
+        axes.scatter(points[mine & right, 0], points[mine & right, 1], s=5, color=color_of(k), lw=0)
         axes.scatter(
-            points[mine & ~right, 0], points[mine & ~right, 1], s=16, color=CLASS_COLORS[k], edgecolor="black", lw=0.8
+            points[mine & ~right, 0], points[mine & ~right, 1], s=16, color=color_of(k), edgecolor="black", lw=0.8
         )
     circle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(0.5 + 0.5 * np.cos(circle), 0.5 + 0.5 * np.sin(circle), color="black", lw=0.8)
-    keys = [_dot(Line2D, CLASS_COLORS[k], name) for k, name in enumerate(classes)]
+    keys = [_dot(Line2D, color_of(k), name) for k, name in enumerate(classes)]
     keys.append(_dot(Line2D, "white", "wrong", edge="black"))
     if (answers == SILENT).any():
         keys.append(_dot(Line2D, "#DDDDDD", "no answer"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hxloop.errors import InvalidInputError
-from hxloop.result import ChipUse, speedup_over_biology
+from hxloop.result import CHIP_USE, ChipUse
 from hxloop.text import one_line
 from hxloop_host.network.building import build_network
 from hxloop_host.runs.checkpoint import CHECKPOINTS, RUN_FILE
@@ -123,10 +123,9 @@ class Run:
             which training ended and the test began, None without a running clock.
         """
         attributes = self.record.attributes
-        total = {
-            name: sum(getattr(m.use, name) for m in self.metrics) + attributes.get(f"after_{name}", 0)
-            for name in ChipUse.__dataclass_fields__
-        }
+        use = ChipUse(
+            **{n: sum(getattr(m.use, n) for m in self.metrics) + attributes.get(f"after_{n}", 0) for n in CHIP_USE}
+        )
         wall_s = sum(m.wall_s for m in self.metrics) + float(attributes.get("after_wall_s", 0.0))
         shown = {
             c.name: float(np.mean([c.one(m.named[c.name]) for m in self.metrics])) if self.metrics else math.nan
@@ -136,15 +135,9 @@ class Run:
             "test_accuracy": self.test_accuracy,
             "val_accuracy": self.val_accuracy,
             "epochs": len(self.metrics),
-            "chip_time_s": total["chip_time_s"],
-            "wall_s": wall_s,
-            "speedup_over_biology": speedup_over_biology(total["chip_time_s"], wall_s),
+            **use.figures(wall_s),
             **shown,
             "silent_fraction": attributes.get("silent_fraction", math.nan),
-            "events_in": total["events_in"],
-            "events_out": total["events_out"],
-            "events_lost": total["events_lost"],
-            "energy_j_estimate": total["energy_j_estimate"],
             "run_path": str(self.path),
             "chip": str(self.origin.identity),
             "rule": str(self.origin.rule),

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
 from hxloop.progress import progress_of
-from hxloop.result import speedup_over_biology
 from hxloop.rule import Observe
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop.text import one_line
@@ -90,14 +89,8 @@ class Evaluation:
             "trained_on": str(self.run.origin.identity),
             "trained_test_accuracy": None if math.isnan(trained) else trained,
             "epochs": len(self.run.metrics),
-            "chip_time_s": self.use.chip_time_s,
-            "wall_s": self.wall_s,
-            "speedup_over_biology": speedup_over_biology(self.use.chip_time_s, self.wall_s),
+            **self.use.figures(self.wall_s),
             "silent_fraction": self.silent_fraction,
-            "events_in": self.use.events_in,
-            "events_out": self.use.events_out,
-            "events_lost": self.use.events_lost,
-            "energy_j_estimate": self.use.energy_j_estimate,
             "run_path": str(self.run.path),
             "at_s": self.at_s,
         }

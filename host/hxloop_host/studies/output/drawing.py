@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hxloop.kit.figures import GREY, draw_svg_and_png
+from hxloop.kit.figures import GREY, draw_alone
 from hxloop_host.studies.analysis.statistics import DONE, summarise
 from hxloop_host.studies.output.figure_layout import LINE, only, wrapped
 from hxloop_host.studies.output.fills import FILLS
@@ -47,7 +47,8 @@ def draw_chart(chart: Chart, table: pd.DataFrame, heading: str | None = None) ->
     rows = _shown(chart, table)
     title = chart.title if heading is None else f"{heading}: {chart.title}"
     if rows.empty:
-        return draw_svg_and_png(WIDTH, 1.2, lambda figure: _nothing(figure, title))
+        svg, png = draw_alone(WIDTH, 1.2, lambda figure: _nothing(figure, title), "svg", "png")
+        return svg, png
     height, fill = FILLS[chart.kind](chart, rows)
     words = wrapped(title + _about_intervals(chart, rows))
 
@@ -55,7 +56,8 @@ def draw_chart(chart: Chart, table: pd.DataFrame, heading: str | None = None) ->
         fill(figure)
         figure.suptitle(words, x=0.01, ha="left", fontsize=9)
 
-    return draw_svg_and_png(WIDTH, height + LINE * (1 + words.count("\n")), titled)
+    svg, png = draw_alone(WIDTH, height + LINE * (1 + words.count("\n")), titled, "svg", "png")
+    return svg, png
 
 
 def caveat_of(chart: Chart, table: pd.DataFrame) -> str:

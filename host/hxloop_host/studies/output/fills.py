@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from hxloop.kit.figures import COLORS, GREY
+from hxloop.kit.figures import BLUE, GREY, SKY, color_of
 from hxloop_host.studies.analysis.statistics import by_unit, population, summarise
 from hxloop_host.studies.output.figure_layout import (
     LINE,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Lists of lengths without a common factor: the seventh series has the colour of the first, but neither its mark nor
 # its line.
 _MARKS: Final = ("o", "s", "D", "^", "v", "P", "X")
-_DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)))
+_DASHES: Final = ("-", "--", ":")  # as many as have no factor in common with colours and marks
 _MOST_NUMBERS: Final = 12
 """Rows and columns of a matrix up to which its cells carry numbers."""
 
@@ -49,7 +49,7 @@ def _lines(chart: Chart, rows: pd.DataFrame) -> Filled:
             found = summarise(only(part, chart.by, value), [chart.x], chart.y).sort_values(chart.x)
             if found.empty:
                 continue
-            color = COLORS[k % len(COLORS)]
+            color = color_of(k)
             x = found[chart.x].to_numpy(np.float64)
             style: dict[str, Any] = {"marker": _MARKS[k % len(_MARKS)], "ls": _DASHES[k % len(_DASHES)], "ms": 4}
             axes.plot(x, found["mean"], color=color, lw=1.4, label=text_of(value), **style)
@@ -115,7 +115,7 @@ def _strip(chart: Chart, rows: pd.DataFrame) -> Filled:
 def _marks(axes: Axes, rows: pd.DataFrame, column: str, middle: float, spread: float, k: int, label: str) -> None:
     """Every value, and below them the mean with its interval."""
     values = rows[column].to_numpy(np.float64)
-    color, mark = COLORS[k % len(COLORS)], _MARKS[k % len(_MARKS)]
+    color, mark = color_of(k), _MARKS[k % len(_MARKS)]
     offsets = middle + spread * np.linspace(-1, 1, len(values)) if len(values) > 1 else [middle]
     axes.plot(values, offsets, mark, color=color, ms=3, alpha=0.5, mew=0)
     found = population(rows, column)
@@ -140,9 +140,7 @@ def _distribution(chart: Chart, rows: pd.DataFrame) -> Filled:
             x = np.concatenate([[begin], values, values[-1:]])
             y = np.concatenate([[100.0], share, [0.0]])
             label = text_of(value) if chart.panel is not None else f"{text_of(value)} ({len(values)})"
-            axes.step(
-                x, y, where="pre", color=COLORS[k % len(COLORS)], ls=_DASHES[k % len(_DASHES)], lw=1.5, label=label
-            )
+            axes.step(x, y, where="pre", color=color_of(k), ls=_DASHES[k % len(_DASHES)], lw=1.5, label=label)
         axes.set_ylim(0.0, 104.0)
         axes.set_xlim(left=begin)
         if chart.bar is not None:
@@ -206,7 +204,7 @@ def _bars(chart: Chart, rows: pd.DataFrame) -> Filled:
     def one(axes: Axes, part: pd.DataFrame) -> None:
         part = part.sort_values(chart.y, ascending=False, kind="stable")
         y = np.arange(len(part))
-        axes.barh(y, part[chart.y], color=COLORS[5], height=0.6)
+        axes.barh(y, part[chart.y], color=SKY, height=0.6)
         if set(ends) <= set(part):
             low, high = (chart.scale * part[end].to_numpy(np.float64) for end in ends)
             axes.hlines(y, low, high, color="black", lw=1.2)
@@ -225,7 +223,7 @@ def _points(chart: Chart, rows: pd.DataFrame) -> Filled:
         found = summarise(part, list(dict.fromkeys([chart.x, *chart.each])), chart.y)
         x = found[chart.x].map(names.index) if names else found[chart.x]
         spans = found[["low", "high"]].sub(found["mean"], axis=0).abs().to_numpy(np.float64).T
-        axes.errorbar(x, found["mean"], yerr=np.nan_to_num(spans), fmt="o", color=COLORS[0], ms=4, lw=1.0, mew=0)
+        axes.errorbar(x, found["mean"], yerr=np.nan_to_num(spans), fmt="o", color=BLUE, ms=4, lw=1.0, mew=0)
         if names:
             axes.set_xticks(*thinned([text_of(name) for name in names]), rotation=45)
         if chart.bar is not None:

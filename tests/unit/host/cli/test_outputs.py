@@ -128,7 +128,7 @@ def test_pictures_that_fail_cost_no_training(finished, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("in a library")
 
-    for place, name, fails in ((os, "fsync", full), ("hxloop_host.runs.plots", "draw", broken)):
+    for place, name, fails in ((os, "fsync", full), ("hxloop_host.runs.plots", "draw_alone", broken)):
         with monkeypatch.context() as patch:
             patch.setattr(*(f"{place}.{name}", fails) if isinstance(place, str) else (place, name, fails))
             done = hxloop("train", "yin-yang", "--json")

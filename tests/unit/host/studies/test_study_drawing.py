@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from hxloop.kit.figures import draw_svg_and_png
+from hxloop.kit.figures import draw_alone
 from hxloop_host.studies.analysis.statistics import interval
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.output import drawing
@@ -65,14 +65,14 @@ def figures(monkeypatch):
     """Figures that are drawn, to look into."""
     found = []
 
-    def kept(width, height, fill):
+    def kept(width, height, fill, *forms):
         def watched(figure: Figure):
             fill(figure)
             found.append(figure)
 
-        return draw_svg_and_png(width, height, watched)
+        return draw_alone(width, height, watched, *forms)
 
-    monkeypatch.setattr(drawing, "draw_svg_and_png", kept)
+    monkeypatch.setattr(drawing, "draw_alone", kept)
     return found
 
 

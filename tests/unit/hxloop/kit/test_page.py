@@ -3,7 +3,7 @@
 import base64
 from html.parser import HTMLParser
 
-from hxloop.kit.figures import draw, draw_svg_and_png
+from hxloop.kit.figures import draw, draw_alone
 from hxloop.kit.page import Picture, Section, Table, page, shown
 
 HOSTILE = "</title><script>alert('1')</script>\"><img src=x onerror=alert(1)> & $title ${links}"
@@ -41,7 +41,7 @@ def one_axis(figure):
     figure.subplots().plot([1, 2], [3, 4], label="a")
 
 
-SVG, PNG = draw_svg_and_png(2.0, 1.5, one_axis)
+SVG, PNG = draw_alone(2.0, 1.5, one_axis, "svg", "png")
 
 
 def test_hostile_texts_are_shown_as_they_are():
@@ -108,7 +108,7 @@ def test_cells_are_shown_by_their_kind():
 
 
 def test_bytes_of_figures_repeat_and_carry_no_date():
-    assert draw_svg_and_png(2.0, 1.5, one_axis) == (SVG, PNG)
+    assert draw_alone(2.0, 1.5, one_axis, "svg", "png") == [SVG, PNG]
     assert draw(2.0, 1.5, one_axis) == draw(2.0, 1.5, one_axis)
     assert b"date" not in SVG
     assert b"<text" not in SVG  # letters are paths: no font is needed
