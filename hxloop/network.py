@@ -236,11 +236,7 @@ class Network:
     def _check(self, projection: Projection, field: str, names: list[str]) -> None:
         for end, allowed in (("source", [INPUT, *names]), ("target", names)):
             if getattr(projection, end) not in allowed:
-                raise InvalidInputError(
-                    f"no population is called {getattr(projection, end)!r}",
-                    field=f"{field}.{end}",
-                    hint="known: " + ", ".join(allowed),
-                )
+                raise _unknown(getattr(projection, end), f"{field}.{end}", allowed)
         if projection.source != INPUT and not self.population(projection.source).spiking:
             raise InvalidInputError(
                 f"{projection.source!r} does not spike, so it can drive nothing", field=f"{field}.source"
@@ -275,10 +271,8 @@ class Network:
                 )
         swing_mv = population.v_threshold_mv - population.v_leak_mv
         if swing_mv <= 0:
-            raise InvalidInputError(
-                f"{population.v_threshold_mv:g} mV is not above v_leak_mv = {population.v_leak_mv:g} mV",
-                field=f"{population.name}.v_threshold_mv",
-            )
+            text = f"{population.v_threshold_mv:g} mV is not above v_leak_mv = {population.v_leak_mv:g} mV"
+            raise InvalidInputError(text, field=f"{population.name}.v_threshold_mv")
         gain = swing_mv / population.model_threshold / (scale * population.tau_syn_us)
         return replace(population, synapse_gain_mv_per_us=gain if onto else 0.0)
 
@@ -293,11 +287,7 @@ class Network:
         for population in self.populations:
             if population.name == name:
                 return population
-        raise InvalidInputError(
-            f"no population is called {name!r}",
-            field="population",
-            hint="known: " + ", ".join(p.name for p in self.populations),
-        )
+        raise _unknown(name, "population", [p.name for p in self.populations])
 
     @property
     def n_features(self) -> int:
@@ -392,6 +382,10 @@ class Network:
             connected = self.connected(projection)
             low, high = np.where(connected, low, 0.0), np.where(connected, high, 0.0)
         return low, high
+
+
+def _unknown(name: str, field: str, known: list[str]) -> InvalidInputError:
+    return InvalidInputError(f"no population is called {name!r}", field=field, hint="known: " + ", ".join(known))
 
 
 def _what(array: NDArray[np.generic]) -> str:

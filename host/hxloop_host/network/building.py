@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from hxloop_host.settings.experiment_settings import NeuronSettings, Settings
     from hxloop_host.settings.network_settings import LayeredNetwork, PopulationSettings, ProjectionSettings
+
+
+MOST_PAIRS: Final = 2**26
+"""Most pairs of sources and targets of a projection: synapses of the largest chip, that of the textbook."""
 
 
 def build_network(settings: Settings, n_features: int) -> Network:
@@ -93,6 +97,13 @@ def _of_populations(network: PopulationNetwork, neuron: NeuronSettings, n_featur
             text = f"{part[0]}..{part[1]} is empty or outside the {size} sources of {source!r}"
             raise InvalidInputError(text, field=f"{field}.part")
         sizes = part[1] - part[0], size_of[projection.target]
+        if sizes[0] * sizes[1] > MOST_PAIRS:
+            raise InvalidInputError(
+                f"{sizes[0]} sources and {sizes[1]} targets are {sizes[0] * sizes[1]} pairs, more than {MOST_PAIRS}: "
+                "no chip has so many synapses",
+                field=field,
+                hint="use smaller populations",
+            )
         projections.append(
             Projection(
                 source,

@@ -71,7 +71,8 @@ def work_of_point(point: Point) -> float:
 
 def _synapses(settings: Settings) -> float:
     network = build_network(settings, _FEATURES)
-    return float(sum(network.connected(projection).sum() for projection in network.projections))
+    shapes = (network.weight_shape(projection) for projection in network.projections)
+    return float(sum(rows * neurons for rows, neurons in shapes))
 
 
 @functools.lru_cache

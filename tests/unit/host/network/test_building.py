@@ -137,6 +137,15 @@ def test_what_contradicts_itself_is_refused(old, new, field, message):
     assert error.value.field == field
 
 
+def test_what_is_larger_than_any_chip_is_refused_before_it_is_made():
+    text = own_network.NETWORK.replace("size = 64", "size = 1000000")
+    with pytest.raises(InvalidInputError, match="1000000000000 pairs, more than") as error:
+        build_network(own_network.settings(text), 4)
+    assert error.value.field == "network.projections.2"
+    with pytest.raises(InvalidInputError, match=r"network\.projections\.0: .* pairs, more than"):
+        build_network(own_network.settings(), 10**15)
+
+
 def test_one_weight_scale_of_all_projections_onto_a_population():
     text = own_network.NETWORK.replace('target = "answer"', 'target = "answer"\nscale_weights = 60.0')
     network = build_network(own_network.settings(text), 4)
