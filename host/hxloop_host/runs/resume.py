@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.files.toml import flat
+from hxloop_host.network.calibrated import check_same_calibration
 from hxloop_host.runs.run_content import read_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hxloop.chip import ChipIdentity
     from hxloop.files.records import Record
     from hxloop.task import Task
+    from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
 
 NEUTRAL: Final = frozenset(
@@ -59,49 +59,43 @@ def settings_to_go_on(stored: Record, *, task: str, seed: int, settings: Setting
     return settings.with_epochs(wanted)
 
 
-def check_same_initial(stored: Record, digest: str | None) -> None:
-    """Refuse to go on as if the run had begun with other weights.
+def check_same_parts(stored: Record, task: Task, calibration: Calibration, initial: str | None) -> None:
+    """Refuse to go on with other data, another calibration or as if the run had begun with other weights.
 
     Parameters
     ----------
     stored : Record
-    digest : str or None
+    task : Task
+    calibration : CalibrationTable, str, Path or None
+        What the caller named; None and ``auto`` stand for the run's own.
+    initial : str or None
         Digest of the weights the caller named; None stands for the run's own.
 
     Raises
     ------
     InvalidInputError
-        It began with other weights, or with random ones.
+        One of them is not that of the run.
+    RecordError, MissingFileError
+        The calibration that was given cannot be read.
     """
-    begun = read_origin(stored).initial
-    if digest is not None and digest != begun:
-        raise InvalidInputError(
-            f"the run to resume began with {f'weights {begun[:12]}' if begun else 'random weights'}, not {digest[:12]}",
-            field="initial",
-            hint="leave it out to go on from the run's own checkpoint, or start another run",
-        )
-
-
-def check_same_data(recorded: Mapping[str, Any], task: Task) -> None:
-    """Refuse to go on with other data than those of the run.
-
-    Parameters
-    ----------
-    recorded : mapping
-        `Task.source_record` of the run, empty for tasks of the program.
-    task : Task
-
-    Raises
-    ------
-    InvalidInputError
-        Their digests differ.
-    """
-    mine, theirs = task.digest, str(recorded.get("digest", ""))
+    begun = read_origin(stored)
+    mine, theirs = task.digest, str(begun.data.get("digest", ""))
     if mine != theirs:
         raise InvalidInputError(
             f"the run to resume was trained on data {theirs[:12] or 'of the program'}, not {mine[:12] or 'those'}",
             field="task",
             hint="use the data of the run, or start another run",
+        )
+    check_same_calibration(begun.calibration, calibration)
+    _check_same_initial(begun.initial, initial)
+
+
+def _check_same_initial(begun: str, digest: str | None) -> None:
+    if digest is not None and digest != begun:
+        raise InvalidInputError(
+            f"the run to resume began with {f'weights {begun[:12]}' if begun else 'random weights'}, not {digest[:12]}",
+            field="initial",
+            hint="leave it out to go on from the run's own checkpoint, or start another run",
         )
 
 

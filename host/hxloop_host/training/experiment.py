@@ -22,7 +22,6 @@ from hxloop_host.network.building import build_network
 from hxloop_host.network.calibrated import (
     TABLE_FILE,
     check_no_other_table,
-    check_same_calibration,
     find_calibration,
     own_calibration,
     read_calibration,
@@ -33,7 +32,7 @@ from hxloop_host.runs.checkpoint import RunDirectory, choose_run
 from hxloop_host.runs.epoch_metrics import rule_text
 from hxloop_host.runs.named_runs import RUNS
 from hxloop_host.runs.pictures import answers_to_test, decision_map, raster
-from hxloop_host.runs.resume import check_chip, check_same_data, check_same_initial, settings_to_go_on
+from hxloop_host.runs.resume import check_chip, check_same_parts, settings_to_go_on
 from hxloop_host.runs.run_content import Origin, read_origin
 from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
 from hxloop_host.runs.trained_run import Run, find_initial, load_run
@@ -167,12 +166,9 @@ def train(
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
         stored = directory.newest(progress.message) if resume else None
         if stored is not None:
-            begun = read_origin(stored)
-            same_source(begun.rule, rule)
-            check_same_data(begun.data, found)
+            same_source(read_origin(stored).rule, rule)
+            check_same_parts(stored, found, calibration, None if begin is None else begin.digest)
             settings = settings_to_go_on(stored, task=found.name, seed=seed, settings=settings, epochs=epochs)
-            check_same_calibration(begun.calibration, calibration)
-            check_same_initial(stored, None if begin is None else begin.digest)
             if (run := _finished(directory, settings.training.epochs, progress)) is not None:
                 return run
         else:
@@ -184,13 +180,7 @@ def train(
         found.check_data(settings)
         with open_chip(chip, serial, endpoint, threads) as device:
             check_weight_bits(settings.neuron.weight_bits, device.spec)
-            if stored is None:
-                table = find_calibration(calibration, device, settings.neuron, progress)
-                check_no_other_table(table, directory.path)
-            else:
-                check_chip(stored, device.identity)
-                table = own_calibration(read_origin(stored).calibration, directory.path)
-            warn_of(table, settings.neuron, progress.message)
+            table = _table(stored, calibration, device, settings, directory.path, progress)
             key = "" if table is None else table.key
             origin = Origin(
                 found.name, label, settings, device.identity, seed, versions(), found.n_inputs, source,
@@ -198,6 +188,25 @@ def train(
             )  # fmt: skip
             _Experiment(found, learned, origin, device, directory, progress, table, begin).run(stored)
     return load_run(directory.path)
+
+
+def _table(
+    stored: Record | None,
+    calibration: Calibration,
+    device: Chip,
+    settings: Settings,
+    directory: Path,
+    progress: Progress,
+) -> CalibrationTable | None:
+    """Calibration to train with: a run that goes on has its own, and its chip."""
+    if stored is None:
+        table = find_calibration(calibration, device, settings.neuron, progress)
+        check_no_other_table(table, directory)
+    else:
+        check_chip(stored, device.identity)
+        table = own_calibration(read_origin(stored).calibration, directory)
+    warn_of(table, settings.neuron, progress.message)
+    return table
 
 
 def _finished(directory: RunDirectory, epochs: int, progress: Progress) -> Run | None:

@@ -66,9 +66,14 @@ def changed_run(run, path, attributes=None, quantities=None):
 @pytest.mark.parametrize(
     ("attributes", "word"),
     [
-        ({"layers": 10**12}, "another number of layers"),
-        ({"layers": "two"}, "'layers' is no number"),
-        ({"layers": None}, "'layers' is missing"),
+        ({"layout": 3}, "it has the layout 3, this version reads up to 2"),
+        ({"layout": "two"}, "'layout' is no number"),
+        ({"n_features": 10**12}, "'n_features' is 1000000000000, outside 1..65536"),
+        ({"n_features": None}, "'n_features' is missing"),
+        ({"columns": "[1]"}, "'columns'"),
+        ({"columns": '[{"name": "loss", "text": ""}]'}, "a column 'loss', which is no name for one"),
+        ({"rule": "{}"}, "'rule'"),
+        ({"layout": None}, "'layers' is missing"),
         ({"seed": -1}, "'seed' is -1"),
         ({"seed": 1.5}, "'seed' is 1.5"),
         ({"finished": 1}, "'finished' is neither"),
@@ -93,7 +98,7 @@ def test_attributes_of_runs(run, tmp_path, attributes, word):
     ("name", "change", "word"),
     [
         ("weights/0/model", np.transpose, "weights/0/model is float64"),
-        ("weights/0/model", lambda w: w[:-1], "has 19 rows"),
+        ("weights/0/model", lambda w: w[:-1], r"weights/0/model is float64 \[19, 12\], not f \[20, 12\]"),
         ("weights/1/best", lambda w: w[:, :2], r"weights/1/best is float64 .*\[12, 3\]"),
         ("weights/1/code", lambda w: w[0], "weights/1/code is int8"),
         ("weights/1/model", lambda w: w * np.nan, "weights that are not finite"),
@@ -101,7 +106,7 @@ def test_attributes_of_runs(run, tmp_path, attributes, word):
         ("metrics/epoch", lambda m: m + 0.5, "metrics/epoch is float64"),
         ("metrics/bump_fraction", lambda m: m[:, 0], "metrics/bump_fraction"),
         ("state/optimizer/first.0", lambda s: s[:, :1], r"state/optimizer/first\.0"),
-        ("state/bumper/increment", lambda s: s * np.inf, "state/bumper/increment is not finite"),
+        ("state/rule/increment", lambda s: s * np.inf, "state/rule/increment is not finite"),
         ("test/label", lambda v: v + 7, "test/label has values outside 0..2"),
         ("test/predicted", lambda v: v[:-3], "test/predicted"),
         ("test/t_out", lambda v: v[:, :1], "test/t_out"),
@@ -117,7 +122,7 @@ def test_arrays_of_runs(run, tmp_path, name, change, word):
 
 
 def test_weights_for_another_task_than_the_run_says(run, tmp_path):
-    with pytest.raises(UnreadableFileError, match="rows, which does not fit mnist16"):
+    with pytest.raises(UnreadableFileError, match="it has 4 inputs, but mnist16 has 256"):
         load_run(changed_run(run, tmp_path / "run.h5", {"task": "mnist16"}))
 
 

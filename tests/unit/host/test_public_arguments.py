@@ -39,7 +39,7 @@ BAD = {
         "calibration": PATH,
         "initial": PATH,
         "data_dir": PATH,
-        "rule": [3, {}, b"x", "fast_and_dep", object()],
+        "rule": [3, {}, b"x", "fast_and_dep", object(), int, "no_such_file.py:Rule"],
         "report": LISTENER,
     },
     "evaluate": {
