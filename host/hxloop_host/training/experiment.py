@@ -157,10 +157,8 @@ def train(
     resume, out = arguments.switch(resume, "resume"), arguments.optional(arguments.path, out, "out")
     calibration = read_calibration(calibration)
     begin = find_initial(initial, found.name, settings)
-    directory = RunDirectory(
-        choose_run(RUNS, run_name(found.name, label, chip, serial, seed), out, resume=resume),
-        settings.training.keep_checkpoints,
-    )
+    place = choose_run(RUNS, run_name(found.name, label, chip, serial, seed), out, resume=resume)
+    directory = RunDirectory(place, settings.training.keep_checkpoints)
     with directory.locked():
         if not resume and directory.is_used():
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
@@ -172,19 +170,18 @@ def train(
             if (run := _finished(directory, settings.training.epochs, progress)) is not None:
                 return run
         else:
-            if resume:
-                progress.message(f"{directory.path} has no checkpoint: the run begins, with what is given now")
             settings = settings.with_epochs(epochs)
+            if resume:
+                progress.message(f"{place} has no checkpoint: the run begins, with what is given now")
         for note in (*found.notes, *((preset_words(found, settings),) if fitted else ())):
             progress.message(note)
         found.check_data(settings)
         with open_chip(chip, serial, endpoint, threads) as device:
             check_weight_bits(settings.neuron.weight_bits, device.spec)
             table = _table(stored, calibration, device, settings, directory.path, progress)
-            key = "" if table is None else table.key
             origin = Origin(
                 found.name, label, settings, device.identity, seed, versions(), found.n_inputs, source,
-                found.source_record(), key, "" if begin is None else begin.digest,
+                found.source_record(), table.key if table else "", begin.digest if begin else "",
             )  # fmt: skip
             _Experiment(found, learned, origin, device, directory, progress, table, begin).run(stored)
     return load_run(directory.path)
