@@ -14,6 +14,7 @@ from hxloop.kit.strict import Strict
 from hxloop.kit.suggest import suggestion
 from hxloop.naming.chip_name import ChipName
 from hxloop.naming.serials import parse_numbers, parse_serials
+from hxloop.plugins import is_own
 from hxloop.seeds import SEED_MAX
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.design.axes import (
@@ -31,6 +32,7 @@ from hxloop_host.studies.design.kind import Base, Plan, PresetName, Row
 from hxloop_host.studies.design.sheet import read_sheet
 from hxloop_host.studies.kinds import find_kind
 from hxloop_host.tasks.catalog import find_task
+from hxloop_host.tasks.fitted_preset import fitted_settings
 from hxloop_host.training.assembly import check_training
 
 if TYPE_CHECKING:
@@ -164,9 +166,15 @@ def work_of(request: Request) -> Work:
     InvalidInputError, UnknownKeyError, OutOfRangeError
         Anything that is not right about it, with the nearest right name.
     """
+    if is_own(request.task):  # a request may come from a stored study, and code runs only if it was named just now
+        raise InvalidInputError(
+            f"a study trains on tasks by name and on files of data, not on {request.task}",
+            field="task",
+            hint="write its arrays to a file with numpy.savez, or install it (entry point hxloop.tasks)",
+        )
     kind, task = find_kind(request.study), find_task(request.task)
     preset = kind.presets[request.preset]
-    settings = load_settings(request.training or preset.settings)
+    settings = load_settings(request.training or (preset.settings if task.presets else fitted_settings(task)))
     task.check(settings)
     # Settings that somebody chose are not changed by the sizes of the study.
     sizes = {k: v for k, v in preset.changes.items() if request.training is None or k.startswith("chip.")}

@@ -13,7 +13,7 @@ from hxloop.files.directories import is_directory, is_file
 from hxloop.kit import arguments
 from hxloop.plugins import Registry, Source, is_own
 from hxloop.task import Split, Task, digest_of
-from hxloop_host.tasks.data_file import is_data_file, task_of_file
+from hxloop_host.tasks.data_file import SUFFIXES, is_data_file, task_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +82,13 @@ def find_task(task: str | Path | Task, data_dir: str | Path | None = None) -> Ta
         return _with_digest(task)
     name = arguments.named_file(task, "task", _TAKES)
     if name in REGISTRY.built_in or not is_data_file(name):
+        if name not in REGISTRY.names() and not is_own(name) and is_file(Path(name)):
+            python = name.endswith(".py")
+            raise InvalidInputError(
+                f"{name} is a Python file, but which task in it?" if python else f"{name} is no file of data",
+                field="task",
+                hint=f"{name}:NAME" if python else f"write {', '.join(SUFFIXES)}, for example by numpy.savez",
+            )
         found, source = REGISTRY.find(name, own_code=True)
         made = _made(found, name, folder)
         if name in REGISTRY.built_in:

@@ -336,6 +336,14 @@ def test_code_that_makes_no_task_is_refused(own, name, words):
         find_task(f"{own}:{name}")
 
 
+def test_files_of_other_kinds_say_what_is_meant(own, tmp_path):
+    np.save(tmp_path / "data.npy", FEATURES["train_features"])
+    with pytest.raises(InvalidInputError, match=r"data\.npy is no file of data.*numpy\.savez"):
+        find_task(tmp_path / "data.npy")
+    with pytest.raises(InvalidInputError, match=r"which task in it\? \(.*my_tasks\.py:NAME\)"):
+        find_task(own)
+
+
 def test_a_run_finds_its_data_again(tmp_path):
     task = from_npz(FEATURES, tmp_path)
     recorded = task.source_record()
