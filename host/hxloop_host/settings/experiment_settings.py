@@ -52,7 +52,7 @@ ChipTime = Annotated[float, Field(ge=0, le=LATEST_S)]
 class NeuronSettings(Strict):
     """Operating point of all neurons in physical units, and how the model sees it."""
 
-    tau_mem_us: Positive = Field(6.0, description="membrane time constant, equal to tau_syn_us or twice as long")
+    tau_mem_us: Positive = Field(6.0, description="membrane time constant")
     tau_syn_us: Positive = Field(6.0, description="synaptic time constants")
     t_refractory_us: NotNegative = Field(
         32.0, description="refractory period; as long as a sample: each neuron spikes at most once"
@@ -73,14 +73,7 @@ class NeuronSettings(Strict):
         for name in ("v_leak_mv", "v_reset_mv"):
             if self.v_threshold_mv <= getattr(self, name):
                 raise WrongFieldError("v_threshold_mv", f"v_threshold_mv must be above {name}")
-        if self.tau_ratio not in {1, 2} or abs(self.tau_mem_us / self.tau_syn_us - self.tau_ratio) > 1e-9:
-            raise WrongFieldError("tau_mem_us", "first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us")
         return self
-
-    @property
-    def tau_ratio(self) -> int:
-        """The time constants' ratio ``tau_mem / tau_syn``: 1 or 2."""
-        return round(self.tau_mem_us / self.tau_syn_us)
 
     @property
     def synapse_gain_mv_per_us(self) -> float:

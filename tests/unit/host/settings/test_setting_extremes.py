@@ -155,7 +155,6 @@ def test_accepted_settings_train_without_overflow(found, spec, seed):
         ({"network.copies": [1]}, "network.copies"),
         ({"rule.bump": 1e300}, "rule.bump"),
         ({"neuron.v_reset_mv": 800.0}, "neuron.v_threshold_mv"),
-        ({"neuron.tau_mem_us": 9.0}, "neuron.tau_mem_us"),
         ({"neuron.scale_weights": 1e-300}, "neuron.scale_weights"),
         ({"training.epochs": 10**6}, "training.epochs"),
         ({"training.epochs": 2.5}, "training.epochs"),

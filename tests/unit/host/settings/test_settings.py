@@ -51,7 +51,6 @@ def test_gain_puts_the_threshold_where_the_model_has_it():
         ("bump = 0.0005", "bumb = 0.0005", UnknownKeyError, r"did you mean 'rule\.bump'"),
         ("epochs = 300", 'epochs = "300"', InvalidInputError, r"training\.epochs"),
         ("epochs = 300", "epochs = 0", InvalidInputError, r"training\.epochs"),
-        ("tau_mem_us = 6.0", "tau_mem_us = 9.0", InvalidInputError, "equal to, or twice, tau_syn_us"),
         ("t_late = 2.0", "t_late = 6.0", InvalidInputError, "duration must be longer"),
         ("v_threshold_mv = 735.0", "v_threshold_mv = 300.0", InvalidInputError, "above v_leak_mv"),
         ("delta = 0.3", "delta = nan", InvalidInputError, r"loss\.delta"),
@@ -84,9 +83,17 @@ def test_files_of_before_rules_had_a_section_are_read(tmp_path):
     assert load_settings(tmp_path / "before.toml") == load_settings("small")
 
 
-def test_the_rule_of_the_settings_must_suit_the_network(tmp_path):
-    settings = load_settings(changed(tmp_path, "limits = [0.3, 0.05]", "limits = [0.3]"))
-    with pytest.raises(InvalidInputError, match="limits needs one entry for each of the 2 populations"):
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("limits = [0.3, 0.05]", "limits = [0.3]", "limits needs one entry for each of the 2 populations"),
+        ("tau_mem_us = 6.0", "tau_mem_us = 9.0", "equal to, or twice, tau_syn_us"),
+        ('"shift_invariant_mse"\ndelta = 0.3', '"count_cross_entropy"', "needs a loss of first spike times"),
+    ],
+)
+def test_the_rule_of_the_settings_must_suit_the_network(tmp_path, old, new, message):
+    settings = load_settings(changed(tmp_path, old, new))
+    with pytest.raises(InvalidInputError, match=message):
         check_parts(settings, build_network(settings, 4), find_rule(None, settings)[0])
 
 
