@@ -92,6 +92,8 @@ class FastAndDeep(Rule):
         first = network.populations[0]
         for population in network.populations:
             _check_neurons(population, first)
+            if not network.onto(population.name):
+                raise InvalidInputError(f"{population.name!r} has no inputs", field=f"network.{population.name}")
         feed_forward(network)
         if readout.observe(network).spikes != "first":
             raise InvalidInputError(
