@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".npz", ".h5", ".hdf5")
 
+_NEEDS: Final = (
+    "it needs train_features and train_label, or train_sample, train_channel, train_time_us, train_label, n_channels "
+    "and duration_us"
+)
 _ONE: Final = {"features": ("class_names",), "spikes": ("class_names", "duration_us", "n_channels")}
 _PARTS: Final = {"features": ("features", "label"), "spikes": ("sample", "channel", "time_us", "label")}
 
@@ -92,7 +96,7 @@ def _check_names(names: Any, path: Path) -> None:
             raise ArrayError(
                 f"{path} has an array {shown(name)}, which no data file has",
                 field="task",
-                hint=suggestion(name, sorted(known), cutoff=0.6),
+                hint=suggestion(name, sorted(known), cutoff=0.6, otherwise=_NEEDS),
             )
 
 
@@ -105,8 +109,7 @@ def _kind(arrays: Mapping[str, Any], path: Path) -> str:
         raise ArrayError(
             f"{path} has {what}",
             field="task",
-            hint="it needs train_features and train_label, or train_sample, train_channel, train_time_us, train_label, "
-            "n_channels and duration_us",
+            hint=_NEEDS,
         )
     kind = found.pop()
     mine = {*_ONE[kind], *(f"{split}_{part}" for split in get_args(Split) for part in _PARTS[kind])}

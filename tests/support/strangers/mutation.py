@@ -6,8 +6,9 @@ import struct
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
+import h5py
 import numpy as np
 from support.chips.grid_chip import GridChip
 from support.strangers.foreign_files import sealed
@@ -20,6 +21,7 @@ from hxloop.files.records import Quantity, Record, read_record, write_record
 from hxloop.files.toml import load_toml
 from hxloop.progress import silent
 from hxloop.spec import HICANN_X
+from hxloop.task import Split
 from hxloop_host.link.discovery import read_connection_file
 from hxloop_host.placing.network_file import read_network_file
 from hxloop_host.placing.network_run import map_network
@@ -29,6 +31,8 @@ from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.points.point_store import FIGURES, Outcome, Store
 from hxloop_host.studies.study_request import Request
+from hxloop_host.tasks.catalog import find_task
+from hxloop_host.tasks.fitted_preset import fitted_settings
 from hxloop_host.tasks.mnist import read_idx
 from hxloop_host.training.experiment import train
 
@@ -292,6 +296,31 @@ CONNECTION = {
 STUDY = 'study = "noise"\nserials = "1..3"\n[set]\n"neuron.scale_weights" = [20.0, 30.0]\nx.low = 1\n'
 
 
+LABEL = np.arange(24) % 3
+DATA: dict[str, dict[str, Any]] = {
+    "features": {
+        "train_features": np.stack([LABEL / 3, LABEL / 4], axis=1),
+        "train_label": LABEL,
+        "class_names": ["a", "b", "c"],
+    },
+    "trains": {
+        "train_sample": np.repeat(np.arange(24), 2),
+        "train_channel": np.tile([0, 1], 24),
+        "train_time_us": np.tile([1.0, 2.5], 24),
+        "train_label": LABEL,
+        "n_channels": 2,
+        "duration_us": 10.0,
+    },
+}
+
+
+def _use_data(path: Path) -> None:
+    task = find_task(path)
+    fitted_settings(task)
+    for split in get_args(Split):
+        assert task.loaded(split).n_classes == task.n_classes
+
+
 def targets(folder: Path) -> list[Target]:
     """All formats, with valid files in a folder."""
     run = small_run(folder)
@@ -311,6 +340,15 @@ def targets(folder: Path) -> list[Target]:
         Target("connection", folder / "c.json", json.dumps(CONNECTION).encode(), read_connection_file, is_text=True),
         Target("idx", folder / "images", idx, lambda path: read_idx(path, 3)),
     ]
+    for name, arrays in DATA.items():
+        npz, hdf5 = folder / f"{name}.npz", folder / f"{name}.h5"
+        np.savez(npz, **arrays)
+        with h5py.File(hdf5, "w") as file:
+            for key, values in arrays.items():
+                packed_so = {"compression": "gzip", "shuffle": True} if np.ndim(values) and key != "class_names" else {}
+                file.create_dataset(key, data=values, **packed_so)
+        made.append(Target(f"{name} npz", npz, npz.read_bytes(), _use_data, repaired_zip))
+        made.append(Target(f"{name} hdf5", hdf5, hdf5.read_bytes(), _use_data))
     point, use_point = _stored_point(folder)
     stored = read_record(point, "study-point")
     made.append(Target("point", point, point.read_bytes(), use_point, _resealed, stored))
