@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hxloop.network import Network, Population, Projection
     from hxloop.program import ChipConfig, NeuronCodes, Routes, Synapses
     from hxloop.result import Readout, RunResult
+    from hxloop.rule import Column, Observe, Recording, Rule, RuleSettings, Update
     from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
     from hxloop.spikes import SpikeBatch
     from hxloop.task import Task
@@ -37,6 +38,12 @@ _HOME = {
     "Projection": "hxloop.network",
     "OperatingPoint": "hxloop.codes.boot",
     "Synapses": "hxloop.program",
+    "Column": "hxloop.rule",
+    "Observe": "hxloop.rule",
+    "Recording": "hxloop.rule",
+    "Rule": "hxloop.rule",
+    "RuleSettings": "hxloop.rule",
+    "Update": "hxloop.rule",
     "HICANN_X": "hxloop.spec",
     "TEXTBOOK": "hxloop.spec",
     "ChipSpec": "hxloop.spec",
@@ -61,18 +68,24 @@ __all__ = [
     "ChipConfig",
     "ChipIdentity",
     "ChipSpec",
+    "Column",
     "HxloopError",
     "Network",
     "NeuronCodes",
+    "Observe",
     "OperatingPoint",
     "Population",
     "Projection",
     "Readout",
+    "Recording",
     "Routes",
+    "Rule",
+    "RuleSettings",
     "RunResult",
     "SpikeBatch",
     "Synapses",
     "Task",
+    "Update",
     "__version__",
     "calibrate",
     "connect",

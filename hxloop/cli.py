@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "chip": "hxloop_host.cli.emulator:chip",
     "runs": "hxloop_host.cli.runs:runs",
     "tasks": "hxloop_host.cli.tasks:tasks",
+    "rules": "hxloop_host.cli.rules:rules",
     "new": "hxloop_host.cli.new:new",
     "study": "hxloop_host.cli.study:study",
 }

@@ -11,11 +11,14 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import linecache
 import sys
+import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from hxloop.errors import InvalidInputError
+from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.files.reading import MIB, read_file
 from hxloop.kit import arguments
 from hxloop.kit.strict import Strict
@@ -24,12 +27,16 @@ from hxloop.text import one_line
 from hxloop.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import ModuleType
 
 T = TypeVar("T")
 
+_NOTEBOOK = "__main__"
 _LARGEST_FILE = 4 * MIB
+_FRAMES = 6
+"""Latest calls on the way to an error that are told."""
+_PROGRAM = ("hxloop", "hxloop_host")
 
 
 class Source(Strict):
@@ -129,17 +136,21 @@ class Registry(Generic[T]):
             hint=f"{hint}; your own is FILE.py:NAME",
         )
 
+    def source_of(self, kind: type) -> Source:
+        """Source of a class that was handed over as an object: by name what has one, else as `source_of`."""
+        where = f"{kind.__module__}:{kind.__qualname__}"
+        if where in self.built_in.values():
+            return self.find(next(name for name, at in self.built_in.items() if at == where))[1]
+        known = next((name for name, point in self._installed().items() if point.value == where), None)
+        return source_of(kind) if known is None else self.find(known)[1]
+
     def _installed(self) -> dict[str, importlib.metadata.EntryPoint]:
         return {point.name: point for point in importlib.metadata.entry_points(group=self.group)}
 
     def _from_package(self, name: str) -> tuple[T, Source]:
         point = self._installed()[name]
-        try:
+        with foreign_code(f"the {self.what} {name!r} of another package cannot be loaded", self.what):
             found = point.load()
-        except Exception as error:
-            raise InvalidInputError(
-                f"the {self.what} {name!r} of another package cannot be loaded: {_reason(error)}", field=self.what
-            ) from error
         version = point.dist.version if point.dist else "?"
         origin = inspect.getsourcefile(sys.modules[point.module])
         digest = hashlib.sha256(Path(origin).read_bytes()).hexdigest() if origin else ""
@@ -166,10 +177,15 @@ class Registry(Generic[T]):
         return accepted
 
 
+def is_of_program(kind: type) -> bool:
+    """Whether a class is part of this program."""
+    return kind.__module__.partition(".")[0] in _PROGRAM
+
+
 def is_own(name: str) -> bool:
-    """Whether a name stands for something in a file of the user's: ``FILE.py:NAME``."""
+    """Whether a name stands for something of the user's: ``FILE.py:NAME``, or ``__main__:NAME`` in a notebook."""
     file, colon, attribute = name.rpartition(":")
-    return bool(colon and attribute) and file.endswith(".py")
+    return bool(colon and attribute) and (file.endswith(".py") or file == _NOTEBOOK)
 
 
 def source_of(kind: type) -> Source:
@@ -180,20 +196,34 @@ def source_of(kind: type) -> Source:
     InvalidInputError
         Its source cannot be read, so that nobody could tell later what trained.
     """
-    top = kind.__module__.partition(".")[0]
-    if top in {"hxloop", "hxloop_host"}:
+    if is_of_program(kind):
         return Source(name=f"{kind.__module__}:{kind.__qualname__}", module=kind.__module__, version=__version__)
-    try:
-        file = inspect.getsourcefile(kind)
-        content = Path(file).read_bytes() if file and Path(file).is_file() else inspect.getsource(kind).encode()
-    except (OSError, TypeError):
+    file = file_of(kind)
+    on_disk = bool(file) and Path(file).is_file()
+    content = Path(file).read_bytes() if on_disk else "".join(linecache.getlines(file)).encode()
+    if not content:
         raise InvalidInputError(
             f"the source of {kind.__qualname__} cannot be found, so no run file could say what trained",
             field="rule",
             hint="define it in a file or in a notebook",
-        ) from None
-    name = f"{file}:{kind.__qualname__}" if file and Path(file).is_file() else f"{kind.__module__}:{kind.__qualname__}"
-    return Source(name=name, module=file or kind.__module__, sha256=hashlib.sha256(content).hexdigest())
+        )
+    where = file if on_disk else _NOTEBOOK
+    return Source(name=f"{where}:{kind.__qualname__}", module=where, sha256=hashlib.sha256(content).hexdigest())
+
+
+def file_of(kind: type) -> str:
+    """File or cell of a notebook that a class is written in, empty if that cannot be told.
+
+    Its methods know: `inspect` looks for the file of the module, which a notebook does not have.
+    """
+    for value in vars(kind).values():
+        method = inspect.unwrap(value) if callable(value) else None
+        if inspect.isfunction(method) and method.__qualname__ == f"{kind.__qualname__}.{method.__name__}":
+            return method.__code__.co_filename
+    try:
+        return inspect.getsourcefile(kind) or ""
+    except (OSError, TypeError):
+        return ""
 
 
 def _run(file: Path, content: bytes, what: str) -> ModuleType:
@@ -211,17 +241,47 @@ def _run(file: Path, content: bytes, what: str) -> ModuleType:
         sys.path.append(folder)  # at the end: what lies beside the file hides nothing that is installed
     sys.modules[name] = module
     try:
-        exec(compile(content, str(file), "exec"), vars(module))  # the user named this file to be run
-    except Exception as error:
+        with foreign_code(f"{file} cannot be run", what, str(file)):
+            exec(compile(content, str(file), "exec"), vars(module))  # the user named this file to be run
+    except BaseException:
         del sys.modules[name]
-        raise InvalidInputError(f"{file} cannot be run: {_reason(error)}", field=what) from error
+        raise
     return module
 
 
-def _reason(error: BaseException) -> str:
-    """Type, text and line of an error in foreign code."""
-    trace, line = error.__traceback__, ""
-    while trace is not None:
-        line = f", line {trace.tb_lineno} of {Path(trace.tb_frame.f_code.co_filename).name}"
-        trace = trace.tb_next
-    return one_line(f"{type(error).__name__}: {error}{line}")
+@contextmanager
+def foreign_code(failed: str, field: str, file: str = "") -> Iterator[None]:
+    """Turn whatever code that is not ours raises into an error that says where, in one line.
+
+    Parameters
+    ----------
+    failed : str
+        What could not be done.
+    field : str
+        Of the error.
+    file : str
+        The file of that code: the line that is told is its last one on the way to the error.
+
+    Raises
+    ------
+    InvalidInputError
+        In place of any `Exception` that is none of `hxloop.errors`; the way to it is below the line.
+    """
+    try:
+        yield
+    except HxloopError:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        first = next((number for number, frame in enumerate(frames) if frame.filename == file), 0)
+        frames = frames[first:]
+        last = next((frame for frame in reversed(frames) if frame.filename == file), frames[-1] if frames else None)
+        if isinstance(error, SyntaxError):
+            where = f", line {error.lineno} of {Path(error.filename or file).name}"
+        else:
+            where = f", line {last.lineno} of {Path(last.filename).name}" if last else ""
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        below = "".join(traceback.format_list(frames[-_FRAMES:])).rstrip() if len(frames) > 1 else ""
+        raise InvalidInputError(
+            f"{failed}: {one_line(f'{type(error).__name__}: {text}{where}')}", field=field, details=below
+        ) from error

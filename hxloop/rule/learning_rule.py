@@ -166,6 +166,8 @@ class Rule(ABC):
         Where the rule comes from.
     summary : str
         What it does, in a few words.
+    observes : str
+        What it looks at, in a few words; `observe` says it for a network.
     columns : tuple of Column
         What it shows of every epoch.
 
@@ -180,6 +182,7 @@ class Rule(ABC):
     Settings: ClassVar[type[RuleSettings]] = RuleSettings
     reference: ClassVar[str] = ""
     summary: ClassVar[str] = ""
+    observes: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def __init__(self, settings: RuleSettings | None = None, **values: Any) -> None:

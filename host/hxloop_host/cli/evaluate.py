@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hxloop.kit.terminal import print_json, show
-from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, Endpoint, RunPath, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, Endpoint, Rule, RunPath, Serial, make_app
 
 evaluate = make_app()
 
@@ -29,6 +29,7 @@ def _eval(
             show_default=False,
         ),
     ] = None,
+    rule: Rule = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -53,6 +54,8 @@ def _eval(
       hxloop eval runs/first --serial 2 --json
 
       hxloop eval runs/first --at-s 1800
+
+      hxloop eval runs/mine --rule my_rule.py:MyRule --data my_data.npz
     """
     from hxloop_host.training import experiment
 
@@ -63,6 +66,7 @@ def _eval(
         endpoint=endpoint,
         calibration=calibration,
         at_s=at_s,
+        rule=rule,
         task=data,
         data_dir=data_dir,
     )

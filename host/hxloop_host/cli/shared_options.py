@@ -48,6 +48,15 @@ Initial = Annotated[
         show_default=False,
     ),
 ]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        "--rule",
+        help="Learning rule: a name of hxloop rules, or a class in a Python file of yours, which is run.",
+        metavar="NAME|FILE.py:CLASS",
+        show_default=False,
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(

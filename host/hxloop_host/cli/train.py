@@ -10,7 +10,7 @@ import typer
 from hxloop.errors import UnsavedResultError
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import print_json, say, show
-from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, Endpoint, Initial, Serial, make_app
+from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, Endpoint, Initial, Rule, Serial, make_app
 
 if TYPE_CHECKING:
     from hxloop_host.runs.trained_run import Run
@@ -44,6 +44,7 @@ def _train(
     endpoint: Endpoint = None,
     calibration: Calibration = None,
     initial: Initial = None,
+    rule: Rule = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -66,6 +67,8 @@ def _train(
       hxloop train my_data.npz
 
       hxloop train my_tasks.py:blobs
+
+      hxloop train yin-yang --rule my_rule.py:MyRule --preset my_rule.toml
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
 
@@ -91,6 +94,7 @@ def _train(
             resume=resume,
             calibration=calibration,
             initial=initial,
+            rule=rule,
             data_dir=data_dir,
             report=watching(),
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.kit import arguments
-from hxloop.plugins import is_own, source_of
+from hxloop.plugins import is_own
 from hxloop.rule import Observe, Rule, RuleSettings
 from hxloop_host.coding.codings import build_coding
 from hxloop_host.learning.registry import RULES, is_rule
@@ -17,6 +18,7 @@ from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.placing.mapping import place
 from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN
 from hxloop_host.settings.experiment_settings import LOSS_SECTION
+from hxloop_host.training.guarded_rule import rule_of
 from hxloop_host.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -60,51 +62,75 @@ def find_rule(rule: str | Rule | type[Rule] | None, settings: Settings) -> tuple
     """
     if isinstance(rule, Rule) or is_rule(rule):
         kind: type[Rule] = type(rule) if isinstance(rule, Rule) else rule  # type: ignore[assignment]
-        source = source_of(kind)
-        given = rule.settings if isinstance(rule, Rule) else kind.Settings()
+        source = RULES.source_of(kind)
+        given = rule.settings if isinstance(rule, Rule) else _section_of(kind, {})
         section = given.model_copy(update={"kind": source.name})
     else:
         name = settings.rule.kind if rule is None else arguments.text(rule, "rule", takes="a rule, or its name")
         kind, source = RULES.find(name, own_code=rule is not None)
         section = _section(kind, name, settings.rule)
     _check_columns(kind)
-    return kind(section), source, settings.with_rule(section)
+    return rule_of(kind, section), source, settings.with_rule(section)
 
 
 def _section(kind: type[Rule], name: str, given: RuleSettings) -> RuleSettings:
     """Settings of a rule, from those of a file if they are of this kind."""
-    if given.kind != name:
-        return kind.Settings(kind=name)
+    if not _same_kind(given.kind, name):
+        return _section_of(kind, {"kind": name})
     if isinstance(given, kind.Settings):
         return given
-    return kind.Settings(**given.model_dump())
+    return _section_of(kind, given.model_dump() | {"kind": name})
 
 
-def same_source(recorded: Source, rule: str | Rule | type[Rule] | None) -> str | Rule | type[Rule]:
-    """Rule to go on with: as recorded, or as named where it is the user's own code.
+def _same_kind(one: str, other: str) -> bool:
+    """Whether two names mean the same; a file of the user's may lie elsewhere than settings say."""
+    if is_own(one) and is_own(other):
+        (file, _, attribute), (other_file, _, other_attribute) = one.rpartition(":"), other.rpartition(":")
+        return attribute == other_attribute and Path(file).name == Path(other_file).name
+    return one == other
+
+
+def _section_of(kind: type[Rule], values: dict[str, Any]) -> RuleSettings:
+    try:
+        return kind.Settings(**values)
+    except InvalidInputError as error:
+        raise type(error)(error.message, field=f"rule.{error.field}", hint=error.hint) from None
+
+
+def check_same_rule(recorded: Source, rule: str | Rule | type[Rule] | None, found: Source | None = None) -> None:
+    """Refuse to go on with another rule than a run was trained with.
+
+    Parameters
+    ----------
+    recorded : Source
+        Of the run.
+    rule : str, Rule, subclass of Rule, or None
+        What the user named.
+    found : Source, optional
+        Of the rule that would go on, where that is known already.
 
     Raises
     ------
     InvalidInputError
         Own code that was not named again, or another source than recorded.
     """
-    if rule is None:
-        if is_own(recorded.name) or recorded.is_own:
-            raise InvalidInputError(
-                f"it was trained with {recorded}, code of somebody's own that runs only if you name it",
-                field="rule",
-                hint=f"add --rule {recorded.name} (rule=... in Python)",
-            )
-        return recorded.name
-    named = rule if isinstance(rule, str) else source_of(type(rule) if isinstance(rule, Rule) else rule)
-    found = RULES.find(named, own_code=True)[1] if isinstance(named, str) else named
-    if found.sha256 != recorded.sha256 or _attribute(found) != _attribute(recorded):
+    if rule is None and recorded.is_own:
+        raise InvalidInputError(
+            f"it was trained with {recorded}, code of somebody's own that runs only if you name it",
+            field="rule",
+            hint=f"add --rule {recorded.name} (rule=... in Python)",
+        )
+    if rule is not None and found is None:
+        if isinstance(rule, str):
+            found = RULES.find(rule, own_code=True)[1]
+        else:
+            found = RULES.source_of(type(rule) if isinstance(rule, Rule) else rule)
+    if found is not None and (found.sha256, _attribute(found)) != (recorded.sha256, _attribute(recorded)):
         raise InvalidInputError(
             f"it was trained with {recorded}, not with {found}",
             field="rule",
             hint="put the source back as it was, or train anew",
         )
-    return rule
 
 
 def _attribute(source: Source) -> str:

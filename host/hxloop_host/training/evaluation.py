@@ -18,7 +18,7 @@ from hxloop_host.network.calibrated import find_calibration, own_calibration, re
 from hxloop_host.runs.trained_run import Run, load_run
 from hxloop_host.settings.experiment_settings import LATEST_S
 from hxloop_host.tasks.catalog import find_task, task_of_run
-from hxloop_host.training.assembly import encoded, runner_of, same_source
+from hxloop_host.training.assembly import check_same_rule, encoded, runner_of
 from hxloop_host.training.scoring import score
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def evaluate(
     given = None if task is None else find_task(task, data_dir)
     loaded = run if isinstance(run, Run) else load_run(run)
     origin = loaded.origin
-    same_source(origin.rule, rule)
+    check_same_rule(origin.rule, rule)
     again = task_of_run(origin.task, origin.data, given, None if given else data_dir)
     if endpoint is None and (chip is None or isinstance(chip, str)):
         chip = chip or origin.identity.chip

@@ -39,7 +39,7 @@ from hxloop_host.runs.trained_run import Run, find_initial, load_run
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.tasks.fitted_preset import default_settings, preset_words
-from hxloop_host.training.assembly import check_parts, encoded, find_rule, runner_of, same_source, trainer_of
+from hxloop_host.training.assembly import check_parts, check_same_rule, encoded, find_rule, runner_of, trainer_of
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
 
@@ -164,7 +164,7 @@ def train(
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
         stored = directory.newest(progress.message) if resume else None
         if stored is not None:
-            same_source(read_origin(stored).rule, rule)
+            check_same_rule(read_origin(stored).rule, rule, source)
             check_same_parts(stored, found, calibration, None if begin is None else begin.digest)
             settings = settings_to_go_on(stored, task=found.name, seed=seed, settings=settings, epochs=epochs)
             if (run := _finished(directory, settings.training.epochs, progress)) is not None:

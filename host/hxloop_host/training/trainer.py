@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.kit.arguments import shown
 from hxloop.result import ChipUse
 from hxloop.rule import Batch
 from hxloop.seeds import derive_seed, generator
@@ -110,7 +111,7 @@ class Trainer:
         self.optimizer.start_epoch(epoch)
         order = generator(self.seed, "shuffle", epoch).permutation(len(self._label))
         size = self.settings.training.batch_size
-        tally = _Tally(self.rule)
+        tally = _Tally(self.rule, len(self.runner.network.populations))
         for number in range(self.n_batches):
             self._step(epoch, number, order[number * size : (number + 1) * size], tally)
             on_batch(number + 1)
@@ -156,8 +157,8 @@ class Trainer:
 class _Tally:
     """Sums over the batches of an epoch."""
 
-    def __init__(self, rule: Rule) -> None:
-        self.columns = rule.columns
+    def __init__(self, rule: Rule, n_populations: int) -> None:
+        self.columns, self._n_populations = rule.columns, n_populations
         self.loss, self.correct, self.samples, self.batches, self.steps = 0.0, 0, 0, 0, 0
         self._sums: dict[str, float | NDArray[np.float64]] = {}
 
@@ -175,19 +176,21 @@ class _Tally:
                 f"must be {len(label)} classes, one a sample, got {answered.dtype} {answered.shape}",
                 field="update.answers",
             )
-        if not math.isfinite(update.loss):
-            raise OutOfRangeError(f"is {update.loss}", field="update.loss", hint="did the training diverge?")
+        loss = _numbers(update.loss, (), "update.loss")
+        if not np.isfinite(loss):
+            raise OutOfRangeError(f"is {loss}", field="update.loss", hint="did the training diverge?")
         self.batches += 1
         self.samples += len(label)
         self.steps += update.gradients is not None and update.weights is None
-        self.loss += float(update.loss) * len(label)
+        self.loss += float(loss) * len(label)
         self.correct += int((answered == label).sum())
         for column in self.columns:
             if column.name not in update.diagnostics:
                 raise ArrayError(
                     f"has no {column.name!r}, which the rule's columns promise", field="update.diagnostics"
                 )
-            value = np.asarray(update.diagnostics[column.name], np.float64)
+            shape = (self._n_populations,) if column.each else ()
+            value = _numbers(update.diagnostics[column.name], shape, f"update.diagnostics.{column.name}")
             share = value * (len(label) if column.per == "sample" else 1)
             self._sums[column.name] = share if column.name not in self._sums else self._sums[column.name] + share
 
@@ -209,6 +212,22 @@ class _Tally:
         )
 
 
+def _numbers(given: Any, shape: tuple[int, ...], field: str, of: str = "") -> NDArray[np.float64]:
+    """What a rule gave, as numbers of this shape.
+
+    Raises
+    ------
+    ArrayError
+    """
+    try:
+        values = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        raise ArrayError(f"{of}must be numbers, got {shown(given)}", field=field) from None
+    if values.shape != shape:
+        raise ArrayError(f"{of}must have the shape {shape}, got {values.shape}", field=field)
+    return values
+
+
 def _like(given: Sequence[NDArray[np.float64]], runner: ChipRunner, field: str) -> Weights:
     """Matrices of the shapes of the projections, finite.
 
@@ -221,12 +240,7 @@ def _like(given: Sequence[NDArray[np.float64]], runner: ChipRunner, field: str) 
         raise ArrayError(f"expected {len(network.projections)} matrices, got {len(given)}", field=field)
     found = []
     for projection, matrix in zip(network.projections, given, strict=True):
-        values = np.asarray(matrix, np.float64)
-        if values.shape != network.weight_shape(projection):
-            raise ArrayError(
-                f"of {projection.name} must have the shape {network.weight_shape(projection)}, got {values.shape}",
-                field=field,
-            )
+        values = _numbers(matrix, network.weight_shape(projection), field, f"of {projection.name} ")
         if not np.isfinite(values).all():
             raise OutOfRangeError(f"of {projection.name} are not finite", field=field, hint="did the training diverge?")
         found.append(values)
