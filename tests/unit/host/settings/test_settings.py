@@ -62,6 +62,14 @@ def test_mistakes_are_named(tmp_path, old, new, error, message):
         load_settings(changed(tmp_path, old, new))
 
 
+def test_any_time_constants_are_settings_and_a_rule_refuses_them(tmp_path):
+    settings = load_settings(changed(tmp_path, "tau_mem_us = 6.0", "tau_mem_us = 9.0"))
+    assert settings.neuron.tau_mem_us == 9.0
+    with pytest.raises(InvalidInputError, match="equal to, or twice, tau_syn_us") as error:
+        check_parts(settings, build_network(settings, 4), find_rule(None, settings)[0])
+    assert error.value.field == "neuron.tau_mem_us"
+
+
 def test_the_kind_of_an_optimizer_says_its_keys(tmp_path):
     assert load_settings("small").optimizer.kind == "adam"
     sgd = load_settings(changed(tmp_path, "step_epochs = 20", 'kind = "sgd"\nmomentum = 0.9')).optimizer

@@ -50,7 +50,6 @@ def point(**changes):
         ("chip.mismatch.dead_fixed=1.5", OutOfRangeError, "chip.mismatch.dead_fixed", "must be 0..1"),
         ("training.epochs=0", InvalidInputError, "training.epochs", ""),
         ("training.epochs=2.5", InvalidInputError, "training.epochs", ""),
-        ("neuron.tau_mem_us=7", InvalidInputError, "neuron.tau_mem_us", "twice"),
         ("training.epochs=3,3", InvalidInputError, "training.epochs", "twice"),
         ("training.epochs=", InvalidInputError, "set", "KEY=VALUE"),
         ("chip.noise.jitter_trial_us=0.3..0.1", OutOfRangeError, "chip.noise.jitter_trial_us", "no interval"),
@@ -358,6 +357,7 @@ def test_an_interval_needs_both_ends():
         ({"coding.duration": [5.0, 2.5], "coding.t_late": [2.0, 3.0]}, "coding.duration"),  # one of four together
         ({"network.bias_times": [[0.9, 0.0], [5.0, 0.0]]}, "network.bias_times[0]"),
         ({"network.sizes": [[120, 3], [600, 3]]}, "populations"),
+        ({"neuron.tau_mem_us": [6.0, 7.0]}, "neuron.tau_mem_us"),
         ({"network.sizes": [[120, 3], [120, 4]]}, "network.sizes"),
         ({"neuron.weight_bits": [6, 8]}, "neuron.weight_bits"),
         ({"coding.duration": [5.0, 1e6], "neuron.tau_syn_us": [6.0]}, None),  # long, but the chip can
