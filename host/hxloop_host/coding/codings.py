@@ -42,7 +42,9 @@ def find_coding(kind: str) -> tuple[type[Coding], Source]:
     """
     names = CODINGS.names()
     if kind not in names:
-        raise InvalidInputError(f"no coding is called {kind!r}", field="kind", hint=suggestion(kind, names, cutoff=0.4))
+        raise InvalidInputError(
+            f"no coding is called {kind!r}", field="coding.kind", hint=suggestion(kind, names, cutoff=0.4)
+        )
     return CODINGS.find(kind)
 
 
