@@ -87,8 +87,8 @@ def _named(run: Run, columns: list[Column], axes: Axes) -> None:
             label = f"{populations[k]}: {short}" if column.each and k < len(populations) else short
             color = color_of(k if column.each else number)
             axes.plot(epoch, values[:, k], color=color, lw=1.2, ls=STYLES[number % len(STYLES)], label=label)
-    units = dict.fromkeys("%" if c.name.endswith("_fraction") else c.unit for c in columns)
-    axes.set(xlabel="epoch", ylabel="of the rule (" + ", ".join("" if u == "1" else u for u in units) + ")")
+    units = dict.fromkeys("fractions (%)" if c.name.endswith("_fraction") else c.unit for c in columns)
+    axes.set(xlabel="epoch", ylabel=", ".join("value" if unit == "1" else unit for unit in units))
     axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
 
 
