@@ -56,6 +56,7 @@ _HOME = {
     "launch": "hxloop_host.link.launch",
     "train": "hxloop_host.training.experiment",
     "evaluate": "hxloop_host.training.experiment",
+    "load_settings": "hxloop_host.settings.experiment_settings",
     "load_run": "hxloop_host.training.experiment",
     "study": "hxloop_host.studies.study_verb",
 }
@@ -93,6 +94,7 @@ __all__ = [
     "launch",
     "load_calibration",
     "load_run",
+    "load_settings",
     "study",
     "train",
 ]

@@ -21,11 +21,14 @@ from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
 from hxloop_host.optimizers.optimizer_registry import OPTIMIZERS
 from hxloop_host.readouts.first_spikes import without_keys_of_others
 from hxloop_host.readouts.readout_registry import READOUTS
+from hxloop_host.settings.given_network import settings_of
 from hxloop_host.settings.kind_sections import KindSection
 from hxloop_host.settings.network_settings import NetworkForm, NetworkSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from hxloop.network import Network
 
 PRESETS: Final = ("quick", "paper", "small", "mnist16", "digits")
 
@@ -150,6 +153,16 @@ class Settings(Strict):
     def duration_us(self) -> float:
         """Length of a sample in us."""
         return self.coding.duration * self.neuron.tau_syn_us
+
+    def with_network(self, network: Network) -> Settings:
+        """Return the same experiment with a network made in Python.
+
+        Raises
+        ------
+        InvalidInputError
+            What settings cannot say, see `given_network.settings_of`, and what does not go with the other settings.
+        """
+        return Settings(**(self.model_dump() | {"network": settings_of(network).model_dump()}))
 
     def with_rule(self, rule: RuleSettings) -> Settings:
         """Return the same experiment with another rule."""
