@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hxloop.chip import Chip
+    from hxloop.network import Network, Population
     from hxloop.progress import Report
     from hxloop_host.settings.experiment_settings import NeuronSettings
 
@@ -76,17 +77,17 @@ def find_calibration(
     return given
 
 
-def warn_of(table: CalibrationTable | None, neuron: NeuronSettings, say: Callable[[str], None]) -> None:
+def warn_of(table: CalibrationTable | None, network: Network, say: Callable[[str], None]) -> None:
     """Say in a line each what a table does not know of a network that runs with it.
 
     Parameters
     ----------
     table : CalibrationTable or None
-    neuron : NeuronSettings
-        Operating point of the network.
+    network : Network
     say : callable
-        Told of a table made with `only`, and of one for another operating point: its codes are moved along the nominal
-        curves, but what was measured need not hold there. The refractory period is counted by a clock and may be any.
+        Told of a table made with `only`, and of populations with another operating point than that of the table: its
+        codes are moved along the nominal curves, but what was measured need not hold there. The refractory period is
+        counted by a clock and may be any, and so may be the threshold of neurons that do not spike.
     """
     if table is None:
         return
@@ -96,19 +97,29 @@ def warn_of(table: CalibrationTable | None, neuron: NeuronSettings, say: Callabl
             f"warning: the calibration was made with only {', '.join(only)}; of everything else the chip keeps the "
             "codes it boots with, unmeasured (calibrate without --only)"
         )
-    wanted, made_for = OperatingPoint.of(neuron).model_dump(), table.operating_point.model_dump()
-    swing_mv = wanted["v_threshold_mv"] - wanted["v_leak_mv"]
-    other = [
-        f"{name} = {made_for[name]:g} instead of {value:g}"
-        for name, value in wanted.items()
-        if name != "t_refractory_us"
-        and abs(made_for[name] - value) > _SAME_POINT * (swing_mv if name.startswith("v_") else value)
-    ]
-    if other:
+    others: dict[str, list[str]] = {}
+    for population in network.populations:
+        other = _differences(table.operating_point, population)
+        if other:
+            others.setdefault(", ".join(other), []).append(population.name)
+    for text, names in others.items():
+        whose = "" if len(names) == len(network.populations) else f" than that of {', '.join(names)}"
         say(
-            f"warning: the calibration was made for another operating point, {', '.join(other)}; what it measured need "
-            "not hold for this network (--calibration auto calibrates for its own)"
+            f"warning: the calibration was made for another operating point{whose}, {text}; what it measured need not "
+            "hold for this network (--calibration auto calibrates for that of the section [neuron])"
         )
+
+
+def _differences(made_for: OperatingPoint, population: Population) -> list[str]:
+    """What of a population is not what circuits were calibrated for."""
+    wanted, swing_mv = population.point.model_dump(), population.v_threshold_mv - population.v_leak_mv
+    free = {"t_refractory_us"} if population.spiking else {"t_refractory_us", "v_threshold_mv", "v_reset_mv"}
+    return [
+        f"{name} = {value:g} instead of {wanted[name]:g}"
+        for name, value in made_for.model_dump().items()
+        if name not in free
+        and abs(value - wanted[name]) > _SAME_POINT * (swing_mv if name.startswith("v_") else wanted[name])
+    ]
 
 
 def check_same_calibration(stored_key: str, given: Calibration) -> None:

@@ -174,7 +174,7 @@ def evaluate(
             table = own_calibration(origin.calibration, loaded.directory)
         else:
             table = find_calibration(calibration, device, origin.settings.neuron, progress)
-        warn_of(table, origin.settings.neuron, progress.message)
+        warn_of(table, origin.network, progress.message)
         start = time.perf_counter()
         runner = runner_of(origin.settings, origin.network, device, table, Observe("first"))
         if at_s is not None:

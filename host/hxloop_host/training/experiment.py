@@ -202,7 +202,6 @@ def _table(
     else:
         check_chip(stored, device.identity)
         table = own_calibration(read_origin(stored).calibration, directory)
-    warn_of(table, settings.neuron, progress.message)
     return table
 
 
@@ -237,6 +236,7 @@ class _Experiment:
     ) -> None:
         self.task, self.origin, self.directory, self.progress = task, origin, directory, progress
         settings = origin.settings
+        warn_of(calibration, origin.network, progress.message)
         self.runner = runner_of(settings, origin.network, chip, calibration, rule.observe(origin.network))
         self.calibration = calibration
         self._has_journal = True

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from support import own_network
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
 from support.listeners import Heard
@@ -11,6 +12,8 @@ from support.tables.chip_tables import table_for
 from typer.testing import CliRunner
 
 from hxloop.cli import app
+from hxloop_host.network.building import build_network
+from hxloop_host.network.calibrated import warn_of
 from hxloop_host.training.experiment import evaluate, train
 
 
@@ -74,3 +77,13 @@ def test_however_a_partial_table_is_given_it_is_told(preset, tmp_path, monkeypat
         done = CliRunner().invoke(app, list(map(str, command)))
         assert done.exit_code == 0, done.stderr
         assert done.stderr.count("warning: the calibration was made with only threshold") == 1
+
+
+def test_populations_with_constants_of_their_own_are_named():
+    table, told = replace(table_for(GridChip()), options=WHOLE), []
+    network = build_network(own_network.settings(), 4)
+    table = replace(table, operating_point=network.population("exc").point)
+    warn_of(table, network, told.append)
+    assert len(told) == 2
+    assert "than that of inh, v_threshold_mv = 735 instead of 700" in told[0]
+    assert "than that of answer, tau_mem_us = 10 instead of 20; what" in told[1]
