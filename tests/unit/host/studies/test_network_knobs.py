@@ -2,16 +2,16 @@
 
 import pytest
 from support import own_network
+from support.tables.sheets import fake_sheet
 
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop_host.settings.network_settings import PopulationSettings, ProjectionSettings
 from hxloop_host.studies.design.knobs import Knobs
-from hxloop_host.studies.design.sheet import read_sheet
 
 
 @pytest.fixture(scope="module")
 def knobs():
-    return Knobs(own_network.settings(), read_sheet("ideal"))
+    return Knobs(own_network.settings(), fake_sheet("ideal"))
 
 
 def test_every_setting_is_listed(knobs):
