@@ -15,28 +15,31 @@ from hxloop_host.cli.shared_options import AsJson, Calibration, Chip, DataDir, E
 if TYPE_CHECKING:
     from hxloop_host.runs.trained_run import Run
 
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="What to learn: a name that hxloop tasks lists, a file of data (.npz, .h5), or FILE.py:NAME.",
+        show_default=False,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        help="A preset of the task (hxloop tasks lists them; for data of your own one is fitted), or a TOML file "
+        "with settings.",
+        metavar="NAME|FILE",
+    ),
+]
+
 train = make_app()
 
 
 @train.command(name="train")
 def _train(
-    task: Annotated[
-        str,
-        typer.Argument(
-            metavar="TASK",
-            help="What to learn: a name that hxloop tasks lists, a file of data (.npz, .h5), or FILE.py:NAME.",
-            show_default=False,
-        ),
-    ],
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            help="A preset of the task (hxloop tasks lists them; for data of your own one is fitted), or a TOML file "
-            "with settings.",
-            metavar="NAME|FILE",
-        ),
-    ] = None,
+    task: TaskName,
+    preset: Preset = None,
     chip: Chip = None,
     serial: Serial = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
