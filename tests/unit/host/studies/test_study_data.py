@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop.errors import InvalidInputError
 from hxloop_host.studies.study_request import Request, work_of
 
 
-def test_a_file_of_data_is_studied_with_settings_fitted_to_it(tmp_path):
+def test_a_file_of_data_is_studied_with_settings_fitted_to_it(tmp_path, sheets):  # noqa: F811
     label = np.arange(60) % 4
     np.savez(tmp_path / "data.npz", train_features=label[:, None] / 4 + [[0.0, 0.1]], train_label=label)
     work = work_of(Request(study="mismatch", preset="quick", task=str(tmp_path / "data.npz")))
