@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from hxloop.errors import ArrayError, InvalidInputError
 from hxloop.kit.brief import brief
+from hxloop.network import INPUT
 from hxloop.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop.network import Network
+    from hxloop.network import Network, Projection
     from hxloop.spikes import SpikeBatch
 
 Weights = list["NDArray[np.float64]"]
@@ -209,6 +211,36 @@ class Recording:
     def first_times_us(self, population: str) -> NDArray[np.float64]:
         """float64 [n_samples, size]: times of the first spikes in us, inf where none."""
         return self.first_ticks[population] * self.tick_us
+
+    def arrival_ticks(self, projection: Projection) -> NDArray[np.float64]:
+        """When the first spike of each source reaches the synapses of a projection.
+
+        Returns
+        -------
+        float64 [n_samples, n_sources * copies]
+            Ticks, inf where none does.
+
+        Raises
+        ------
+        InvalidInputError
+            Inputs that may spike several times in a sample.
+        ArrayError
+            First spikes of the source were not recorded.
+        """
+        first, last = self.network.sources(projection)
+        if projection.source == INPUT:
+            if self.inputs.ticks is None:
+                raise InvalidInputError(
+                    "the rule needs inputs that spike at most once in a sample",
+                    field="coding.kind",
+                    hint="use time_to_first_spike or latency, or another rule",
+                )
+            ticks = self.inputs.ticks[:, first:last]
+        elif projection.source in self.first_ticks:
+            ticks = self.first_ticks[projection.source][:, first:last] + self.delay_ticks
+        else:
+            raise ArrayError(f"no first spikes of {projection.source!r} were recorded", field="recording")
+        return ticks if projection.copies == 1 else np.repeat(ticks, projection.copies, axis=1)
 
     def silent_fraction(self) -> dict[str, float]:
         """Per population whose first spikes were recorded, the share of (sample, neuron) pairs without a spike."""

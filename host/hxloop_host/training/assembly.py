@@ -18,7 +18,7 @@ from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.placing.mapping import place
 from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN
 from hxloop_host.settings.experiment_settings import LOSS_SECTION
-from hxloop_host.training.guarded_rule import rule_of
+from hxloop_host.training.guarded_rule import rule_of, unguarded
 from hxloop_host.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def find_rule(rule: str | Rule | type[Rule] | None, settings: Settings) -> tuple
         No rule, code of a file that was not named, or settings of another rule.
     """
     if isinstance(rule, Rule) or is_rule(rule):
-        kind: type[Rule] = type(rule) if isinstance(rule, Rule) else rule  # type: ignore[assignment]
+        kind: type[Rule] = type(unguarded(rule)) if isinstance(rule, Rule) else rule  # type: ignore[assignment]
         source = RULES.source_of(kind)
         given = rule.settings if isinstance(rule, Rule) else _section_of(kind, {})
         section = given.model_copy(update={"kind": source.name})
@@ -124,7 +124,7 @@ def check_same_rule(recorded: Source, rule: str | Rule | type[Rule] | None, foun
         if isinstance(rule, str):
             found = RULES.find(rule, own_code=True)[1]
         else:
-            found = RULES.source_of(type(rule) if isinstance(rule, Rule) else rule)
+            found = RULES.source_of(type(unguarded(rule)) if isinstance(rule, Rule) else rule)
     if found is not None and (found.sha256, _attribute(found)) != (recorded.sha256, _attribute(recorded)):
         raise InvalidInputError(
             f"it was trained with {recorded}, not with {found}",

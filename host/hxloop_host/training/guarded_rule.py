@@ -43,6 +43,11 @@ def rule_of(kind: type[Rule], settings: RuleSettings) -> Rule:
     return _Guarded(made)
 
 
+def unguarded(rule: Rule) -> Rule:
+    """The rule itself, of one that `rule_of` returned."""
+    return rule.rule if isinstance(rule, _Guarded) else rule
+
+
 @contextmanager
 def _errors_of(kind: type[Rule], failed: str) -> Iterator[None]:
     with foreign_code(f"{kind.__qualname__} {failed}", "rule", file_of(kind)):

@@ -70,21 +70,7 @@ def arrivals(recording: Recording, number: int) -> Array:
     InvalidInputError
         Inputs that may spike several times in a sample.
     """
-    network = recording.network
-    projection = network.projections[number]
-    first, last = network.sources(projection)
-    if projection.source == INPUT:
-        if recording.inputs.ticks is None:
-            raise InvalidInputError(
-                "first-spike learning needs inputs that spike at most once in a sample",
-                field="coding.kind",
-                hint="use time_to_first_spike or latency, or another rule",
-            )
-        times = recording.inputs.ticks[:, first:last] * _tau_per_tick(recording)
-    else:
-        ticks = recording.first_ticks[projection.source][:, first:last]
-        times = (ticks + recording.delay_ticks) * _tau_per_tick(recording)
-    return times if projection.copies == 1 else np.repeat(times, projection.copies, axis=1)
+    return recording.arrival_ticks(recording.network.projections[number]) * _tau_per_tick(recording)
 
 
 def weight_gradients(

@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import linecache
 
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.listeners import Stop
+from support.notebook import cell, write_cell
 
 import hxloop
 from hxloop.errors import ArrayError, InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError
@@ -181,32 +181,17 @@ def test_a_rule_of_the_program_keeps_its_name_as_an_object(settings, tmp_path):
 
 
 def test_a_class_of_a_notebook(settings, tmp_path):
-    """Cells are compiled under a name that only linecache knows."""
-    cell = "<ipython-input-7-abc>"
-    linecache.cache[cell] = (len(RULE), None, RULE.splitlines(keepends=True), cell)
-    space = {"__name__": "notebook"}
-    exec(compile(RULE, cell, "exec"), space)
-    space["Delta"].__module__ = "__main__"
-    import __main__
-
-    rule = space["Delta"](rate=0.01)
-    for name in ("Delta", "Settings"):
-        setattr(__main__, name, space[name])
-    before = getattr(__main__, "__file__", None)
-    try:
-        if before is not None:
-            del __main__.__file__  # a notebook's has none
-        found = run(settings, tmp_path / "run", rule)
+    with cell(RULE) as space:
+        found = run(settings, tmp_path / "run", space.Delta(rate=0.01))
+        assert found.origin.rule.name == "__main__:Delta"
         assert found.origin.settings.rule.rate == 0.01
-        again = evaluate(found, chip=GridChip(), rule=space["Delta"], report=silent)
+        again = evaluate(found, chip=GridChip(), rule=space.Delta, report=silent)
         assert again.test_accuracy == found.test_accuracy
-        linecache.cache[cell] = (1, None, RULE.replace("0.01 *", "0.02 *").splitlines(keepends=True), cell)
+        with refused("runs only if you name it"):
+            evaluate(found, chip=GridChip(), report=silent)
+        write_cell(RULE.replace("0.01 *", "0.02 *"))
         with refused("put the source back"):
-            evaluate(found, chip=GridChip(), rule=space["Delta"], report=silent)
-    finally:
-        del __main__.Delta, __main__.Settings, linecache.cache[cell]
-        if before is not None:
-            __main__.__file__ = before
+            evaluate(found, chip=GridChip(), rule=space.Delta, report=silent)
 
 
 @pytest.mark.parametrize(
