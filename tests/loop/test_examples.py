@@ -1,11 +1,13 @@
 """The examples run as scripts, in a quick form; that of calibration runs with the tests of calibration."""
 
+import json
 import re
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
+from support.daemons.processes import run_hxloop
 from support.places import ROOT
 
 pytestmark = pytest.mark.processes
@@ -30,6 +32,15 @@ def test_data_of_ones_own(tmp_path):
     assert found.keys() == {"clouds", "trains", "data.npz"}
     assert min(map(float, found.values())) > 60.0
     assert found["clouds"] == found["data.npz"]  # the same arrays, so the same training
+
+
+def test_a_rule_of_ones_own(tmp_path):
+    file, preset = EXAMPLES / "my_rule.py", EXAMPLES / "my_rule.toml"
+    assert len(file.read_text().splitlines()) <= 60
+    arguments = ("train", "yin-yang", "--rule", f"{file}:SpikeProp", "--preset", preset)
+    done = run_hxloop(*arguments, "--epochs", 4, "--no-plots", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["test_accuracy"] > 0.8
 
 
 def test_one_network_on_many_chips(tmp_path):
