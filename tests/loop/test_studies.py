@@ -118,6 +118,64 @@ def test_a_scheduler_that_runs_already_gives_the_same_bytes(done, training, tmp_
     assert tables(tmp_path / "out") == tables(done[0])
 
 
+DELTA = """
+import numpy as np
+from pydantic import Field
+from hxloop import Column, Observe, Rule, RuleSettings, Update
+
+
+class Settings(RuleSettings):
+    rate: float = Field(0.02, gt=0, description="step size")
+
+
+class Delta(Rule):
+    Settings = Settings
+    columns = (Column("moved", "mean change of the weights"),)
+
+    def observe(self, network):
+        return Observe("first")
+
+    def step(self, runner, batch, weights):
+        recording = runner.run(batch, weights)
+        scores = runner.readout.scores(recording)
+        loss, _ = runner.readout.value_and_gradient(scores, batch.label)
+        early = np.exp(-recording.first_times_us("hidden") / 6.0)
+        error = np.eye(3)[batch.label] - np.exp(-scores)
+        change = self.settings.rate * early.T @ error / len(early)
+        new = [*weights[:-1], weights[-1] + change]
+        moved = float(np.abs(change).mean())
+        return Update(loss, runner.readout.predict(scores), weights=new, diagnostics={"moved": moved})
+"""
+
+
+def test_a_rule_of_ones_own_in_a_study_and_no_other_source_of_it(training, tmp_path):
+    file, out = tmp_path / "my_rules.py", tmp_path / "out"
+    file.write_text(DELTA)
+    command = [
+        "study", "mismatch", "--rule", "my_rules.py:Delta", "--training", training, "--serials", "1", "--workers", 1,
+        "--set", "mechanism=tau_syn", "--set", "spread_percent=20", "--set", "method=in_loop,transferred",
+        "--set", "training.epochs=1", "--set", "data.train=80", "--set", "network.init_mean=[0.4,0.6]",
+        "--set", "rule.rate=0.01,0.02", "--out", out,
+    ]  # fmt: skip
+    found = run_hxloop(*command, "--json", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    table = pd.read_csv(out / "table.csv")
+    assert list(table["rate"]) == [0.01, 0.01, 0.02, 0.02]
+    assert (table["status"] == "done").all()
+    assert "bump_fraction" not in table
+    moved = table.loc[table["method"] == "in_loop", "moved"].tolist()
+    assert 0.0 < moved[0] < moved[1]
+    run = load_run(out / "points" / table["point"].iloc[0] / "run")
+    assert run.origin.rule.name.endswith("my_rules.py:Delta")
+    before = (out / "table.csv").read_bytes()
+    again = run_hxloop(*command, "--resume", cwd=tmp_path)
+    assert "6 of 6 points are done already" in again.stderr
+    assert (out / "table.csv").read_bytes() == before
+    file.write_text(DELTA.replace("/ 6.0", "/ 3.0"))
+    other = run_hxloop(*command, "--resume", "--dry-run", cwd=tmp_path)
+    assert "6 points, 0 of them done" in other.stdout
+
+
 def test_nobody_at_the_scheduler(training, tmp_path):
     found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", "tcp://127.0.0.1:9", "--insecure"))
     assert found.returncode == 1

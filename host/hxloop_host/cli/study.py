@@ -60,7 +60,20 @@ Serials = Annotated[str | None, typer.Option(help="Serial numbers: 7, 1..20 or 1
 Seeds = Annotated[str | None, typer.Option(help="Seeds of the trainings: 0 or 0..2.", metavar="RANGE")]
 Chip = Annotated[str | None, typer.Option(help="Named chip instead of the study's.", metavar="NAME")]
 Calibrated = Annotated[bool, typer.Option("--calibrated", help="Calibrate every chip before it is used.")]
-Task = Annotated[str | None, typer.Option(help="What to learn: yin-yang (by default) or mnist16.")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        help="What to learn: a name that hxloop tasks lists (by default yin-yang), a file of data, or FILE.py:NAME.",
+        metavar="NAME|FILE",
+    ),
+]
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        help="Instead of the rule of the trainings: a name that hxloop rules lists, or your own.",
+        metavar="NAME|FILE.py:CLASS",
+    ),
+]
 Training = Annotated[str | None, typer.Option(help="Preset or TOML file of the trainings.", metavar="NAME|FILE")]
 Design = Annotated[Designs | None, typer.Option(help="Every combination of --set, or --samples draws from it.")]
 Samples = Annotated[int | None, typer.Option(min=1, help="Points of a random or Sobol design.")]
@@ -102,6 +115,7 @@ def _study(
     chip: Chip = None,
     calibrated: Calibrated = False,
     task: Task = None,
+    rule: Rule = None,
     training: Training = None,
     design: Design = None,
     samples: Samples = None,
@@ -127,6 +141,8 @@ def _study(
 
       hxloop study yield --preset paper --out studies/yield --resume
 
+      hxloop study mismatch --rule my_rules.py:Hebb --set rule.rate=0.1,0.2
+
       hxloop study grid --set chip.noise.jitter_trial_us=0,0.1,0.3 --set training.epochs=20 --serials 1..5 --dry-run
     """
     from hxloop_host.studies import study_request as requests
@@ -135,7 +151,7 @@ def _study(
         _print_studies(list_, as_json)
         return
     given = {
-        "preset": preset and preset.value, "serials": serials, "seeds": seeds, "chip": chip, "task": task,
+        "preset": preset and preset.value, "serials": serials, "seeds": seeds, "chip": chip, "task": task, "rule": rule,
         "calibrated": calibrated or None, "training": training, "design": design and design.value, "samples": samples,
         "design_seed": design_seed, "title": title, "question": question,
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, final
 import numpy as np
 from pydantic import Field
 
-from hxloop.kit.ranges import Decay, NotNegative
+from hxloop.kit.ranges import Decay
 from hxloop_host.arithmetic.whole_power import whole_power
 from hxloop_host.optimizers.optimizer import Optimizer, OptimizerSettings
 
@@ -31,8 +31,6 @@ class AdamSettings(MomentSettings):
     """Adam and its learning rate."""
 
     kind: str = Field("adam", description=OptimizerSettings.model_fields["kind"].description)
-    # Belongs to the first-spike rule, no optimiser reads it: files of before have it here.
-    max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
 
 
 @final

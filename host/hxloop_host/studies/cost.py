@@ -11,7 +11,8 @@ from hxloop.files.temporary import TemporaryFolder
 from hxloop.progress import silent
 from hxloop_host.link.launch import launch
 from hxloop_host.network.building import build_network
-from hxloop_host.tasks.catalog import find_task
+from hxloop_host.settings.experiment_settings import DataSettings
+from hxloop_host.studies.design.own_parts import rule_of, task_again, task_of
 from hxloop_host.training.experiment import train
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ _PROBE_SAMPLES: Final = (200, 2000)
 _FIXED: Final = 13.0
 """Work of starting a chip and storing a run. The unit is a thousand samples of 3000 synapses, an epoch of Yin-Yang is
 6.7: in 61 points of `yield` it took 0.65 s, and each point 1.3 s more."""
-_FEATURES: Final = 5
-"""Of a sample, roughly."""
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _UNIT: Final = 1000.0 * 25 * 120
 _CALIBRATION: Final = 300.0  # about 30 s
@@ -61,23 +60,24 @@ class Estimate:
 def work_of_point(point: Point) -> float:
     """Relative work of a point."""
     settings = point.settings
-    synapses = _synapses(settings)
-    sizes = {split: getattr(settings.data, split) or _all_samples(point.task, split) for split in _SPLITS}
+    name, digest = point.task, point.data.get("digest", "")
+    synapses = _synapses(settings, task_again(name, digest).n_inputs)
+    sizes = {split: getattr(settings.data, split) or _all_samples(name, digest, split) for split in _SPLITS}
     evaluations = point.epochs / settings.training.evaluate_every
     samples = point.epochs * sizes["train"] + evaluations * sizes["validation"] + 2 * sizes["test"]
     calibration = 0.0 if point.calibrated_at_s is None else _CALIBRATION
     return samples * synapses / _UNIT + _FIXED + calibration
 
 
-def _synapses(settings: Settings) -> float:
-    network = build_network(settings, _FEATURES)
+def _synapses(settings: Settings, n_inputs: int) -> float:
+    network = build_network(settings, n_inputs)
     shapes = (network.weight_shape(projection) for projection in network.projections)
     return float(sum(rows * neurons for rows, neurons in shapes))
 
 
 @functools.lru_cache
-def _all_samples(task: str, split: Split) -> int:
-    return find_task(task).load(split).n_samples
+def _all_samples(task: str, digest: str, split: Split) -> int:
+    return task_again(task, digest).load(split).n_samples
 
 
 def _chain(point: Point, to_do: set[str]) -> float:
@@ -104,6 +104,13 @@ def estimate(points: Sequence[Point], speed: float) -> Estimate:
     )
 
 
+def _probe(point: Point, samples: int) -> DataSettings:
+    """Sizes of a short training, or those that the task has."""
+    task = task_of(point)
+    wanted: dict[Split, int] = {"train": samples, "validation": 200, "test": 200}
+    return DataSettings(**{split: min(size, task.load(split).n_samples) for split, size in wanted.items()})
+
+
 def measured_speed(point: Point) -> float:
     """Work per second of one core, from a short training like that of a point."""
     with (
@@ -113,14 +120,14 @@ def measured_speed(point: Point) -> float:
         for k, samples in enumerate(_PROBE_SAMPLES):
             settings = point.settings.model_copy(
                 update={
-                    "data": point.settings.data.model_copy(update={"train": samples, "validation": 200, "test": 200}),
+                    "data": _probe(point, samples),
                     "training": point.settings.training.model_copy(update={"epochs": 1}),
                 }
             )
             begin = time.perf_counter()
             train(
-                point.task, preset=settings, chip=chip, seed=point.seed, out=folder.path / str(k),
-                report=silent,
+                task_of(point), preset=settings, rule=rule_of(point), chip=chip, seed=point.seed,
+                out=folder.path / str(k), report=silent,
             )  # fmt: skip
             wall_s = time.perf_counter() - begin
     probe = point.model_copy(update={"settings": settings, "action": "train", "calibrated_at_s": None})

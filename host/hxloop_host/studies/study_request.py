@@ -16,7 +16,8 @@ from hxloop.naming.chip_name import ChipName
 from hxloop.naming.serials import parse_numbers, parse_serials
 from hxloop.plugins import is_own
 from hxloop.seeds import SEED_MAX
-from hxloop_host.settings.experiment_settings import load_settings
+from hxloop.text import one_line
+from hxloop_host.readouts.first_spikes import FirstSpikeReadout
 from hxloop_host.studies.design.axes import (
     Axis,
     Design,
@@ -28,12 +29,12 @@ from hxloop_host.studies.design.axes import (
     read_number,
     split_axes,
 )
+from hxloop_host.studies.design.keys_of_before import KNOBS_OF_BEFORE
 from hxloop_host.studies.design.kind import Base, Plan, PresetName, Row
+from hxloop_host.studies.design.own_parts import task_of_study, trained_settings, training_of_task
 from hxloop_host.studies.design.sheet import read_sheet
 from hxloop_host.studies.kinds import find_kind
-from hxloop_host.tasks.catalog import find_task
-from hxloop_host.tasks.fitted_preset import fitted_settings
-from hxloop_host.training.assembly import check_training
+from hxloop_host.training.assembly import check_training, find_rule, readout_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,8 +59,11 @@ class Request(Strict):
     title, question : str or None
         For the report, instead of the named study's.
     task : str
+        A name, a data file, or ``FILE.py:NAME``.
+    rule : str or None
+        Instead of the rule of the trainings: a name, or ``FILE.py:CLASS``.
     training : str or None
-        Preset or TOML file of the trainings, by default the study's.
+        Preset or TOML file of the trainings, by default the study's, or the task's own.
     chip : str or None
         Named chip, by default the study's.
     calibrated : bool
@@ -81,6 +85,7 @@ class Request(Strict):
     title: str | None = None
     question: str | None = None
     task: Name = "yin-yang"
+    rule: Name | None = None
     training: Name | None = None
     chip: Name | None = None
     calibrated: bool = False
@@ -141,7 +146,7 @@ def read_request(name: str, given: Mapping[str, Any]) -> Request:
     Raises
     ------
     InvalidInputError, UnknownKeyError, MissingFileError
-        As `hxloop.files.toml.load_toml`, and an unknown study.
+        As `hxloop.files.toml.load_toml`, an unknown study, and a file that names code of a rule or task.
     """
     if name.endswith(".toml"):
         stored = load_toml(Path(name), Request)
@@ -150,6 +155,14 @@ def read_request(name: str, given: Mapping[str, Any]) -> Request:
         find_kind(name)
         stored = Request(study=name)
     changes = {key: value for key, value in given.items() if value is not None}
+    for key in ("task", "rule"):
+        named = getattr(stored, key)
+        if named is not None and is_own(named) and key not in changes:
+            raise InvalidInputError(
+                f"{one_line(named)} is code in a file, which runs only if you name it yourself",
+                field=key,
+                hint=f"add --{key} {one_line(named)}",
+            )
     changes["set"] = {**stored.set, **changes.get("set", {})}
     return settings_from_mapping(stored.model_dump() | changes, Request, where="the arguments")
 
@@ -166,22 +179,23 @@ def work_of(request: Request) -> Work:
     InvalidInputError, UnknownKeyError, OutOfRangeError
         Anything that is not right about it, with the nearest right name.
     """
-    if is_own(request.task):  # a request may come from a stored study, and code runs only if it was named just now
-        raise InvalidInputError(
-            f"a study trains on tasks by name and on files of data, not on {request.task}",
-            field="task",
-            hint="write its arrays to a file with numpy.savez, or install it (entry point hxloop.tasks)",
-        )
-    kind, task = find_kind(request.study), find_task(request.task)
+    base, task = _base_of(request)
+    kind, settings = find_kind(request.study), base.settings
     preset = kind.presets[request.preset]
-    settings = load_settings(request.training or (preset.settings if task.presets else fitted_settings(task)))
     task.check(settings)
+    if kind.compares_spikes and not isinstance(readout_of(settings), FirstSpikeReadout):
+        raise InvalidInputError(
+            f"the study {kind.name} compares first spikes of the output, but {settings.loss.kind} does not read them",
+            field="loss.kind",
+            hint="take a loss of first spikes, or another study",
+        )
     # Settings that somebody chose are not changed by the sizes of the study.
     sizes = {k: v for k, v in preset.changes.items() if request.training is None or k.startswith("chip.")}
-    base = Base(request.task, settings, request.chip or kind.chip, request.calibrated).turned(sizes)
+    base = base.turned(sizes)
     options = {name: list(values) for name, values in preset.options.items()}
     axes: list[Axis] = []
-    for key, values in request.set.items():
+    for name, values in request.set.items():
+        key = KNOBS_OF_BEFORE.get(name, name)
         if key in options:
             options[key] = _option(key, values, options[key])
         else:
@@ -207,19 +221,30 @@ def work_of(request: Request) -> Work:
     return work
 
 
+def _base_of(request: Request) -> tuple[Base, Task]:
+    """What all points share, before anything is turned, and the task."""
+    kind = find_kind(request.study)
+    task, where, data = task_of_study(request.task)
+    training = request.training or training_of_task(task, kind.presets[request.preset].settings)
+    settings, source = trained_settings(training, request.rule)
+    return Base(where, settings, request.chip or kind.chip, request.calibrated, rule=source, data=data), task
+
+
 def _check_trainings(points: Sequence[Point], task: Task) -> None:
     """Refuse trainings that their chip or their task cannot do, each kind of them once."""
     seen = set()
     for point in points:
         settings, chip = point.settings, ChipName.parse(point.chip).base
-        kind = repr((chip, settings.network, settings.neuron, settings.coding.duration, settings.data))
+        parts = (settings.network, settings.neuron, settings.coding, settings.loss, settings.rule, settings.data)
+        kind = repr((chip, *parts))
         if point.action == "test" or kind in seen:
             continue
         seen.add(kind)
         task.check(settings)
         if any(settings.data.model_dump().values()):  # all samples are there, wherever the data are
             task.check_data(settings)
-        check_training(settings, read_sheet(chip).spec, task.n_inputs)
+        rule = find_rule(None if point.rule is None else point.rule.name, settings)[0]
+        check_training(settings, read_sheet(chip).spec, task.n_inputs, rule)
 
 
 def _axis(key: str, values: Any, base: Base, options: Mapping[str, Any]) -> Axis:
@@ -256,19 +281,21 @@ def read_settings(request: Request, settings: Sequence[str]) -> dict[str, Any]:
     InvalidInputError, UnknownKeyError, OutOfRangeError
         As `work_of`.
     """
-    kind = find_kind(request.study)
-    preset = kind.presets[request.preset]
-    base = Base(request.task, load_settings(request.training or preset.settings), request.chip or kind.chip)
+    base, _ = _base_of(request)
+    preset = find_kind(request.study).presets[request.preset]
     found: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = (part.strip() for part in setting.partition("="))
         if not equals or not text:
             raise not_a_setting(setting)
+        key = KNOBS_OF_BEFORE.get(key, key)
         if key in preset.options:
             numbers = not isinstance(preset.options[key][0], str)
             found[key] = [read_number(key, part) if numbers else part.strip() for part in text.split(",")]
             continue
-        axis = read_axis(setting, base.knobs) if key in base.knobs.keys else _axis(key, text, base, preset.options)
+        axis = (
+            read_axis(f"{key}={text}", base.knobs) if key in base.knobs.keys else _axis(key, text, base, preset.options)
+        )
         if axis.key in found:
             raise InvalidInputError("given twice", field=axis.key, hint="list all values in one --set")
         interval = axis.interval

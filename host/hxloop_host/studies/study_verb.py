@@ -13,6 +13,7 @@ from hxloop.naming.chip_name import file_safe
 from hxloop.progress import Started, duration, progress_of
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed
+from hxloop_host.studies.design.own_parts import named_rule, refuse_object
 from hxloop_host.studies.output.study_results import write_results
 from hxloop_host.studies.output.study_table import make_table
 from hxloop_host.studies.points.cluster import remote_scheduler
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hxloop.progress import Report
+    from hxloop.rule import Rule
     from hxloop_host.studies.cost import Estimate
     from hxloop_host.studies.output.study_results import StudyResult
     from hxloop_host.studies.points.cluster import Remote
@@ -41,7 +43,8 @@ def study(
     title: str | None = None,
     question: str | None = None,
     set: Mapping[str, Any] | None = None,
-    task: str | None = None,
+    task: str | Path | None = None,
+    rule: str | Rule | type[Rule] | None = None,
     training: str | Path | None = None,
     chip: str | None = None,
     calibrated: bool | None = None,
@@ -76,8 +79,13 @@ def study(
         What to vary or fix: settings (``optimizer.learning_rate``), imperfections (``chip.noise.jitter_trial_us``), all
         of a kind (``chip.factor.residual``), or a list of the study (``spread_percent``). ``{"low": a, "high": b}`` for
         a random or Sobol design.
-    task, training : str, optional
-        Task, and preset or TOML file of the trainings.
+    task : str or Path, optional
+        A name that ``hxloop tasks`` lists, a file of data (``.npz``, ``.h5``), or ``FILE.py:NAME``.
+    rule : str, Rule or subclass of Rule, optional
+        Instead of the rule of the trainings: a name, ``FILE.py:CLASS``, or an object whose class is in a file other
+        than the running script, so that every worker can load it.
+    training : str or Path, optional
+        Preset or TOML file of the trainings.
     chip : str, optional
         Named chip, by default the study's.
     calibrated : bool, optional
@@ -133,10 +141,13 @@ def study(
         arguments.optional(arguments.path, tls, "tls"),
         insecure=insecure,
     )
+    refuse_object(task)
+    rule, section = (None, {}) if rule is None else named_rule(rule)
     request = read_request(
         arguments.named_file(name, "name", "the name of a study, or a TOML file"),
         {
-            "preset": preset, "set": _varied(set), "task": task, "chip": chip, "calibrated": calibrated,
+            "preset": preset, "set": {**section, **_varied(set)}, "chip": chip, "calibrated": calibrated, "rule": rule,
+            "task": arguments.optional(arguments.named_file, task, "task", takes="the name of a task, or its file"),
             "training": arguments.optional(arguments.named_file, training, "training", takes="a preset or a TOML file"),
             "serials": serials, "seeds": seeds, "design": design, "samples": samples, "design_seed": design_seed,
             "title": title, "question": question,
@@ -221,7 +232,7 @@ def command_of(request: Request) -> str:
     """Command that asks for the same study."""
     parts = ["hxloop", "study", request.study, "--preset", request.preset]
     for option in (
-        "task", "training", "chip", "serials", "seeds", "design", "samples", "design_seed",
+        "task", "rule", "training", "chip", "serials", "seeds", "design", "samples", "design_seed",
     ):  # fmt: skip
         value = getattr(request, option)
         if value != type(request).model_fields[option].default:

@@ -72,6 +72,7 @@ BAD = {
         "preset": [*NAME, "small"],
         "set": [3, "optimizer.learning_rate=1", {3: 1}, [("a", 1)]],
         "task": NAME,
+        "rule": [3, {}, b"x", "fast_and_dep", object(), int, "no_such_file.py:Rule"],
         "training": FILE_OR_NAME,
         "chip": NAME,
         "calibrated": SWITCH,

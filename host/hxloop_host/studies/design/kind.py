@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hxloop.kit.brief import brief
 from hxloop_host.studies.design.draws import drawn
+from hxloop_host.studies.design.keys_of_before import losses_left
 from hxloop_host.studies.design.knobs import Knobs
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.design.sheet import read_sheet
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from hxloop.plugins import Source
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.studies.design.chart import Chart
 
@@ -110,6 +112,10 @@ class Base:
         Calibrate every chip, except the textbook one, before it is used.
     changes : dict of str to value
         Knobs that are turned for all points.
+    rule : Source or None
+        Of a rule that is not the program's.
+    data : dict of str to str
+        Name and digest of data that are not the program's.
     """
 
     task: str
@@ -117,6 +123,8 @@ class Base:
     chip: str
     calibrated: bool = False
     changes: Mapping[str, Any] = field(default_factory=dict)
+    rule: Source | None = None
+    data: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, chip: str) -> Base:
         """Return the same on another chip."""
@@ -152,6 +160,7 @@ class Base:
         return Point(
             action="train", task=self.task, settings=settings, chip=chip, serial=serial, seed=seed,
             model=self.knobs.sheet.model, initial=initial, calibrated_at_s=self._calibrated_at_s(calibrated_at_s),
+            rule=self._rule_of(settings), data=dict(self.data), losses_left=losses_left(self.settings, settings),
         )  # fmt: skip
 
     def test(
@@ -163,8 +172,12 @@ class Base:
         return Point(
             action="test", task=self.task, settings=weights.settings, chip=chip, serial=serial, seed=weights.seed,
             model=self.knobs.sheet.model, initial=weights, calibrated_at_s=self._calibrated_at_s(calibrated_at_s),
-            at_s=at_s, trial=trial,
+            at_s=at_s, trial=trial, rule=weights.rule, data=weights.data, losses_left=weights.losses_left,
         )  # fmt: skip
+
+    def _rule_of(self, settings: Settings) -> Source | None:
+        """Source of a rule that is not the program's, unless another rule was turned to."""
+        return None if self.rule is None or settings.rule.kind != self.rule.name else self.rule
 
     def _calibrated_at_s(self, asked_s: float | None) -> float | None:
         """As asked for; else 0 if the study calibrates every chip, but never the textbook one."""
@@ -244,6 +257,8 @@ class Kind:
         Figures of these tables.
     literature : tuple of str
         What others found.
+    compares_spikes : bool
+        It compares first spikes of the output, so trainings need a loss of first spikes.
     all_columns : bool
         What the user varies is what the kind is about: its figures and findings take the whole table. Otherwise they
         are made for each combination of it, so that no mean mixes different ones.
@@ -263,4 +278,5 @@ class Kind:
     analyse: Callable[[pd.DataFrame, Spikes], Analyses] | None = None
     analysis_charts: Mapping[str, tuple[Chart, ...]] = field(default_factory=dict)
     literature: tuple[str, ...] = ()
+    compares_spikes: bool = False
     all_columns: bool = False

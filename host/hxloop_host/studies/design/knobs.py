@@ -181,6 +181,12 @@ class Knobs:
             # What chooses a kind that has it is another knob.
             having = (kind for kind, model in section.models().items() if rest in all_keys(model))
             changes |= {f"{name}.kind": next(having)}
+            try:
+                self.apply(changes)
+            except InvalidInputError as error:
+                if error.field == key:  # else what that kind needs is missing, and it may not be chosen at all
+                    raise
+            return
         self.apply(changes)
 
     def apply(self, changes: Mapping[str, Any]) -> tuple[Settings, str]:

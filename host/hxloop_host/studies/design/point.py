@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
+from pydantic_core import to_json
 
 from hxloop.kit.strict import Strict
 from hxloop.naming.chip_name import with_serial
+from hxloop.plugins import Source
 from hxloop.seeds import SEED_MAX
 from hxloop_host.settings.experiment_settings import Settings
+from hxloop_host.studies.design.keys_of_before import form_of_before
 
 _KEY_LENGTH = 20  # 80 bits: among a million points, two with the same name have odds of 1 to 10^12
 
@@ -26,7 +29,9 @@ class Point(Strict):
     action : {"train", "test"}
         Train and test, or test only.
     task : str
+        What finds it: a name, a data file or ``FILE.py:NAME`` with the whole path.
     settings : Settings
+        The kind of a rule of the user's own is ``FILE.py:CLASS`` with the whole path.
     chip : str
         Named chip, with all its imperfections.
     serial, seed : int
@@ -40,6 +45,12 @@ class Point(Strict):
         Test at this chip time instead of in a trial of its own.
     trial : int
         Which repetition of the test.
+    rule : Source or None
+        Source of a rule that is not the program's.
+    data : dict of str to str
+        Name and digest of data that are not the program's.
+    losses_left : dict of str to float
+        Without any meaning; see `hxloop_host.studies.design.keys_of_before.losses_left`.
     """
 
     model_config = ConfigDict(ignored_types=(cached_property,))
@@ -55,6 +66,9 @@ class Point(Strict):
     initial: Point | None = None
     at_s: Seconds | None = None
     trial: Annotated[int, Field(ge=0)] = 0
+    rule: Source | None = None
+    data: dict[str, str] = Field(default_factory=dict)
+    losses_left: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -64,10 +78,25 @@ class Point(Strict):
             raise ValueError("at_s and trial belong to tests")
         return self
 
+    @property
+    def text(self) -> str:
+        """All that its result depends on, as JSON; the same wherever the files of a rule or of data lie."""
+        return to_json(form_of_before(self) or self._form()).decode()
+
     @cached_property
     def key(self) -> str:
-        """Name of the point: a hash of all that its result depends on."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:_KEY_LENGTH]
+        """Name of the point: a hash of its text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:_KEY_LENGTH]
+
+    def _form(self) -> dict[str, Any]:
+        values = self.model_dump(exclude={"losses_left", "initial", "rule", "data"})
+        if self.rule is not None:
+            name = self.rule.name.rpartition(":")[2]
+            values["settings"]["rule"]["kind"] = name
+            values["rule"] = {"name": name, "sha256": self.rule.sha256}
+        if self.data:
+            values |= {"task": self.data["name"], "data": self.data["digest"]}
+        return values | {"initial": None if self.initial is None else self.initial._form()}
 
     @property
     def title(self) -> str:

@@ -82,6 +82,8 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
 
 def _why(rows: pd.DataFrame) -> str:
     """Trainings that hardly ever got a gradient through: too many neurons stayed silent, and weights were bumped."""
+    if "bump_fraction" not in rows:
+        return ""  # another rule
     stuck = int((rows["bump_fraction"] > _STUCK_BUMPS).sum())
     if not stuck:
         return ""

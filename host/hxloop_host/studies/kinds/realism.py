@@ -130,4 +130,5 @@ REALISM_STUDY: Final = Kind(
     findings=_findings,
     derive=_derive,
     analyse=_analyse,
+    compares_spikes=True,
 )  # fmt: skip

@@ -14,6 +14,7 @@ from hxloop.files.writing import write_atomically
 from hxloop.kit.brief import brief
 from hxloop.kit.extras import extra
 from hxloop.kit.terminal import say
+from hxloop.text import one_line
 from hxloop_host.runs.run_file import versions
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.analysis.statistics import summarise
@@ -254,8 +255,10 @@ def _picture(chart: Chart, table: pd.DataFrame, folder: Path, heading: str | Non
 def _made(work: Work, table: pd.DataFrame) -> dict[str, str]:
     request, settings = work.request, work.base.settings
     serials, seeds = sorted(table["serial"].unique()), sorted(table["seed"].unique())
+    rule = settings.rule.kind if work.base.rule is None else one_line(f"{request.rule} ({work.base.rule.sha256[:12]})")
     return {
         "study": f"{request.study}, preset {request.preset}",
+        "rule": rule,
         "task": f"{request.task}, network {'-'.join(map(str, settings.network.sizes))}",
         "chip": request.chip or work.kind.chip,
         "calibrated": "every chip, for this study" if request.calibrated else "as the chips boot, or as the table says",

@@ -34,12 +34,12 @@ COLUMNS: Final = {
     "point": "name of the point: a hash of all that its result depends on, and its folder in points/; chips that are "
     "equal, because nothing about them is drawn, share it",
 }
-"""Columns every table has behind those that say what was varied, and what they mean."""
+"""Columns every table has behind those that say what was varied, and what they mean; what a rule shows comes beside."""
 
 
 def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[str, Failure]) -> pd.DataFrame:
     """Rows in the order of the plan; a point that failed has NaN for its figures; foreign text is escaped."""
-    lines = []
+    lines, names = [], _figures(outcomes)
     for row in work.rows:
         point = row.point
         outcome, failure = outcomes.get(point.key), failures.get(point.key)
@@ -48,7 +48,7 @@ def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[st
             "serial": point.serial if row.serial is None else row.serial,
             "seed": point.seed,
             "epochs": point.settings.training.epochs,
-            **{name: math.nan if outcome is None else outcome.figures.get(name, math.nan) for name in FIGURES},
+            **{name: math.nan if outcome is None else outcome.figures.get(name, math.nan) for name in names},
             "status": FAILED if outcome is None else DONE,
             "error": "" if failure is None else failure.message,
             "chip": point.chip,
@@ -58,6 +58,14 @@ def make_table(work: Work, outcomes: Mapping[str, Outcome], failures: Mapping[st
         lines.append({name: one_line(value) if isinstance(value, str) else value for name, value in line.items()})
     table = pd.DataFrame(lines)
     return work.kind.derive(table) if work.kind.derive else table
+
+
+def _figures(outcomes: Mapping[str, Outcome]) -> list[str]:
+    """Figures of every point, and behind those of all neurons what the rules of the points show."""
+    shown = dict.fromkeys(name for outcome in outcomes.values() for name in outcome.figures if name not in FIGURES)
+    names = list(FIGURES)
+    place = names.index("silent_fraction") + 1
+    return [*names[:place], *shown, *names[place:]]
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -21,7 +21,7 @@ from distributed.security import Security
 
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnreachableError
 from hxloop.files.private_files import trusted_directory
-from hxloop_host.studies.design.point import Point
+from hxloop_host.studies.design.own_parts import read_point
 from hxloop_host.studies.points.crew import crew
 from hxloop_host.studies.points.point_store import Outcome, Store
 from hxloop_host.studies.points.work import close_chips, do_point
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from distributed import Future as _Future
+
+    from hxloop_host.studies.design.point import Point
 
     Future = _Future[Any]
 
@@ -266,7 +268,10 @@ def _work(text: str, directory: str, topic: str, _before: list[Any]) -> dict[str
     RuntimeError
         It failed every time; plain text, because errors with fields of their own do not survive the way back.
     """
-    point, store = Point.model_validate_json(text), Store(Path(directory))
+    try:
+        point, store = read_point(text), Store(Path(directory))
+    except HxloopError as error:
+        raise RuntimeError(str(error)) from None
     tell = _Teller(point.key, topic)
     for attempt in range(1, ATTEMPTS + 1):
         try:

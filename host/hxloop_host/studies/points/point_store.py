@@ -40,14 +40,16 @@ FIGURES: Final = {
     "test_accuracy": "fraction of right answers on the test set",
     "val_accuracy": "the same on the validation set, of the weights that were kept",
     "silent_fraction": "(sample, neuron) pairs of the test without a spike",
-    "bump_fraction": "batches that raised weights onto silent neurons instead of a gradient step",
     **{
         name: text if unit == "1" else f"{text}, in {unit}"
         for name, (unit, text) in CHIP_USE.items()
         if name != "emulation_s"  # says more about the machine than about the chip
     },
 }
-"""Columns every point has, and what they mean; NaN where a test has no such figure."""
+"""Columns every point has, and what they mean; NaN where a test has no such figure. What a rule shows comes beside."""
+
+_FIGURE: Final = "figure_"
+"""How the names of figures begin in a point's file."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,19 @@ class Store:
         if not file.exists():
             return None
         record = read_record(file, KIND)
-        if record.attributes.get("point") != point.model_dump_json():
+        if record.attributes.get("point") != point.text:
             raise UnreadableFileError(f"{file} is not what its name says", field="point")
         if point.action == "train":
             try:
                 read_run(run)
             except MissingFileError as error:
                 raise RecordError(f"{run} is gone", field="run") from error
-        return Outcome({name: record.number(f"figure_{name}") for name in FIGURES}, record.number("wall_s"))
+        figures = [name for name in record.attributes if name.startswith(_FIGURE)]
+        named = {name.removeprefix(_FIGURE): record.number(name) for name in figures}
+        return Outcome({name: record.number(_FIGURE + name) for name in FIGURES} | named, record.number("wall_s"))
 
     def spikes(self, point: Point) -> NDArray[np.float64]:
-        """First spikes of a test point's label layer, float64 [n_samples, n_classes]; errors as in `read`."""
+        """First spikes of a test point's output, float64 [n_samples, n_classes]; errors as in `read`."""
         return read_record(self.point_file(point), KIND).array("t_out", "f", (None, None))
 
     def write(self, point: Point, outcome: Outcome, quantities: dict[str, Quantity]) -> None:
@@ -121,8 +125,8 @@ class Store:
         RecordError
             It cannot be written.
         """
-        figures = {f"figure_{name}": value for name, value in outcome.figures.items()}
-        attributes = {"point": point.model_dump_json(), "wall_s": outcome.wall_s, **figures}
+        figures = {_FIGURE + name: value for name, value in outcome.figures.items()}
+        attributes = {"point": point.text, "wall_s": outcome.wall_s, **figures}
         make_directory(self.point_directory(point))
         write_record(self.point_file(point), Record(KIND, attributes, quantities))
 

@@ -19,17 +19,21 @@ from hxloop.files.records import Quantity
 from hxloop.progress import EpochDone, Message, silent
 from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.launch import launch
+from hxloop_host.runs.run_content import read_columns
 from hxloop_host.runs.trained_run import load_run
+from hxloop_host.studies.design.own_parts import rule_of, task_of
 from hxloop_host.studies.points.point_store import FIGURES, Outcome
+from hxloop_host.training.assembly import readout_of
 from hxloop_host.training.evaluation import evaluate
 from hxloop_host.training.experiment import train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.progress import Event
+    from hxloop.rule import Column
     from hxloop_host.link.client import RemoteChip
     from hxloop_host.studies.design.point import Point
     from hxloop_host.studies.points.point_store import Store
@@ -89,7 +93,8 @@ def _train(
     for resume in (directory.exists(), False):
         try:
             run = train(
-                point.task, preset=point.settings, chip=device, calibration=table, resume=resume, **arguments
+                task_of(point), preset=point.settings, rule=rule_of(point), chip=device, calibration=table,
+                resume=resume, **arguments,
             )  # fmt: skip
             break
         except RecordError as error:
@@ -99,7 +104,7 @@ def _train(
             store.forget(point)
     for checkpoint in (directory / "checkpoints").glob("*.h5"):
         checkpoint.unlink()  # the run file has all that is in the last one
-    return _figures(run.summary()), {}
+    return _figures(run.summary(), read_columns(run.record)), {}
 
 
 def _test(
@@ -110,15 +115,18 @@ def _test(
     run = load_run(store.run_directory(point.initial))
     table = _calibration(point, store, device)
     found = evaluate(
-        run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s,
-        report=partial(_tell, point, on_epoch, say),
+        run, chip=device, calibration=table, trial=point.trial, at_s=point.at_s, rule=rule_of(point),
+        task=task_of(point) if point.data else None, report=partial(_tell, point, on_epoch, say),
     )  # fmt: skip
-    axes = "first spikes of the label layer by (sample, class), inf: none"
-    return _figures(found.summary()), {"t_out": Quantity(found.scores, "tau_syn", axes)}
+    readout = readout_of(point.settings)
+    scores = Quantity(found.scores, readout.score_unit, f"{readout.score_text}, by (sample, class)")
+    return _figures(found.summary()), {readout.score_name: scores}
 
 
-def _figures(summary: dict[str, Any]) -> dict[str, float | int]:
-    return {name: np.nan if summary.get(name) is None else summary[name] for name in FIGURES}
+def _figures(summary: dict[str, Any], columns: Sequence[Column] = ()) -> dict[str, float | int]:
+    """Figures of every point, and what its rule shows; NaN for what a test does not have."""
+    names = dict.fromkeys([*FIGURES, *(column.name for column in columns)])
+    return {name: np.nan if summary.get(name) is None else summary[name] for name in names}
 
 
 def chip_of_this_thread(point: Point) -> RemoteChip:

@@ -276,7 +276,7 @@ def test_settings_add_columns_or_change_all_points(sheets):  # noqa: F811
         ("mismatch", {"seeds": "a"}, "seeds"),
         ("mismatch", {"chip": "tipical"}, "chip"),
         ("mismatch", {"task": "yinyang"}, "task"),
-        ("mismatch", {"task": "mnist16"}, "network.sizes"),
+        ("mismatch", {"task": "mnist16", "training": "quick"}, "network.sizes"),
         ("mismatch", {"training": "papre"}, "preset"),
         ("mismatch", {"preset": "large"}, "preset"),
         ("mismatch", {"samples": 3, "design": "sobol"}, "set"),

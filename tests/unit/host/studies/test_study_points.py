@@ -55,7 +55,7 @@ def test_a_point_is_done_once_and_its_figures_are_those_of_its_run(tmp_path, chi
     outcome = do(point, store)
     run = load_run(store.run_directory(point))
     assert outcome.figures["test_accuracy"] == run.test_accuracy
-    assert set(outcome.figures) == set(work.FIGURES)
+    assert set(outcome.figures) == {*work.FIGURES, "bump_fraction"}
     assert not list(store.run_directory(point).glob("checkpoints/*"))
     assert do(point, store) == outcome
     assert chips == [("grid", 3)]
