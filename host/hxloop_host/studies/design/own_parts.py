@@ -85,14 +85,12 @@ def trained_settings(training: str | Path | Settings, rule: str | None) -> tuple
     if rule is None or not is_own(rule):
         _, source, settings = find_rule(rule, load_settings(training))
         return settings, source if source.sha256 else None
-    part, source = RULE_SECTION.named(rule)
     whole = _whole(rule)
-    RULE_SECTION.know(whole, part)
+    part, source = RULE_SECTION.named(whole)
     settings = load_settings(training)
     given = settings.rule.kind
     same = is_own(given) and _whole(given) == whole
     values = settings.rule.model_dump() if same else {}
-    source = source.model_copy(update={"name": whole, "module": whole.rpartition(":")[0]})
     return settings.with_rule(part.Settings(**(values | {"kind": whole}))), source
 
 
