@@ -43,6 +43,24 @@ def _task(
     show(f"{written}: train on it with  hxloop train {written}:{name}")
 
 
+@new.command(name="rule")
+def _rule(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the rule: a Python name.", show_default=False)],
+    out: Out = None,
+    force: Force = False,
+) -> None:
+    """Write a learning rule in Python: weight perturbation, which trains any network a little.
+
+    [dim]Examples:[/dim]
+
+      hxloop new rule my_rule
+
+      hxloop train yin-yang --rule my_rule.py:MyRule
+    """
+    written = from_template("rule", name, out, force=force)
+    show(f"{written}: train with it:  hxloop train yin-yang --rule {written}:{as_class(name)}")
+
+
 def from_template(template: str, name: str, out: Path | None, *, force: bool) -> Path:
     """Write a file from a template of this package.
 
@@ -70,11 +88,15 @@ def from_template(template: str, name: str, out: Path | None, *, force: bool) ->
         raise InvalidInputError(
             f"must be a Python name (letters, digits and _), got {shown(name)}",
             field="name",
-            hint="for example my_task",
+            hint=f"for example my_{template}",
         )
     target = out or Path(f"{name}.py")
     check_target(target, (".py",), force=force)
     text = (importlib.resources.files("hxloop_host") / "templates" / f"{template}.py.txt").read_text("utf-8")
-    as_class = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-    write_atomically(target, text.replace("NAME", name).replace("Name", as_class).encode())
+    write_atomically(target, text.replace("NAME", name).replace("Name", as_class(name)).encode())
     return target
+
+
+def as_class(name: str) -> str:
+    """Name of a class: ``my_rule`` is ``MyRule``."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_")) or "Own"

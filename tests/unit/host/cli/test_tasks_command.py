@@ -39,14 +39,15 @@ def test_a_new_task_is_one_that_can_be_learned(tmp_path, monkeypatch):
     assert np.mean(nearest == test.label) > 0.9
 
 
+@pytest.mark.parametrize("what", ["task", "rule"])
 @pytest.mark.parametrize(
     ("name", "words"),
     [("my-clouds", "must be a Python name"), ("class", "must be a Python name"), ("there", "is there already")],
 )
-def test_names_that_are_none_are_refused(name, words, tmp_path, monkeypatch):
+def test_names_that_are_none_are_refused(what, name, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.py").write_text("mine")
-    done = hxloop("new", "task", name)
+    done = hxloop("new", what, name)
     assert done.exit_code != 0
     assert words in done.output
     assert (tmp_path / "there.py").read_text() == "mine"
