@@ -26,7 +26,8 @@ def drawn(point: Point) -> Point:
     if point.initial is not None:
         changes["initial"] = drawn(point.initial)
     same = all(getattr(point, name) == value for name, value in changes.items())
-    return point if same else type(point)(**(dict(point) | changes))
+    values = {name: getattr(point, name) for name in type(point).model_fields}  # without the name it had, if any
+    return point if same else type(point)(**(values | changes))
 
 
 def _is_drawn(imperfection: str) -> bool:

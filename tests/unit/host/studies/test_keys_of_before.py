@@ -6,9 +6,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop.plugins import Source
 from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.studies.design.draws import drawn
 from hxloop_host.studies.design.keys_of_before import KNOBS_OF_BEFORE, form_of_before, losses_left
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.points.point_store import Store
@@ -74,6 +76,13 @@ def test_a_rule_of_ones_own_is_named_by_its_source_and_not_by_where_it_lies():
     assert first.key == point("/other", "a" * 64).key
     assert len({first.key, point("/one", "b" * 64).key, point("/one", "a" * 64, 0.2).key}) == 3
     assert "/one" not in first.text
+
+
+def test_the_first_of_equal_points_has_a_name_of_its_own(sheets):  # noqa: F811
+    point = train(load_settings("quick"), "ideal", serial=5)
+    other = train(load_settings("quick"), "typical", initial=point)
+    assert point.key != drawn(point).key == train(load_settings("quick"), "ideal").key
+    assert drawn(other).initial == drawn(point)
 
 
 def test_results_of_before_are_read(tmp_path):
