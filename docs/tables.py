@@ -10,73 +10,25 @@ from pathlib import Path
 from hxloop_calibration.pipeline import REFINED, ROUTINES
 from hxloop_calibration.targets import PRESETS
 from hxloop_chip.silicon.describe import Entry, describe_chip
+from hxloop_chip.silicon.mechanisms.mechanism_registry import MECHANISMS, strengths_of
 from hxloop_chip.silicon.presets import CHIPS
 
 FOLDER = Path(__file__).parent
 
-EQUATIONS = {
-    "fixed_potentials": {
-        "v_leak_fixed_mv": "V = g V(code) + x",
-        "v_reset_fixed_mv": "V = g V(code) + x",
-        "v_threshold_fixed_mv": "V = g V(code) + x",
-        "v_other_fixed_mv": "V = g V(code) + x",
-        "voltage_gain_fixed": "g = exp(x)",
-        "dead_fixed": "v_threshold = inf with probability s",
-    },
-    "fixed_currents": {
-        "leak_conductance_fixed": "g_leak(code) exp(x)",
-        "capacitance_fixed_pf": "C(code) + x, at least 0.02 pF",
-        "tau_syn_fixed": "tau_syn(code) exp(x)",
-        "synaptic_input_fixed": "gm(code) exp(x)",
-        "synaptic_reference_fixed_mv": "V_leak + (gm_exc x_exc - gm_inh x_inh) / g_leak",
-        "adaptation_fixed": "tau_w exp(x1), a exp(x2), b exp(x3)",
-        "exponential_fixed": "c exp(x)",
-        "coba_fixed": "m exp(x)",
-    },
-    "fixed_synapses": {
-        "synapse_dac_fixed": "step exp(x)",
-        "driver_fixed": "step exp(x)",
-        "synapse_fixed": "step exp(x)",
-        "weight_dac_fixed": "bit b is worth 2^b + sqrt(2^b) x_b, at least 0",
-    },
-    "fixed_readout": {
-        "cadc_gain_fixed": "exp(x) CADC(V)",
-        "cadc_offset_fixed_lsb": "CADC(V) + x",
-        "madc_gain_fixed": "exp(x) MADC(V)",
-        "madc_offset_fixed_lsb": "MADC(V) + x",
-        "correlation_amplitude_fixed": "eta exp(x)",
-        "correlation_tau_fixed": "tau exp(x)",
-    },
-    "residual": {
-        "v_leak_residual_mv": "V_leak = target + x",
-        "v_reset_residual_mv": "V_reset = target + x",
-        "v_threshold_residual_mv": "V_threshold = target + mean + x",
-        "v_threshold_residual_mean_mv": "mean = s",
-        "tau_mem_residual": "tau_mem = target exp(x)",
-        "tau_syn_residual": "tau_syn = target exp(x)",
-        "synaptic_input_residual": "gain = target exp(x)",
-        "synaptic_reference_residual_mv": "reference + shift = x",
-    },
-    "temporal": {
-        "membrane_trial_mv": "dV = - V dt / tau_mem + s sqrt(2 / tau_mem) dW",
-        "threshold_trial_mv": "V_threshold + x",
-        "amplitude_trial": "step (1 + x)",
-        "jitter_trial_us": "stamp + x, -0.512 .. 0.512 us",
-        "rewrite_trial_codes": "cell = code + x",
-        "drift_trial_mv": "V_threshold + s d(t)",
-        "cadc_trial_lsb": "reading + x",
-        "madc_trial_lsb": "reading + x",
-    },
-}
-"""Where the strength s of every imperfection enters, by picture and table; x is normal with standard deviation s."""
+FURTHER, FAULTS = "further", "faults"
+PICTURED = (
+    "fixed_potentials", "fixed_currents", "fixed_synapses", "fixed_readout", "residual", "temporal",
+)  # fmt: skip
+"""Tables of imperfections with a picture; of `FAULTS` there is nothing to draw, and `FURTHER` may have none."""
 
-FAULTS = {
-    "dead_row_fixed": "step = 0 with probability s",
-    "link_loss_trial": "lost with probability s",
-}
-"""The same for what passes events or does not: there is nothing to draw."""
 
-GROUPS = EQUATIONS | {"faults": FAULTS}
+def _equations(table: str) -> dict[str, str]:
+    """Where the strength s of every imperfection of a table enters; x is normal with standard deviation s."""
+    return {name: s.equation for name, s in strengths_of(MECHANISMS).items() if s.table == table}
+
+
+EQUATIONS = {table: _equations(table) for table in PICTURED}
+GROUPS = EQUATIONS | {table: _equations(table) for table in (FAULTS, FURTHER)}
 
 
 def tables() -> dict[str, str]:
@@ -103,11 +55,15 @@ def tables() -> dict[str, str]:
             _entry(typical[name], f"`{equation}`", _text(typical[name]["value"]))
             for name, equation in equations.items()
         ]
-        found[group] = _table(("mechanism", "what varies", "unit of s", "equation", "s on `typical`", "source"), rows)
+        found[group] = (
+            "None."
+            if not rows
+            else _table(("mechanism", "what varies", "unit of s", "equation", "s on `typical`", "source"), rows)
+        )
     known = {e["name"] for e in typical.values() if e["part"] == "imperfections"}
     shown = {name for equations in GROUPS.values() for name in equations}
     if known != shown:
-        raise SystemExit(f"without equation, or unknown: {', '.join(sorted(known ^ shown))}")
+        raise SystemExit(f"in no table, or unknown: {', '.join(sorted(known ^ shown))}")
     return found
 
 

@@ -15,6 +15,7 @@ from hxloop.files.writing import HDF5, check_target
 from hxloop.program import flatten
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.circuits import Circuits, true_circuits
+from hxloop_chip.silicon.mechanisms.mechanism_registry import MECHANISMS, deviations_of
 from hxloop_chip.silicon.presets import named_chip
 
 if TYPE_CHECKING:
@@ -29,25 +30,7 @@ if TYPE_CHECKING:
 
 KIND: Final = "truth"
 
-MISMATCH: Final[dict[str, tuple[str, str]]] = {
-    "voltage_offset_mv": ("mV", "offset of each potential (cell, circuit)"),
-    "voltage_gain": ("1", "factor of each potential (cell, circuit)"),
-    "leak_conductance": ("1", "factor of the leak conductance (circuit)"),
-    "capacitance_pf": ("pF", "offset of the membrane capacitance (circuit)"),
-    "tau_syn": ("1", "factor of the synaptic time constants (excitatory and inhibitory, circuit)"),
-    "synaptic_input": ("1", "factor of the transconductance (excitatory and inhibitory, circuit)"),
-    "synaptic_reference_mv": ("mV", "offset of a synaptic input's reference (excitatory and inhibitory, circuit)"),
-    "adaptation": ("1", "factors of adaptation (time constant, a and b; circuit)"),
-    "exponential": ("1", "factor of the exponential current (circuit)"),
-    "coba": ("1", "factor of the conductance modulation (excitatory and inhibitory, circuit)"),
-    "synapse_dac": ("1", "factor of the synapse DAC's bias (quadrant)"),
-    "driver": ("1", "factor of a synapse row, 0: it passes no events (hemisphere, row)"),
-    "cadc_gain": ("1", "slope of a CADC channel (circuit)"),
-    "cadc_offset_lsb": ("LSB", "offset of a CADC channel (circuit)"),
-    "madc_gain": ("1", "slope of the MADC"),
-    "madc_offset_lsb": ("LSB", "offset of the MADC"),
-    "dead": ("1", "1: the circuit never spikes (circuit)"),
-}
+MISMATCH: Final[dict[str, tuple[str, str]]] = deviations_of(MECHANISMS)
 """Unit and meaning of every attribute of `hxloop_chip.silicon.mismatch.Mismatch`."""
 
 SYNAPSES: Final[dict[str, tuple[str, str, str]]] = {
@@ -115,10 +98,12 @@ def reveal(chip: str, serial: int) -> Record:
     """
     silicon = EmulatedChip(chip, serial)
     mismatch, boot, spec = silicon.mismatch, silicon.boot, silicon.spec
-    strengths = named_chip(chip).imperfections.model_dump()
+    imperfections = named_chip(chip).imperfections
+    strengths = imperfections.model_dump()
     found = {
-        f"mismatch/{name}": Quantity(_stored(getattr(mismatch, name)), unit, text)
-        for name, (unit, text) in MISMATCH.items()
+        f"mismatch/{name}": Quantity(_stored(vars(mismatch)[name]), unit, text)
+        for name, (unit, text) in deviations_of(imperfections.mechanisms).items()
+        if name in vars(mismatch)
     }
     place = np.indices((spec.n_hemispheres, spec.n_rows, spec.n_columns)).reshape(3, -1)
     for name, (knob, unit, text) in SYNAPSES.items():

@@ -9,10 +9,12 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import QuadrantCell
 from hxloop.spec import quadrant
-from hxloop_chip.solver.edges.readout_kernel import fill_read_noise
-from hxloop_chip.solver.random import STREAM_CADC, STREAM_MADC
+from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
+from hxloop_chip.silicon.mechanisms.mechanism import Reads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from hxloop.program import NeuronCodes, SharedCodes
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Readings = Sequence[Callable[[Floats, Reads], Floats]]
 
 CADC_CODE_MAX: Final = 255
 COUNTER_MAX: Final = 255
@@ -77,22 +80,27 @@ def cadc_channels(
     )
 
 
-def convert(v_mv: Floats, channels: CadcChannels, noise_lsb: Floats | float = 0.0) -> NDArray[np.uint8]:
+def convert(v_mv: Floats, channels: CadcChannels, readings: Readings, reads: Reads) -> NDArray[np.uint8]:
     """Readings of potentials: gain x nominal curve + offset + noise, rounded, cut to 8 bit, digital offset, cut again.
 
     Parameters
     ----------
-    v_mv : float64 [..., n]
+    v_mv : float64 [n_samples, n_reads, n]
     channels : CadcChannels
         Of n circuits.
-    noise_lsb : float64 [..., n]
+    readings : sequence of callable
+        What mechanisms do to readings (`Mechanism.reading`): noise.
+    reads : Reads
 
     Returns
     -------
-    uint8 [..., n]
+    uint8 [n_samples, n_reads, n]
     """
     lsb = nominal.cadc_lsb(v_mv, channels.ramp_offset_code, channels.ramp_slope_code)
-    counted = np.clip(np.rint(channels.gain * lsb + channels.offset_lsb + noise_lsb), 0, CADC_CODE_MAX)
+    lsb = channels.gain * lsb + channels.offset_lsb
+    for bend in readings:
+        lsb = bend(lsb, reads)
+    counted = np.clip(np.rint(lsb), 0, CADC_CODE_MAX)
     return np.asarray(np.clip(counted + channels.digital_offset, 0, CADC_CODE_MAX).astype(np.uint8))
 
 
@@ -103,7 +111,7 @@ def cadc_codes(
     shared: SharedCodes,
     mismatch: Mismatch,
     spec: ChipSpec,
-    cadc_trial_lsb: float,
+    readings: Readings,
     key: np.uint64,
     first_sample: int,
 ) -> NDArray[np.uint8]:
@@ -119,8 +127,8 @@ def cadc_codes(
     shared : SharedCodes
     mismatch : Mismatch
     spec : ChipSpec
-    cadc_trial_lsb : float
-        Standard deviation of a reading.
+    readings : sequence of callable
+        What mechanisms do to readings (`Mechanism.reading`): noise.
     key : uint64
         Of chip and trial, for the noise.
     first_sample : int
@@ -135,13 +143,19 @@ def cadc_codes(
     step = max(1, _BLOCK // max(1, v_mv[:1].size))
     for k in range(0, len(v_mv), step):
         part = v_mv[k : k + step]
-        noise = read_noise_lsb(part.shape, circuit, cadc_trial_lsb, key, STREAM_CADC, first_sample + k)
-        codes[k : k + step] = convert(part, channels, noise)
+        reads = Reads("cadc", circuit, TrialDraws(key, first_sample + k))
+        codes[k : k + step] = convert(part, channels, readings, reads)
     return codes
 
 
 def madc_codes(
-    v_mv: Floats, mismatch: Mismatch, spec: ChipSpec, madc_trial_lsb: float, key: np.uint64, first_sample: int
+    v_mv: Floats,
+    circuit: int,
+    mismatch: Mismatch,
+    spec: ChipSpec,
+    readings: Readings,
+    key: np.uint64,
+    first_sample: int,
 ) -> NDArray[np.int16]:
     """MADC readings of one membrane.
 
@@ -152,10 +166,12 @@ def madc_codes(
     ----------
     v_mv : float64 [n_samples, n_reads]
         Potential at the times of `madc_ticks`.
+    circuit : int
+        Whose membrane it is.
     mismatch : Mismatch
     spec : ChipSpec
-    madc_trial_lsb : float
-        Standard deviation of a reading.
+    readings : sequence of callable
+        What mechanisms do to readings (`Mechanism.reading`): noise.
     key : uint64
     first_sample : int
 
@@ -164,25 +180,14 @@ def madc_codes(
     int16 [n_samples, n_reads]
         0..1023.
     """
-    n_samples, n_reads = v_mv.shape
-    read = np.arange(n_reads)
-    noise = read_noise_lsb((n_samples, 1, n_reads), read, madc_trial_lsb, key, STREAM_MADC, first_sample)
+    read = np.arange(v_mv.shape[1])
     invalid = max(1, spec.madc_invalid_samples)
     settled = np.where(read < spec.madc_invalid_samples, -np.expm1(-_SETTLED * read / invalid), 1.0)
     lsb = mismatch.madc_gain * nominal.madc_lsb(v_mv * settled) + mismatch.madc_offset_lsb
-    return np.asarray(np.clip(np.rint(lsb + noise[:, 0]), 0, nominal.MADC_CODE_MAX).astype(np.int16))
-
-
-def read_noise_lsb(
-    shape: tuple[int, ...], channel: Ints, sigma_lsb: float, key: np.uint64, stream: int, first_sample: int
-) -> Floats:
-    """Normal noise of readings [n_samples, n_reads, n_channels], addressed by sample, read and channel."""
-    if sigma_lsb == 0.0:
-        return np.zeros((1, 1, 1))
-    noise = np.empty(shape)
-    fill_read_noise(noise, channel.astype(np.uint64), key, stream, first_sample)
-    noise *= sigma_lsb
-    return noise
+    lsb = lsb[:, :, None]
+    for bend in readings:
+        lsb = bend(lsb, Reads("madc", np.array([circuit]), TrialDraws(key, first_sample)))
+    return np.asarray(np.clip(np.rint(lsb[:, :, 0]), 0, nominal.MADC_CODE_MAX).astype(np.int16))
 
 
 def spike_counts(spikes: SpikeBatch, heads: Ints) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

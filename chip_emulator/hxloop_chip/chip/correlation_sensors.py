@@ -29,9 +29,10 @@ from hxloop.codes import nominal
 from hxloop.codes.capmem import QuadrantCell
 from hxloop.spec import quadrant
 from hxloop.spikes import SpikeBatch
-from hxloop_chip.chip.converters import cadc_channels, convert, read_noise_lsb
+from hxloop_chip.chip.converters import cadc_channels, convert
+from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
+from hxloop_chip.silicon.mechanisms.mechanism import Reads
 from hxloop_chip.solver.edges.correlation_kernel import FRACTION_BITS, add_pairs
-from hxloop_chip.solver.random import STREAM_CORRELATION
 from hxloop_chip.solver.stopping import never
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from hxloop.program import ChipConfig
     from hxloop.spec import ChipSpec
+    from hxloop_chip.chip.converters import Readings
     from hxloop_chip.silicon.mismatch import Mismatch
 
     Floats = NDArray[np.float64]
@@ -164,7 +166,7 @@ def correlation_codes(
     config: ChipConfig,
     mismatch: Mismatch,
     spec: ChipSpec,
-    cadc_trial_lsb: float,
+    readings: Readings,
     key: np.uint64,
     first_sample: int,
 ) -> NDArray[np.uint8]:
@@ -178,8 +180,8 @@ def correlation_codes(
     config : ChipConfig
     mismatch : Mismatch
     spec : ChipSpec
-    cadc_trial_lsb : float
-        Standard deviation of a reading.
+    readings : sequence of callable
+        What mechanisms do to readings (`Mechanism.reading`): noise.
     key : uint64
         Of chip and trial, for the noise.
     first_sample : int
@@ -192,9 +194,10 @@ def correlation_codes(
     """
     channels = cadc_channels(sensors.circuit, config.neurons, config.shared, mismatch, spec)
     place = sensors.circuit * spec.n_rows + sensors.row
-    noise = read_noise_lsb((1, *sums.shape), place, cadc_trial_lsb, key, STREAM_CORRELATION, first_sample)
+    reads = Reads("correlation", place, TrialDraws(key, first_sample))
     left_lsb = nominal.CORRELATION_BASELINE_LSB - sums * 2.0**-FRACTION_BITS
-    return convert(nominal.cadc_mv(left_lsb), channels, noise[0])
+    (codes,) = convert(nominal.cadc_mv(left_lsb)[None], channels, readings, reads)
+    return np.asarray(codes)
 
 
 def _by_source(batches: Sequence[SpikeBatch], n_sources: int, n_samples: int) -> tuple[Ints, Ints]:

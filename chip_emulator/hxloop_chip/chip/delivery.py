@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hxloop.spikes import DTYPES
+from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
+from hxloop_chip.silicon.mechanisms.mechanism import Passing
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.intake import take_in
-from hxloop_chip.solver.random import STREAM_LINK_IN
 from hxloop_chip.wiring.background import background_events
-from hxloop_chip.wiring.link_loss import admitted, exact_rate, received
+from hxloop_chip.wiring.link_loss import admitted, exact_rate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from hxloop.program import Background
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from hxloop_chip.wiring.synapses import Wiring
 
     Ints = NDArray[np.int64]
+    OnWay = Callable[[Passing, TrialDraws], Passing]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,12 @@ def deliver_plain(
 
 
 def deliver(
-    inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, trial: at.Trial, link_loss: float
+    inputs: SpikeBatch,
+    background: Background,
+    wiring: Wiring,
+    spec: ChipSpec,
+    trial: at.Trial,
+    on_way_in: Sequence[OnWay] = (),
 ) -> Delivered:
     """Bring events to their buses.
 
@@ -87,34 +96,33 @@ def deliver(
     wiring : Wiring
     spec : ChipSpec
     trial : Trial
-    link_loss : float
-        Probability that the link loses an event of the host; what it loses has taken its place there all the same.
+    on_way_in : sequence of callable
+        What mechanisms do to events on the link (`Mechanism.on_way_in`); what they lose has taken its place there all
+        the same.
     """
     on_link = admitted(
         inputs.offsets, inputs.tick, np.zeros(inputs.n_spikes, np.int64), 1, spec.link_in_per_tick, spec.link_in_depth
     )
-    if link_loss:
-        on_link &= received(
-            inputs.offsets, inputs.tick, inputs.source, link_loss, STREAM_LINK_IN, trial.key, trial.first_sample
-        )
+    n_events = inputs.n_spikes
+    for pass_on in on_way_in:
+        inputs, on_link = pass_on(Passing(inputs, on_link), TrialDraws(trial.key, trial.first_sample))
     event, source = wiring.inputs.expand(inputs.source.astype(np.int64))
     if not on_link.all():
         event, source = event[on_link[event]], source[on_link[event]]
     tick, offsets = inputs.tick[event], np.searchsorted(event, inputs.offsets)
-    n_events = inputs.n_spikes
     if len(background.generator):
         made_offsets, made_tick, name = background_events(
             background, trial.duration, inputs.n_samples, trial.first_sample, trial.key
         )
         made, made_source = wiring.backgrounds.expand(name)
         offsets, order = _merged(offsets, tick, np.searchsorted(made, made_offsets), made_tick[made])
-        event = np.concatenate([event, n_events + made])[order]
+        event = np.concatenate([event, inputs.n_spikes + made])[order]
         source = np.concatenate([source, made_source])[order]
         tick = np.concatenate([tick, made_tick[made]])[order]
         n_events += len(name)
     n_buses = spec.n_hemispheres * spec.n_padi_buses
     on_bus = admitted(offsets, tick, wiring.source_bus[source], n_buses, spec.padi_per_tick, spec.padi_depth)
-    lost = int(inputs.n_spikes - on_link.sum())
+    lost = int((~on_link).sum())
     if not on_bus.all():
         lost += len(np.unique(event[~on_bus]))
         offsets = np.concatenate([[0], np.cumsum(on_bus)])[offsets]

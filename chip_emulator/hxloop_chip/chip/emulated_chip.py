@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.chip import ChipIdentity
-from hxloop.codes.capmem import Cell
 from hxloop.errors import OutOfRangeError, SessionError
 from hxloop.kit.turns import Turn, Unsendable
-from hxloop.program import ChipConfig, Routes, Synapses, flatten, hash_arrays
+from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout, RunResult
-from hxloop.seeds import derive_seed, generator
+from hxloop.seeds import derive_seed
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.checks.configurations import check_config
 from hxloop_chip.checks.readout_limits import check_readout
@@ -23,14 +22,15 @@ from hxloop_chip.chip.configured import Configured, make_configured
 from hxloop_chip.chip.delivery import deliver, deliver_plain
 from hxloop_chip.chip.running import Runner
 from hxloop_chip.silicon.boot_codes import boot_settings
+from hxloop_chip.silicon.mechanisms.addressed_draws import SiliconDraws, TrialDraws
+from hxloop_chip.silicon.mechanisms.mechanism import Passing
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import MODEL_VERSION, named_chip
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.intake import unpack
 from hxloop_chip.solver.packing import padded
-from hxloop_chip.solver.random import STREAM_LINK_OUT
 from hxloop_chip.solver.stopping import never
-from hxloop_chip.wiring.link_loss import admitted, received
+from hxloop_chip.wiring.link_loss import admitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 DRIFT_PERIOD_US: Final = 600e6
 """Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""
+
+_HOOKS: Final = ("written", "on_way_in", "in_solver", "on_way_out", "reading")
+"""What a chip asks of mechanisms by itself (`hxloop_chip.silicon.mechanisms.mechanism.Mechanism`)."""
 
 
 class EmulatedChip(Unsendable):
@@ -66,6 +69,7 @@ class EmulatedChip(Unsendable):
         self._spec, self._imperfections = named.spec, named.imperfections
         self._identity = ChipIdentity(chip=chip, serial=serial, spec=self._spec.name, model=MODEL_VERSION)
         self.mismatch = Mismatch(self._spec, self._imperfections, serial)
+        self._acting = {hook: self._imperfections.acting(hook) for hook in _HOOKS}
         self._boot = boot_settings(named, self.mismatch, serial)
         self._runner = Runner(threads)
         self._configured: Configured | None = None
@@ -159,9 +163,9 @@ class EmulatedChip(Unsendable):
         needs_all = readout.counters or readout.correlation
         first_only = record == "first_spikes" and not needs_all
         trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
-        link_loss = self._imperfections.link_loss_trial
         if delivered is None:
-            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, link_loss)
+            on_way_in = self._acting["on_way_in"]
+            delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, on_way_in)
         watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
         circuit = configured.circuit
         if chosen is not None and not needs_all:
@@ -170,22 +174,22 @@ class EmulatedChip(Unsendable):
         spikes, most = _unpack(packed, counts, configured.neurons.heads)
         observations = observing.observe(
             readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
-            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._imperfections), trial,
+            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._acting["reading"]), trial,
             stop_words,
         )  # fmt: skip
         if needs_all and record == "first_spikes":
             spikes = spikes.first_of_each_source()
         if needs_all and chosen is not None:
             spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
-        all_arrive = most <= self._spec.link_out_depth and not link_loss
-        sent = spikes if all_arrive else self._reaching_host(spikes, trial)
+        all_arrive = most <= self._spec.link_out_depth and not self._acting["on_way_out"]
+        sent, lost_out = (spikes, 0) if all_arrive else self._reaching_host(spikes, trial)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
             spikes=sent,
             events_in=delivered.events_in,
             events_out=int(counts[:, at.COUNT_OUT].sum()),
             lost_in=delivered.lost,
-            lost_out=spikes.n_spikes - sent.n_spikes,
+            lost_out=lost_out,
             lost_late=int(counts[:, at.COUNT_LOST].sum()),
             chip_time_us=chip_time_us,
             emulation_time_us=(time.perf_counter() - begun) * 1e6,
@@ -205,16 +209,13 @@ class EmulatedChip(Unsendable):
             self._configured = before
             raise
 
-    def _reaching_host(self, spikes: SpikeBatch, trial: at.Trial) -> SpikeBatch:
-        """Those that the link to the host carries and does not lose."""
+    def _reaching_host(self, spikes: SpikeBatch, trial: at.Trial) -> tuple[SpikeBatch, int]:
+        """What comes out of the link to the host, and how many it has lost."""
         spec, lane = self._spec, np.zeros(spikes.n_spikes, np.int64)
         arrive = admitted(spikes.offsets, spikes.tick, lane, 1, spec.link_out_per_tick, spec.link_out_depth)
-        link_loss = self._imperfections.link_loss_trial
-        if link_loss:
-            arrive &= received(
-                spikes.offsets, spikes.tick, spikes.source, link_loss, STREAM_LINK_OUT, trial.key, trial.first_sample
-            )
-        return spikes.select(arrive)
+        for pass_on in self._acting["on_way_out"]:
+            spikes, arrive = pass_on(Passing(spikes, arrive), TrialDraws(trial.key, trial.first_sample))
+        return spikes.select(arrive), int((~arrive).sum())
 
     def warm_up(self) -> None:
         """Compile all kernels, or load them from the cache."""
@@ -228,7 +229,7 @@ class EmulatedChip(Unsendable):
         if not 1 <= duration_ticks <= self._spec.max_run_ticks:
             raise OutOfRangeError(f"{duration_ticks} is outside 1..{self._spec.max_run_ticks}", field="duration_ticks")
         plain = None
-        if not self._imperfections.link_loss_trial:
+        if not self._acting["on_way_in"]:
             plain = deliver_plain(
                 inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
             )  # fmt: skip
@@ -247,14 +248,12 @@ class EmulatedChip(Unsendable):
             )
 
     def _held(self, config: ChipConfig) -> NDArray[np.float64]:
-        """What the cells hold: their codes and the noise of writing them, redrawn for every analog configuration."""
-        codes = config.neurons.capmem_code.astype(np.float64)
-        spread = self._imperfections.rewrite_trial_codes
-        if spread == 0.0:
-            return codes
-        name = hash_arrays({**flatten(config.neurons, "neurons"), **flatten(config.shared, "shared")})
-        noise = generator(self._identity.serial, "rewrite", name).standard_normal((self._spec.n_circuits, len(Cell)))
-        return np.asarray(codes + spread * noise[config.neurons.circuit])
+        """What the cells hold: their codes, and what mechanisms make of them."""
+        cells = config.neurons.capmem_code.astype(np.float64)
+        for write in self._acting["written"]:
+            draws = SiliconDraws(self._spec, self._identity.serial)
+            cells = write(cells, config.neurons, config.shared, draws)
+        return cells
 
     def _trial(self, duration_ticks: int, trial_seed: int, first_sample: int, first_only: bool) -> at.Trial:
         return at.Trial(
@@ -268,12 +267,9 @@ class EmulatedChip(Unsendable):
         )
 
     def _sigmas(self) -> NDArray[np.float64]:
-        sigmas, s = np.zeros(at.N_SIGMAS), self._imperfections
-        sigmas[at.SIGMA_THRESHOLD] = s.threshold_trial_mv
-        sigmas[at.SIGMA_AMPLITUDE] = s.amplitude_trial
-        sigmas[at.SIGMA_JITTER] = s.jitter_trial_us / self._spec.tick_us
-        sigmas[at.SIGMA_MEMBRANE] = s.membrane_trial_mv
-        sigmas[at.SIGMA_DRIFT] = s.drift_trial_mv
+        sigmas = np.zeros(at.N_SIGMAS)
+        for fill in self._acting["in_solver"]:
+            fill(sigmas, self._spec)
         return sigmas
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hxloop.program import ChipConfig
     from hxloop.result import Readout
     from hxloop.spec import ChipSpec
+    from hxloop_chip.chip.converters import Readings
     from hxloop_chip.chip.correlation_sensors import Sensors
-    from hxloop_chip.silicon.imperfections import Imperfections
     from hxloop_chip.silicon.mismatch import Mismatch
     from hxloop_chip.wiring.neurons import Neurons
     from hxloop_chip.wiring.synapses import Wiring
@@ -38,7 +38,7 @@ class Silicon(NamedTuple):
 
     spec: ChipSpec
     mismatch: Mismatch
-    imperfections: Imperfections
+    readings: Readings
 
 
 def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, duration_ticks: int, n_samples: int) -> at.Watch:
@@ -104,24 +104,24 @@ def observe(
     RunCancelledError
         `stop_words` asked for it.
     """
-    if not (readout.cadc_circuits or watched.madc_neuron >= 0 or readout.counters or readout.correlation):
+    if not (readout.cadc_circuits or readout.madc_circuit is not None or readout.counters or readout.correlation):
         return Observations.none()
     found = dict(vars(Observations.none()))
-    spec, mismatch, s = silicon
+    spec, mismatch, readings = silicon
     if readout.cadc_circuits:
         watched.cadc[...] += neurons.v_leak_mv[watched.neuron]
-        how = np.array(readout.cadc_circuits, np.int64), config.neurons, config.shared, mismatch, spec, s.cadc_trial_lsb
+        how = np.array(readout.cadc_circuits, np.int64), config.neurons, config.shared, mismatch, spec, readings
         found["cadc"] = np.concatenate(
             [
                 cadc_codes(watched.cadc[first:last], *how, trial.key, trial.first_sample + first)
                 for first, last in _blocks(_readings(watched.cadc), stop_words)
             ]
         )
-    if watched.madc_neuron >= 0:
+    if (circuit := readout.madc_circuit) is not None:
         v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
         found["madc"] = np.concatenate(
             [
-                madc_codes(v_mv[k:last], mismatch, spec, s.madc_trial_lsb, trial.key, trial.first_sample + k)
+                madc_codes(v_mv[k:last], circuit, mismatch, spec, readings, trial.key, trial.first_sample + k)
                 for k, last in _blocks(_readings(v_mv), stop_words)
             ]
         )
@@ -142,7 +142,7 @@ def observe(
             caused = routed(part, source_of, spec.routing_delay_ticks, trial.duration)
             sums += pair_sums(seen, [inputs.part(first, last), caused], part, stop_words)
         found["correlation"] = correlation_codes(
-            sums, seen, config, mismatch, spec, s.cadc_trial_lsb, trial.key, trial.first_sample
+            sums, seen, config, mismatch, spec, readings, trial.key, trial.first_sample
         )
     return Observations(**found)
 

@@ -14,7 +14,8 @@ from hxloop.spec import TEXTBOOK
 from hxloop_chip.chip.converters import cadc_channels
 from hxloop_chip.report.specimens import Bench
 from hxloop_chip.silicon.imperfections import Imperfections
-from hxloop_chip.silicon.mismatch import N_BITS, N_VOLTAGES, Mismatch
+from hxloop_chip.silicon.mechanisms.in_circuits.potential_spread import N_VOLTAGES
+from hxloop_chip.silicon.mismatch import N_BITS, Mismatch
 from hxloop_chip.truth import MISMATCH, circuits_at_boot
 
 if TYPE_CHECKING:
@@ -160,7 +161,9 @@ def _deviations(chip: Bench) -> dict[str, tuple[str, str, Floats]]:
     place = np.indices((spec.n_hemispheres, min(ROWS, spec.n_rows), spec.n_columns)).reshape(3, -1)
     found: dict[str, tuple[str, str, Floats]] = {}
     for name, (unit, meaning) in MISMATCH.items():
-        values = np.atleast_1d(getattr(m, name))
+        if name not in vars(m):  # of a mechanism that is switched off
+            continue
+        values = np.atleast_1d(vars(m)[name])
         if name == "voltage_offset_mv":
             for k in range(N_VOLTAGES):
                 found[f"{name}: {Cell(k).name}"] = unit, f"offset of the potential {Cell(k).name}", values[k]

@@ -105,10 +105,10 @@ def true_circuits(
     scale = shared.clock_scale[circuit // spec.n_columns, neurons.refractory_clock]
     a, b = nominal.adaptation_a_ns(held[:, Cell.i_adapt_a]), nominal.adaptation_b_na(held[:, Cell.i_adapt_b])
     factor = mismatch.adaptation[:, circuit]
-    return Circuits(
+    made = Circuits(
         v_leak_mv=voltage[Cell.v_leak] + 1e3 * constant_na / leak,
         v_reset_mv=voltage[Cell.v_reset],
-        v_threshold_mv=np.where(mismatch.dead[circuit], np.inf, voltage[Cell.v_threshold]),
+        v_threshold_mv=voltage[Cell.v_threshold],
         capacitance_pf=capacitance,
         leak_ns=leak,
         tau_syn_us=true_tau_syn_us(held, circuit, mismatch),
@@ -124,6 +124,7 @@ def true_circuits(
         reversal_mv=voltage[[Cell.e_reversal_exc, Cell.e_reversal_inh]],
         coba_per_mv=nominal.coba_per_mv(held[:, [Cell.i_coba_exc, Cell.i_coba_inh]].T) * mismatch.coba[:, circuit],
     )
+    return mismatch.bent(made, circuit)
 
 
 def potentials_mv(held: Floats, circuit: Ints, mismatch: Mismatch) -> Floats:

@@ -1,8 +1,8 @@
 """Fixed-pattern mismatch: what the serial number of a chip decides, once and for ever.
 
-Each mechanism draws from a stream of its own, addressed by serial number and name, in units of its spread. So the same
-serial is the same silicon on every machine and for every strength, and changing one mechanism leaves the others
-untouched.
+Each mechanism (`hxloop_chip.silicon.mechanisms`) draws from a stream of its own, addressed by serial number and name,
+in units of its spread. So the same serial is the same silicon on every machine and for every strength, and changing one
+mechanism leaves the others untouched.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.codes.capmem import Cell
-from hxloop.seeds import generator
+from hxloop_chip.silicon.mechanisms.addressed_draws import SiliconDraws
+from hxloop_chip.silicon.mechanisms.in_circuits.potential_spread import N_VOLTAGES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.spec import ChipSpec
+    from hxloop_chip.silicon.circuits import Circuits
     from hxloop_chip.silicon.imperfections import Imperfections
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-N_VOLTAGES = 7
-"""The first cells of a circuit are potentials (`hxloop.codes.capmem.Cell`)."""
 N_BITS = 6
 
 
@@ -62,38 +61,43 @@ class Mismatch:
     """
 
     def __init__(self, spec: ChipSpec, spreads: Imperfections, serial: int) -> None:
-        self._spec, self._spreads, self._serial = spec, spreads, serial
-        n, s = spec.n_circuits, spreads
-        named = {
-            Cell.v_leak: s.v_leak_fixed_mv,
-            Cell.v_reset: s.v_reset_fixed_mv,
-            Cell.v_threshold: s.v_threshold_fixed_mv,
-        }
-        self.voltage_offset_mv = np.array(
-            [self._offset(Cell(k).name, named.get(Cell(k), s.v_other_fixed_mv), n) for k in range(N_VOLTAGES)]
-        )
-        self.voltage_gain = self._factor("voltage_gain", s.voltage_gain_fixed, N_VOLTAGES, n)
-        self.leak_conductance = self._factor("leak_conductance", s.leak_conductance_fixed, n)
-        self.capacitance_pf = self._offset("capacitance", s.capacitance_fixed_pf, n)
-        self.tau_syn = self._factor("tau_syn", s.tau_syn_fixed, 2, n)
-        self.synaptic_input = self._factor("synaptic_input", s.synaptic_input_fixed, 2, n)
-        self.synaptic_reference_mv = self._offset("synaptic_reference", s.synaptic_reference_fixed_mv, 2, n)
-        self.adaptation = self._factor("adaptation", s.adaptation_fixed, 3, n)
-        self.exponential = self._factor("exponential", s.exponential_fixed, n)
-        self.coba = self._factor("coba", s.coba_fixed, 2, n)
-        self.synapse_dac = self._factor("synapse_dac", s.synapse_dac_fixed, spec.n_quadrants)
-        self.driver = self._factor("driver", s.driver_fixed, spec.n_hemispheres, spec.n_rows)
-        if s.dead_row_fixed:  # a factor, not an array of its own: the digest of chips without dead rows stays as it is
-            self.driver[self.stream("dead_row").random(self.driver.shape) < s.dead_row_fixed] = 0.0
-        self.cadc_gain = self._factor("cadc_gain", s.cadc_gain_fixed, n)
-        self.cadc_offset_lsb = self._offset("cadc_offset", s.cadc_offset_fixed_lsb, n)
-        self.madc_gain = float(self._factor("madc_gain", s.madc_gain_fixed, 1)[0])
-        self.madc_offset_lsb = float(self._offset("madc_offset", s.madc_offset_fixed_lsb, 1)[0])
-        self.dead = self.stream("dead").random(n) < s.dead_fixed if s.dead_fixed else np.zeros(n, np.bool_)
+        self._spec, self._spreads = spec, spreads
+        self._draws = SiliconDraws(spec, serial)
+        self._bends = spreads.acting("circuits")
+        n = spec.n_circuits
+        self.voltage_offset_mv = np.zeros((N_VOLTAGES, n))
+        self.voltage_gain = np.ones((N_VOLTAGES, n))
+        self.leak_conductance = np.ones(n)
+        self.capacitance_pf = np.zeros(n)
+        self.tau_syn = np.ones((2, n))
+        self.synaptic_input = np.ones((2, n))
+        self.synaptic_reference_mv = np.zeros((2, n))
+        self.adaptation = np.ones((3, n))
+        self.exponential = np.ones(n)
+        self.coba = np.ones((2, n))
+        self.synapse_dac = np.ones(spec.n_quadrants)
+        self.driver = np.ones((spec.n_hemispheres, spec.n_rows))
+        self.cadc_gain = np.ones(n)
+        self.cadc_offset_lsb = np.zeros(n)
+        self.madc_gain = 1.0
+        self.madc_offset_lsb = 0.0
+        self.dead = np.zeros(n, np.bool_)
+        for drawn in spreads.acting("drawn"):
+            vars(self).update(drawn(self._draws, self))
+
+    def deviation(self, name: str) -> Floats:
+        """What a mechanism has drawn under this name, beside the attributes that every chip has."""
+        return np.asarray(vars(self)[name], np.float64)
+
+    def bent(self, circuits: Circuits, circuit: Ints) -> Circuits:
+        """Circuits after what mechanisms do beyond the transfer curves (`Mechanism.circuits`)."""
+        for bend in self._bends:
+            circuits = bend(circuits, circuit, self)
+        return circuits
 
     def stream(self, mechanism: str) -> np.random.Generator:
         """Random numbers of one mechanism, from their beginning."""
-        return generator(self._serial, "mismatch", mechanism)
+        return self._draws.stream(mechanism)
 
     def synapse(self, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
         """Factors of single synapses, log-normal with median 1; arguments and result [n]."""
@@ -136,7 +140,7 @@ class Mismatch:
     @cached_property
     def _synapses(self) -> Floats:
         shape = (self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns)
-        return self._factor("synapse", self._spreads.synapse_fixed, *shape)
+        return self._draws.factor("synapse", self._spreads.synapse_fixed, *shape)
 
     @cached_property
     def _weight_dacs(self) -> NDArray[np.float32]:
@@ -147,12 +151,4 @@ class Mismatch:
         if spread == 0.0:
             return np.ones((2, len(row)))
         shape = (2, self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns)
-        return np.asarray(self._factor(mechanism, spread, *shape)[:, hemisphere, row, column])
-
-    def _offset(self, mechanism: str, spread: float, *shape: int) -> Floats:
-        if spread == 0.0:
-            return np.zeros(shape)
-        return spread * self.stream(mechanism).standard_normal(shape)
-
-    def _factor(self, mechanism: str, spread: float, *shape: int) -> Floats:
-        return np.exp(self._offset(mechanism, spread, *shape))
+        return np.asarray(self._draws.factor(mechanism, spread, *shape)[:, hemisphere, row, column])

@@ -121,4 +121,4 @@ def named_chip(name: str) -> NamedChip:
         if highest == 0.0 and value:
             raise InvalidInputError(f"{base} has no such imperfection", field=f"chip[{key}]")
         arguments.real_number(value, f"chip[{key}]", lowest=lowest, highest=highest)
-    return replace(CHIPS[base], imperfections=Imperfections(**values))
+    return replace(CHIPS[base], imperfections=type(CHIPS[base].imperfections)(**values))

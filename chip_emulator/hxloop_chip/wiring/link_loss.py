@@ -1,4 +1,4 @@
-"""Links: what overload and faults lose, on the way to the synapse drivers and on the way to the host."""
+"""Links: what overload loses, on the way to the synapse drivers and on the way to the host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hxloop_chip.solver.edges.bucket import pass_buckets, pass_faults
+from hxloop_chip.solver.edges.bucket import pass_buckets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,58 +57,6 @@ def admitted(
             n_lanes,
             exact_rate(rate_per_tick),
             float(depth),
-        )
-    )
-
-
-def received(
-    offsets: Ints,
-    tick: Ints,
-    name: NDArray[np.int32],
-    probability: float,
-    stream: int,
-    key: np.uint64,
-    first_sample: int,
-) -> NDArray[np.bool_]:
-    """Events that a faulty link does not lose: each is lost with the same probability, independent of all others.
-
-    Whether an event is lost is a function of the trial's key, the sample's number, the direction, the event's tick and
-    name, and how many events of the same tick and name came before it in its sample. Whatever else there is on the
-    link makes no difference.
-
-    Parameters
-    ----------
-    offsets : int64 [n_samples + 1]
-        Sample ``k`` owns the events ``offsets[k]:offsets[k + 1]``.
-    tick : int64 [n_events]
-        Sorted within each sample, 0 .. 2^32 - 1.
-    name : int32 [n_events]
-        Input channel, or circuit that spiked: 0 .. 65535. The first 65536 events of the same tick and name are
-        independent, then draws repeat.
-    probability : float
-        0..1, in steps of 2^-32.
-    stream : int
-        Direction: ``STREAM_LINK_IN`` or ``STREAM_LINK_OUT`` of `hxloop_chip.solver.random`.
-    key : uint64
-        Of chip and trial.
-    first_sample : int
-        Number of the first sample within the trial.
-
-    Returns
-    -------
-    bool [n_events]
-        Whether the event arrives.
-    """
-    return np.asarray(
-        pass_faults(
-            np.ascontiguousarray(offsets, np.int64),
-            np.ascontiguousarray(tick, np.int64),
-            np.ascontiguousarray(name, np.int64),
-            int(name.max(initial=-1)) + 1,
-            probability,
-            stream,
-            key,
-            first_sample,
         )
     )
 

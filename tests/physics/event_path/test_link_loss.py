@@ -18,8 +18,10 @@ from hxloop.seeds import derive_seed, generator
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.mechanisms.on_links import lossy_links
+from hxloop_chip.silicon.mechanisms.on_links.lossy_links import received
 from hxloop_chip.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
-from hxloop_chip.wiring.link_loss import admitted, received
+from hxloop_chip.wiring.link_loss import admitted
 
 QUIET = "typical[all=0]"
 DURATION = 3000
@@ -196,8 +198,7 @@ def test_strength_0_draws_nothing_and_takes_the_short_way(name, monkeypatch):
     def refuse(*_):
         raise AssertionError
 
-    for module, function in ((hxloop_chip.chip.delivery, "received"), (hxloop_chip.chip.emulated_chip, "received"),
-                             (hxloop_chip.chip.emulated_chip, "deliver")):  # fmt: skip
+    for module, function in ((lossy_links, "received"), (hxloop_chip.chip.emulated_chip, "deliver")):
         monkeypatch.setattr(module, function, refuse)
     assert_same(run(name, config=config).spikes, expected.spikes)
     assert (expected.lost_in, expected.lost_out) == (0, 0)

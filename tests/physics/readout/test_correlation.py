@@ -124,8 +124,8 @@ class Network:
         return total
 
     def codes(self, sums, first_sample=0, key=KEY):
-        sigma = self.imperfections.cadc_trial_lsb
-        return correlation_codes(sums, self.sensors, self.config, self.mismatch, SPEC, sigma, key, first_sample)
+        readings = self.imperfections.acting("reading")
+        return correlation_codes(sums, self.sensors, self.config, self.mismatch, SPEC, readings, key, first_sample)
 
 
 @pytest.mark.parametrize("seed", range(12))

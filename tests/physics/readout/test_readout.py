@@ -47,11 +47,12 @@ class Bench:
     def cadc(self, v_mv, first_sample=0, circuits=None, key=KEY):
         return cadc_codes(
             v_mv, self.circuits if circuits is None else circuits, self.neurons, self.shared, self.mismatch, self.spec,
-            self.strength.cadc_trial_lsb, key, first_sample,
+            self.strength.acting("reading"), key, first_sample,
         )  # fmt: skip
 
     def madc(self, v_mv, first_sample=0, key=KEY):
-        return madc_codes(v_mv, self.mismatch, self.spec, self.strength.madc_trial_lsb, key, first_sample)
+        readings = self.strength.acting("reading")
+        return madc_codes(v_mv, 0, self.mismatch, self.spec, readings, key, first_sample)
 
 
 def on_all(v_mv, n=8):

@@ -37,7 +37,7 @@ def pass_buckets(offsets, tick, lane, n_lanes, rate_per_tick, depth):
     )
 )  # fmt: skip
 def pass_faults(offsets, tick, name, n_names, probability, stream, key, first_sample):
-    """See `hxloop_chip.wiring.link_loss.received`; names are below `n_names`."""
+    """See `hxloop_chip.silicon.mechanisms.on_links.lossy_links.received`; names are below `n_names`."""
     arrived = np.empty(tick.size, np.bool_)
     moment = np.full(n_names, -1, np.int64)  # last tick with an event of each name, as the number of its first event
     earlier = np.zeros(n_names, np.int64)  # events of the name at that tick before this one

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_chip.silicon.mechanisms.on_links.lossy_links import received
 from hxloop_chip.solver.random import STREAM_LINK_IN, STREAM_LINK_OUT
-from hxloop_chip.wiring.link_loss import admitted, received
+from hxloop_chip.wiring.link_loss import admitted
 
 
 def one_sample(tick, rate, depth, lane=None, n_lanes=1):

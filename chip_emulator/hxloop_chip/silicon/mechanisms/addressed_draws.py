@@ -1,0 +1,82 @@
+"""Random numbers for mechanisms, addressed by chip or trial, mechanism and place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from hxloop.seeds import derive_seed, generator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop.spec import ChipSpec
+    from hxloop.spikes import SpikeBatch
+
+    Floats = NDArray[np.float64]
+
+_STREAM_CHOSEN: Final = 0
+
+
+class SiliconDraws(NamedTuple):
+    """What a serial number decides. Each mechanism has a stream of its own, in units of its strength.
+
+    Attributes
+    ----------
+    spec : ChipSpec
+    serial : int
+    """
+
+    spec: ChipSpec
+    serial: int
+
+    def stream(self, mechanism: str) -> np.random.Generator:
+        """Random numbers of one mechanism, from their beginning."""
+        return generator(self.serial, "mismatch", mechanism)
+
+    def offset(self, mechanism: str, spread: float, *shape: int) -> Floats:
+        """Normal with mean 0."""
+        if spread == 0.0:
+            return np.zeros(shape)
+        return spread * self.stream(mechanism).standard_normal(shape)
+
+    def factor(self, mechanism: str, spread: float, *shape: int) -> Floats:
+        """Log-normal with median 1."""
+        return np.exp(self.offset(mechanism, spread, *shape))
+
+
+class TrialDraws(NamedTuple):
+    """What a trial on a chip decides, sample by sample.
+
+    Attributes
+    ----------
+    key : uint64
+        Of chip and trial.
+    first_sample : int
+        Number, within the trial, of sample 0 at hand.
+    """
+
+    key: np.uint64
+    first_sample: int
+
+    def stream(self, mechanism: str, sample: int) -> np.random.Generator:
+        """Random numbers of a mechanism for one of the samples at hand, from their beginning."""
+        return generator(int(self.key), "mechanism", mechanism, self.first_sample + sample)
+
+    def chosen(self, mechanism: str, events: SpikeBatch, probability: float) -> NDArray[np.bool_]:
+        """Events, each chosen with the same probability by itself; addressed by sample, tick and source."""
+        from hxloop_chip.silicon.mechanisms.on_links.lossy_links import received
+
+        key = np.uint64(derive_seed(int(self.key), "mechanism", mechanism))
+        return ~received(
+            events.offsets, events.tick, events.source, probability, _STREAM_CHOSEN, key, self.first_sample
+        )
+
+    def reading_normals(self, shape: tuple[int, int, int], channel: NDArray[np.int64], stream: int) -> Floats:
+        """Standard normal numbers [n_samples, n_reads, n_channels], addressed by sample, read and channel."""
+        from hxloop_chip.solver.edges.readout_kernel import fill_read_noise
+
+        noise = np.empty(shape)
+        fill_read_noise(noise, channel.astype(np.uint64), self.key, stream, self.first_sample)
+        return noise

@@ -1,0 +1,1 @@
+"""What varies between circuits, and what is noisy in them."""

@@ -1,0 +1,1 @@
+"""What makes readings of converters and sensors differ from what they measure."""

@@ -1,0 +1,1 @@
+"""What varies between synapse rows and synapses."""

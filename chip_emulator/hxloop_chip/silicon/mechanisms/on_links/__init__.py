@@ -1,0 +1,1 @@
+"""What becomes of events between host and chip."""
