@@ -186,7 +186,8 @@ class Recording:
     counts : dict of str to int64 [n_samples, size]
         Per population, spike counters; they stop at 255.
     correlation : list of float64 [2, n_sources * copies, n_target]
-        Per projection, causal and acausal readings (the sum of a signed synapse's two rows), in LSB.
+        Per projection, what causal and acausal sensors added up over the samples of the run, in LSB: how far readings
+        fell from the nominal baseline (the sum of a signed synapse's two rows); 0 where nothing is connected.
     """
 
     network: Network

@@ -218,9 +218,16 @@ class ChipRunner:
             if observe.counters:
                 found["counts"] = {name: place.decode_counts(seen, name) for name in self.network.spiking}
             if observe.correlation:
-                found["correlation"] = place.decode_correlation(seen)
+                found["correlation"] = self._fallen(place.decode_correlation(seen))
             found["period_ticks"] = readout.cadc_period_ticks
         return found
+
+    def _fallen(self, readings: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """Sums of the correlation sensors: they lower readings from a baseline, here the nominal one of each row."""
+        return [
+            (nominal.CORRELATION_BASELINE_LSB * p.rows_per_input - lsb) * self.network.connected(p)
+            for p, lsb in zip(self.network.projections, readings, strict=True)
+        ]
 
     def _model_units(self, lsb: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
         """Membranes from readings, 0 at leak and `model_threshold` at threshold, as the nominal CADC has it."""
