@@ -36,50 +36,50 @@ def strength(unit="1", highest=None):
 
 
 class RefractorySpread(Mechanism):
-    strengths: ClassVar = {"t_refractory_fixed": strength()}
+    strengths: ClassVar = {"own_refractory_fixed": strength()}
     reference = "this test"
-    deviations: ClassVar = {"t_refractory": ("1", "factor of the refractory period (circuit)")}
+    deviations: ClassVar = {"own_refractory": ("1", "factor of the refractory period (circuit)")}
 
     def drawn(self, s, draws, before):
-        return {"t_refractory": draws.factor("t_refractory", s.t_refractory_fixed, draws.spec.n_circuits)}
+        return {"own_refractory": draws.factor("own_refractory", s.own_refractory_fixed, draws.spec.n_circuits)}
 
     def circuits(self, s, circuits, circuit, silicon):
-        factor = silicon.deviation("t_refractory")[circuit]
+        factor = silicon.deviation("own_refractory")[circuit]
         return replace(circuits, t_refractory_us=circuits.t_refractory_us * factor)
 
 
 class LeakTooHigh(Mechanism):
-    strengths: ClassVar = {"leak_trial_codes": strength("LSB")}
+    strengths: ClassVar = {"own_leak_trial_codes": strength("LSB")}
     reference = "this test"
 
     def written(self, s, cells, neurons, shared, draws):
         cells = cells.copy()
-        cells[:, Cell.v_leak] += s.leak_trial_codes
+        cells[:, Cell.v_leak] += s.own_leak_trial_codes
         return cells
 
 
 class LateInputs(Mechanism):
-    strengths: ClassVar = {"delay_trial_us": strength("us")}
+    strengths: ClassVar = {"own_delay_trial_us": strength("us")}
     reference = "this test"
 
     def on_way_in(self, s, passing, draws):
         batch = passing.batch
-        tick = batch.tick + round(s.delay_trial_us / TEXTBOOK.tick_us)
+        tick = batch.tick + round(s.own_delay_trial_us / TEXTBOOK.tick_us)
         return Passing(SpikeBatch(batch.offsets, tick, batch.source), passing.arrives)
 
 
 class LostAndDoubled(Mechanism):
     """Spikes come twice with one probability, and inputs are lost with another."""
 
-    strengths: ClassVar = {"afterpulse_trial": strength(highest=1.0), "deaf_trial": strength(highest=1.0)}
+    strengths: ClassVar = {"own_doubled_trial": strength(highest=1.0), "own_deaf_trial": strength(highest=1.0)}
     reference = "this test"
 
     def on_way_in(self, s, passing, draws):
-        return Passing(passing.batch, passing.arrives & ~draws.chosen("deaf", passing.batch, s.deaf_trial))
+        return Passing(passing.batch, passing.arrives & ~draws.chosen("deaf", passing.batch, s.own_deaf_trial))
 
     def on_way_out(self, s, passing, draws):
         batch, arrives = passing
-        times = 1 + draws.chosen("afterpulse", batch, s.afterpulse_trial).astype(np.int64)
+        times = 1 + draws.chosen("afterpulse", batch, s.own_doubled_trial).astype(np.int64)
         offsets = np.concatenate([[0], np.cumsum(times)])[batch.offsets]
         doubled = SpikeBatch(offsets, np.repeat(batch.tick, times), np.repeat(batch.source, times))
         return Passing(doubled, np.repeat(arrives, times))
@@ -88,16 +88,16 @@ class LostAndDoubled(Mechanism):
 class Hum(Mechanism):
     """Every reading of a sample has the same error."""
 
-    strengths: ClassVar = {"hum_trial_lsb": strength("LSB")}
+    strengths: ClassVar = {"own_hum_trial_lsb": strength("LSB")}
     reference = "this test"
 
     def reading(self, s, lsb, reads):
         hum = [reads.draws.stream("hum", k).standard_normal() for k in range(len(lsb))]
-        return lsb + s.hum_trial_lsb * np.reshape(hum, (-1, 1, 1))
+        return lsb + s.own_hum_trial_lsb * np.reshape(hum, (-1, 1, 1))
 
 
 class Untouchable(Mechanism):
-    strengths: ClassVar = {"untouchable_trial": strength()}
+    strengths: ClassVar = {"own_untouchable_trial": strength()}
     reference = "this test"
 
 
@@ -137,8 +137,8 @@ def same(one, two):
 
 
 def test_what_is_drawn_reaches_circuits_truth_and_digest(chip_with):
-    chip = chip_with(RefractorySpread(), HICANN_X, t_refractory_fixed=0.2)
-    expected = np.exp(0.2 * generator(SERIAL, "mismatch", "t_refractory").standard_normal(HICANN_X.n_circuits))
+    chip = chip_with(RefractorySpread(), HICANN_X, own_refractory_fixed=0.2)
+    expected = np.exp(0.2 * generator(SERIAL, "mismatch", "own_refractory").standard_normal(HICANN_X.n_circuits))
     every = np.arange(HICANN_X.n_circuits, dtype=np.int16)[::-1]
     codes = chip.boot.of(every, every)
     plain = Mismatch(HICANN_X, Imperfections(), SERIAL)
@@ -146,17 +146,17 @@ def test_what_is_drawn_reaches_circuits_truth_and_digest(chip_with):
     np.testing.assert_allclose(bent.t_refractory_us, straight.t_refractory_us * expected[::-1])
     np.testing.assert_array_equal(bent.leak_ns, straight.leak_ns)
     assert chip.mismatch.digest() != plain.digest()
-    quantity = reveal("own", SERIAL).quantities["mismatch/t_refractory"]
+    quantity = reveal("own", SERIAL).quantities["mismatch/own_refractory"]
     np.testing.assert_allclose(quantity.values, expected)
     assert (quantity.units, quantity.long_name) == ("1", "factor of the refractory period (circuit)")
 
 
 def test_a_spread_of_the_refractory_period_is_seen_in_spikes(chip_with):
-    chip = chip_with(RefractorySpread(), t_refractory_fixed=0.5)
+    chip = chip_with(RefractorySpread(), own_refractory_fixed=0.5)
     chip.configure(side_by_side(8, spec=TEXTBOOK, t_refractory_us=10.0, tau_exc_us=1.0, v_threshold_mv=362.0))
     pulses = events([(t, 0) for t in range(0, 12_000, 5)])  # at once above threshold, whenever that is possible
     spikes = chip.run(pulses, duration_ticks=12_000).spikes
-    factor = chip.mismatch.deviation("t_refractory")[:8]
+    factor = chip.mismatch.deviation("own_refractory")[:8]
     for k in range(8):
         period = np.diff(spikes.tick[spikes.source == k]).mean()
         assert 0 < period - 10.0 * factor[k] / TEXTBOOK.tick_us < 60
@@ -165,7 +165,7 @@ def test_a_spread_of_the_refractory_period_is_seen_in_spikes(chip_with):
 def test_what_is_written_reaches_the_membrane(chip_with):
     readout, silent = Readout(madc_circuit=2), events([])
     found = [
-        run(chip_with(LeakTooHigh(), HICANN_X, leak_trial_codes=x), silent, spec=HICANN_X, readout=readout)
+        run(chip_with(LeakTooHigh(), HICANN_X, own_leak_trial_codes=x), silent, spec=HICANN_X, readout=readout)
         .observations.madc[0, 200:]
         .mean()
         for x in (0.0, 40.0)
@@ -176,7 +176,7 @@ def test_what_is_written_reaches_the_membrane(chip_with):
 
 def test_inputs_that_come_late_make_spikes_late(chip_with):
     inputs = storm()
-    now, late = (run(chip_with(LateInputs(), delay_trial_us=x), inputs) for x in (0.0, 1.0))
+    now, late = (run(chip_with(LateInputs(), own_delay_trial_us=x), inputs) for x in (0.0, 1.0))
     assert now.spikes.n_spikes > 100
     expected = SpikeBatch(now.spikes.offsets, now.spikes.tick + 125, now.spikes.source)
     same(late.spikes, expected)
@@ -185,7 +185,7 @@ def test_inputs_that_come_late_make_spikes_late(chip_with):
 
 def test_what_is_lost_or_doubled_on_links_is_counted(chip_with):
     plain = run(chip_with(LostAndDoubled()), storm())
-    doubled = run(chip_with(LostAndDoubled(), afterpulse_trial=0.25), storm(), readout=Readout(counters=True))
+    doubled = run(chip_with(LostAndDoubled(), own_doubled_trial=0.25), storm(), readout=Readout(counters=True))
     before, after = (
         Counter(zip(r.spikes.sample.tolist(), r.spikes.tick.tolist(), r.spikes.source.tolist(), strict=True))
         for r in (plain, doubled)
@@ -194,16 +194,16 @@ def test_what_is_lost_or_doubled_on_links_is_counted(chip_with):
     n, more = len(before), len([x for x in after.values() if x == 2])
     assert abs(more / n - 0.25) < 4.5 * np.sqrt(0.25 * 0.75 / n)
     assert doubled.lost_out == 0 and doubled.observations.spike_count.sum() == n  # the chip itself spiked once
-    deaf = run(chip_with(LostAndDoubled(), deaf_trial=0.25), storm())
+    deaf = run(chip_with(LostAndDoubled(), own_deaf_trial=0.25), storm())
     assert abs(deaf.lost_in / deaf.events_in - 0.25) < 4.5 * np.sqrt(0.25 * 0.75 / deaf.events_in)
     assert deaf.spikes.n_spikes < plain.spikes.n_spikes
-    assert run(chip_with(LostAndDoubled(), deaf_trial=1.0), storm()).spikes.n_spikes == 0
+    assert run(chip_with(LostAndDoubled(), own_deaf_trial=1.0), storm()).spikes.n_spikes == 0
 
 
 def test_every_converter_has_readings_that_a_mechanism_changes(chip_with):
     readout = Readout(cadc_circuits=(0, 4), madc_circuit=3, correlation=True)
     plain, hum = (
-        run(chip_with(Hum(), HICANN_X, hum_trial_lsb=x), storm(4), spec=HICANN_X, readout=readout).observations
+        run(chip_with(Hum(), HICANN_X, own_hum_trial_lsb=x), storm(4), spec=HICANN_X, readout=readout).observations
         for x in (0.0, 8.0)
     )
     for name in ("cadc", "madc"):
@@ -218,20 +218,20 @@ def test_every_converter_has_readings_that_a_mechanism_changes(chip_with):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_results_do_not_depend_on_threads_or_on_how_a_batch_is_split(chip_with, threads):
     inputs, readout = storm(), Readout(cadc_circuits=(0, 4), madc_circuit=3)
-    strengths: ClassVar = {"afterpulse_trial": 0.3, "deaf_trial": 0.1}
+    strengths: ClassVar = {"own_doubled_trial": 0.3, "own_deaf_trial": 0.1}
     whole = run(chip_with(LostAndDoubled(), **strengths), inputs)
     chip = chip_with(LostAndDoubled(), threads=threads, **strengths)
     parts = [run(chip, inputs.part(a, b), first_sample=a).spikes for a, b in ((0, 1), (1, 10), (10, 24))]
     same(SpikeBatch.concatenate(parts), whole.spikes)
-    whole = run(chip_with(Hum(), hum_trial_lsb=5.0), inputs, readout=readout).observations
-    chip = chip_with(Hum(), threads=threads, hum_trial_lsb=5.0)
+    whole = run(chip_with(Hum(), own_hum_trial_lsb=5.0), inputs, readout=readout).observations
+    chip = chip_with(Hum(), threads=threads, own_hum_trial_lsb=5.0)
     last = run(chip, inputs.part(10, 24), first_sample=10, readout=readout).observations
     for name in ("cadc", "madc"):
         np.testing.assert_array_equal(getattr(last, name), getattr(whole, name)[10:])
 
 
 def test_other_trials_and_serials_draw_otherwise(chip_with):
-    chip = chip_with(LostAndDoubled(), deaf_trial=0.5)
+    chip = chip_with(LostAndDoubled(), own_deaf_trial=0.5)
     chip.configure(side_by_side(2, spec=TEXTBOOK))
     one, again, other = (chip.run(storm(), duration_ticks=6000, trial_seed=k).lost_in for k in (1, 1, 2))
     assert one == again != other
@@ -257,20 +257,20 @@ def test_strength_0_is_the_chip_without_the_mechanism(chip_with, name):
     for item, array in vars(expected.observations).items():
         np.testing.assert_array_equal(getattr(result.observations, item), array)
     with pytest.raises(AssertionError):
-        chip_with(Untouchable(), untouchable_trial=0.5)
+        chip_with(Untouchable(), own_untouchable_trial=0.5)
 
 
 def test_a_mechanism_is_listed_with_source_and_bounds_and_can_be_named(chip_with):
     chip_with(LostAndDoubled())
-    entry = {e["name"]: e for e in describe_chip("own")}["afterpulse_trial"]
+    entry = {e["name"]: e for e in describe_chip("own")}["own_doubled_trial"]
     assert entry["source"] == "a test" and entry["value"] == 0.0
     assert (entry["lowest"], entry["highest"]) == (0.0, 1.0)
-    assert named_chip("own[afterpulse_trial=0.5]").imperfections.afterpulse_trial == 0.5
+    assert named_chip("own[own_doubled_trial=0.5]").imperfections.own_doubled_trial == 0.5
     with pytest.raises(InvalidInputError) as caught:
-        named_chip("own[afterpulse_trial=1.5]")
-    assert caught.value.field == "chip[afterpulse_trial]"
+        named_chip("own[own_doubled_trial=1.5]")
+    assert caught.value.field == "chip[own_doubled_trial]"
     with pytest.raises(InvalidInputError):
-        named_chip("typical[afterpulse_trial=0.5]")
+        named_chip("typical[own_doubled_trial=0.5]")
 
 
 def test_names_of_strengths_say_kind_and_unit():
