@@ -79,5 +79,11 @@ PLAIN: Final = {
 """Unit and meaning of the entries that every training has."""
 COUNTED: Final = CHIP_USE
 """The same of the entries of `ChipUse`."""
+TAKEN: Final = frozenset(PLAIN) | frozenset(COUNTED) | {
+    "speedup_over_biology", "test_accuracy", "epochs", "run_path", "chip", "rule", "calibration", "initial", "weights",
+    "clock_s", "serial", "seed", "status", "error", "point",
+}  # fmt: skip
+"""Names that a rule cannot show: summaries of runs and tables of studies have them beside what it shows. What they call
+`silent_fraction` is of the test; a rule may have one of the training."""
 WHOLE: Final = frozenset({"epoch", "gradient_steps", "events_in", "events_out", "events_lost"})
 """Entries that are whole numbers."""

@@ -9,14 +9,14 @@ from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.kit import arguments
 from hxloop.plugins import is_own
-from hxloop.rule import Observe, Rule, RuleSettings
+from hxloop.rule import Column, Observe, Rule, RuleSettings
 from hxloop_host.coding.codings import build_coding
 from hxloop_host.learning.registry import RULES, is_rule
 from hxloop_host.network.building import build_network
 from hxloop_host.network.chip_runner import ChipRunner
 from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.placing.mapping import place
-from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN
+from hxloop_host.runs.epoch_metrics import TAKEN
 from hxloop_host.settings.experiment_settings import LOSS_SECTION
 from hxloop_host.training.guarded_rule import rule_of, unguarded
 from hxloop_host.training.trainer import Trainer
@@ -139,13 +139,20 @@ def _attribute(source: Source) -> str:
 
 
 def _check_columns(kind: type[Rule]) -> None:
+    seen: set[str] = set()
     for column in kind.columns:
-        if not column.name.isidentifier() or column.name in PLAIN | COUNTED:
+        if not isinstance(column, Column):
             raise InvalidInputError(
-                f"{kind.__qualname__} has a column {arguments.shown(column.name)}; columns are identifiers other than "
-                "those of every training",
+                f"{kind.__qualname__} must have columns of the type hxloop.Column, got {arguments.shown(column)}",
                 field="rule.columns",
             )
+        if not column.name.isidentifier() or column.name in TAKEN | seen:
+            raise InvalidInputError(
+                f"{kind.__qualname__} has a column {arguments.shown(column.name)}; columns are identifiers, each once, "
+                "other than those of every run",
+                field="rule.columns",
+            )
+        seen.add(column.name)
 
 
 def runner_of(

@@ -20,8 +20,8 @@ class Delta(Rule):
     reference = "Widrow, Hoff, IRE WESCON Conv. Rec. 4:96 (1960)"
     observes = "all spikes of the output"
     columns = (
-        Column("error", "mean distance of the counts from their targets"),
-        Column("rate", "what remains of the rate", per="batch", curve=False),
+        Column("distance", "mean distance of the counts from their targets"),
+        Column("rate_left", "what remains of the rate", per="batch", curve=False),
     )
 
     def __init__(self, settings=None, **values):
@@ -45,8 +45,8 @@ class Delta(Rule):
             first, last = runner.network.sources(projection)
             rows = np.repeat(inputs[:, first:last], projection.copies, axis=1)
             new.append(matrix - rate * rows.T @ by_count)
-        error = float(np.abs(by_count).mean() * batch.n_samples)
-        return Update(loss, readout.predict(counts), weights=new, diagnostics={"error": error, "rate": rate})
+        distance = float(np.abs(by_count).mean() * batch.n_samples)
+        return Update(loss, readout.predict(counts), weights=new, diagnostics={"distance": distance, "rate_left": rate})
 
     def state(self):
         return {"batches": np.array(self.batches)}

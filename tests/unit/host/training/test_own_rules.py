@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from support.notebook import cell, write_cell
 import hxloop
 from hxloop.errors import ArrayError, InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError
 from hxloop.progress import EpochDone, silent
+from hxloop_host.learning.registry import RULES
+from hxloop_host.runs.epoch_metrics import TAKEN
 from hxloop_host.runs.run_content import read_origin
 from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.studies.output.study_table import COLUMNS
 from hxloop_host.training.assembly import find_rule
 from hxloop_host.training.experiment import evaluate, load_run, train
 
@@ -194,6 +198,31 @@ def test_a_class_of_a_notebook(settings, tmp_path):
             evaluate(found, chip=GridChip(), rule=space.Delta, report=silent)
 
 
+def test_a_rule_of_an_installed_package(settings, tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    (site / "others_rules-1.2.dist-info").mkdir(parents=True)
+    (site / "others_rules-1.2.dist-info" / "METADATA").write_text("Name: others-rules\nVersion: 1.2\n")
+    (site / "others_rules-1.2.dist-info" / "entry_points.txt").write_text(
+        "[hxloop.rules]\nothers = others_rules:Delta\nbroken = others_rules:Nothing\n"
+    )
+    (site / "others_rules.py").write_text(RULE)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "others_rules", raising=False)
+    assert {"others", "broken"} <= set(RULES.names())
+    found = run(settings, tmp_path / "run", "others")
+    source = found.origin.rule
+    assert (source.name, source.module, source.version) == ("others", "others_rules", "1.2")
+    assert source.sha256 == hashlib.sha256(RULE.encode()).hexdigest()
+    for again in (None, "others", sys.modules["others_rules"].Delta):
+        evaluate(found, chip=GridChip(), rule=again, report=silent)
+    with refused("'broken' of another package cannot be loaded: AttributeError"):
+        run(settings, tmp_path / "other", "broken")
+    (site / "others_rules.py").write_text(RULE + "# version 1.3\n")
+    more = settings.with_epochs(4).with_rule(found.origin.settings.rule)
+    with refused("put the source back"):
+        run(more, tmp_path / "run", None, resume=True)
+
+
 @pytest.mark.parametrize(
     ("name", "match", "kind"),
     [
@@ -287,6 +316,9 @@ def hxloop_record(path):
         ("super().__init__(settings, **values)", "super().__init__()", "hand them to super", InvalidInputError),
         ("super().__init__(settings, **values)", "pass", "hand them to super", InvalidInputError),
         ('Column("moved"', 'Column("loss"', "has a column 'loss'", InvalidInputError),
+        ('Column("moved"', 'Column("status"', "has a column 'status'", InvalidInputError),
+        ('weights"),)', 'weights"), "more")', "columns of the type hxloop.Column", InvalidInputError),
+        ('weights"),)', 'weights"), Column("moved", "again"))', "each once", InvalidInputError),
         ('return {"steps"', 'return 7 or {"steps"', "state must return a dict", InvalidInputError),
         ("np.array(self.steps)", "self", "state must return arrays of numbers", InvalidInputError),
         ('self.steps = int(state["steps"])', "pass", None, None),
@@ -300,6 +332,12 @@ def test_a_rule_that_promises_rubbish(old, new, match, kind, settings, file, tmp
         return
     with refused(match, kind=kind):
         run(settings, tmp_path / "run", f"{file}:Delta")
+
+
+def test_names_of_summaries_and_tables_are_taken(settings, file, tmp_path):
+    found = run(settings, tmp_path / "run", f"{file}:Delta").summary()
+    beside = {"silent_fraction", "moved"}  # the first is of the test; a rule may have one of the training
+    assert (found.keys() | COLUMNS.keys()) - beside <= TAKEN
 
 
 def test_public_names_are_the_seam():
