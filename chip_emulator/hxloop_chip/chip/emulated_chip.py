@@ -70,6 +70,9 @@ class EmulatedChip(Unsendable):
         self._identity = ChipIdentity(chip=chip, serial=serial, spec=self._spec.name, model=MODEL_VERSION)
         self.mismatch = Mismatch(self._spec, self._imperfections, serial)
         self._acting = {hook: self._imperfections.acting(hook) for hook in _HOOKS}
+        self._sigmas = np.zeros(at.N_SIGMAS)
+        for fill in self._acting["in_solver"]:
+            fill(self._sigmas, self._spec)
         self._boot = boot_settings(named, self.mismatch, serial)
         self._runner = Runner(threads)
         self._configured: Configured | None = None
@@ -258,19 +261,13 @@ class EmulatedChip(Unsendable):
     def _trial(self, duration_ticks: int, trial_seed: int, first_sample: int, first_only: bool) -> at.Trial:
         return at.Trial(
             duration=duration_ticks,
-            sigma=self._sigmas(),
+            sigma=self._sigmas,
             key=np.uint64(derive_seed(trial_seed, "trial", self._identity.serial)),
             first_sample=first_sample,
             first_only=first_only,
             drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
             event_by_event=False,
         )
-
-    def _sigmas(self) -> NDArray[np.float64]:
-        sigmas = np.zeros(at.N_SIGMAS)
-        for fill in self._acting["in_solver"]:
-            fill(sigmas, self._spec)
-        return sigmas
 
 
 def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray[np.int64]) -> tuple[SpikeBatch, int]:
