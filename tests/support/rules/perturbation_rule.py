@@ -10,7 +10,7 @@ from hxloop import Column, Observe, Rule, RuleSettings, Update
 
 class Settings(RuleSettings):
     width: float = 0.1  # of the perturbation, in units of model weight
-    directions: int = 8  # perturbations a step, each with two runs
+    directions: int = 1  # perturbations a step, each with two runs
 
 
 class Perturbation(Rule):
