@@ -40,7 +40,7 @@ class Own:
 
 RULES = [
     pytest.param(Own("yin-yang", "my_rule", "SpikeProp", 4, 0.8), id="membranes"),
-    pytest.param(Own("yin-yang", "perturbation_rule", "Perturbation", 8, 0.5), id="counters in two runs"),
+    pytest.param(Own("yin-yang", "perturbation_rule", "Perturbation", 12, 0.5), id="counters in two runs"),
     pytest.param(Own("digits", "delta_rule", "Delta", 8, 0.6), id="new weights"),
 ]
 
