@@ -6,6 +6,7 @@ was trained with, and whoever goes on with it must name that source again.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.metadata
@@ -144,8 +145,8 @@ class Registry(Generic[T]):
         known = next((name for name, point in self._installed().items() if point.value == where), None)
         return source_of(kind) if known is None else self.find(known)[1]
 
-    def _installed(self) -> dict[str, importlib.metadata.EntryPoint]:
-        return {point.name: point for point in importlib.metadata.entry_points(group=self.group)}
+    def _installed(self) -> Mapping[str, importlib.metadata.EntryPoint]:
+        return _installed_parts(self.group, tuple(sys.path))
 
     def _from_package(self, name: str) -> tuple[T, Source]:
         point = self._installed()[name]
@@ -180,6 +181,12 @@ class Registry(Generic[T]):
 def is_of_program(kind: type) -> bool:
     """Whether a class is part of this program."""
     return kind.__module__.partition(".")[0] in _PROGRAM
+
+
+@functools.cache
+def _installed_parts(group: str, _path: tuple[str, ...]) -> Mapping[str, importlib.metadata.EntryPoint]:
+    """What installed packages offer; looked up once for each search path, for all of it is read from files."""
+    return {point.name: point for point in importlib.metadata.entry_points(group=group)}
 
 
 def is_own(name: str) -> bool:
