@@ -12,8 +12,10 @@ from hypothesis import settings
 settings.register_profile("hxloop", deadline=None, derandomize=True)
 settings.load_profile("hxloop")
 
-# What runs in the background ignores Ctrl-C, and so would all programs that the tests start and interrupt.
+# What runs in the background ignores Ctrl-C or the end of its terminal, and so would all programs that the tests start
+# and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The readline of a test worker says how wide the terminal is, which it has not.
 for name in ("COLUMNS", "LINES"):
