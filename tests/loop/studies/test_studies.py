@@ -390,6 +390,9 @@ def test_a_list_of_all_that_can_be_turned(training):
     assert "strength_percent" in printed
     assert set(found["meanings"]) == set(found["knobs"]) | set(found["lists"])
     assert all(entry["meaning"] and entry["unit"] for entry in found["meanings"].values())
-    assert found["meanings"]["coding.t_late"] == {"unit": "tau_syn", "meaning": "time of the value 1"}
+    assert found["meanings"]["coding.t_late"] == {
+        "unit": "tau_syn",
+        "meaning": "time_to_first_spike, latency: time of the value 1",
+    }
     assert found["meanings"]["strength_percent"]["unit"] == "%"
     assert "time stamp of" in printed  # of jitter_trial_us, by the emulator
