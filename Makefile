@@ -44,7 +44,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))

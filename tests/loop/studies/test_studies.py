@@ -360,7 +360,7 @@ def test_chips_of_which_nothing_is_drawn_are_the_same_chip_bit_for_bit(training,
     for chip in ("typical[all=0]", "typical[all=0,jitter_trial_us=0.3]"):
         for serial in (1, 4):
             run = train(preset=training, chip=chip, serial=serial, out=tmp_path / f"{chip}-{serial}", threads=1)
-            answers = [evaluate(run, chip=chip, serial=serial, trial=trial).t_out.tobytes() for trial in (0, 1)]
+            answers = [evaluate(run, chip=chip, serial=serial, trial=trial).scores.tobytes() for trial in (0, 1)]
             found[chip, serial] = [b"".join(weights.tobytes() for weights in run.weights), *answers]
     quiet, noisy = ([found[chip, serial] for serial in (1, 4)] for chip in dict.fromkeys(chip for chip, _ in found))
     assert quiet[0] == quiet[1]
