@@ -85,7 +85,7 @@ class Readout(ABC):
                 f"the output {network.output!r} does not spike, but {self.settings.kind or type(self).__name__} reads "
                 "spikes",
                 field="loss.kind",
-                hint="take a readout of membranes, or a spiking output",
+                hint="take a loss of membranes (membrane_cross_entropy, membrane_mse), or a spiking output",
             )
 
     def check_settings(self, duration: float) -> None:

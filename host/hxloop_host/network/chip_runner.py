@@ -118,7 +118,7 @@ class ChipRunner:
             np.clip(matrix, low, high, out=matrix)
 
     def codes(self, weights: Sequence[NDArray[np.float64]]) -> Codes:
-        """Weight codes of each projection that stand for model weights on this chip.
+        """Weight codes of each projection that stand for model weights on this chip, within limits, masks and signs.
 
         Raises
         ------
@@ -128,8 +128,14 @@ class ChipRunner:
         spec = self.spec
         check_weight_bits(self._bits, spec)
         return [
-            quantise(w, p.scale_weights, spec.weight_code_max, self._bits, continuous=spec.continuous_weights)
-            for p, w in zip(self.network.projections, weights, strict=True)
+            quantise(
+                np.clip(w, *limits),
+                p.scale_weights,
+                spec.weight_code_max,
+                self._bits,
+                continuous=spec.continuous_weights,
+            )
+            for p, w, limits in zip(self.network.projections, weights, self._limits, strict=True)
         ]
 
     def run(

@@ -84,18 +84,18 @@ class FastAndDeep(Rule):
             Populations that do not spike, with other time constants than the first or ratios other than 1 and 2, loops,
             other limits than populations, or a readout of something else than first spikes.
         """
-        names = [p.name for p in network.populations]
-        if len(self.settings.limits) != len(names):
-            raise InvalidInputError(
-                f"limits needs one entry for each of the {len(names)} populations ({', '.join(names)})",
-                field="rule.limits",
-            )
         first = network.populations[0]
         for population in network.populations:
             _check_neurons(population, first)
             if not network.onto(population.name):
                 raise InvalidInputError(f"{population.name!r} has no inputs", field=f"network.{population.name}")
         feed_forward(network)
+        names = [p.name for p in network.populations]
+        if len(self.settings.limits) != len(names):
+            raise InvalidInputError(
+                f"limits needs one entry for each of the {len(names)} populations ({', '.join(names)})",
+                field="rule.limits",
+            )
         if readout.observe(network).spikes != "first":
             raise InvalidInputError(
                 "first-spike learning needs a loss of first spike times", field="loss.kind",
@@ -201,7 +201,8 @@ def _check_neurons(population: Population, first: Population) -> None:
     ratio = population.tau_mem_us / population.tau_syn_us
     if round(ratio) not in {1, 2} or abs(ratio - round(ratio)) > SAME:
         raise InvalidInputError(
-            "first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us", field="neuron.tau_mem_us"
+            f"first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us; {name!r} has {ratio:g} times it",
+            field="neuron.tau_mem_us",
         )
     for constant in ("tau_mem_us", "tau_syn_us"):
         if abs(getattr(population, constant) / getattr(first, constant) - 1.0) > SAME:
