@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
-from hxloop.kit.strict import Strict, WrongFieldError
+from hxloop.kit.strict import Strict, WrongFieldError, given_or_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,11 +58,7 @@ class Readout(ABC):
     score_text: ClassVar[str] = "scores of the classes"
 
     def __init__(self, settings: ReadoutSettings | None = None, **values: Any) -> None:
-        if settings is not None and (values or not isinstance(settings, self.Settings)):
-            raise InvalidInputError(
-                f"takes a {self.Settings.__qualname__} or its fields", field="settings", hint="give one of them"
-            )
-        self.settings = self.Settings(**values) if settings is None else settings
+        self.settings = given_or_made(self.Settings, settings, values)
 
     def check(self, network: Network, duration_us: float) -> None:
         """Refuse a network or a length of samples that cannot be read out so; by default nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -11,8 +11,12 @@ from hxloop.kit.arguments import plain, shown
 from hxloop.kit.suggest import suggestion
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic_core import ErrorDetails
 
+
+S = TypeVar("S", bound="Strict")
 
 _LONGEST_KEY: Final = 60
 
@@ -36,6 +40,21 @@ class Strict(BaseModel):
             raise input_error(error, type(self)) from None
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation does not come through here
+
+
+def given_or_made(kind: type[S], settings: Strict | None, values: Mapping[str, Any]) -> S:
+    """Settings of an object that takes either them or their fields.
+
+    Raises
+    ------
+    InvalidInputError
+        Both, settings of another kind, or fields that are refused.
+    """
+    if settings is None:
+        return kind(**values)
+    if values or not isinstance(settings, kind):
+        raise InvalidInputError(f"takes a {kind.__qualname__} or its fields", field="settings", hint="give one of them")
+    return settings
 
 
 class WrongFieldError(ValueError):

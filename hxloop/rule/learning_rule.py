@@ -14,9 +14,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from hxloop.errors import InvalidInputError, OutOfRangeError
+from hxloop.errors import OutOfRangeError
 from hxloop.kit.brief import brief
-from hxloop.kit.strict import Strict
+from hxloop.kit.strict import Strict, given_or_made
 from hxloop.rule.observation import Batch, Observe, Recording, State, Weights
 from hxloop.seeds import generator
 
@@ -186,11 +186,7 @@ class Rule(ABC):
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def __init__(self, settings: RuleSettings | None = None, **values: Any) -> None:
-        if settings is not None and (values or not isinstance(settings, self.Settings)):
-            raise InvalidInputError(
-                f"takes a {self.Settings.__qualname__} or its fields", field="settings", hint="give one of them"
-            )
-        self.settings = self.Settings(**values) if settings is None else settings
+        self.settings = given_or_made(self.Settings, settings, values)
 
     def check(self, network: Network, readout: Readout) -> None:
         """Refuse what the rule cannot train; by default nothing.

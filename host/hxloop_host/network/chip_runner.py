@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hxloop.codes import nominal
-from hxloop.errors import OutOfRangeError
 from hxloop.result import ChipUse
 from hxloop.rule import Observe, Recording, Spikes
 from hxloop.seeds import bench_trial_seed
@@ -164,11 +163,10 @@ class ChipRunner:
             Send the samples in so many parts; the result is the same.
         """
         wanted = self.observe if observe is None else observe
-        config = self.placement.configure(codes)
+        config, readout, heads = self.placement.configure(codes), self._readout(wanted), self._heads(wanted)
         bounds = np.linspace(0, inputs.n_samples, min(parts, max(1, inputs.n_samples)) + 1).astype(int).tolist()
         found = []
         for first, last in pairwise(bounds):
-            readout = self._readout(wanted)
             seed, number = (trial_seed, first) if self.clock is None else (bench_trial_seed(), self.clock)
             result = self.chip.run(
                 inputs.part(first, last).spikes,
@@ -176,7 +174,7 @@ class ChipRunner:
                 trial_seed=seed,
                 first_sample=number,
                 record="first_spikes" if wanted.spikes == "first" else "spikes",
-                neurons=self._heads(wanted),
+                neurons=heads,
                 readout=readout,
                 config=config,
             )
@@ -278,19 +276,3 @@ def _joined_spikes(parts: list[dict[str, Any]], name: str) -> Spikes:
         columns.append((sample + first, neuron, tick))
         first += part["n_samples"]
     return Spikes(*(_joined([column[k] for column in columns]) for k in range(3)))
-
-
-def sample_ticks(duration_us: float, tick_us: float, max_run_ticks: int, chip: str) -> int:
-    """Length of a sample in ticks of the chip.
-
-    Raises
-    ------
-    OutOfRangeError
-        Shorter than a tick, or longer than the chip can run.
-    """
-    ticks = round(duration_us / tick_us)
-    if not 1 <= ticks <= max_run_ticks:
-        raise OutOfRangeError(
-            f"a sample of {ticks} ticks is outside 1..{max_run_ticks}, what {chip} runs", field="coding.duration"
-        )
-    return ticks

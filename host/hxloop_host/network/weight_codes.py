@@ -1,4 +1,4 @@
-"""Between model weights and the weight codes of a chip: clipping, rounding, and the way back."""
+"""Between model weights and the weight codes of a chip: rounding, and the way back."""
 
 from __future__ import annotations
 
@@ -33,11 +33,6 @@ def check_weight_bits(weight_bits: int, spec: ChipSpec) -> None:
             field="neuron.weight_bits",
             hint=f"use 1..{DISCRETE_BITS}, or a chip with continuous weights (ideal)",
         )
-
-
-def clip_weights(weights: NDArray[np.float64], limit: float) -> None:
-    """Clip in place to ``-limit..limit``: float weights beyond the range of codes would take ages to come back."""
-    np.clip(weights, -limit, limit, out=weights)
 
 
 def quantise(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from hxloop.errors import ArrayError, InvalidInputError
 from hxloop.kit.ranges import Count, Fraction
-from hxloop.kit.strict import Strict
+from hxloop.kit.strict import Strict, given_or_made
 from hxloop_host.optimizers.schedules import Constant, Cosine, Schedule, StepDecay
 
 if TYPE_CHECKING:
@@ -65,11 +65,7 @@ class Optimizer(ABC):
     memory: ClassVar[Mapping[str, float]] = {}
 
     def __init__(self, settings: OptimizerSettings | None = None, *, epochs: int | None = None, **values: Any) -> None:
-        if settings is not None and (values or not isinstance(settings, self.Settings)):
-            raise InvalidInputError(
-                f"takes a {self.Settings.__qualname__} or its fields", field="settings", hint="give one of them"
-            )
-        self.settings = self.Settings(**values) if settings is None else settings
+        self.settings = given_or_made(self.Settings, settings, values)
         self.schedule = _schedule(self.settings, epochs)
         self._factor = self.schedule.factor(0)
         self._steps = 0

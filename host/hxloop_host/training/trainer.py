@@ -85,8 +85,7 @@ class Trainer:
         self.best_accuracy = math.nan
         self.metrics: list[EpochMetrics] = []
         self._inputs, self._label, self._validation_label = inputs["train"], labels["train"], labels["validation"]
-        every = np.arange(len(self._validation_label))
-        self._validation = inputs["validation"].take(every, None)
+        self._validation = inputs["validation"].take(slice(None))
 
     @property
     def epochs_done(self) -> int:

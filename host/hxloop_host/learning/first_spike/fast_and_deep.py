@@ -5,12 +5,13 @@ Weights onto silent neurons are raised instead, in batches that need it: without
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
 from pydantic import Field
 
 from hxloop.errors import InvalidInputError
+from hxloop.kit.ranges import Fraction, NotNegative
 from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike.backward import SAME, feed_forward, first_times, weight_gradients
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from hxloop.rule import Batch, Runner, State, Weights
 
     Array = NDArray[np.float64]
-
-NotNegative = Annotated[float, Field(ge=0, le=1e6)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class FastAndDeepSettings(RuleSettings):

@@ -3,11 +3,20 @@
 import numpy as np
 from support import own_network
 from support.chips.grid_chip import GridChip
+from support.training_parts import make_runner
 
 from hxloop.rule import Observe
 from hxloop.seeds import generator
 from hxloop_host.network.building import build_network
+from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.assembly import runner_of
+
+
+def test_clipping_in_place():
+    runner = make_runner(load_settings("small"), GridChip())
+    w, other = np.array([[-3.0, -2.1, 0.3, 2.2]]), np.zeros((1, 1))
+    runner.clip([w, other])  # 63 codes of 1/30
+    np.testing.assert_array_equal(w[0], [-2.1, -2.1, 0.3, 2.1])
 
 
 def test_codes_keep_signs_and_masks_of_any_weights():
