@@ -242,3 +242,20 @@ class Rule(ABC):
         """Why an epoch with these means moved no weight, and what to do; None where the rule does not know."""
         del diagnostics
         return None
+
+    def modelled(self, recording: Recording, strength: Strength | None) -> Mapping[str, NDArray[np.float32]]:
+        """What the rule's model says of observed membranes, for pictures to show beside them; by default nothing.
+
+        Parameters
+        ----------
+        recording : Recording
+        strength : Strength or None
+            What calibration measured, None where nothing was.
+
+        Returns
+        -------
+        mapping of str to float32 [n_samples, n_reads, size]
+            Per population, in model units, of the shape of `Recording.membranes`; NaN where the model says nothing.
+        """
+        del recording, strength
+        return {}

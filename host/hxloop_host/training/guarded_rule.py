@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, final
 
@@ -13,13 +14,13 @@ from hxloop.plugins import file_of, foreign_code, is_of_program
 from hxloop.rule import Observe, Rule, RuleSettings, Update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from hxloop.network import Network
     from hxloop.readout import Readout
-    from hxloop.rule import Batch, Runner, State, Weights
+    from hxloop.rule import Batch, Recording, Runner, State, Strength, Weights
 
 
 def rule_of(kind: type[Rule], settings: RuleSettings) -> Rule:
@@ -133,3 +134,19 @@ class _Guarded(Rule):
             found = self.rule.standstill(diagnostics)
         self._must(found, (str, type(None)), "standstill", "a text or None")
         return found
+
+    def modelled(self, recording: Recording, strength: Strength | None) -> Mapping[str, NDArray[np.float32]]:
+        with self._failed("modelled"):
+            found = self.rule.modelled(recording, strength)
+        self._must(found, Mapping, "modelled", "a mapping of populations to membranes")
+        return {name: self._membranes(recording, name, values) for name, values in found.items()}
+
+    def _membranes(self, recording: Recording, name: Any, values: Any) -> NDArray[np.float32]:
+        array, shape = np.asarray(values), np.shape(recording.membranes.get(name, ()))
+        if array.dtype.kind not in "iuf" or array.ndim == 0 or array.shape != shape:
+            raise InvalidInputError(
+                f"{type(self.rule).__qualname__}.modelled must return numbers of the shape of the membranes that were "
+                f"recorded, got {shown(values)} as {shown(name)}",
+                field="rule",
+            )
+        return array.astype(np.float32)

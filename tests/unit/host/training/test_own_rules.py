@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.studies.output.study_table import COLUMNS
 from hxloop_host.training.assembly import find_rule
 from hxloop_host.training.experiment import evaluate, load_run, train
+from hxloop_host.training.guarded_rule import rule_of
 
 RULE = '''
 import numpy as np
@@ -338,6 +340,43 @@ def test_names_of_summaries_and_tables_are_taken(settings, file, tmp_path):
     found = run(settings, tmp_path / "run", f"{file}:Delta").summary()
     beside = {"silent_fraction", "moved"}  # the first is of the test; a rule may have one of the training
     assert (found.keys() | COLUMNS.keys()) - beside <= TAKEN
+
+
+class Modeller(hxloop.Rule):
+    """Says of membranes what it is told to say."""
+
+    def step(self, runner, batch, weights):
+        raise NotImplementedError
+
+    says = None
+
+    def modelled(self, recording, strength):
+        return self.says(recording.membranes["output"])
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda read: [read],
+        lambda read: {"hidden": read},
+        lambda read: {"output": read[:, :-1]},
+        lambda read: {"output": None},
+        lambda read: {"output": "high"},
+        lambda read: {7: read},
+        lambda read: {"output": read[None]} | 1,
+    ],
+)
+def test_what_a_model_says_of_membranes_is_checked(says, monkeypatch):
+    read = np.zeros((2, 5, 3), np.float32)
+    recording = SimpleNamespace(membranes={"output": read})
+    rule = rule_of(Modeller, Modeller.Settings())
+    monkeypatch.setattr(Modeller, "says", staticmethod(says))
+    with refused("Modeller.modelled must return|Modeller failed in modelled: TypeError"):
+        rule.modelled(recording, None)
+    monkeypatch.setattr(Modeller, "says", staticmethod(lambda read: {"output": read.astype(float) + 0.5}))
+    (found,) = rule.modelled(recording, None).values()
+    assert (found.dtype, found.shape, found.max()) == (np.float32, read.shape, 0.5)
+    assert rule_of(_Nothing, _Nothing.Settings()).modelled(recording, None) == {}
 
 
 def test_public_names_are_the_seam():
