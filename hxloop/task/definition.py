@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 from hxloop.errors import InvalidInputError
-from hxloop.kit.arguments import SEED_MAX, refusal, shown, whole_number
+from hxloop.kit.arguments import SEED_MAX, refusal, shown, switch, whole_number
 from hxloop.kit.brief import brief
 from hxloop.task.dataset import Dataset, Kind, Split
 from hxloop.task.drawn_sets import with_all_splits
@@ -55,6 +55,10 @@ class Task:
         Presets made for it, the default first; where there are none, one is fitted to the size of the data.
     duration_us : float, us
         Length of spike trains, 0 for features.
+    grid : (int, int), optional
+        Rows and columns where inputs are the pixels of a picture: input ``row * columns + column``.
+    ordered_channels : bool
+        Whether channels beside each other hear alike, as those of a cochlea do.
     coding : str
         Kind of coding that a fitted preset has, empty for the usual one.
     source, licence, reference : str
@@ -78,6 +82,8 @@ class Task:
     kind: Kind = "features"
     presets: tuple[str, ...] = ()
     duration_us: float = 0.0
+    grid: tuple[int, int] | None = None
+    ordered_channels: bool = False
     coding: str = ""
     source: str = ""
     licence: str = ""
@@ -95,6 +101,15 @@ class Task:
             raise refusal(self.kind, "kind", "'features' or 'spikes'")
         if not callable(self.load):
             raise refusal(self.load, "load", "a function that takes train, validation or test")
+        if self.grid is not None:
+            rows, columns = _sides(self.grid)
+            if rows * columns != self.n_inputs:
+                raise InvalidInputError(
+                    f"{rows} x {columns} pixels are {rows * columns}, but there are {self.n_inputs} inputs",
+                    field="grid",
+                )
+            object.__setattr__(self, "grid", (rows, columns))
+        object.__setattr__(self, "ordered_channels", switch(self.ordered_channels, "ordered_channels"))
 
     @classmethod
     def from_arrays(
@@ -110,6 +125,7 @@ class Task:
         name: str = "arrays",
         seed: int = 0,
         coding: str = "",
+        grid: tuple[int, int] | None = None,
     ) -> Task:
         """Task of features in arrays.
 
@@ -127,6 +143,8 @@ class Task:
         coding : str
             How features become spikes in the preset that is fitted to the data (``[coding] kind``), by default
             ``time_to_first_spike``.
+        grid : (int, int), optional
+            Rows and columns of features that are pixels, row by row.
 
         Raises
         ------
@@ -138,7 +156,7 @@ class Task:
             "validation_features": validation_features, "validation_label": validation_label,
             "test_features": test_features, "test_label": test_label,
         }  # fmt: skip
-        return cls.from_sets(*feature_sets(arrays, class_names), name=name, seed=seed, coding=coding)
+        return cls.from_sets(*feature_sets(arrays, class_names), name=name, seed=seed, coding=coding, grid=grid)
 
     @classmethod
     def from_spikes(
@@ -155,6 +173,8 @@ class Task:
         class_names: Sequence[str] | None = None,
         name: str = "spikes",
         seed: int = 0,
+        grid: tuple[int, int] | None = None,
+        ordered_channels: bool = False,
     ) -> Task:
         """Task of spike trains in arrays, with one entry a spike.
 
@@ -172,8 +192,10 @@ class Task:
             Length of every sample.
         validation, test : (sample, channel, time_us, label), optional
             By default drawn from the training set, as in `from_arrays`.
-        class_names, name, seed
+        class_names, name, seed, grid
             As in `from_arrays`.
+        ordered_channels : bool
+            Whether channels beside each other hear alike.
 
         Raises
         ------
@@ -190,7 +212,7 @@ class Task:
                 raise refusal(values, split, f"({', '.join(parts)})")
             arrays |= {f"{split}_{part}": value for part, value in zip(parts, values, strict=True)}
         sets = spike_sets(arrays, duration_us=duration_us, n_channels=n_channels, class_names=class_names)
-        return cls.from_sets(*sets, name=name, seed=seed)
+        return cls.from_sets(*sets, name=name, seed=seed, grid=grid, ordered_channels=ordered_channels)
 
     @classmethod
     def from_sets(
@@ -297,6 +319,13 @@ class Task:
         if not data.n_samples:
             raise InvalidInputError(f"the {split} set has no samples", field=f"{self.name}.load")
         return data
+
+
+def _sides(grid: object) -> tuple[int, int]:
+    """Rows and columns."""
+    if not isinstance(grid, tuple | list) or len(grid) != 2:
+        raise refusal(grid, "grid", "(rows, columns)")
+    return whole_number(grid[0], "grid[0]", lowest=1), whole_number(grid[1], "grid[1]", lowest=1)
 
 
 def n_outputs(settings: Asks) -> int:

@@ -86,6 +86,7 @@ DIGITS: Final = Task(
     SIDE**2,
     10,
     presets=("digits",),
+    grid=(SIDE, SIDE),
     n_samples=tuple(part.stop - part.start for part in SPLITS.values()),
     source="scikit-learn (sklearn.datasets.load_digits), 1797 images of 8 x 8 pixels",
     licence="CC BY 4.0",

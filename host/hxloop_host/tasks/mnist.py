@@ -112,6 +112,7 @@ def mnist16_task(data_dir: Path | None = None) -> Task:
         SIDE**2,
         10,
         presets=("mnist16",),
+        grid=(SIDE, SIDE),
         n_samples=tuple(part.stop - part.start for _, part in SPLITS.values()),
         source="MNIST, the four original files (70000 images), at 16 x 16 pixels",
         licence="CC BY-SA 3.0",
