@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hxloop.rule import Column, Observe, Recording, Rule, RuleSettings, Update
     from hxloop.spec import HICANN_X, TEXTBOOK, ChipSpec
     from hxloop.spikes import SpikeBatch
-    from hxloop.task import Task
+    from hxloop.task import Dataset, SpikeTrains, Task
 
 _HOME = {
     "Chip": "hxloop.chip",
@@ -48,7 +48,11 @@ _HOME = {
     "TEXTBOOK": "hxloop.spec",
     "ChipSpec": "hxloop.spec",
     "SpikeBatch": "hxloop.spikes",
+    "Dataset": "hxloop.task",
+    "SpikeTrains": "hxloop.task",
     "Task": "hxloop.task",
+    "Augmentation": "hxloop_host.augmentation.augmentation_interface",
+    "AugmentationSettings": "hxloop_host.augmentation.augmentation_interface",
     "CalibrationTable": "hxloop.codes.calibration_table",
     "calibrate": "hxloop_calibration.calibrate_verb",
     "load_calibration": "hxloop.codes.calibration_table",
@@ -64,12 +68,15 @@ _HOME = {
 __all__ = [
     "HICANN_X",
     "TEXTBOOK",
+    "Augmentation",
+    "AugmentationSettings",
     "CalibrationTable",
     "Chip",
     "ChipConfig",
     "ChipIdentity",
     "ChipSpec",
     "Column",
+    "Dataset",
     "HxloopError",
     "Network",
     "NeuronCodes",
@@ -84,6 +91,7 @@ __all__ = [
     "RuleSettings",
     "RunResult",
     "SpikeBatch",
+    "SpikeTrains",
     "Synapses",
     "Task",
     "Update",

@@ -35,6 +35,9 @@ class Dataset:
         Names of the classes 0, 1, ...
     trains : SpikeTrains or None
         Samples that are spike trains; see `of_trains`.
+    grid : (int, int) or None
+    ordered_channels : bool
+        How inputs lie to each other, as their `Task` says.
 
     Raises
     ------
@@ -48,6 +51,8 @@ class Dataset:
     label: NDArray[np.int64]
     class_names: tuple[str, ...]
     trains: SpikeTrains | None = None
+    grid: tuple[int, int] | None = None
+    ordered_channels: bool = False
 
     def __post_init__(self) -> None:
         for name, dtype, n_dims in (("features", np.float64, 2), ("label", np.int64, 1)):

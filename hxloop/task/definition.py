@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 from hxloop.errors import InvalidInputError
@@ -318,7 +318,9 @@ class Task:
                 )
         if not data.n_samples:
             raise InvalidInputError(f"the {split} set has no samples", field=f"{self.name}.load")
-        return data
+        if (data.grid, data.ordered_channels) == (self.grid, self.ordered_channels):
+            return data
+        return replace(data, grid=self.grid, ordered_channels=self.ordered_channels)
 
 
 def _sides(grid: object) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from hxloop.files.toml import load_preset, load_toml
 from hxloop.kit.arguments import whole_number
@@ -14,6 +14,8 @@ from hxloop.kit.strict import Strict, WrongFieldError
 from hxloop.readout import Readout, ReadoutSettings
 from hxloop.rule import Rule, RuleSettings
 from hxloop.text import one_line
+from hxloop_host.augmentation.augmentation_interface import Augmentation, AugmentationSettings
+from hxloop_host.augmentation.augmentations import AUGMENTATIONS
 from hxloop_host.coding.coding_interface import Coding, CodingSettings
 from hxloop_host.coding.codings import CODINGS, DEFAULT, settings_of_kind
 from hxloop_host.learning.registry import RULES
@@ -36,6 +38,8 @@ EPOCHS_MAX: Final = 999_999
 """Most epochs: the names of checkpoints have six digits."""
 LATEST_S: Final = 1e9
 """Latest chip time, 30 years: sample numbers are far from the largest that a run may have."""
+MOST_STEPS: Final = 20
+"""Most steps of augmentation."""
 DISCRETE_BITS: Final = 6
 """Most bits of a weight's magnitude that discrete codes can tell apart (HICANN-X: 0..63)."""
 
@@ -44,6 +48,9 @@ OPTIMIZER_SECTION: Final = KindSection[Optimizer]("optimizer", OPTIMIZERS, Optim
 
 CODING_SECTION: Final = KindSection[Coding]("coding", CODINGS, CodingSettings, default=DEFAULT)
 """Section ``[coding]``; a file that names no kind means one spike a feature, as all did once."""
+
+AUGMENTATION_SECTION: Final = KindSection[Augmentation]("augmentation", AUGMENTATIONS, AugmentationSettings)
+"""A table ``[[augmentation]]``."""
 
 LOSS_SECTION: Final = KindSection[Readout]("loss", READOUTS, ReadoutSettings, older=without_keys_of_others)
 """Section ``[loss]``: what is read out of a recording, and its loss."""
@@ -111,6 +118,9 @@ class DataSettings(Strict):
     test: CountOrZero = Field(0, description="the same of the test set")
 
 
+Steps = Annotated[list[Annotated[AugmentationSettings, AUGMENTATION_SECTION]], Field(max_length=MOST_STEPS)]
+
+
 class Settings(Strict):
     """A whole experiment."""
 
@@ -122,6 +132,7 @@ class Settings(Strict):
     training: TrainingSettings
     coding: Annotated[CodingSettings, CODING_SECTION] = Field(default_factory=settings_of_kind(DEFAULT))
     data: DataSettings = DataSettings()
+    augmentation: Steps = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
@@ -149,6 +160,14 @@ class Settings(Strict):
             raise WrongFieldError(f"loss.{error.field}", str(error)) from None
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_no_steps(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Values; what is not there is not written, as before there was augmentation (names of points hash it)."""
+        values: dict[str, Any] = values_of(self)
+        if not values.get("augmentation"):
+            values.pop("augmentation", None)
+        return values
+
     @property
     def duration_us(self) -> float:
         """Length of a sample in us."""
@@ -167,6 +186,10 @@ class Settings(Strict):
     def with_rule(self, rule: RuleSettings) -> Settings:
         """Return the same experiment with another rule."""
         return self.model_copy(update={"rule": rule})
+
+    def with_augmentation(self, *steps: AugmentationSettings) -> Settings:
+        """Return the same experiment with these steps of augmentation, one after the other."""
+        return Settings(**(self.model_dump() | {"augmentation": [step.model_dump() for step in steps]}))
 
     def with_epochs(self, epochs: int | None) -> Settings:
         """Return the same experiment with another number of epochs (None: unchanged)."""

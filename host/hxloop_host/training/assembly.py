@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.kit import arguments
 from hxloop.plugins import is_own
 from hxloop.rule import Column, Observe, Rule, RuleSettings
+from hxloop_host.augmentation.augmented_inputs import AugmentedInputs
 from hxloop_host.coding.codings import build_coding
 from hxloop_host.learning.registry import RULES, is_rule
 from hxloop_host.network.building import build_network
@@ -17,7 +19,7 @@ from hxloop_host.network.chip_runner import ChipRunner
 from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.placing.mapping import place
 from hxloop_host.runs.epoch_metrics import TAKEN
-from hxloop_host.settings.experiment_settings import LOSS_SECTION
+from hxloop_host.settings.experiment_settings import AUGMENTATION_SECTION, LOSS_SECTION
 from hxloop_host.training.guarded_rule import rule_of, unguarded
 from hxloop_host.training.trainer import Trainer
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from hxloop.readout import Readout
     from hxloop.spec import ChipSpec
     from hxloop.task import Dataset
+    from hxloop_host.augmentation.augmentation_interface import Augmentation, Samples
     from hxloop_host.coding.coding_interface import InputSource
     from hxloop_host.settings.experiment_settings import Settings
 
@@ -204,11 +207,15 @@ def trainer_of(
 ) -> Trainer:
     """Training with samples of data sets; arguments as for `Trainer`."""
     data = {"train": train, "validation": validation}
+    inputs = {split: encoded(settings, runner, part) for split, part in data.items()}
+    if settings.augmentation:
+        steps = steps_of(settings, train)
+        inputs["train"] = AugmentedInputs(train, steps, inputs["train"], partial(encoded, settings, runner))
     return Trainer(
         settings,
         rule,
         runner,
-        {split: encoded(settings, runner, part) for split, part in data.items()},
+        inputs,
         {split: part.label for split, part in data.items()},
         seed=seed,
         initial=initial,
@@ -224,6 +231,31 @@ def encoded(settings: Settings, runner: ChipRunner, data: Dataset) -> InputSourc
     """Samples of a data set as input spikes; errors as in `Coding.inputs`."""
     coding = build_coding(settings.coding, settings.neuron.tau_syn_us)
     return coding.inputs(data, runner.network, runner.spec.tick_us, runner.duration_ticks)
+
+
+def steps_of(settings: Settings, samples: Samples) -> list[Augmentation]:
+    """Steps of augmentation.
+
+    Parameters
+    ----------
+    settings : Settings
+    samples : Task or Dataset
+        What they are to change.
+
+    Raises
+    ------
+    InvalidInputError
+        Samples that a step cannot change, or a step in a file that was not named.
+    """
+    steps: list[Augmentation] = []
+    for k, given in enumerate(settings.augmentation):
+        try:
+            step = AUGMENTATION_SECTION.part(given.kind)(given)
+            step.check(samples)
+        except InvalidInputError as error:
+            raise type(error)(error.message, field=f"augmentation.{k}.{error.field}", hint=error.hint) from None
+        steps.append(step)
+    return steps
 
 
 def sample_ticks(settings: Settings, spec: ChipSpec) -> int:

@@ -39,7 +39,15 @@ from hxloop_host.runs.trained_run import Run, find_initial, load_run
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.tasks.fitted_preset import default_settings, preset_words
-from hxloop_host.training.assembly import check_parts, check_same_rule, encoded, find_rule, runner_of, trainer_of
+from hxloop_host.training.assembly import (
+    check_parts,
+    check_same_rule,
+    encoded,
+    find_rule,
+    runner_of,
+    steps_of,
+    trainer_of,
+)
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
 
@@ -150,6 +158,7 @@ def train(
     learned, source, settings = find_rule(rule, load_settings(preset))
     found.check(settings)
     check_parts(settings, build_network(settings, found.n_inputs), learned)
+    steps_of(settings, found)
     chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
     epochs = arguments.optional(arguments.whole_number, epochs, "epochs", lowest=1, highest=EPOCHS_MAX)

@@ -96,7 +96,12 @@ class Knobs:
 
     def listed(self) -> list[Turned]:
         """Every knob with its present value, its unit and what it means."""
-        found = [turned for section, part in self.settings for turned in self._listed(section, part)]
+        tables = [
+            (f"{name}.{k}" if isinstance(value, list) else name, table)
+            for name, value in self.settings
+            for k, table in enumerate(value if isinstance(value, list) else [value])
+        ]
+        found = [turned for section, part in tables for turned in self._listed(section, part)]
         found += [
             Turned(f"chip.factor.{kind}", "1", "1", f"factor on all imperfections with _{kind} in their names: {text}")
             for kind, text in KINDS.items()
