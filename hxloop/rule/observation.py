@@ -179,10 +179,13 @@ class Recording:
     spikes : dict of str to Spikes
         Per population.
     membranes : dict of str to float32 [n_samples, n_reads, size]
-        Per population, readings in model units: 0 at leak, `Population.model_threshold` at threshold, as the datasheet
-        of the CADC says.
+        Per population, readings in model units: 0 at what a neuron reads first, on average over the samples of the run
+        (channels differ in their offsets), `Population.model_threshold` as far above it as the datasheet of the CADC
+        says.
     membrane_times_us : float64 [n_reads]
         Times of the readings.
+    membrane_ranges : dict of str to float32 [2, size]
+        Per population, lowest and highest reading that the CADC has: membranes beyond are read as these.
     counts : dict of str to int64 [n_samples, size]
         Per population, spike counters; they stop at 255.
     correlation : list of float64 [2, n_sources * copies, n_target]
@@ -201,6 +204,7 @@ class Recording:
     spikes: Mapping[str, Spikes] = field(default_factory=dict)
     membranes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     membrane_times_us: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    membrane_ranges: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     counts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     correlation: Sequence[NDArray[np.float64]] = ()
 

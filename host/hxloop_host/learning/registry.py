@@ -17,6 +17,7 @@ RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
+        "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
     is_rule,
     "a class that derives from hxloop.Rule and has a step",

@@ -218,7 +218,7 @@ class ChipRunner:
         if readout is not None:
             seen = result.observations
             readings = place.decode_membranes(seen, readout, observe.membranes)
-            found["membranes"] = {name: self._model_units(lsb, name) for name, lsb in readings.items()}
+            found["membranes"] = dict(readings)
             if observe.counters:
                 found["counts"] = {name: place.decode_counts(seen, name) for name in self.network.spiking}
             if observe.correlation:
@@ -233,12 +233,22 @@ class ChipRunner:
             for p, lsb in zip(self.network.projections, readings, strict=True)
         ]
 
-    def _model_units(self, lsb: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
-        """Membranes from readings, 0 at leak and `model_threshold` at threshold, as the nominal CADC has it."""
+    def _model_units(self, lsb: NDArray[np.uint8], name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Membranes from readings, and the ends of their ranges.
+
+        One LSB is what the nominal CADC has. Channels differ in their offsets, so 0 is what a neuron reads first,
+        before any event: there its membrane rests.
+        """
         population: Population = self.network.population(name)
-        scale = population.model_threshold / (population.v_threshold_mv - population.v_leak_mv)
-        table = (nominal.cadc_mv(np.arange(256)) - population.v_leak_mv) * scale
-        return table.astype(np.float32)[lsb]
+        per_mv = population.model_threshold / (population.v_threshold_mv - population.v_leak_mv)
+        per_lsb = np.float32(nominal.CADC_MV_PER_LSB * per_mv)
+        at_rest = lsb[:, :1].mean(axis=(0, 1), dtype=np.float64) if lsb.size else np.zeros(population.size)
+        at_rest = at_rest.astype(np.float32)
+        found = lsb.astype(np.float32)
+        found -= at_rest
+        found *= per_lsb
+        ends = np.array([[0.0], [255.0]], np.float32)
+        return found, (ends - at_rest) * per_lsb
 
     def _recording(self, inputs: Inputs, codes: Codes, observe: Observe, parts: list[dict[str, Any]]) -> Recording:
         projections = self.network.projections
@@ -246,6 +256,10 @@ class ChipRunner:
         for key in ("first_ticks", "membranes", "counts"):
             if key in parts[0]:
                 joined[key] = {name: _joined([part[key][name] for part in parts]) for name in parts[0][key]}
+        if "membranes" in joined:
+            found = {name: self._model_units(lsb, name) for name, lsb in joined["membranes"].items()}
+            joined["membranes"] = {name: traces for name, (traces, _) in found.items()}
+            joined["membrane_ranges"] = {name: ends for name, (_, ends) in found.items()}
         if observe.spikes == "all":
             joined["spikes"] = {name: _joined_spikes(parts, name) for name in parts[0]["spikes"]}
         if "correlation" in parts[0]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network
 
-PRESETS: Final = ("quick", "paper", "small", "mnist16", "digits")
+PRESETS: Final = ("quick", "paper", "small", "mnist16", "digits", "mnist16_surrogate")
 
 EPOCHS_MAX: Final = 999_999
 """Most epochs: the names of checkpoints have six digits."""

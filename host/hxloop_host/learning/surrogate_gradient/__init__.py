@@ -1,0 +1,1 @@
+"""Surrogate gradients at spikes and membranes that the chip measured."""

@@ -1,0 +1,37 @@
+"""Compiling all kernels, or loading them, before the first batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hxloop.network import INPUT, Network, Population, Projection
+from hxloop.rule import Inputs, Recording, Spikes
+from hxloop.spikes import SpikeBatch
+from hxloop_host.learning.surrogate_gradient.backward_pass import weight_gradients
+from hxloop_host.learning.surrogate_gradient.measured_scale import MeasuredScale
+from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
+
+
+def warm_up() -> None:
+    """Take a gradient in a network of one neuron, and measure it."""
+    network = Network(1, (Population("one", 1),), (Projection(INPUT, "one"), Projection("one", "one")))
+    sample, neuron, tick = np.zeros(1, np.int64), np.zeros(1, np.int32), np.ones(1, np.int64)
+    recording = Recording(
+        network,
+        Inputs(SpikeBatch(np.array([0, 1]), tick, neuron)),
+        [np.ones((1, 1), np.int8)] * 2,
+        [np.ones((1, 1))] * 2,
+        tick_us=1.0,
+        delay_ticks=1,
+        duration_ticks=2,
+        spikes={"one": Spikes(sample, neuron, tick)},
+        membranes={"one": np.zeros((1, 2, 1), np.float32)},
+        membrane_times_us=np.arange(2.0),
+        membrane_ranges={"one": np.array([[-1.0], [1.0]], np.float32)},
+    )
+    grid = ReadingGrid(network, 1, 1.0, 1)
+    weight_gradients(
+        grid, recording, np.zeros((1, 2, 1)), np.zeros((1, 1)), surrogate="superspike", steepness=1.0,
+        threshold=np.ones(1),
+    )  # fmt: skip
+    MeasuredScale(1).add(grid, recording)

@@ -1,0 +1,276 @@
+"""Compiled loops of surrogate gradients: one pass backward over the readings of a sample, spikes as they came.
+
+All neurons of all populations lie behind one another. A projection is a row of `links`, its weights a part of one flat
+array. Nothing of the size [sample, source, target] is ever made: the gradient of a weight is a sum over the events that
+went through it.
+"""
+
+# Kernels stay un-annotated: numba infers the types.
+# ruff: noqa: ANN001, ANN201, ANN202
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator"
+
+import numpy as np
+
+from hxloop_host.arithmetic.compiled import compiled
+from hxloop_host.arithmetic.exp_log import exp
+
+# Columns of `links`.
+SOURCE = 0  # population of the source, -1: the input
+FIRST_SOURCE = 1  # first source: channel of the input, or neuron
+N_SOURCES = 2
+POPULATION = 3  # of the target
+FIRST_TARGET = 4
+N_TARGETS = 5
+AT = 6  # where its weights begin
+N_COLUMNS = 7
+
+# Rows of `decay`: what is left of a neuron's state one reading later.
+MEMBRANE = 0
+CURRENT = 1
+RISE = 2  # membrane that a current of 1 leaves behind
+ADAPTATION = 3
+FALL = 4  # membrane that an adaptation of 1 takes away
+LIFT = 5  # adaptation that a membrane of 1 adds
+JUMP = 6  # adaptation that a spike adds
+N_CONSTANTS = 7
+
+# Tables of a population by ticks since an event, rows of `kernels`.
+MEMBRANE_RISE = 0
+CURRENT_LEFT = 1
+MEMBRANE_LEFT = 2
+N_TABLES = 3
+
+
+@compiled
+def fill_slopes(kind, v, per_threshold, shape, out):
+    """Surrogate derivatives by membranes `v`, in the order of `surrogates.CODES`.
+
+    `per_threshold` is 1 over the thresholds, `shape` holds 1, the steepness, and pi / 2 times the steepness.
+    """
+    one, steepness, wide = shape[0], shape[1], shape[2]
+    if kind == 0:
+        for n in range(v.size):
+            far = one + steepness * abs(v[n] * per_threshold[n] - one)
+            out[n] = per_threshold[n] / (far * far)
+    elif kind == 1:
+        for n in range(v.size):
+            left = exp(-np.float64(steepness * abs(v[n] * per_threshold[n] - one)))
+            out[n] = per_threshold[n] * (4.0 * left / ((1.0 + left) * (1.0 + left)))
+    elif kind == 2:
+        for n in range(v.size):
+            near = one - steepness * abs(v[n] * per_threshold[n] - one)
+            out[n] = per_threshold[n] * (near if near > 0 else one - one)
+    else:
+        for n in range(v.size):
+            far = wide * (v[n] * per_threshold[n] - one)
+            out[n] = per_threshold[n] / (one + far * far)
+
+
+@compiled
+def events_of(link, sample, inputs, spikes):
+    """First event of a sample that may go through a link, and one past the last."""
+    if link[SOURCE] < 0:
+        return inputs[0][sample], inputs[0][sample + 1]
+    return spikes[0][link[SOURCE], sample], spikes[0][link[SOURCE], sample + 1]
+
+
+@compiled
+def arrival(link, e, inputs, spikes, period, delay):
+    """Source within its link of an event (-1: not of this link), reading at which it has arrived, ticks since then."""
+    if link[SOURCE] < 0:
+        source, tick = inputs[2][e] - link[FIRST_SOURCE], inputs[1][e]
+    else:
+        source, tick = spikes[2][e] - link[FIRST_SOURCE], spikes[1][e] + delay
+    if source < 0 or source >= link[N_SOURCES]:
+        return -1, 0, 0
+    reading = -(-tick // period)
+    return source, reading, reading * period - tick
+
+
+@compiled
+def count_spikes(sample, spikes, period, counts):
+    """Spikes of each neuron between a reading and the one before, [n_reads, n_neurons]."""
+    counts[:] = 0
+    for population in range(spikes[0].shape[0]):
+        for e in range(spikes[0][population, sample], spikes[0][population, sample + 1]):
+            reading = -(-spikes[1][e] // period)
+            if reading < counts.shape[0]:
+                counts[reading, spikes[2][e]] += 1
+
+
+@compiled
+def add_gradients(
+    first, last, v, per_threshold, grad_v, answering, grad_count, inputs, spikes, links, weights, kernels, decay,
+    period, delay, kind, shape, found,
+):  # fmt: skip
+    """Add the gradients of the weights of samples `first` .. `last` - 1 to `found`.
+
+    Backward in time, `to_v` is the derivative of the loss by a membrane as it would be without the spikes since the
+    reading before, `to_i` that by a current. A spike between two readings resets the membrane: nothing of what was
+    before goes on through it.
+    """
+    n_reads, n_neurons = v.shape[1], v.shape[2]
+    to_v, to_i = np.zeros((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons), v.dtype)
+    to_z, to_w = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
+    slopes, counts = np.empty(n_neurons, v.dtype), np.zeros((n_reads, n_neurons), np.int32)
+    for sample in range(first, last):
+        count_spikes(sample, spikes, period, counts)
+        to_w[:] = 0
+        for k in range(n_reads - 1, -1, -1):
+            if k == n_reads - 1:
+                to_v[k, :] = 0
+                to_i[k, :] = 0
+            else:
+                for n in range(n_neurons):
+                    later = to_v[k + 1, n]
+                    to_v[k, n] = decay[MEMBRANE, n] * later + decay[LIFT, n] * to_w[n]
+                    to_i[k, n] = decay[CURRENT, n] * to_i[k + 1, n] + decay[RISE, n] * later
+                    to_w[n] = decay[ADAPTATION, n] * to_w[n] - decay[FALL, n] * later
+            for n in range(grad_v.shape[2]):
+                to_v[k, answering + n] += grad_v[sample, k, n]
+            for n in range(n_neurons):
+                to_z[n] = grad_count[sample, n] + decay[JUMP, n] * to_w[n]
+            for p in range(links.shape[0]):
+                if links[p, SOURCE] >= 0:
+                    _through_weights(links[p], to_i[k], weights, to_z)
+            fill_slopes(kind, v[sample, k], per_threshold, shape, slopes)
+            for n in range(n_neurons):
+                # Where it spiked, it crossed the threshold: there the surrogate is 1.
+                unspiked = to_v[k, n] + slopes[n] * to_z[n]
+                to_v[k, n] = per_threshold[n] * to_z[n] if counts[k, n] > 0 else unspiked
+        _add_events(sample, to_v, to_i, inputs, spikes, links, kernels, period, delay, found)
+
+
+@compiled
+def _through_weights(link, to_i, weights, to_z):
+    """Add what the targets of a link make of its sources' spikes; each arrives as the next reading begins."""
+    n_sources, n_targets, begin = link[N_SOURCES], link[N_TARGETS], link[AT]
+    for j in range(n_targets):
+        factor = to_i[link[FIRST_TARGET] + j]
+        if factor != 0:
+            row, at = begin + j * n_sources, link[FIRST_SOURCE]
+            for i in range(n_sources):
+                to_z[at + i] += factor * weights[row + i]
+
+
+@compiled
+def _add_events(sample, to_v, to_i, inputs, spikes, links, kernels, period, delay, found):
+    """Add the share of every event in the gradient of its weights, at the very time at which it came."""
+    n_reads = to_v.shape[0]
+    for p in range(links.shape[0]):
+        link = links[p]
+        n_targets, at = link[N_TARGETS], link[FIRST_TARGET]
+        begin, end = events_of(link, sample, inputs, spikes)
+        for e in range(begin, end):
+            source, k, since = arrival(link, e, inputs, spikes, period, delay)
+            if source < 0 or k >= n_reads:
+                continue
+            table = kernels[link[POPULATION]]
+            rise, left = table[MEMBRANE_RISE, since], table[CURRENT_LEFT, since]
+            row = link[AT] + source * n_targets
+            for j in range(n_targets):
+                found[row + j] += rise * to_v[k, at + j] + left * to_i[k, at + j]
+
+
+@compiled
+def add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, sign, jump, came):
+    """Add what events with weights of a sign (0: all) bring to membranes and currents by the next reading.
+
+    To `jump` and `came`, [n_reads, n_neurons].
+    """
+    for p in range(links.shape[0]):
+        link = links[p]
+        begin, end = events_of(link, sample, inputs, spikes)
+        for e in range(begin, end):
+            source, k, since = arrival(link, e, inputs, spikes, period, delay)
+            if source < 0 or k >= jump.shape[0]:
+                continue
+            table = kernels[link[POPULATION]]
+            row, at = link[AT] + source * link[N_TARGETS], link[FIRST_TARGET]
+            for j in range(link[N_TARGETS]):
+                w = weights[row + j]
+                if sign == 0 or w * sign > 0:
+                    jump[k, at + j] += table[MEMBRANE_RISE, since] * w
+                    came[k, at + j] += table[CURRENT_LEFT, since] * w
+
+
+@compiled
+def run_currents(decay, jump, came):
+    """Turn what came into currents at each reading, and add to `jump` what earlier currents bring."""
+    for k in range(1, jump.shape[0]):
+        for n in range(jump.shape[1]):
+            jump[k, n] += decay[RISE, n] * came[k - 1, n]
+            came[k, n] += decay[CURRENT, n] * came[k - 1, n]
+
+
+@compiled
+def predict(first, last, v, inputs, spikes, links, weights, kernels, decay, period, delay, exc, inh, held):
+    """What is known at one reading of the next, of samples `first` .. `last` - 1.
+
+    Fills `exc` and `inh` [n_samples, n_reads, n_neurons] with what excitatory and inhibitory events add to a membrane
+    between two readings, and `held` with what adaptation takes away.
+    """
+    n_reads, n_neurons = v.shape[1], v.shape[2]
+    came = np.zeros((n_reads, n_neurons), v.dtype)
+    counts, adapted = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, v.dtype)
+    for sample in range(first, last):
+        for sign in (1, -1):
+            jump = exc[sample] if sign > 0 else inh[sample]
+            came[:] = 0
+            add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, sign, jump, came)
+            run_currents(decay, jump, came)
+        count_spikes(sample, spikes, period, counts)
+        adapted[:] = 0
+        for k in range(n_reads):
+            for n in range(n_neurons):
+                held[sample, k, n] = decay[FALL, n] * adapted[n]
+                lifted = decay[LIFT, n] * v[sample, k - 1, n] if k > 0 else decay[LIFT, n] * 0
+                adapted[n] = decay[ADAPTATION, n] * adapted[n] + lifted + decay[JUMP, n] * counts[k, n]
+
+
+@compiled
+def add_crossings(first, last, v, quiet, inputs, spikes, links, weights, kernels, decay, period, delay, number, total):
+    """Add up where membranes were as their neurons spiked, as the reading before and the events since then have it.
+
+    Only first spikes after `quiet` [n_populations] ticks of silence count. `number` and `total` are [n_neurons].
+    """
+    n_reads, n_neurons = v.shape[1], v.shape[2]
+    jump, came = np.zeros((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons), v.dtype)
+    latest = np.zeros(n_neurons, np.int64)
+    for sample in range(first, last):
+        jump[:] = 0
+        came[:] = 0
+        latest[:] = -(1 << 40)
+        add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, 0, jump, came)
+        run_currents(decay, jump, came)
+        for population in range(spikes[0].shape[0]):
+            table = kernels[population]
+            for e in range(spikes[0][population, sample], spikes[0][population, sample + 1]):
+                n, tick = spikes[2][e], spikes[1][e]
+                since, k = tick - latest[n], -(-tick // period)
+                latest[n] = tick
+                if since <= quiet[population] or k < 1 or k >= n_reads:
+                    continue
+                d = tick - (k - 1) * period
+                u = table[MEMBRANE_LEFT, d] * v[sample, k - 1, n] + table[MEMBRANE_RISE, d] * came[k - 1, n]
+                number[n] += 1
+                total[n] += u + _since(n, tick, k, population, sample, inputs, spikes, links, weights, table, period,
+                                       delay)  # fmt: skip
+
+
+@compiled
+def _since(n, tick, k, population, sample, inputs, spikes, links, weights, table, period, delay):
+    """What events since the reading before `k` have added to the membrane of a neuron by a tick."""
+    found = 0.0
+    for p in range(links.shape[0]):
+        link = links[p]
+        j = n - link[FIRST_TARGET]
+        if link[POPULATION] != population:
+            continue
+        begin, end = events_of(link, sample, inputs, spikes)
+        for e in range(begin, end):
+            source, at, before = arrival(link, e, inputs, spikes, period, delay)
+            came = at * period - before
+            if source >= 0 and at == k and came < tick:
+                found += table[MEMBRANE_RISE, tick - came] * weights[link[AT] + source * link[N_TARGETS] + j]
+    return found

@@ -1,0 +1,236 @@
+"""A network between the readings of its membranes: constants, events, and weights as the kernels take them.
+
+From one reading to the next a neuron without spikes obeys
+``v[k+1] = a v[k] + b i[k] - f w[k] + sum_e weight_e rise(t[k+1] - t_e)`` and
+``i[k+1] = c i[k] + sum_e weight_e exp(-(t[k+1] - t_e) / tau_syn)``, exactly: events count at the times at which they
+came, which the chip reports, not at those of readings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, final
+
+import numpy as np
+
+from hxloop.codes import nominal
+from hxloop.codes.operating_point import CAPACITANCE_CODE
+from hxloop.network import INPUT
+from hxloop_host.learning.surrogate_gradient import kernels as at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from hxloop.network import Network, Population
+    from hxloop.rule import Recording
+
+    Floats = NDArray[np.floating[Any]]
+
+SAME = 1e-9
+"""Relative difference below which time constants are taken as equal."""
+
+
+class Events(NamedTuple):
+    """Spikes of inputs, or of populations.
+
+    Attributes
+    ----------
+    offsets : int64 [n_samples + 1], or [n_populations, n_samples + 1]
+    tick : int64 [n]
+    source : int32 [n]
+        Channel, or neuron among all.
+    """
+
+    offsets: NDArray[np.int64]
+    tick: NDArray[np.int64]
+    source: NDArray[np.int32]
+
+
+def rise(since_us: Floats, tau_mem_us: float, tau_us: float) -> NDArray[np.float64]:
+    """Membrane at some times after a current ``exp(-t / tau_us)`` with the slope ``1 / tau_us`` began."""
+    x, ratio = since_us / tau_us, tau_us / tau_mem_us
+    if abs(ratio - 1.0) < SAME:
+        return np.asarray(x * np.exp(-x))
+    return np.asarray((np.exp(-ratio * x) - np.exp(-x)) / (1.0 - ratio))
+
+
+@final
+class ReadingGrid:
+    """Constants of a network between readings that are `period_ticks` apart.
+
+    Parameters
+    ----------
+    network : Network
+    period_ticks : int
+        Ticks from one reading to the next.
+    tick_us : float
+    delay_ticks : int
+        From a neuron's spike to its arrival at synapses.
+    tau_factor : float
+        Measured synaptic time constants over nominal ones.
+    dtype : numpy type
+        What the kernels compute with.
+
+    Attributes
+    ----------
+    start : dict of str to int
+        First neuron of each population.
+    threshold : [n_neurons]
+        Nominal thresholds in model units, infinite where a population does not spike.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        period_ticks: int,
+        tick_us: float,
+        delay_ticks: int,
+        *,
+        tau_factor: float = 1.0,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.network, self.period, self.delay, self.dtype = network, period_ticks, delay_ticks, dtype
+        sizes = [p.size for p in network.populations]
+        begins = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+        self.start = {p.name: begin for p, begin in zip(network.populations, begins, strict=False)}
+        self.n_neurons = begins[-1]
+        since = np.arange(period_ticks + 1) * tick_us
+        self.kernels = np.empty((len(sizes), at.N_TABLES, period_ticks + 1), dtype)
+        self.decay = np.zeros((at.N_CONSTANTS, self.n_neurons), dtype)
+        self.threshold = np.empty(self.n_neurons, dtype)
+        for k, population in enumerate(network.populations):
+            tau_syn_us = population.tau_syn_us * tau_factor
+            part = slice(begins[k], begins[k + 1])
+            # A weight's first slope is its model weight over the nominal time constant.
+            self.kernels[k, at.MEMBRANE_RISE] = tau_factor * rise(since, population.tau_mem_us, tau_syn_us)
+            self.kernels[k, at.CURRENT_LEFT] = np.exp(-since / tau_syn_us)
+            self.kernels[k, at.MEMBRANE_LEFT] = np.exp(-since / population.tau_mem_us)
+            self.decay[at.MEMBRANE, part] = self.kernels[k, at.MEMBRANE_LEFT, -1]
+            self.decay[at.CURRENT, part] = self.kernels[k, at.CURRENT_LEFT, -1]
+            self.decay[at.RISE, part] = self.kernels[k, at.MEMBRANE_RISE, -1]
+            self.decay[at.ADAPTATION :, part] = _adaptation(population, since[-1])[:, None]
+            self.threshold[part] = population.model_threshold if population.spiking else np.inf
+        self.links = self._links(begins)
+        # One reading more: the one before a spike is of the time after the refractory period.
+        self.quiet_ticks = np.array(
+            [round(p.t_refractory_us / tick_us) + period_ticks for p in network.populations], np.int64
+        )
+
+    def _links(self, begins: Sequence[int]) -> NDArray[np.int64]:
+        names = [p.name for p in self.network.populations]
+        links = np.empty((len(self.network.projections), at.N_COLUMNS), np.int64)
+        begin = 0
+        for k, projection in enumerate(self.network.projections):
+            first, last = self.network.sources(projection)
+            source = -1 if projection.source == INPUT else names.index(projection.source)
+            target = names.index(projection.target)
+            n_targets = self.network.populations[target].size
+            links[k] = (
+                source, first + (begins[source] if source >= 0 else 0), last - first, target, begins[target],
+                n_targets, begin,
+            )  # fmt: skip
+            begin += (last - first) * n_targets
+        return links
+
+    def inputs(self, recording: Recording) -> Events:
+        """Input spikes."""
+        spikes = recording.inputs.spikes
+        return Events(spikes.offsets, spikes.tick, spikes.source)
+
+    def spikes(self, recording: Recording) -> Events:
+        """Spikes of all populations, one after another."""
+        samples, offsets, ticks, neurons, before = np.arange(recording.n_samples + 1), [], [], [], 0
+        for population in self.network.populations:
+            found = recording.spikes.get(population.name)
+            if found is None:
+                offsets.append(np.full(len(samples), before))
+                continue
+            offsets.append(before + np.searchsorted(found.sample, samples))
+            ticks.append(found.tick)
+            neurons.append(found.neuron + np.int32(self.start[population.name]))
+            before += len(found.tick)
+        return Events(np.array(offsets, np.int64), _joined(ticks, np.int64), _joined(neurons, np.int32))
+
+    def membranes(self, recording: Recording) -> Floats:
+        """Readings [n_samples, n_reads, n_neurons] of all populations, 0 where there are none."""
+        n_reads = len(recording.membrane_times_us)
+        found = np.zeros((recording.n_samples, n_reads, self.n_neurons), self.dtype)
+        for name, traces in recording.membranes.items():
+            begin = self.start[name]
+            found[:, :, begin : begin + traces.shape[2]] = traces
+        return found
+
+    def undisturbed(self, recording: Recording) -> NDArray[np.bool_]:
+        """Bool [n_samples, n_reads - 1, n_neurons]: neither spikes nor refractory periods since the reading before."""
+        n_reads = len(recording.membrane_times_us)
+        found = np.zeros((recording.n_samples, max(0, n_reads - 1), self.n_neurons), np.bool_)
+        for (name, traces), quiet in zip(self._read(recording), self.quiet_ticks, strict=True):
+            if traces is None:
+                continue
+            low, high = recording.membrane_ranges[name]
+            part = slice(self.start[name], self.start[name] + traces.shape[2])
+            whole = (traces > low) & (traces < high)
+            found[:, :, part] = whole[:, 1:] & whole[:, :-1]
+            spikes = recording.spikes.get(name)
+            if spikes is None:
+                continue
+            reading = -(-spikes.tick // self.period) - 1
+            for later in range(2 + int(quiet) // self.period):
+                inside = reading + later < n_reads - 1
+                found[
+                    spikes.sample[inside],
+                    np.maximum(reading, 0)[inside] + later,
+                    self.start[name] + spikes.neuron[inside],
+                ] = False
+        return found
+
+    def _read(self, recording: Recording) -> list[tuple[str, NDArray[np.float32] | None]]:
+        return [(p.name, recording.membranes.get(p.name)) for p in self.network.populations]
+
+    def flat(self, matrices: Sequence[NDArray[np.float64]], *, from_target: bool = False) -> Floats:
+        """Weights of all projections in one array, copies of a source added up.
+
+        Parameters
+        ----------
+        matrices : list of [n_sources * copies, n_target]
+        from_target : bool
+            Each as [n_target, n_sources] instead of [n_sources, n_target].
+        """
+        parts = []
+        for projection, matrix in zip(self.network.projections, matrices, strict=True):
+            whole = matrix if projection.copies == 1 else _added(matrix, projection.copies)
+            parts.append((whole.T if from_target else whole).ravel())
+        return np.concatenate(parts).astype(self.dtype)
+
+    def matrices(self, flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Per projection [n_sources * copies, n_target], every copy with what its source has."""
+        found = []
+        for projection, link in zip(self.network.projections, self.links, strict=True):
+            size = link[at.N_SOURCES] * link[at.N_TARGETS]
+            matrix = flat[link[at.AT] : link[at.AT] + size].reshape(link[at.N_SOURCES], link[at.N_TARGETS])
+            found.append(np.repeat(matrix, projection.copies, axis=0) if projection.copies > 1 else matrix)
+        return found
+
+
+def _added(matrix: NDArray[np.float64], copies: int) -> NDArray[np.float64]:
+    return np.asarray(matrix.reshape(-1, copies, matrix.shape[1]).sum(axis=1))
+
+
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _adaptation(population: Population, period_us: float) -> NDArray[np.float64]:
+    """Rows ``ADAPTATION`` to ``JUMP`` of the constants, for an adaptation current in nA; all 0 without one."""
+    model = population.model
+    if model is None or model.tau_adaptation_us is None:
+        return np.zeros(at.N_CONSTANTS - at.ADAPTATION)
+    tau_us, per_mv = model.tau_adaptation_us, population.model_threshold / (
+        population.v_threshold_mv - population.v_leak_mv
+    )  # fmt: skip
+    slope_mv_per_us = 1.0 / float(nominal.capacitance_pf(CAPACITANCE_CODE))  # of 1 nA
+    left = np.exp(-period_us / tau_us)
+    fall = float(rise(np.array(period_us), population.tau_mem_us, tau_us)) * tau_us * slope_mv_per_us * per_mv
+    lift_na = model.adaptation_a_ns * 1e-3 * (1.0 - left) / per_mv
+    return np.array([left, fall, lift_na, model.adaptation_b_na])
