@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from hxloop.errors import ArrayError, OutOfRangeError
+from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 from hxloop.kit.arguments import shown
 from hxloop.kit.brief import brief
 
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "validation", "test"]
 Kind = Literal["features", "spikes"]
+
+
+def check_split(split: str) -> None:
+    """Refuse what is no split.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if split not in get_args(Split):
+        raise InvalidInputError(f"no split {split!r}", field="split", hint=f"one of {', '.join(get_args(Split))}")
 
 
 @brief

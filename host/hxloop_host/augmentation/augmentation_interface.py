@@ -113,3 +113,18 @@ class Augmentation(ABC):
         Dataset
             As many samples with the same labels and inputs.
         """
+
+
+def refuse_unordered(samples: Samples) -> None:
+    """Refuse channels that have no order.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    if not samples.ordered_channels:
+        raise InvalidInputError(
+            "channels must have an order, but the task says of none",
+            field="ordered_channels",
+            hint="hxloop.Task.from_spikes(..., ordered_channels=True)",
+        )

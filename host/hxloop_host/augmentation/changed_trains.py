@@ -1,4 +1,4 @@
-"""Spike trains with some of their spikes changed, sorted as they must be."""
+"""Samples of spike trains with some of their spikes elsewhere or left out."""
 
 from __future__ import annotations
 
@@ -15,21 +15,41 @@ if TYPE_CHECKING:
     from hxloop.task import Dataset
 
 
-def with_channels(part: Dataset, channel: NDArray[np.int64]) -> Dataset:
-    """Samples with their spikes on other channels; those that are on none (outside of all) are left out."""
-    assert part.trains is not None
-    return with_spikes(part, part.trains.sample, channel, part.trains.time_us)
-
-
 def with_spikes(
-    part: Dataset, sample: NDArray[np.int64], channel: NDArray[np.int64], time_us: NDArray[np.float64]
+    part: Dataset,
+    *,
+    channel: NDArray[np.int64] | None = None,
+    time_us: NDArray[np.float64] | None = None,
+    kept: NDArray[np.bool_] | None = None,
 ) -> Dataset:
-    """Samples made of these spikes, in any order; those on no channel or not within the sample are left out."""
+    """Samples with their spikes elsewhere; those that are then on no channel, or not within the sample, are left out.
+
+    Parameters
+    ----------
+    part : Dataset
+        Spike trains.
+    channel : int64 [n_spikes], optional
+        By default as they are.
+    time_us : float64 [n_spikes], us, optional
+        Sorted within each sample; by default as they are.
+    kept : bool [n_spikes], optional
+        Those that stay, by default all.
+
+    Returns
+    -------
+    Dataset
+    """
     trains = part.trains
     assert trains is not None
-    kept = (channel >= 0) & (channel < trains.n_channels) & (time_us >= 0.0) & (time_us < trains.duration_us)
-    sample, channel, time_us = sample[kept], channel[kept], time_us[kept]
-    order = np.lexsort((time_us, sample))
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(sample, minlength=trains.n_samples))]).astype(np.int64)
-    made = SpikeTrains(offsets, channel[order].astype(np.int32), time_us[order], trains.n_channels, trains.duration_us)
-    return replace(part, trains=made)
+    there = np.ones(trains.n_spikes, np.bool_) if kept is None else kept.copy()
+    channels, times = trains.channel, trains.time_us
+    if channel is not None:
+        there &= (channel >= 0) & (channel < trains.n_channels)
+        channels = channel.astype(np.int32)
+    if time_us is not None:
+        there &= (time_us >= 0.0) & (time_us < trains.duration_us)
+        times = time_us
+    offsets = np.concatenate([[0], np.cumsum(there)])[trains.offsets].astype(np.int64)
+    return replace(
+        part, trains=SpikeTrains(offsets, channels[there], times[there], trains.n_channels, trains.duration_us)
+    )

@@ -10,7 +10,7 @@ from pydantic import Field
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import NotNegative
 from hxloop_host.augmentation.augmentation_interface import Augmentation
-from hxloop_host.augmentation.changed_trains import with_channels
+from hxloop_host.augmentation.changed_trains import with_spikes
 from hxloop_host.augmentation.picture_warp import PictureSettings, pixel_places, warped
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ class Shift(Augmentation):
         row, column = np.divmod(trains.channel, n_columns)
         row, column = (row + down if part.grid else row), column + right
         inside = (row >= 0) & (row < n_rows) & (column >= 0) & (column < n_columns)
-        return with_channels(part, np.where(inside, row * n_columns + column, -1))
+        return with_spikes(part, channel=np.where(inside, row * n_columns + column, -1))

@@ -139,7 +139,12 @@ def _population(field: str, given: PopulationSettings, neuron: NeuronSettings) -
                 field=f"{field}.v_threshold_mv",
             )
     return Population(
-        given.name, given.size, **values, circuits_per_neuron=given.circuits_per_neuron, spiking=given.spiking
+        given.name,
+        given.size,
+        **values,
+        circuits_per_neuron=given.circuits_per_neuron,
+        model=given.model,
+        spiking=given.spiking,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.neuron_model import NeuronModel
 from hxloop.errors import InvalidInputError
 from hxloop.network import INPUT
 from hxloop_host.settings.network_settings import BIAS, PopulationNetwork, PopulationSettings, ProjectionSettings
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from hxloop.network import Network, Population, Projection
 
 _SAME = 1e-9
+_NO_TERMS = NeuronModel()
 
 
 def settings_of(network: Network) -> PopulationNetwork:
@@ -21,8 +23,8 @@ def settings_of(network: Network) -> PopulationNetwork:
     Raises
     ------
     InvalidInputError
-        What settings cannot say: terms beyond leaky integrate-and-fire, synaptic gains of one's own, a bias that drives
-        several projections or none, and projections from features and biases together.
+        What settings cannot say: synaptic gains of one's own, a bias that drives several projections or none, and
+        projections from features and biases together.
     """
     biases = iter(range(network.n_features, network.n_inputs))
     projections = [ProjectionSettings(**_projection(network, k, biases)) for k in range(len(network.projections))]
@@ -38,8 +40,6 @@ def settings_of(network: Network) -> PopulationNetwork:
 
 def _population(network: Network, population: Population) -> dict[str, Any]:
     name = population.name
-    if population.model is not None:
-        raise InvalidInputError("settings have leaky integrate-and-fire neurons only", field=f"{name}.model")
     onto = network.onto(name)
     swing_mv = population.v_threshold_mv - population.v_leak_mv
     codes_per_unit = population.synapse_gain_mv_per_us * population.tau_syn_us * population.model_threshold
@@ -50,7 +50,9 @@ def _population(network: Network, population: Population) -> dict[str, Any]:
             hint="leave it out",
         )
     kept = [*OperatingPoint.model_fields, "name", "size", "spiking", "model_threshold", "circuits_per_neuron"]
-    return {key: getattr(population, key) for key in kept if key != "synapse_gain_mv_per_us"}
+    values = {key: getattr(population, key) for key in kept if key != "synapse_gain_mv_per_us"}
+    terms = {} if population.model is None else vars(population.model)
+    return values | {key: value for key, value in terms.items() if value != getattr(_NO_TERMS, key)}
 
 
 def _projection(network: Network, k: int, biases: Any) -> dict[str, Any]:

@@ -7,11 +7,13 @@ Both forms say how many neurons of which name there are; what else they have is 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+from hxloop.codes.neuron_model import NeuronModel
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import TAU_SYN, Count, CountOrZero, Fraction, NotNegative, Positive, Signed
 from hxloop.kit.strict import Strict, WrongFieldError
@@ -29,6 +31,16 @@ Pairs = Annotated[str, StringConstraints(pattern=r"^[01]{1,8192}$")]
 Signs = Annotated[str, StringConstraints(pattern=r"^[+-]{1,65536}$")]
 Share = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+_NEEDS: Final = {
+    "adaptation_a_ns": ("tau_adaptation_us",),
+    "adaptation_b_na": ("tau_adaptation_us",),
+    "v_adapt_leak_mv": ("tau_adaptation_us",),
+    "v_exp_mv": ("exponential_na",),
+    "v_reference_mv": ("reversal_exc_mv", "reversal_inh_mv"),
+}
+"""Keys of a term of the neuron, and what switches the term on."""
 
 
 class NetworkSettings(Strict):
@@ -122,6 +134,25 @@ class PopulationSettings(Strict):
     circuits_per_neuron: Annotated[int, Field(ge=1, le=64)] | None = Field(
         None, description="circuits merged into a neuron (1, 2, 4, ...); by default as few as its rows need"
     )
+    tau_adaptation_us: Positive | None = Field(
+        None, description="time constant of an adaptation current; by default there is none"
+    )
+    adaptation_a_ns: Signed | None = Field(None, description="adaptation below threshold, by default 0")
+    adaptation_b_na: Signed | None = Field(None, description="step of the adaptation current at a spike, by default 0")
+    v_adapt_leak_mv: Signed | None = Field(
+        None, description="potential at which adaptation below threshold vanishes, by default the leak potential"
+    )
+    exponential_na: NotNegative | None = Field(None, description="exponential current at v_exp_mv, by default none")
+    v_exp_mv: Signed | None = Field(None, description="potential of the exponential current, by default the threshold")
+    reversal_exc_mv: Signed | None = Field(
+        None, description="reversal potential that makes excitatory inputs conductance-based; by default they are not"
+    )
+    reversal_inh_mv: Signed | None = Field(None, description="the same of inhibitory inputs")
+    v_reference_mv: Signed | None = Field(
+        None,
+        description="potential at which a conductance-based input is as strong as others, by default half-way from "
+        "leak to threshold",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> PopulationSettings:
@@ -132,7 +163,17 @@ class PopulationSettings(Strict):
             raise WrongFieldError(
                 "circuits_per_neuron", f"circuits merge in powers of two (1, 2, 4, ...), got {merged}"
             )
+        for key, needs in _NEEDS.items():
+            if getattr(self, key) is not None and all(getattr(self, term) is None for term in needs):
+                raise WrongFieldError(key, f"{key} needs {' or '.join(needs)}")
         return self
+
+    @property
+    def model(self) -> NeuronModel | None:
+        """Terms beyond leaky integrate-and-fire, None where there are none."""
+        given = {item.name: getattr(self, item.name) for item in fields(NeuronModel)}
+        given = {name: value for name, value in given.items() if value is not None}
+        return NeuronModel(**given) if given else None
 
 
 class ProjectionSettings(Strict):

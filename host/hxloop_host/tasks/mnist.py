@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 import zlib
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image
 
 from hxloop.errors import DataError, InvalidInputError
 from hxloop.files.reading import MIB, read_file
-from hxloop.task import Dataset, Split, Task
+from hxloop.task import Dataset, Split, Task, check_split
 from hxloop_host.tasks.published_files import PublishedFiles
 
 if TYPE_CHECKING:
@@ -93,8 +93,7 @@ def mnist16(split: Split, data_dir: Path | None = None) -> Dataset:
     DataError
         The files are neither there nor to be had, or damaged.
     """
-    if split not in SPLITS:
-        raise InvalidInputError(f"no split {split!r}", field="split", hint=f"one of {', '.join(get_args(Split))}")
+    check_split(split)
     files, part = SPLITS[split]
     images = read_idx(FILES.path(f"{files}-images-idx3-ubyte.gz", data_dir), 3)[part]
     label = read_idx(FILES.path(f"{files}-labels-idx1-ubyte.gz", data_dir), 1)[part].astype(np.int64)

@@ -44,7 +44,8 @@ class PublishedFiles:
     md5 : mapping of str to str
         File name to published hash.
     mirrors : tuple of str
-        Addresses, ending in ``/``, to which a file name is appended; tried in this order.
+        Addresses, ending in ``/``, to which a file name is appended; tried in this order. Without any, the file must be
+        there.
     unzipped : mapping of str to str
         Names without ``.gz`` to the hashes of the unzipped content; such files serve as well.
     folders : tuple of str
@@ -107,7 +108,8 @@ class PublishedFiles:
                 f"{path} is damaged or another version: its md5 is {found.hexdigest()}, published is {md5}"
             )
         if wrong:
-            raise DataError(wrong, field=DATA_DIR, hint="replace the file, or remove it to have it downloaded")
+            or_download = ", or remove it to have it downloaded" if self.mirrors else ""
+            raise DataError(wrong, field=DATA_DIR, hint=f"replace the file{or_download}")
         return None
 
     def _downloaded(self, file: str, root: str | None) -> Path:
@@ -122,9 +124,9 @@ class PublishedFiles:
                 return Path(pooch.retrieve(mirror + file, known_hash, fname=file, path=folder, downloader=downloader))
             except (OSError, ValueError) as error:  # no connection, refusals and full disks; wrong hashes
                 reasons.append(f"{mirror}: {_first_line(error)}")
+        tried = f"could not be downloaded ({'; '.join(reasons)})" if reasons else "is offered for download nowhere"
         raise DataError(
-            f"{self.name} needs the file {file}, which {self._looked_for(file, root)}, is not in {cache} and could not "
-            f"be downloaded ({'; '.join(reasons)})",
+            f"{self.name} needs the file {file}, which {self._looked_for(file, root)}, is not in {cache} and {tried}",
             field=self.name,
             hint=f"let {DATA_DIR} name a folder with the file, or with {self.name}/{file}",
         )

@@ -11,12 +11,12 @@ which `generate_yin_yang` reproduces bit by bit.
 from __future__ import annotations
 
 from functools import cache
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 
-from hxloop.errors import InvalidInputError, OutOfRangeError
-from hxloop.task import Dataset, Split, Task
+from hxloop.errors import OutOfRangeError
+from hxloop.task import Dataset, Split, Task, check_split
 
 SPLITS: Final[dict[Split, tuple[int, int]]] = {"train": (5000, 42), "validation": (1000, 41), "test": (1000, 40)}
 """Size and seed of the published splits."""
@@ -41,8 +41,7 @@ def yin_yang(split: Split) -> Dataset:
     InvalidInputError
         No such split.
     """
-    if split not in SPLITS:
-        raise InvalidInputError(f"no split {split!r}", field="split", hint=f"one of {', '.join(get_args(Split))}")
+    check_split(split)
     size, seed = SPLITS[split]
     data = generate_yin_yang(size, seed)
     data.features.flags.writeable = False

@@ -7,8 +7,8 @@ import pytest
 
 from hxloop.errors import InvalidInputError
 from hxloop.task import Dataset
-from hxloop_host.augmentation.affine import Affine, Rotate
-from hxloop_host.augmentation.picture_warp import FAINTEST, paper_of
+from hxloop_host.augmentation.affine import Affine, Elastic, Rotate
+from hxloop_host.augmentation.picture_warp import FAINTEST, paper_of, pixel_places
 from hxloop_host.augmentation.shift import Shift
 
 GRID = (5, 7)
@@ -123,3 +123,18 @@ def test_what_is_no_picture_is_refused():
     with pytest.raises(InvalidInputError) as caught:
         Rotate(degrees=200.0)
     assert caught.value.field == "degrees"
+
+
+def test_elastic_ways_have_the_strength_and_smoothness_that_are_asked_for():
+    data = pictures(n=400, grid=(24, 24))
+    step = Elastic(bend=1.5, smoothness=3.0)
+    rows, columns = step._places(data, np.random.default_rng(1))
+    ways = np.stack([rows, columns]) - np.stack(np.broadcast_arrays(*pixel_places((24, 24))))[:, None]
+    assert ways.std() == pytest.approx(1.5, rel=0.03)
+    for axis in (2, 3):  # the autocorrelation of smoothed noise at a distance d is exp(-d^2 / 4 sigma^2)
+        for d in (1, 3):
+            beside = np.roll(ways, d, axis=axis)
+            assert (ways * beside).mean() / ways.var() == pytest.approx(math.exp(-(d**2) / 36), abs=0.03)
+    still = Elastic(bend=0.0, degrees=30.0).apply(data, data, np.random.default_rng(2))
+    turned = Affine(degrees=30.0).apply(data, data, np.random.default_rng(2))
+    np.testing.assert_array_equal(still.features, turned.features)

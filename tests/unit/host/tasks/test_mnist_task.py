@@ -55,8 +55,8 @@ def test_a_preset_of_another_task_is_refused_before_anything_else(task, preset, 
 
 
 def test_near_names_are_suggested():
-    with pytest.raises(InvalidInputError, match=r"no task is called 'mnist'.*did you mean 'mnist16'"):
-        find_task("mnist")
+    with pytest.raises(InvalidInputError, match=r"no task is called 'mist16'.*did you mean 'mnist16'"):
+        find_task("mist16")
 
 
 def test_a_missing_data_set_is_said(tmp_path, monkeypatch):
