@@ -51,5 +51,6 @@ class CadcErrors(Mechanism):
         from hxloop_chip.solver.random import STREAM_CADC, STREAM_CORRELATION
 
         stream = STREAM_CADC if reads.converter == "cadc" else STREAM_CORRELATION
-        reads.draws.add_normals(lsb, s.cadc_trial_lsb, reads.channel, stream)
-        return lsb
+        noise = reads.draws.reading_normals(lsb.shape, reads.channel, stream)
+        noise *= s.cadc_trial_lsb
+        return lsb + noise
