@@ -25,8 +25,11 @@ RED: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 SKY: Final = "#56B4E9"
 GREY: Final = "#888888"
+FAINT: Final = "#BBBBBB"
 COLORS: Final = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", "#000000")
 """Palette of Okabe and Ito (2008): can be told apart with any colour vision."""
+DIVERGING: Final = ("#002B49", BLUE, "white", RED, "#5C2000")
+"""From the lowest to the highest of values around 0."""
 
 _STYLE: Final[dict[str, Any]] = {
     "font.size": 8,

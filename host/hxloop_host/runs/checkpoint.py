@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RUN_FILE: Final = "run.h5"
 CHECKPOINTS: Final = "checkpoints"
 _JOURNAL: Final = "journal.jsonl"
-PICTURES: Final = ("curves", "decision_map", "raster")
+PICTURES: Final = ("curves", "activity", "weights", "decision_map", "raster", "membranes")
 
 
 class RunDirectory:

@@ -1,4 +1,4 @@
-"""Pictures of a run: learning curves, decision map of the trained chip, spikes of one sample."""
+"""Pictures of a run: all there are, decision map of the trained chip, spikes of one sample."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import numpy as np
 
 from hxloop.files.writing import write_atomically
 from hxloop.kit.figures import BLUE, GREY, ORANGE, color_of, draw_alone
-from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE, SILENT, read_columns
+from hxloop_host.runs.epoch_curves import activity_shape, curves_of, draw_activity, draw_curves
+from hxloop_host.runs.membrane_traces import draw_membranes, membranes_size, words_of_sample
+from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE, SILENT, membranes_of
+from hxloop_host.runs.weight_images import draw_weights, weights_size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hxloop.rule import Column
     from hxloop_host.runs.trained_run import Run
 
-STYLES = ("-", ":", "--", "-.")
+Filled = tuple["Callable[[Run, Figure], None]", tuple[float, float]]
 
 
 def plot_run(run: Run) -> list[Path]:
@@ -29,67 +32,39 @@ def plot_run(run: Run) -> list[Path]:
     Returns
     -------
     list of Path
-        ``curves.png``, and for finished runs ``decision_map.png`` (tasks in a plane) and ``raster.png``; beside a copy
-        of a run file with another name, they begin with that.
+        ``curves.png``; ``activity.png`` where the rule shows something of every population; ``weights.png``; and for
+        finished runs ``decision_map.png`` (tasks in a plane), ``raster.png``, and ``membranes.png`` where rule or
+        readout look at membranes. Beside a copy of a run file with another name, they begin with that.
 
     Raises
     ------
     RecordError
         A picture cannot be written.
     """
-    pictures = {"curves": (_curves, (8.0, 2.8))} if run.metrics else {}
-    if "pictures/map" in run.record.quantities:
-        pictures["decision_map"] = (_decision_map, (4.4, 4.0))
-    if any(name.startswith("pictures/raster/") for name in run.record.quantities):
-        pictures["raster"] = (_raster, (6.0, 4.0))
     written = []
-    for name, (fill, size) in pictures.items():
+    for name, (fill, size) in pictures_of(run).items():
         path = run.picture_file(name)
         write_atomically(path, draw_alone(*size, partial(fill, run), "png")[0])
         written.append(path)
     return written
 
 
-def _curves(run: Run, figure: Figure) -> None:
-    epoch = np.array([m.epoch for m in run.metrics])
-    columns = [column for column in read_columns(run.record) if column.curve]
-    all_panels = figure.subplots(1, 3 if columns else 2)
-    left, middle = all_panels[:2]
-    val = np.array([m.val_accuracy for m in run.metrics])
-    known = np.isfinite(val)
-    left.plot(epoch, [100 * m.train_accuracy for m in run.metrics], color=GREY, lw=1, label="training")
-    left.plot(epoch[known], 100 * val[known], color=BLUE, lw=1.5, label="validation")
-    if run.finished:
-        label = f"test {100 * run.test_accuracy:.1f} %"
-        left.plot(epoch[-1:], [100 * run.test_accuracy], "o", color=ORANGE, ms=5, label=label)
-    left.set(xlabel="epoch", ylabel="accuracy (%)", title=f"{run.origin.task} on {run.origin.identity}")
-    left.legend(loc="lower right")
-    middle.plot(epoch, [m.loss for m in run.metrics], color=BLUE, lw=1.2)
-    middle.set(xlabel="epoch", ylabel="training loss", yscale="log")
-    panels = [left, middle]
-    if columns:
-        _named(run, columns, panel := all_panels[2])
-        panels.append(panel)
-    for axes in panels:
-        axes.grid(alpha=0.25, lw=0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-
-
-def _named(run: Run, columns: list[Column], axes: Axes) -> None:
-    """Curves of what the rule shows: a colour for each population, a line style for each column."""
-    epoch = [m.epoch for m in run.metrics]
-    populations = [p.name for p in run.origin.network.populations]
-    for number, column in enumerate(columns):
-        factor = 100.0 if column.name.endswith("_fraction") else 1.0
-        values = factor * np.array([m.named[column.name] for m in run.metrics], np.float64).reshape(len(epoch), -1)
-        short = column.name.replace("_", " ").removesuffix(" fraction")
-        for k in range(values.shape[1]):
-            label = f"{populations[k]}: {short}" if column.each and k < len(populations) else short
-            color = color_of(k if column.each else number)
-            axes.plot(epoch, values[:, k], color=color, lw=1.2, ls=STYLES[number % len(STYLES)], label=label)
-    units = dict.fromkeys("fractions (%)" if c.name.endswith("_fraction") else c.unit for c in columns)
-    axes.set(xlabel="epoch", ylabel=", ".join("value" if unit == "1" else unit for unit in units))
-    axes.legend(fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+def pictures_of(run: Run) -> dict[str, Filled]:
+    """Name, what draws it into a figure, and the size of that in inches, of every picture that a run has."""
+    stored, found = run.record.quantities, dict[str, Filled]()
+    if run.metrics:
+        found["curves"] = (draw_curves, (8.0 if curves_of(run, layers=False) else 5.6, 2.8))
+        if curves_of(run, layers=True):
+            rows, across = activity_shape(run)
+            found["activity"] = (draw_activity, (0.6 + 2.8 * across, 0.4 + 2.2 * rows))
+    found["weights"] = (draw_weights, weights_size(run))
+    if "pictures/map" in stored:
+        found["decision_map"] = (_decision_map, (4.4, 4.0))
+    if any(name.startswith("pictures/raster/") for name in stored):
+        found["raster"] = (_raster, (6.0, 4.0))
+    if membranes_of(run.record):
+        found["membranes"] = (draw_membranes, membranes_size(run))
+    return found
 
 
 def _decision_map(run: Run, figure: Figure) -> None:
@@ -155,4 +130,4 @@ def _raster(run: Run, figure: Figure) -> None:
         if size <= 10:
             axes.set_yticks(range(0, size, 1 if size <= 4 else 3))
     panels[-1].set(xlabel="hardware time (us)", xlim=(0, run.origin.settings.duration_us))
-    panels[0].set_title(f"one test sample on chip {run.origin.identity}")
+    panels[0].set_title(words_of_sample(run))

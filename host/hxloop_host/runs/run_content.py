@@ -147,8 +147,14 @@ def check_run(record: Record) -> None:
         raise record.refusal("it has metrics of another number of epochs than were trained")
     if record.attributes["finished"]:
         _check_test(record, network.n_outputs)
-    if any(name.startswith("pictures/raster/") for name in record.quantities):
+    if membranes_of(record) or any(name.startswith("pictures/raster/") for name in record.quantities):
         _check_raster(record, network)
+    if membranes_of(record) or "pictures/sample" in record.quantities:
+        _check_shown(record, network)
+    if "pictures/grid" in record.quantities:
+        _check_range(record, "pictures/grid", grid := record.array("pictures/grid", "i", (2,)), 1, _MOST_CHANNELS)
+        if int(grid[0]) * int(grid[1]) != network.n_features:
+            raise record.refusal("the dataset pictures/grid has another number of pixels than there are inputs")
 
 
 def read_origin(record: Record) -> Origin:
@@ -223,6 +229,13 @@ def score_name(record: Record) -> str:
     return record.text("score")
 
 
+def membranes_of(record: Record) -> list[str]:
+    """Populations whose membranes are stored."""
+    prefix = "pictures/membranes/"
+    names = (name.removeprefix(prefix) for name in record.quantities if name.startswith(prefix))
+    return list(dict.fromkeys(name.rpartition("/")[0] for name in names))
+
+
 def _check_attributes(record: Record) -> None:
     if not isinstance(record.attributes.get("finished"), bool):
         raise record.refusal("the attribute 'finished' is neither true nor false")
@@ -280,6 +293,26 @@ def _check_raster(record: Record, network: Network) -> None:
         time_us = record.array(f"pictures/raster/{name}/time_us", "f", neuron.shape)
         _check_range(record, f"pictures/raster/{name}/neuron", neuron, 0, size - 1)
         _check_range(record, f"pictures/raster/{name}/time_us", time_us, -math.inf, math.inf)
+
+
+def _check_shown(record: Record, network: Network) -> None:
+    n_samples = len(record.array("test/label", "i", (None,)))
+    _check_range(record, "pictures/sample", record.array("pictures/sample", "i", (1,)), 0, n_samples - 1)
+    answer = record.array("pictures/answer", "i", (1,))
+    _check_range(record, "pictures/answer", answer, SILENT, network.n_outputs - 1)
+    sizes = {p.name: p.size for p in network.populations}
+    for name in membranes_of(record):
+        path, time_us = f"pictures/membranes/{name}", record.array("pictures/membrane_time_us", "f", (None,))
+        neuron = record.array(f"{path}/neuron", "i", (None,))
+        _check_range(record, f"{path}/neuron", neuron, 0, sizes.get(name, 0) - 1)
+        shape = (len(time_us), len(neuron))
+        if 0 in shape:
+            raise record.refusal(f"the dataset {path}/measured is empty")
+        parts = [time_us, record.array(f"{path}/measured", "f", shape)]
+        if f"{path}/modelled" in record.quantities:
+            parts.append(np.nan_to_num(record.array(f"{path}/modelled", "f", shape), posinf=math.inf, neginf=math.inf))
+        if not all(map(_is_finite, parts)):
+            raise record.refusal(f"the membranes of {name} are not finite")
 
 
 def _check_range(record: Record, name: str, values: np.ndarray[Any, Any], low: float, high: float) -> None:

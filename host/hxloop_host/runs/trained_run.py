@@ -149,12 +149,12 @@ class Run:
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in found.items()}
 
     def plot(self) -> list[Path]:
-        """Draw accuracy and loss curves, and for finished runs decision map and raster, beside the run file.
+        """Draw curves, weights, and for finished runs decision map, spikes and membranes, beside the run file.
 
         Returns
         -------
         list of Path
-            The pictures.
+            The pictures: `hxloop_host.runs.plots.plot_run`.
         """
         from hxloop_host.runs.plots import plot_run
 

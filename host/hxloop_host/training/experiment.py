@@ -31,7 +31,7 @@ from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.runs.checkpoint import RunDirectory, choose_run
 from hxloop_host.runs.epoch_metrics import rule_text
 from hxloop_host.runs.named_runs import RUNS
-from hxloop_host.runs.pictures import answers_to_test, decision_map, raster
+from hxloop_host.runs.pictures import answers_to_test, decision_map, one_sample, pixels
 from hxloop_host.runs.resume import check_chip, check_same_parts, settings_to_go_on
 from hxloop_host.runs.run_content import Origin, read_origin
 from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
@@ -321,7 +321,8 @@ class _Experiment:
             f"test/{readout.score_name}": Quantity(result.scores, readout.score_unit, readout.score_text),
             **answers_to_test(self.task, test, result.answers),
             **decision_map(self.runner, codes, self.task, self._features, seed),
-            **raster(self.runner, codes, inputs.part(shown, shown + 1), seed),
+            **one_sample(self.runner, self.trainer.rule, codes, inputs, shown, seed, self.progress.message),
+            **pixels(self.task),
         }
         results = {
             "finished": True,

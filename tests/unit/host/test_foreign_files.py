@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from hxloop.cli import app
 from hxloop.codes.calibration_table import load_calibration
 from hxloop.errors import HxloopError, InvalidInputError, RecordError, UnreadableFileError
-from hxloop.files.records import read_record, write_record
+from hxloop.files.records import Quantity, read_record, write_record
 from hxloop.progress import silent
 from hxloop_calibration.options import Options
 from hxloop_calibration.recheck import check
@@ -25,6 +25,7 @@ from hxloop_calibration.targets import Target
 from hxloop_host.link.discovery import read_connection_file
 from hxloop_host.network.calibrated import find_calibration
 from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.runs.run_content import membranes_of
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import train
@@ -113,12 +114,55 @@ def test_attributes_of_runs(run, tmp_path, attributes, word):
         ("pictures/map", lambda v: v.astype(np.int64) + 2**40, "pictures/map has values"),
         ("pictures/raster/output/neuron", lambda v: v + 10**9, "pictures/raster/output/neuron"),
         ("pictures/raster/input/time_us", lambda v: v * np.nan, "pictures/raster/input/time_us"),
+        ("pictures/sample", lambda v: v + 20, "pictures/sample has values outside 0..19"),
+        ("pictures/answer", lambda v: v[:0], "pictures/answer is"),
+        ("pictures/answer", lambda v: 0 * v - 2, "pictures/answer has values outside -1..2"),
     ],
 )
 def test_arrays_of_runs(run, tmp_path, name, change, word):
     values = change(run[2].quantities[name].values)
     with pytest.raises(UnreadableFileError, match=word):
         load_run(changed_run(run, tmp_path / "run.h5", quantities={name: values}))
+
+
+MEMBRANES = {
+    "pictures/membrane_time_us": np.arange(3) * 1.7,
+    "pictures/membranes/hidden/neuron": np.array([4, 0]),
+    "pictures/membranes/hidden/measured": np.zeros((3, 2), np.float32),
+    "pictures/membranes/hidden/modelled": np.full((3, 2), np.nan, np.float32),
+    "pictures/grid": np.array([2, 2]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "word"),
+    [
+        ("pictures/membrane_time_us", None, "membrane_time_us is missing"),
+        ("pictures/membrane_time_us", np.arange(4) * 1.7, r"hidden/measured is float32 \[3, 2\], not f \[4, 2\]"),
+        ("pictures/membrane_time_us", np.array([0.0, 1.7, np.inf]), "membranes of hidden are not finite"),
+        ("pictures/membranes/hidden/neuron", np.array([4, 12]), "hidden/neuron has values outside 0..11"),
+        ("pictures/membranes/hidden/neuron", np.empty(0, int), "measured is"),
+        ("pictures/membranes/hidden/measured", np.full((3, 2), np.nan), "membranes of hidden are not finite"),
+        ("pictures/membranes/hidden/modelled", np.full((3, 2), np.inf), "membranes of hidden are not finite"),
+        ("pictures/membranes/hidden/modelled", np.zeros((3, 3)), "hidden/modelled is float64"),
+        ("pictures/membranes/other/neuron", np.array([0]), "membranes/other/neuron has values outside 0..-1"),
+        ("pictures/sample", None, "pictures/sample is missing"),
+        ("pictures/raster/hidden/neuron", None, "raster/hidden/neuron is missing"),
+        ("pictures/grid", np.array([4, 0]), "pictures/grid has values outside 1"),
+        ("pictures/grid", np.array([3, 2]), "another number of pixels"),
+    ],
+)
+def test_membranes_and_pixels_of_runs(run, tmp_path, name, values, word):
+    record = run[2]
+    given = record.quantities | {key: Quantity(value, "1", "membranes") for key, value in MEMBRANES.items()}
+    write_record(tmp_path / "run.h5", replace(record, quantities=given))
+    assert membranes_of(load_run(tmp_path / "run.h5").record) == ["hidden"]
+    given = {key: value for key, value in given.items() if key != name}
+    if values is not None:
+        given[name] = Quantity(values, "1", "damaged")
+    write_record(tmp_path / "run.h5", replace(record, quantities=given))
+    with pytest.raises(UnreadableFileError, match=word):
+        load_run(tmp_path / "run.h5")
 
 
 def test_weights_for_another_task_than_the_run_says(run, tmp_path):

@@ -64,12 +64,15 @@ def test_lists_show_the_whole_chip(runs):
     assert [entry["chip"] for entry in listed] == [f"{name}/1" for name in NAMES]
 
 
+DRAWN = ("curves", "activity", "weights", "decision_map", "raster")
+
+
 @pytest.mark.parametrize(("folder", "name"), [(f"run-{FILE_NAME}", NAMES[0]), ("run-1", NAMES[1])])
 def test_a_run_is_shown_and_drawn(runs, folder, name):
     done = hxloop("runs", "show", runs / folder, "--plot")
     assert done.exit_code == 0
     assert f"{one_line(name)}/1" in done.stdout
-    assert all((runs / folder / f"{picture}.png").exists() for picture in ("curves", "decision_map", "raster"))
+    assert all((runs / folder / f"{picture}.png").exists() for picture in DRAWN)
 
 
 ARGUMENTS = [

@@ -195,7 +195,7 @@ def test_pictures_are_the_same_whatever_matplotlib_was_told(finished, tmp_path, 
         [sys.executable, "-m", "hxloop", "runs", "show", str(finished.directory), "--plot", "--json"],
         capture_output=True, text=True, timeout=60, check=False, env=environment,
     )  # fmt: skip
-    assert len(json.loads(shown.stdout)["pictures"]) == 3, shown.stderr
+    assert len(json.loads(shown.stdout)["pictures"]) == 5, shown.stderr
 
 
 def test_the_users_own_figures_keep_their_settings():
@@ -212,7 +212,8 @@ def test_pictures_are_beside_the_run_wherever_it_is(finished, tmp_path):
     (tmp_path / "copies").mkdir()
     write_atomically(tmp_path / "copies" / "best.h5", finished.path.read_bytes())
     written = load_run(tmp_path / "copies" / "best.h5").plot()
-    assert {p.name for p in written} == {"best-curves.png", "best-decision_map.png", "best-raster.png"}
+    names = ("curves", "activity", "weights", "decision_map", "raster")
+    assert [p.name for p in written] == [f"best-{name}.png" for name in names]
     assert {p.parent for p in written} == {tmp_path / "copies"}
     checkpoint = max((finished.directory / "checkpoints").iterdir())
     assert load_run(checkpoint).directory == finished.directory

@@ -18,7 +18,7 @@ def run(tmp_path_factory):
 
 def test_a_full_disk_leaves_the_pictures_of_before(run, monkeypatch):
     paths = run.plot()
-    assert len(paths) == 3
+    assert len(paths) == 5
     before = {path: path.read_bytes() for path in run.directory.glob("*.png")}
     assert set(before) == set(paths)
     paths[0].write_bytes(b"an older picture")

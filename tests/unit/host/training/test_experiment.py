@@ -24,7 +24,7 @@ from hxloop.errors import (
     UnreachableError,
 )
 from hxloop.progress import Advanced, Ended, silent
-from hxloop_host.runs.checkpoint import RunDirectory
+from hxloop_host.runs.checkpoint import PICTURES, RunDirectory
 from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
 from hxloop_host.training.experiment import evaluate, load_run, train
 
@@ -301,7 +301,8 @@ def test_missing_runs_and_tasks_are_named(preset, tmp_path):
 def test_pictures_lie_beside_the_run(preset, tmp_path):
     found = run(preset, tmp_path / "a")
     pictures = found.plot()
-    assert [p.name for p in pictures] == ["curves.png", "decision_map.png", "raster.png"]
+    assert [p.stem for p in pictures] == ["curves", "activity", "weights", "decision_map", "raster"]
+    assert {p.stem for p in pictures} <= set(PICTURES)
     for picture in pictures:
         assert picture.parent == tmp_path / "a"
         assert picture.read_bytes().startswith(b"\x89PNG")

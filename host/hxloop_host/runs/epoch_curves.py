@@ -1,0 +1,118 @@
+"""Curves over the epochs of a run: accuracy, loss, what the rule shows, and the activity of the layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hxloop.kit.figures import BLUE, GREY, ORANGE, color_of
+from hxloop_host.runs.run_content import read_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from hxloop.rule import Column
+    from hxloop_host.runs.trained_run import Run
+
+_STYLES = ("-", ":", "--", "-.")
+
+
+def curves_of(run: Run, *, layers: bool) -> list[Column]:
+    """What the rule shows and wants drawn: with one value for each population, or with one for all."""
+    return [column for column in read_columns(run.record) if column.curve and bool(column.each) == layers]
+
+
+def draw_curves(run: Run, figure: Figure) -> None:
+    """Accuracy, loss, and what the rule shows with one value an epoch."""
+    epoch = [m.epoch for m in run.metrics]
+    columns = curves_of(run, layers=False)
+    panels = figure.subplots(1, 3 if columns else 2)
+    left, middle = panels[:2]
+    val = np.array([m.val_accuracy for m in run.metrics])
+    known = np.isfinite(val)
+    left.plot(epoch, [100 * m.train_accuracy for m in run.metrics], color=GREY, lw=1, label="training")
+    left.plot(np.array(epoch)[known], 100 * val[known], color=BLUE, lw=1.5, label="validation")
+    if run.finished:
+        label = f"test {100 * run.test_accuracy:.1f} %"
+        left.plot(epoch[-1:], [100 * run.test_accuracy], "o", color=ORANGE, ms=5, label=label)
+    left.set(xlabel="epoch", ylabel="accuracy (%)", title=f"{run.origin.task} on {run.origin.identity}")
+    left.legend(loc="lower right")
+    middle.plot(epoch, [m.loss for m in run.metrics], color=BLUE, lw=1.2)
+    middle.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    for number, column in enumerate(columns):
+        style = _STYLES[number % len(_STYLES)]
+        panels[2].plot(epoch, _values(run, column)[:, 0], style, color=color_of(number), lw=1.2, label=_short(column))
+    if columns:
+        units = ", ".join(dict.fromkeys(_unit(column) or "value" for column in columns))
+        panels[2].set(xlabel="epoch", ylabel=_named(columns[0]) if len(columns) == 1 else units)
+    if len(columns) > 1:
+        panels[2].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    _over_epochs(panels)
+
+
+def draw_activity(run: Run, figure: Figure) -> None:
+    """A panel for each thing that the rule shows of every population, a curve for each of them."""
+    columns, names = curves_of(run, layers=True), [p.name for p in run.origin.network.populations]
+    rows, across = activity_shape(run)
+    panels = figure.subplots(rows, across, squeeze=False, sharex=True).ravel()
+    for axes, column in zip(panels, columns, strict=False):
+        for k, values in enumerate(_values(run, column).T):
+            axes.plot(
+                [m.epoch for m in run.metrics],
+                values,
+                color=color_of(k),
+                lw=1.4,
+                ls=_STYLES[k // 8 % 4],
+                label=names[k],
+            )
+        axes.set_ylabel(_named(column))
+        if not (_values(run, column) < 0).any():
+            axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a curve along 0 is seen
+        axes.set_title(column.text, wrap=True)
+    for axes in panels[max(0, len(columns) - across) : len(columns)]:
+        axes.set(xlabel="epoch")
+        axes.tick_params(labelbottom=True)
+    for axes in panels[len(columns) :]:
+        axes.set_axis_off()
+    panels[0].legend()
+    _over_epochs(panels)
+
+
+def activity_shape(run: Run) -> tuple[int, int]:
+    """Rows and columns of panels in the picture of the activity."""
+    n = len(curves_of(run, layers=True))
+    across = n if n < 3 else 2 if n == 4 else 3
+    return -(-n // across), across
+
+
+def _values(run: Run, column: Column) -> NDArray[np.float64]:
+    """float64 [n_epochs, 1 or n_populations], fractions in per cent."""
+    values = np.array([m.named[column.name] for m in run.metrics], np.float64).reshape(len(run.metrics), -1)
+    return 100.0 * values if _is_fraction(column) else values
+
+
+def _is_fraction(column: Column) -> bool:
+    return column.name.endswith("_fraction")
+
+
+def _short(column: Column) -> str:
+    return column.name.removesuffix("_fraction").replace("_", " ")
+
+
+def _unit(column: Column) -> str:
+    return "%" if _is_fraction(column) else "" if column.unit == "1" else column.unit
+
+
+def _named(column: Column) -> str:
+    return f"{_short(column)} ({_unit(column)})" if _unit(column) else _short(column)
+
+
+def _over_epochs(panels: Iterable[Axes]) -> None:
+    for axes in panels:
+        axes.grid(alpha=0.25, lw=0.5)
+        axes.locator_params("x", integer=True)
