@@ -32,6 +32,16 @@ Preset = Annotated[
         metavar="NAME|FILE",
     ),
 ]
+Augmentation = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--augmentation",
+        help="A step that changes training samples, beside those of the settings: a class in a Python file of yours, "
+        "which is run, or a name. May be given several times.",
+        metavar="FILE.py:CLASS",
+        show_default=False,
+    ),
+]
 
 train = make_app()
 
@@ -48,6 +58,7 @@ def _train(
     calibration: Calibration = None,
     initial: Initial = None,
     rule: Rule = None,
+    augmentation: Augmentation = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -98,6 +109,7 @@ def _train(
             calibration=calibration,
             initial=initial,
             rule=rule,
+            augmentation=augmentation,
             data_dir=data_dir,
             report=watching(),
         )

@@ -19,7 +19,8 @@ from hxloop_host.network.chip_runner import ChipRunner
 from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.placing.mapping import place
 from hxloop_host.runs.epoch_metrics import TAKEN
-from hxloop_host.settings.experiment_settings import AUGMENTATION_SECTION, LOSS_SECTION
+from hxloop_host.settings.experiment_settings import LOSS_SECTION
+from hxloop_host.training.chosen_steps import steps_of
 from hxloop_host.training.guarded_rule import rule_of, unguarded
 from hxloop_host.training.trainer import Trainer
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from hxloop.readout import Readout
     from hxloop.spec import ChipSpec
     from hxloop.task import Dataset
-    from hxloop_host.augmentation.augmentation_interface import Augmentation, Samples
     from hxloop_host.coding.coding_interface import InputSource
     from hxloop_host.settings.experiment_settings import Settings
 
@@ -231,31 +231,6 @@ def encoded(settings: Settings, runner: ChipRunner, data: Dataset) -> InputSourc
     """Samples of a data set as input spikes; errors as in `Coding.inputs`."""
     coding = build_coding(settings.coding, settings.neuron.tau_syn_us)
     return coding.inputs(data, runner.network, runner.spec.tick_us, runner.duration_ticks)
-
-
-def steps_of(settings: Settings, samples: Samples) -> list[Augmentation]:
-    """Steps of augmentation.
-
-    Parameters
-    ----------
-    settings : Settings
-    samples : Task or Dataset
-        What they are to change.
-
-    Raises
-    ------
-    InvalidInputError
-        Samples that a step cannot change, or a step in a file that was not named.
-    """
-    steps: list[Augmentation] = []
-    for k, given in enumerate(settings.augmentation):
-        try:
-            step = AUGMENTATION_SECTION.part(given.kind)(given)
-            step.check(samples)
-        except InvalidInputError as error:
-            raise type(error)(error.message, field=f"augmentation.{k}.{error.field}", hint=error.hint) from None
-        steps.append(step)
-    return steps
 
 
 def sample_ticks(settings: Settings, spec: ChipSpec) -> int:

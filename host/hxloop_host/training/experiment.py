@@ -45,14 +45,14 @@ from hxloop_host.training.assembly import (
     encoded,
     find_rule,
     runner_of,
-    steps_of,
     trainer_of,
 )
+from hxloop_host.training.chosen_steps import steps_of, with_steps
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from hxloop.task import Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.training.chosen_steps import Step
 
 __all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
 
@@ -85,6 +86,7 @@ def train(
     initial: str | Path | Run | None = None,
     data_dir: str | Path | None = None,
     rule: str | Rule | type[Rule] | None = None,
+    augmentation: Step | Sequence[Step] | None = None,
     report: Report = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -126,6 +128,9 @@ def train(
     rule : str, Rule or subclass of Rule, optional
         Instead of the rule of the settings: a name (``hxloop rules``), ``FILE.py:CLASS``, or an object. A run that was
         trained with code of your own goes on only if that code is named again, unchanged.
+    augmentation : str, Augmentation, subclass of Augmentation, or a list of them, optional
+        Steps that change the samples of training batches, beside those of the settings: names, ``FILE.py:CLASS``, or
+        objects. One of a kind that the settings have takes its place. Code of your own is named again to resume.
     report : listener or list of listeners, optional
         Told of the progress (`hxloop.progress`); lines on stderr by default.
 
@@ -155,7 +160,7 @@ def train(
     found, progress = find_task(task, data_dir), progress_of(report)
     fitted = preset is None and not found.presets
     label, preset = default_settings(found) if preset is None else (preset_name(preset), preset)
-    learned, source, settings = find_rule(rule, load_settings(preset))
+    learned, source, settings = find_rule(rule, with_steps(load_settings(preset), augmentation))
     found.check(settings)
     check_parts(settings, build_network(settings, found.n_inputs), learned)
     steps_of(settings, found)

@@ -40,6 +40,7 @@ BAD = {
         "initial": PATH,
         "data_dir": PATH,
         "rule": [3, {}, b"x", "fast_and_dep", object(), int, "no_such_file.py:Rule"],
+        "augmentation": [3, {}, b"x", "shif", object(), int, "no_such_file.py:Flip", [3], ["shift"]],
         "report": LISTENER,
     },
     "evaluate": {
