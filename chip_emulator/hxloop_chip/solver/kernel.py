@@ -23,7 +23,7 @@ from hxloop_chip.solver.near.spiking import fill_thresholds, in_order, keep_firs
 from hxloop_chip.solver.near.substep import substep
 from hxloop_chip.solver.near.walk import walk
 from hxloop_chip.solver.stopping import is_stopped
-from hxloop_chip.solver.traces import read_membranes
+from hxloop_chip.solver.traces import correct_reads, prepare_reads, read_membranes
 
 _ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
 _QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
@@ -59,6 +59,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     now, end = np.zeros(at.N_ROWS * width, np.float32), np.zeros(at.N_ROWS * width, np.float32)
     seen = np.full(width, -1, np.int64)
     written = _ZERO
+    prepare_reads(watch, state)
     for k in range(first, last):
         begin = written
         written = _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch, stop_words)
@@ -112,6 +113,10 @@ def new_state(circuit, event_capacity):
         np.flatnonzero(stepped),
         np.zeros(width),
         np.zeros(width),
+        np.zeros(width, np.int64),
+        np.zeros(2, np.int64),
+        np.zeros(event_capacity, np.int64),
+        np.zeros(event_capacity),
     )
 
 
@@ -139,6 +144,7 @@ def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch,
     sample = trial.first_sample + k
     reading = watch.period > 0 or watch.madc_neuron >= 0
     _rest(state, now, circuit, trial, sample)
+    state.tally[at.TALLY_NOTED] = 0 if watch.period > 0 else -1
     pointer, stop = inputs.offsets[k], inputs.offsets[k + 1]
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         if is_stopped(stop_words):
@@ -166,6 +172,8 @@ def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch,
         written = _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written)
         if written < 0:
             return written
+        if reading:
+            correct_reads(base, k, circuit, trial, state, now, n_events, watch)
         now, end = end, now
     return written
 

@@ -89,9 +89,9 @@ COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED = range(4)
 N_COUNTS = 4
 
 # int64 tally of the running sample: spikes within the run, spikes stamped too late, recorded neurons that have not
-# spiked yet, latest stamp of a first spike
-TALLY_OUT, TALLY_LOST, TALLY_SILENT, TALLY_LATEST = range(4)
-N_TALLY = 4
+# spiked yet, latest stamp of a first spike, spikes noted for the reads of membranes (-1: nothing is read)
+TALLY_OUT, TALLY_LOST, TALLY_SILENT, TALLY_LATEST, TALLY_NOTED = range(5)
+N_TALLY = 5
 
 # A spike is one int64: stamp in ticks above, neuron index below; an event likewise: tick in its step, source
 NEURON_BITS = 16
@@ -303,6 +303,14 @@ class State(NamedTuple):
         Adaptation current in mV per tick.
     trace : float64 [width]
         Membranes at the time of a read.
+    column : int64 [width]
+        Where the reads of a neuron go: column of `Watch.cadc`, -1 if none.
+    read_blocks : int64 [2]
+        Blocks with neurons that are read: first, last + 1.
+    noted : int64 [capacity]
+        Neurons of the spikes that reads may have to be corrected for.
+    noted_at : float64 [capacity]
+        When these spikes were, in ticks.
     """
 
     level: NDArray[np.float32]
@@ -334,3 +342,7 @@ class State(NamedTuple):
     model_neurons: NDArray[np.int64]
     w: NDArray[np.float64]
     trace: NDArray[np.float64]
+    column: NDArray[np.int64]
+    read_blocks: NDArray[np.int64]
+    noted: NDArray[np.int64]
+    noted_at: NDArray[np.float64]

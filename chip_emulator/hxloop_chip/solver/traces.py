@@ -1,7 +1,9 @@
-"""Reading membranes inside a macro-step, before the step is solved; nothing read changes the step.
+"""Reading membranes inside a macro-step; nothing read changes the step.
 
-Neurons far from threshold are read from the tables, all together; the others, and those read between ticks, run through
-the step a second time, up to each read.
+Reads at whole ticks are taken of all neurons together, from the tables, as if none of them spiked (`read_membranes`).
+Behind the step, when its spikes are known, `correct_reads` puts right what is read of neurons that did: a spike is but
+a jump to the reset potential, which decays like any change of the membrane once the refractory period is over. Neurons
+without closed form, and reads between ticks, run through the step a second time, up to each read.
 """
 
 import math
@@ -9,59 +11,164 @@ import math
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import uncounted
+from hxloop_chip.solver.compiled import fma, inlined, uncounted
 from hxloop_chip.solver.events import weight
+from hxloop_chip.solver.near.membrane import propagate
 from hxloop_chip.solver.near.slow import next_spike
 from hxloop_chip.solver.near.spiking import row_of, spike_noise
 from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
 
+_LANES = np.uint64(at.LANES)
+_ROWS = np.uint64(at.N_ROWS * at.LANES)
+_V, _EXC, _INH = (np.uint64(row * at.LANES) for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
+_SHIFT = np.uint64(at.ROW_SHIFT * at.LANES)
+_NOTHING = np.float32(0.0)
+
+
+@uncounted
+def prepare_reads(watch, state):
+    """Note where the reads of each neuron go, and which blocks are read."""
+    state.column[:] = -1
+    state.read_blocks[0], state.read_blocks[1] = state.column.size // at.LANES, 0
+    for j in range(watch.neuron.size):
+        block = watch.neuron[j] // at.LANES
+        state.column[watch.neuron[j]] = j
+        state.read_blocks[0] = min(state.read_blocks[0], block)
+        state.read_blocks[1] = max(state.read_blocks[1], block + 1)
+
+
+@inlined
+def _reads(base, trial, watch):
+    """First read of the CADC in the step at `base`, and the first one behind it."""
+    if watch.period <= 0:
+        return 0, 0
+    end = min(base + at.STEP_TICKS, trial.duration)
+    return -(-base // watch.period), min(-(-end // watch.period), watch.cadc.shape[1])
+
 
 @uncounted
 def read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch):
-    """Take all reads of sample `k` of the batch that fall into the step at `base`."""
-    end = min(base + at.STEP_TICKS, trial.duration)
-    if watch.period > 0:
-        first = -(-base // watch.period)
-        after = min(-(-end // watch.period), watch.cadc.shape[1])
-        for r in range(first, after):
-            _read_far(r * watch.period - base, circuit, state, now, n_events)
-            for j in range(watch.neuron.size):
-                watch.cadc[k, r, j] = state.trace[watch.neuron[j]]
-        if first < after:
-            for j in range(watch.neuron.size):
-                n = watch.neuron[j]
-                if state.near[n] != 0 or state.stepped[n] or state.free[n] > base:
-                    begin = float(first * watch.period - base)
-                    values = watch.cadc[k, first:after, j]
-                    _read_near(
-                        n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events
-                    )
+    """Take all reads of sample `k` of the batch that fall into the step at `base`, before it is solved."""
+    first, after = _reads(base, trial, watch)
+    for r in range(first, after):
+        _read_all(r * watch.period - base, circuit, state, now, n_events)
+        _pick(watch.cadc[k, r], state.trace, watch.neuron)
+    if first < after:
+        for n in state.model_neurons:
+            if state.column[n] >= 0:
+                begin, values = float(first * watch.period - base), watch.cadc[k, first:after, state.column[n]]
+                _read_one(n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events)
     if watch.madc_neuron >= 0:
         first = math.ceil(base / watch.madc_period)
-        after = min(math.ceil(end / watch.madc_period), watch.madc.shape[1])
+        after = min(math.ceil(min(base + at.STEP_TICKS, trial.duration) / watch.madc_period), watch.madc.shape[1])
         if first < after:
             begin = max(0.0, first * watch.madc_period - base)
             n, values = watch.madc_neuron, watch.madc[k, first:after:1]  # a step: the same array type as above
-            _read_near(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, now, n_events)
+            _read_one(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, now, n_events)
 
 
 @uncounted
-def _read_far(d, circuit, state, now, n_events):
+def _read_all(d, circuit, state, now, n_events):
     """Fill `state.trace` with the membranes `d` ticks into the step, as if no neuron spiked or was refractory."""
-    trace, tables, width = state.trace, circuit.tables, circuit.neuron_id.size
-    a, ke, ki = tables[at.DECAY_MEM, d], tables[at.KERNEL_EXC, d], tables[at.KERNEL_INH, d]
-    for n in range(width):
-        shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
-        u, ie, ii = now[row_of(n, at.ROW_V)] - shift, now[row_of(n, at.ROW_EXC)], now[row_of(n, at.ROW_INH)]
-        trace[n] = shift + a[n] * u + ke[n] * ie - ki[n] * ii
+    tables, low, high = circuit.tables, np.uint64(state.read_blocks[0]), np.uint64(state.read_blocks[1])
+    _decay(
+        state.trace, now, state.level, tables[at.DECAY_MEM, d], tables[at.KERNEL_EXC, d], tables[at.KERNEL_INH, d],
+        low, high,
+    )  # fmt: skip
     for e in range(n_events):
-        tick, source, gain = state.event[0, e], state.event[1, e], state.event_gain[e]
+        tick, source = state.event[0, e], state.event[1, e]
         if tick < d:
-            ke, ki = tables[at.KERNEL_EXC, d - tick], tables[at.KERNEL_INH, d - tick]
-            low, high = circuit.source_blocks[source, 0] * at.LANES, circuit.source_blocks[source, 1] * at.LANES
-            for n in range(low, high):
-                exc, inh = weight(source, n, circuit)
-                trace[n] += gain * (exc * ke[n] - inh * ki[n])
+            reached = circuit.source_blocks[source]
+            _add_event(
+                state.trace, circuit.weights, np.uint64(source) * np.uint64(circuit.neuron_id.size),
+                state.event_gain[e], tables[at.KERNEL_EXC, d - tick], tables[at.KERNEL_INH, d - tick],
+                max(low, np.uint64(reached[0])), min(high, np.uint64(reached[1])),
+            )  # fmt: skip
+
+
+@uncounted
+def _decay(trace, now, level, decay, exc, inh, low, high):
+    for b in range(low, high):
+        r, c = b * _ROWS, b * _LANES
+        for lane in range(_LANES):
+            shift = np.float64(level[r + _SHIFT + lane])
+            u = np.float64(now[r + _V + lane]) - shift
+            u_exc, u_inh = exc[c + lane] * np.float64(now[r + _EXC + lane]), inh[c + lane] * now[r + _INH + lane]
+            trace[c + lane] = fma(decay[c + lane], u, shift + u_exc - u_inh)
+
+
+@uncounted
+def _add_event(trace, weights, row, gain, exc, inh, low, high):
+    for c in range(low * _LANES, high * _LANES, _LANES):
+        for lane in range(_LANES):
+            signed = weights[row + c + lane]
+            up = max(signed, _NOTHING)
+            down = up - signed
+            trace[c + lane] += gain * (np.float64(up) * exc[c + lane] - np.float64(down) * inh[c + lane])
+
+
+@uncounted
+def _pick(out, values, places):
+    for j in range(np.uint64(places.size)):
+        out[j] = values[np.uint64(places[j])]
+
+
+@inlined
+def correct_reads(base, k, circuit, trial, state, now, n_events, watch):
+    """Put right what was read of neurons that spiked in this step or were refractory in it, now that it is solved.
+
+    Spikes whose refractory period is over are forgotten.
+    """
+    first, after = _reads(base, trial, watch)
+    count, kept = state.tally[at.TALLY_NOTED], 0
+    if first >= after and 2 * count < state.noted.size:
+        return
+    for i in range(count):
+        n, spike = state.noted[i], state.noted_at[i]
+        free = spike + circuit.parameters[at.REFRACTORY, n]
+        if free > base and state.column[n] >= 0 and not state.stepped[n]:
+            _correct(i, spike, free, base, k, first, after, circuit, state, now, n_events, watch)
+        state.noted[kept], state.noted_at[kept] = n, spike
+        kept += free > base + at.STEP_TICKS
+    state.tally[at.TALLY_NOTED] = kept
+
+
+@uncounted
+def _correct(i, spike, free, base, k, first, after, circuit, state, now, n_events, watch):
+    """Correct reads of a neuron behind the `i`-th noted spike, which ends its refractory period at tick `free`."""
+    n, jump = state.noted[i], 0.0
+    reset = circuit.parameters[at.RESET, n]
+    for r in range(first, after):
+        tick = float(r * watch.period)
+        if spike < tick <= free:
+            watch.cadc[k, r, state.column[n]] = reset
+        elif tick > free and not _spikes_again(i, tick, state):
+            if jump == 0.0:
+                jump = reset - _undisturbed(n, free - base, circuit, state, now, n_events)
+            watch.cadc[k, r, state.column[n]] += jump * math.exp(-circuit.parameters[at.R_MEM, n] * (tick - free))
+
+
+@inlined
+def _spikes_again(i, tick, state):
+    """Whether the neuron of the `i`-th noted spike has another one before `tick`."""
+    for later in range(i + 1, state.tally[at.TALLY_NOTED]):
+        if state.noted[later] == state.noted[i] and state.noted_at[later] < tick:
+            return True
+    return False
+
+
+@inlined
+def _undisturbed(n, t, circuit, state, now, n_events):
+    """What `read_membranes` would read of a neuron at any time `t` of the step."""
+    r_mem, r_exc = circuit.parameters[at.R_MEM, n], circuit.parameters[at.R_EXC, n]
+    r_inh, shift = circuit.parameters[at.R_INH, n], np.float64(state.level[row_of(n, at.ROW_SHIFT)])
+    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
+    v = shift + propagate(now[row_of(n, at.ROW_V)] - shift, ie, ii, r_mem, r_exc, r_inh, t)[0]
+    for e in range(n_events):
+        exc, inh = weight(state.event[1, e], n, circuit)
+        if state.event[0, e] < t and exc + inh > 0.0:
+            v += state.event_gain[e] * propagate(0.0, exc, inh, r_mem, r_exc, r_inh, t - state.event[0, e])[0]
+    return v
 
 
 @uncounted
@@ -92,7 +199,7 @@ def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, 
 
 
 @uncounted
-def _read_near(n, begin, period, values, base, sample, circuit, trial, state, now, n_events):
+def _read_one(n, begin, period, values, base, sample, circuit, trial, state, now, n_events):
     """Fill `values` with the membrane of neuron `n`, `begin`, `begin + period`, .. ticks into the step.
 
     The spikes are found first, exactly as the step will find them; between them the neuron goes from read to read.

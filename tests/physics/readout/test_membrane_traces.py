@@ -116,15 +116,20 @@ def test_splitting_a_batch_changes_no_read(switches):
 
 @pytest.mark.parametrize("switches", [0, np.resize(SWITCHES, N)])
 def test_both_readings_agree_where_they_meet(switches):
-    # 4 x 4.25 = 17 ticks. Tables and segments are different ways to the same membrane.
+    # 4 x 4.25 = 17 ticks. Tables and segments are different ways to the same membrane; behind a spike of the same step,
+    # the one takes the time that the solver found in single precision, the other finds it anew (measured: 2e-4 mV).
     circuit, inputs = network(8, switches=switches)
     trial = make_trial(DURATION, ALL_NOISE, drift_samples=3.0)
     slow = make_watch(N_SAMPLES, DURATION, neuron=np.arange(N), period=17)
-    solve(circuit, inputs, trial, slow)
+    spikes, ticks = solve(circuit, inputs, trial, slow), np.arange(0, DURATION, 17)
     for n in range(N):
         fast = make_watch(N_SAMPLES, DURATION, madc_neuron=n)
         solve(circuit, inputs, trial, fast)
-        assert np.abs(fast.madc[:, ::4] - slow.cadc[:, :, n]).max() < 1e-6
+        error = np.abs(fast.madc[:, ::4] - slow.cadc[:, :, n])
+        assert error.max() < 1e-3
+        for k in range(N_SAMPLES):
+            before = ticks < min([*spikes.of(k, n), DURATION]) - at.MAX_JITTER_TICKS
+            assert error[k, before].max(initial=0.0) < 1e-9
 
 
 @pytest.mark.parametrize("switches", [0, np.resize(SWITCHES, N)])

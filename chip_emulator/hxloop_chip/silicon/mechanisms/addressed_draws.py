@@ -73,10 +73,8 @@ class TrialDraws(NamedTuple):
             events.offsets, events.tick, events.source, probability, _STREAM_CHOSEN, key, self.first_sample
         )
 
-    def reading_normals(self, shape: tuple[int, int, int], channel: NDArray[np.int64], stream: int) -> Floats:
-        """Standard normal numbers [n_samples, n_reads, n_channels], addressed by sample, read and channel."""
-        from hxloop_chip.solver.edges.readout_kernel import fill_read_noise
+    def add_normals(self, readings: Floats, sigma: float, channel: NDArray[np.int64], stream: int) -> None:
+        """Add noise to readings [n_samples, n_reads, n_channels]; it is addressed by sample, read and channel."""
+        from hxloop_chip.solver.edges.readout_kernel import add_read_noise
 
-        noise = np.empty(shape)
-        fill_read_noise(noise, channel.astype(np.uint64), self.key, stream, self.first_sample)
-        return noise
+        add_read_noise(readings, sigma, channel.astype(np.uint64), self.key, stream, self.first_sample)

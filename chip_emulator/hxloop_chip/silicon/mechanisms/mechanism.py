@@ -158,7 +158,7 @@ class Mechanism:
         """Set the strengths that the kernels know, float64 [N_SIGMAS] (`hxloop_chip.solver.layout`)."""
 
     def reading(self, s: Imperfections, lsb: Floats, reads: Reads) -> Floats:
-        """Readings [n_samples, n_reads, n_channels] before they are rounded and cut."""
+        """Readings [n_samples, n_reads, n_channels] before they are rounded and cut; may be changed in place."""
         return lsb
 
     def does(self, hook: str) -> bool:

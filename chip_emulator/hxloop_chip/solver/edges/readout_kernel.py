@@ -1,16 +1,22 @@
-"""Noise of converter readings, addressed by sample, read and channel."""
+"""Readings of converters: noise, addressed by sample, read and channel, and rounding to codes."""
+
+import numpy as np
 
 from hxloop_chip.solver.compiled import compiled
 from hxloop_chip.solver.random import fill_normals
 
+_NOTHING = np.int64(0)
+
 
 @compiled
-def fill_read_noise(out, channel, key, stream, first_sample):
-    """Standard normal deviates for every reading.
+def add_read_noise(readings, sigma, channel, key, stream, first_sample):
+    """Add normal deviates to all readings.
 
     Parameters
     ----------
-    out : float64 [n_samples, n_reads, n_channels]
+    readings : float64 [n_samples, n_reads, n_channels]
+    sigma : float
+        Standard deviation.
     channel : uint64 [n_channels]
         Names of the channels.
     key : uint64
@@ -18,6 +24,28 @@ def fill_read_noise(out, channel, key, stream, first_sample):
     first_sample : int
         Number of sample 0 within the trial.
     """
-    for sample in range(out.shape[0]):
-        for read in range(out.shape[1]):
-            fill_normals(out[sample, read], channel, key, stream, first_sample + sample, read)
+    noise = np.empty(readings.shape[2])
+    for sample in range(readings.shape[0]):
+        for read in range(readings.shape[1]):
+            fill_normals(noise, channel, key, stream, first_sample + sample, read)
+            for n in range(noise.size):
+                readings[sample, read, n] += sigma * noise[n]
+
+
+@compiled
+def round_readings(readings, offset, highest, codes):
+    """Round readings, cut them to 0..highest, add the digital offset and cut again.
+
+    Parameters
+    ----------
+    readings : float64 [n_samples, n_reads, n_channels]
+    offset : int64 [n_channels]
+    highest : int
+    codes : uint8 [n_samples, n_reads, n_channels]
+        Receives the codes.
+    """
+    for sample in range(readings.shape[0]):
+        for read in range(readings.shape[1]):
+            for n in range(readings.shape[2]):
+                counted = np.rint(min(max(readings[sample, read, n], 0.0), float(highest)))
+                codes[sample, read, n] = np.uint8(min(max(np.int64(counted) + offset[n], _NOTHING), highest))

@@ -93,6 +93,12 @@ def note_spike(n, t, base, sample, circuit, trial, state, out, written):
     state.free[n] = base + t + circuit.parameters[at.REFRACTORY, n]
     state.level[row_of(n, at.ROW_FREE)] = math.floor(state.free[n] / at.STEP_TICKS) - state.epoch[0]
     state.level[row_of(n, at.ROW_THRESHOLD)] = threshold
+    noted = state.tally[at.TALLY_NOTED]
+    if noted >= 0:
+        if noted == state.noted.size:
+            return at.EVENTS_FULL
+        state.noted[noted], state.noted_at[noted] = n, base + t
+        state.tally[at.TALLY_NOTED] = noted + 1
     stamp = max(0, np.int64(base) + np.int64(math.ceil(t + jitter)))
     if stamp >= trial.duration:
         state.tally[at.TALLY_LOST] += 1

@@ -51,6 +51,5 @@ class CadcErrors(Mechanism):
         from hxloop_chip.solver.random import STREAM_CADC, STREAM_CORRELATION
 
         stream = STREAM_CADC if reads.converter == "cadc" else STREAM_CORRELATION
-        noise = reads.draws.reading_normals(lsb.shape, reads.channel, stream)
-        noise *= s.cadc_trial_lsb
-        return lsb + noise
+        reads.draws.add_normals(lsb, s.cadc_trial_lsb, reads.channel, stream)
+        return lsb

@@ -47,6 +47,6 @@ class MadcErrors(Mechanism):
         from hxloop_chip.solver.random import STREAM_MADC
 
         n_samples, n_reads, _ = lsb.shape
-        noise = reads.draws.reading_normals((n_samples, 1, n_reads), np.arange(n_reads), STREAM_MADC)
-        noise *= s.madc_trial_lsb
-        return np.asarray(lsb + noise.reshape(n_samples, n_reads, 1))
+        flat = lsb.reshape(n_samples, 1, n_reads)
+        reads.draws.add_normals(flat, s.madc_trial_lsb, np.arange(n_reads), STREAM_MADC)
+        return flat.reshape(lsb.shape)
