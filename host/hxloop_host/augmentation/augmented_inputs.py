@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import numpy as np
 
@@ -50,13 +50,14 @@ class AugmentedInputs(InputSource):
     def take(self, samples: NDArray[np.int64] | slice, random: np.random.Generator | None = None) -> Inputs:
         """See `InputSource.take`; without a generator samples are as they are.
 
-        Every step has a stream of its own, so that neither the noise of the coding nor another step depends on it.
+        Every step has a stream of its own (2^128 numbers further on), so that neither the noise of the coding nor
+        another step depends on it.
         """
         if random is None:
             return self._plain.take(samples)
-        part, philox = self._data.take(samples), random.bit_generator
+        part, stream = self._data.take(samples), cast("np.random.Philox", random.bit_generator)
         for k, step in enumerate(self._steps, start=1):
-            part = changed(step, part, self._data, np.random.Generator(_jumped(philox, k)))
+            part = changed(step, part, self._data, np.random.Generator(stream.jumped(k)))
         return self._encode(part).take(slice(None), random)
 
 
@@ -117,8 +118,3 @@ def _joined(one: Dataset, other: Dataset) -> Dataset:
         label=np.concatenate([one.label, other.label]),
         trains=trains,
     )
-
-
-def _jumped(generator: Any, times: int) -> Any:
-    """Bit generator of another stream, that many times 2^128 numbers ahead (Philox)."""
-    return generator.jumped(times)

@@ -35,6 +35,7 @@ from hxloop_host.studies.design.own_parts import task_of_study, trained_settings
 from hxloop_host.studies.design.sheet import read_sheet
 from hxloop_host.studies.kinds import find_kind
 from hxloop_host.training.assembly import check_training, find_rule, readout_of
+from hxloop_host.training.chosen_steps import steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -236,11 +237,12 @@ def _check_trainings(points: Sequence[Point], task: Task) -> None:
     for point in points:
         settings, chip = point.settings, ChipName.parse(point.chip).base
         parts = (settings.network, settings.neuron, settings.coding, settings.loss, settings.rule, settings.data)
-        kind = repr((chip, *parts))
+        kind = repr((chip, *parts, settings.augmentation))
         if point.action == "test" or kind in seen:
             continue
         seen.add(kind)
         task.check(settings)
+        steps_of(settings, task)
         if any(settings.data.model_dump().values()):  # all samples are there, wherever the data are
             task.check_data(settings)
         rule = find_rule(None if point.rule is None else point.rule.name, settings)[0]

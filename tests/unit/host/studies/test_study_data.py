@@ -1,9 +1,12 @@
 """Studies on data of users: files with settings fitted to them, and no code that somebody else may have named."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
+import hxloop_host
 from hxloop.errors import InvalidInputError
 from hxloop_host.studies.study_request import Request, read_request, work_of
 
@@ -34,3 +37,11 @@ def test_no_code_of_a_file_runs_because_a_stored_study_names_it(tmp_path, what):
     with pytest.raises(InvalidInputError, match="has no 'blobs'"):
         work_of(asked)
     assert marker.exists()
+
+
+def test_steps_that_cannot_change_the_samples_are_refused_before_anything_runs(tmp_path, sheets):  # noqa: F811
+    text = (Path(hxloop_host.__file__).parent / "presets" / "quick.toml").read_text()
+    (tmp_path / "turned.toml").write_text(text + '\n[[augmentation]]\nkind = "rotate"\ndegrees = 5.0\n')
+    with pytest.raises(InvalidInputError, match="needs pictures") as caught:
+        work_of(Request(study="mismatch", preset="quick", training=str(tmp_path / "turned.toml")))
+    assert caught.value.field == "augmentation.0.grid"
