@@ -80,6 +80,7 @@ def changed(step: Augmentation, part: Dataset, whole: Dataset, random: np.random
         with foreign_code(f"{kind.__qualname__} failed in apply", "augmentation", file_of(kind)):
             found = step.apply(given, whole, random)
         _check(kind, given, found)
+        found = replace(found, grid=given.grid, ordered_channels=given.ordered_channels)  # for steps behind it
     if given is part:
         return found
     numbers = np.arange(part.n_samples)

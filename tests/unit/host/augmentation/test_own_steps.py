@@ -144,6 +144,14 @@ def test_faults_of_own_steps_are_told_by_name(monkeypatch, result, says):
     assert caught.value.field == "augmentation"
 
 
+def test_what_a_task_says_of_its_inputs_is_kept_for_the_next_step(monkeypatch):
+    pictures = replace(features(), grid=(2, 2))
+    anew = lambda part: Dataset(part.features, part.label, part.class_names)  # noqa: E731
+    monkeypatch.setattr(Faulty, "result", staticmethod(anew))
+    found = changed(Faulty(), pictures, pictures, np.random.default_rng(0))
+    assert changed(Shift(pixels=1.0), found, pictures, np.random.default_rng(0)).grid == (2, 2)
+
+
 class Forgetful(hxloop.Augmentation):
     def __init__(self, settings=None):
         super().__init__()
