@@ -41,7 +41,7 @@ def draw_curves(run: Run, figure: Figure) -> None:
         label = f"test {100 * run.test_accuracy:.1f} %"
         left.plot(epoch[-1:], [100 * run.test_accuracy], "o", color=ORANGE, ms=5, label=label)
     left.set(xlabel="epoch", ylabel="accuracy (%)", title=f"{run.origin.task} on {run.origin.identity}")
-    left.legend(loc="lower right")
+    left.legend()
     middle.plot(epoch, [m.loss for m in run.metrics], color=BLUE, lw=1.2)
     middle.set(xlabel="epoch", ylabel="training loss", yscale="log")
     for number, column in enumerate(columns):
@@ -62,14 +62,8 @@ def draw_activity(run: Run, figure: Figure) -> None:
     panels = figure.subplots(rows, across, squeeze=False, sharex=True).ravel()
     for axes, column in zip(panels, columns, strict=False):
         for k, values in enumerate(_values(run, column).T):
-            axes.plot(
-                [m.epoch for m in run.metrics],
-                values,
-                color=color_of(k),
-                lw=1.4,
-                ls=_STYLES[k // 8 % 4],
-                label=names[k],
-            )
+            style = _STYLES[k // 8 % len(_STYLES)]
+            axes.plot([m.epoch for m in run.metrics], values, style, color=color_of(k), lw=1.4, label=names[k])
         axes.set_ylabel(_named(column))
         if not (_values(run, column) < 0).any():
             axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a curve along 0 is seen
@@ -109,10 +103,15 @@ def _unit(column: Column) -> str:
 
 
 def _named(column: Column) -> str:
-    return f"{_short(column)} ({_unit(column)})" if _unit(column) else _short(column)
+    """With its unit, where the name does not say that."""
+    short, unit = _short(column), _unit(column)
+    return f"{short} ({unit})" if unit and unit not in short.split() else short
 
 
 def _over_epochs(panels: Iterable[Axes]) -> None:
     for axes in panels:
         axes.grid(alpha=0.25, lw=0.5)
-        axes.locator_params("x", integer=True)
+        axes.locator_params("x", integer=True, min_n_ticks=1)
+        for line in axes.get_lines():
+            if np.size(line.get_xdata()) == 1 and line.get_marker() == "None":
+                line.set_marker(".")  # one epoch makes no line

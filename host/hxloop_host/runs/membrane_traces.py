@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _ACROSS: Final = 4
 _SMALL_IN, _WIDE_IN, _EDGE_IN = 0.95, 2.5, 1.0
+_LINE_CHARACTERS, _NAME_CHARACTERS = 96, 18
 _MEMBRANE: Final = "membrane (model units)"
 MOST_COLOURED: Final = 6
 """Outputs with a colour and an entry in the legend: the answer, the right one, those that rose highest."""
@@ -163,9 +164,9 @@ def _draw_neurons(membranes: Membranes, panels: list[Axes]) -> None:
     """A panel each."""
     n = len(panels)
     for k, axes in enumerate(panels):
+        axes.plot(membranes.time_us, membranes.measured[:, k], ".", color="black", ms=3.5, mew=0)
         if membranes.modelled is not None:
-            axes.plot(membranes.time_us, membranes.modelled[:, k], color=BLUE, lw=1.2)
-        axes.plot(membranes.time_us, membranes.measured[:, k], ".", color="black", ms=3.0, mew=0)
+            axes.plot(membranes.time_us, membranes.modelled[:, k], color=BLUE, lw=1.0)
         _draw_spikes(axes, membranes.spikes_us[k], RED)
         _draw_levels(axes, membranes.population)
         axes.set_title(f"neuron {membranes.neuron[k]}", pad=2)
@@ -182,27 +183,37 @@ def _draw_output(run: Run, membranes: Membranes, axes: Axes) -> None:
     highest = np.argsort(-membranes.measured.max(axis=0), kind="stable").tolist()
     coloured = list(dict.fromkeys(n for n in (answer, label, *highest) if n != SILENT))[:MOST_COLOURED]
     lines = membranes.measured if membranes.modelled is None else membranes.modelled
+    size = 3.2 if len(membranes.time_us) < 50 else 1.8
     for k, neuron in enumerate(membranes.neuron.tolist()):
-        if neuron not in coloured:
-            axes.plot(membranes.time_us, lines[:, k], color=FAINT, lw=0.8, zorder=1)
-            axes.plot(membranes.time_us, membranes.measured[:, k], ".", color=FAINT, ms=3, mew=0, zorder=1)
-            _draw_spikes(axes, membranes.spikes_us[k], FAINT)
-            continue
-        words = ", ".join(word for word, who in (("answer", answer), ("right", label)) if who == neuron)
         # There are eight colours: the next eight classes have them again, with dashes and squares.
         dashes, marker = ("-", "o") if neuron % 16 < 8 else ("--", "s")
-        color, order = color_of(neuron), 3 if neuron == answer else 2
-        axes.plot(
-            membranes.time_us, lines[:, k], dashes, color=color, lw=2.4 if neuron == answer else 1.2, zorder=order,
-            label=f"{names[neuron]} ({words})" if words else names[neuron],
-        )  # fmt: skip
-        measured = membranes.measured[:, k]
-        axes.plot(membranes.time_us, measured, marker, color=color, ms=3, mew=0.4, mec="black", zorder=order)
+        color, edge, width, order, words = FAINT, FAINT, 0.8, 1, None
+        if neuron in coloured:
+            color, edge, width, order = color_of(neuron), "black", 2.0 if neuron == answer else 1.0, 2
+            roles = ", ".join(role for role, who in (("answer", answer), ("right", label)) if who == neuron)
+            words = _cut(names[neuron]) + (f" ({roles})" if roles else "")
+        at_us, measured = membranes.time_us, membranes.measured[:, k]
+        axes.plot(at_us, measured, marker, color=color, ms=size, mew=0.4, mec=edge, zorder=order)
+        axes.plot(at_us, lines[:, k], dashes, color=color, lw=width, zorder=order, label=words)
         _draw_spikes(axes, membranes.spikes_us[k], color)
     _draw_levels(axes, membranes.population)
-    axes.set_title(_words(membranes), pad=18)
     axes.set_ylabel(_MEMBRANE)
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=MOST_COLOURED, borderpad=0.1)
+    _draw_legend(axes, _words(membranes))
+
+
+def _draw_legend(axes: Axes, title: str) -> None:
+    """Above the panel, in one line or two; what does not fit must not squeeze the panels."""
+    labels = axes.get_legend_handles_labels()[1]
+    n_lines = 1 if sum(len(label) + 9 for label in labels) <= _LINE_CHARACTERS else 2
+    axes.set_title(title, pad=4 + 14 * n_lines)
+    legend = axes.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=-(-len(labels) // n_lines), borderpad=0.1, labelspacing=0.2
+    )
+    legend.set_in_layout(False)
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
 
 
 def _words(membranes: Membranes) -> str:

@@ -135,8 +135,8 @@ def test_the_picture_shows_them(watched):
     assert len(panels) == len(hidden.neuron)
     for k, axes in enumerate(panels):
         lines = axes.get_lines()
-        np.testing.assert_array_equal(lines[0].get_ydata(), hidden.modelled[:, k])
-        np.testing.assert_array_equal(lines[1].get_ydata(), hidden.measured[:, k])
+        np.testing.assert_array_equal(lines[0].get_ydata(), hidden.measured[:, k])
+        np.testing.assert_array_equal(lines[1].get_ydata(), hidden.modelled[:, k])
         np.testing.assert_array_equal(lines[1].get_xdata(), recording.membrane_times_us)
         ticks = [line.get_xdata()[0] for line in lines[2:] if line.get_xdata()[0] == line.get_xdata()[1]]
         np.testing.assert_array_equal(ticks, hidden.spikes_us[k])
@@ -145,7 +145,7 @@ def test_the_picture_shows_them(watched):
         assert axes.get_ylim()[1] > hidden.measured.max()
     shown = [line for line in wide.get_lines() if len(line.get_xdata()) == len(output.time_us)]
     for k in range(3):
-        modelled, measured = shown[2 * k : 2 * k + 2]
+        measured, modelled = shown[2 * k : 2 * k + 2]
         np.testing.assert_array_equal(modelled.get_ydata(), output.modelled[:, k])
         np.testing.assert_array_equal(measured.get_ydata(), output.measured[:, k])
         assert to_hex(modelled.get_color()) == to_hex(measured.get_color()) == to_hex(color_of(k))

@@ -54,6 +54,8 @@ def test_activity_is_a_panel_for_each_column_and_a_curve_for_each_layer(run, tmp
         assert [to_hex(line.get_color()) for line in axes.get_lines()] == [to_hex(color_of(k)) for k in range(2)]
     assert [text.get_text() for text in bump.get_legend().get_texts()] == ["hidden", "output"]
     assert len(drawn(run, "curves")) == 2
+    dots, _ = drawn(replace(run, metrics=run.metrics[:1]), "activity")
+    assert [line.get_marker() for line in dots.get_lines()] == [".", "."]  # one epoch makes no line
     # Others: a rate in its unit, negative values, something of all layers together, something not to be drawn.
     columns = [
         Column("bump_fraction", "bumped", each="population"),
