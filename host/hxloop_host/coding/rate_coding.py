@@ -27,6 +27,9 @@ class RateSettings(CodingSettings):
 
     kind: Literal["rate"] = Field("rate", description="how samples become input spikes: the more the larger a value")
     rate_khz: Annotated[Positive, Field(le=1e4)] = Field(200.0, description="rate of the value 1, in hardware time")
+    inverted: bool = Field(
+        False, description="1 - x in place of x, for features of which small ones matter, like ink; NaN stays silent"
+    )
     process: Literal["poisson", "regular"] = Field(
         "poisson", description="poisson: random times, new ones in every batch of a training. regular: even times"
     )
@@ -45,7 +48,8 @@ class Rate(Coding):
     def _source(self, dataset: Dataset, network: Network, tick_us: float, duration_ticks: int) -> InputSource:
         refuse_outside(dataset.features)
         clock = EventClock.of(network, self.tau_syn_us, tick_us, duration_ticks, self.settings.jitter)
-        return RateSource(self.settings, dataset.features, clock)
+        features = 1.0 - dataset.features if self.settings.inverted else dataset.features
+        return RateSource(self.settings, features, clock)
 
 
 @final

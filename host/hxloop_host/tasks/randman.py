@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HARMONICS: Final = 16
-"""Terms of the sums; with alpha = 2 those left out are below 0.4 % of the first."""
+"""Terms of the sums."""
 SPAN_US: Final = 40.8
 """Spike times are 0..this: 24 reads of the CADC, seven usual time constants."""
 DURATION_US: Final = 54.4
@@ -57,10 +57,10 @@ class Manifolds:
     seed : int
     """
 
-    n_inputs: int = 100
+    n_inputs: int = 32
     n_classes: int = 10
     dimension: int = 1
-    alpha: float = 2.0
+    alpha: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:

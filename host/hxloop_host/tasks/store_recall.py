@@ -30,8 +30,8 @@ STEP_US: Final = 13.6
 N_STEPS: Final = 9
 N_STORE: Final = 3
 """First steps, one of which has the store cue."""
-RATE_PER_US: Final = 0.15
-"""Of each input of an active group: two spikes a step on average, 18 of the group within a time constant of 6 us."""
+RATE_PER_US: Final = 0.2
+"""Of each input of an active group: three spikes a step on average, 24 of the group within a time constant of 6 us."""
 DURATION_US: Final = N_STEPS * STEP_US
 
 SIZES: Final[dict[Split, int]] = {"train": 2000, "validation": 500, "test": 1000}

@@ -150,6 +150,15 @@ def test_regular_trains_have_their_rate():
         np.testing.assert_allclose(times, period * (np.arange(len(times)) + 0.5), atol=TICK_US)
 
 
+def test_inverted_rates_are_those_of_what_is_missing_to_1():
+    data, missing = features([[1.0, 0.75, 0.5, 0.0, np.nan]]), features([[0.0, 0.25, 0.5, 1.0, np.nan]])
+    for process in ("regular", "poisson"):
+        one = source("rate", data, biases=(), process=process, inverted=True).take(slice(None)).spikes
+        other = source("rate", missing, biases=(), process=process).take(slice(None)).spikes
+        assert np.array_equal(one.tick, other.tick) and np.array_equal(one.source, other.source)
+        assert one.n_spikes and not np.isin(one.source, [0, 4]).any()
+
+
 def test_poisson_trains_are_poisson_trains():
     data = features(np.tile([1.0, 0.3, 0.0], (2000, 1)))
     random = source("rate", data, biases=(), rate_khz=200.0)
