@@ -35,6 +35,11 @@ def many_lines(value: object) -> str:
     return "\n".join(map(one_line, str(value).split("\n")))
 
 
+def cut(text: str, length: int) -> str:
+    """Text of at most so many characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def cell(value: object) -> str:
     """Text for a cell of a CSV file: as `one_line`, and no formula for a program that shows tables."""
     text = one_line(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.kit.figures import BLUE, FAINT, GREY, RED, color_of
+from hxloop.text import cut
 from hxloop_host.runs.run_content import SILENT, membranes_of
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def _draw_output(run: Run, membranes: Membranes, axes: Axes) -> None:
         if neuron in coloured:
             color, edge, width, order = color_of(neuron), "black", 2.0 if neuron == answer else 1.0, 2
             roles = ", ".join(role for role, who in (("answer", answer), ("right", label)) if who == neuron)
-            words = _cut(names[neuron]) + (f" ({roles})" if roles else "")
+            words = cut(names[neuron], _NAME_CHARACTERS) + (f" ({roles})" if roles else "")
         at_us, measured = membranes.time_us, membranes.measured[:, k]
         axes.plot(at_us, measured, marker, color=color, ms=size, mew=0.4, mec=edge, zorder=order)
         axes.plot(at_us, lines[:, k], dashes, color=color, lw=width, zorder=order, label=words)
@@ -212,10 +213,6 @@ def _draw_legend(axes: Axes, title: str) -> None:
     legend.set_in_layout(False)
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"
-
-
 def _words(membranes: Membranes) -> str:
     population, shown = membranes.population, len(membranes.neuron)
     said = f"{population.name}, {'all' if shown == population.size else f'{shown} of'} {population.size} neurons"
@@ -225,8 +222,7 @@ def _words(membranes: Membranes) -> str:
 
 
 def _draw_spikes(axes: Axes, times_us: NDArray[np.float64], color: str) -> None:
-    for time_us in times_us:
-        axes.axvline(time_us, 0.84, 0.98, color=color, lw=1.6)
+    axes.vlines(times_us, 0.84, 0.98, color=color, lw=1.6, transform=axes.get_xaxis_transform())
 
 
 def _draw_levels(axes: Axes, population: Population) -> None:

@@ -57,7 +57,8 @@ def pictures_of(run: Run) -> dict[str, Filled]:
         if curves_of(run, layers=True):
             rows, across = activity_shape(run)
             found["activity"] = (draw_activity, (0.6 + 2.8 * across, 0.4 + 2.2 * rows))
-    found["weights"] = (draw_weights, weights_size(run))
+    if run.origin.network.projections:
+        found["weights"] = (draw_weights, weights_size(run))
     if "pictures/map" in stored:
         found["decision_map"] = (_decision_map, (4.4, 4.0))
     if any(name.startswith("pictures/raster/") for name in stored):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from hxloop.kit.figures import DIVERGING, FAINT, GREY
 from hxloop.network import INPUT
 from hxloop.spec import HICANN_X
+from hxloop.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +24,7 @@ LIMIT: Final = HICANN_X.weight_code_max
 FIELDS: Final = 20
 """Neurons of a population whose receptive fields are shown."""
 _ACROSS: Final = 10
-_MATRIX_IN, _HISTOGRAM_IN, _EDGE_IN = 4.6, 2.2, 0.7
+_MATRIX_IN, _HISTOGRAM_IN, _EDGE_IN, _LINE_IN = 4.6, 2.2, 0.55, 0.16
 
 
 def weights_size(run: Run) -> tuple[float, float]:
@@ -39,8 +41,8 @@ def _heights(run: Run) -> list[float]:
     """Of a row for each population, and one for each that sees pixels."""
     heights = []
     for population in _driven(run):
-        rows = len(matrix_onto(run, population.name))
-        heights.append(_EDGE_IN + float(np.clip(_MATRIX_IN * population.size / rows, 0.8, 3.0)))
+        rows, lines = len(matrix_onto(run, population.name)), len(run.origin.network.onto(population.name))
+        heights.append(_EDGE_IN + _LINE_IN * lines + float(np.clip(_MATRIX_IN * population.size / rows, 0.8, 3.0)))
     for fields in map(montage, _fields(run).values()):
         heights.append(_EDGE_IN + 7.0 * fields.shape[0] / fields.shape[1])
     return heights
@@ -84,8 +86,13 @@ def _colours() -> Any:
 def source_words(network: Network, number: int) -> str:
     """What drives the synapses of a projection: a population, ``input`` or ``bias``."""
     projection = network.projections[number]
-    is_bias = projection.source == INPUT and network.sources(projection)[0] >= network.n_features
-    return "bias" if is_bias else projection.source
+    first, last = network.sources(projection)
+    name, size = cut(projection.source, 12), network.source_size(projection.source)
+    if projection.source == INPUT:
+        if first >= network.n_features:
+            return "bias"
+        size = network.n_features
+    return name if (first, last) == (0, size) else f"{name}[{first}:{last}]"
 
 
 def _describe(axes: Axes, run: Run, population: Population) -> None:
@@ -97,7 +104,7 @@ def _describe(axes: Axes, run: Run, population: Population) -> None:
         if first:
             axes.axvline(first - 0.5, color="black", lw=0.8)
         first += rows
-    axes.set(title=" | ".join(words), xlabel="row", ylabel=f"neuron of {population.name}")
+    axes.set(title=fill(" | ".join(words), 60), xlabel="row", ylabel=f"neuron of {population.name}")
     axes.locator_params(integer=True)
 
 
@@ -128,7 +135,10 @@ def _fields(run: Run) -> dict[str, NDArray[np.float64]]:
     if "pictures/grid" not in run.record.quantities:
         return {}
     rows, columns = run.record.quantities["pictures/grid"].values.tolist()
-    network, found = run.origin.network, {}
+    network = run.origin.network
+    found: dict[str, NDArray[np.float64]] = {}
+    if min(rows, columns) == 1:
+        return found  # a line is no picture
     for k, p in enumerate(network.projections):
         if p.source != INPUT or network.sources(p)[0] > 0 or network.sources(p)[1] < network.n_features:
             continue

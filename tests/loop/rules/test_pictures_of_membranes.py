@@ -138,8 +138,8 @@ def test_the_picture_shows_them(watched):
         np.testing.assert_array_equal(lines[0].get_ydata(), hidden.measured[:, k])
         np.testing.assert_array_equal(lines[1].get_ydata(), hidden.modelled[:, k])
         np.testing.assert_array_equal(lines[1].get_xdata(), recording.membrane_times_us)
-        ticks = [line.get_xdata()[0] for line in lines[2:] if line.get_xdata()[0] == line.get_xdata()[1]]
-        np.testing.assert_array_equal(ticks, hidden.spikes_us[k])
+        (ticks,) = axes.collections
+        np.testing.assert_array_equal([segment[0][0] for segment in ticks.get_segments()], hidden.spikes_us[k])
         assert lines[-1].get_ydata() == [1.52, 1.52]  # the threshold
         assert axes.get_title().strip() == f"neuron {hidden.neuron[k]}"
         assert axes.get_ylim()[1] > hidden.measured.max()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from support.strangers.mutation import small_run
 
 from hxloop.files.records import Quantity, write_record
 from hxloop.kit.figures import color_of
+from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Column, Spikes
 from hxloop_host.runs.membrane_traces import draw_membranes, stored_membranes
 from hxloop_host.runs.pictures import shown_neurons
 from hxloop_host.runs.plots import pictures_of
 from hxloop_host.runs.trained_run import load_run
+from hxloop_host.runs.weight_images import matrix_onto, shares, source_words
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,21 @@ def test_weights_are_the_codes_of_the_chip(run):
     codes = run.codes[-1]
     zero, limit = 100 * np.mean(codes == 0), 100 * np.mean(np.abs(codes) == 63)
     assert of_output.get_title() == f"hidden: {zero:.1f} % zero, {limit:.1f} % at limit"
+
+
+def test_what_is_not_connected_has_no_weight():
+    name = "a_population_of_many_letters"
+    mask = np.arange(9).reshape(3, 3) % 2 == 0
+    parts = [{"part": (0, 4)}, {"part": (4, 6)}, {"part": (6, 7)}, {"source": name, "mask": mask}]
+    projections = tuple(Projection(**{"source": INPUT, "target": name} | part) for part in parts)
+    network = Network(7, (Population(name, 3),), projections, bias_times_us=(1.0,))
+    words = [source_words(network, k) for k in range(4)]
+    assert words == ["input[0:4]", "input[4:6]", "bias", "a_populatio…"]
+    codes = [np.full(network.weight_shape(p), 7, np.int8) for p in projections]
+    matrix = matrix_onto(SimpleNamespace(origin=SimpleNamespace(network=network), codes=codes), name)
+    np.testing.assert_array_equal(matrix[:7], 7.0)
+    np.testing.assert_array_equal(np.isnan(matrix[7:]), ~mask)
+    assert shares(matrix)[63 + 7] == 100.0
 
 
 def test_receptive_fields_are_those_of_the_pixels(run, tmp_path):
