@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network
 
-PRESETS: Final = ("quick", "paper", "small", "mnist16", "digits", "mnist16_surrogate")
+PRESETS: Final = (
+    "quick", "paper", "small", "mnist16", "digits", "mnist16_surrogate", "mnist16_rate", "shd70", "nmnist", "randman",
+    "store_recall",
+)  # fmt: skip
 
 EPOCHS_MAX: Final = 999_999
 """Most epochs: the names of checkpoints have six digits."""

@@ -130,6 +130,7 @@ def nmnist_task(data_dir: Path | None = None) -> Task:
         SIDE**2,
         len(CLASS_NAMES),
         kind="spikes",
+        presets=("nmnist",),
         duration_us=DURATION_US,
         grid=(SIDE, SIDE),
         n_samples=N_SAMPLES,

@@ -126,7 +126,7 @@ def randman(manifolds: Manifolds, split: Split) -> Dataset:
     return Dataset.of_trains(trains, label, tuple(str(k) for k in range(manifolds.n_classes)))
 
 
-def manifold_task(name: str, manifolds: Manifolds) -> Task:
+def manifold_task(name: str, manifolds: Manifolds, presets: tuple[str, ...] = ()) -> Task:
     """Task of manifolds, the program's (`RANDMAN`) or others, under another name."""
     return Task(
         name,
@@ -134,6 +134,7 @@ def manifold_task(name: str, manifolds: Manifolds) -> Task:
         manifolds.n_inputs,
         manifolds.n_classes,
         kind="spikes",
+        presets=presets,
         duration_us=DURATION_US,
         n_samples=tuple(SIZES.values()),
         source="generated: random manifolds in the space of spike times, one spike an input",
@@ -142,4 +143,4 @@ def manifold_task(name: str, manifolds: Manifolds) -> Task:
     )
 
 
-RANDMAN: Final = manifold_task("randman", Manifolds())
+RANDMAN: Final = manifold_task("randman", Manifolds(), ("randman",))

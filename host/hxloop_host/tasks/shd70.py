@@ -123,6 +123,7 @@ def shd70_task(data_dir: Path | None = None) -> Task:
         N_CHANNELS,
         len(CLASS_NAMES),
         kind="spikes",
+        presets=("shd70",),
         duration_us=DURATION_US,
         ordered_channels=True,
         n_samples=N_SAMPLES,

@@ -13,7 +13,7 @@ def test_tasks_of_the_program_say_where_they_are_from():
     for name in REGISTRY.built_in:
         task = find_task(name)
         assert task.name == name
-        assert task.source and task.licence and task.reference and len(task.n_samples) == 3
+        assert task.source and task.licence and task.reference and task.presets and len(task.n_samples) == 3
         assert task.source_record() == {}
 
 
