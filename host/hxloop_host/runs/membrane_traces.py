@@ -41,7 +41,7 @@ class Membranes:
     measured : float32 [n_reads, n]
         0 at leak, `Population.model_threshold` at threshold.
     modelled : float32 [n_reads, n] or None
-        What the rule's model says, NaN where it says nothing; None where it never does.
+        What the rule's model says, NaN where it says nothing; None if it never says something.
     spikes_us : list of float64 [n_spikes]
         Spikes of each of these neurons.
     """
@@ -56,7 +56,7 @@ class Membranes:
     @property
     def distance(self) -> float:
         """Root mean square of measured minus modelled, NaN without a model."""
-        if self.modelled is None or np.isnan(self.modelled).all():
+        if self.modelled is None:
             return np.nan
         return float(np.sqrt(np.nanmean((self.measured - self.modelled) ** 2)))
 
@@ -73,6 +73,7 @@ def stored_membranes(run: Run) -> list[Membranes]:
         if population.spiking:
             fired = [get[f"{spikes}/time_us"].values[get[f"{spikes}/neuron"].values == n] for n in neuron]
         modelled = get[f"{path}/modelled"].values if f"{path}/modelled" in get else None
+        modelled = modelled if modelled is not None and np.isfinite(modelled).any() else None
         time_us, measured = get["pictures/membrane_time_us"].values, get[f"{path}/measured"].values
         found.append(Membranes(population, time_us, neuron, measured, modelled, fired))
     return found
@@ -112,21 +113,22 @@ def draw_membranes(run: Run, figure: Figure) -> None:
             panels = [first, *(figure.add_subplot(place, sharex=first, sharey=first) for place in places[1:])]
             _draw_neurons(membranes, panels)
             row += -(-len(panels) // _ACROSS)
-        panels[0].set(xlim=(0, run.origin.settings.duration_us), ylim=_limits(membranes))
+        is_output = membranes.population.name == output
+        panels[0].set(xlim=(0, run.origin.settings.duration_us), ylim=_limits(membranes, 0.5 if is_output else 0.3))
     for axes in panels[-_ACROSS:]:
         axes.set_xlabel("hardware time (us)")
     figure.suptitle(words_of_sample(run), x=0.01, ha="left", fontsize="medium")
     figure.legend(handles=_keys(stored), loc="outside lower center", ncols=4)
 
 
-def _limits(membranes: Membranes) -> tuple[float, float]:
-    """Of the axis of membranes; above what is drawn there is room for spikes."""
+def _limits(membranes: Membranes, room_of_spikes: float) -> tuple[float, float]:
+    """Of the axis of membranes; above what is drawn there is so much of its room for spikes."""
     drawn = [membranes.measured, *([] if membranes.modelled is None else [membranes.modelled])]
     low, high = min(np.nanmin(d) for d in drawn), max(np.nanmax(d) for d in drawn)
     if membranes.population.spiking:
         low, high = min(low, 0.0), max(high, membranes.population.model_threshold)
     room = max(high - low, 1e-6)
-    return low - 0.05 * room, high + (0.3 if membranes.population.spiking else 0.05) * room
+    return low - 0.05 * room, high + (room_of_spikes if membranes.population.spiking else 0.05) * room
 
 
 def words_of_sample(run: Run) -> str:
@@ -153,7 +155,7 @@ def _keys(stored: list[Membranes]) -> list[Line2D]:
     from matplotlib.lines import Line2D
 
     keys = [Line2D([], [], ls="", marker=".", ms=6, color="black", label="measured")]
-    if any(np.isfinite(m.distance) for m in stored):
+    if any(m.modelled is not None for m in stored):
         keys.append(Line2D([], [], color=BLUE, lw=1.4, label="modelled"))
     if any(m.population.spiking for m in stored):
         keys.append(Line2D([], [], ls="", marker="|", ms=8, mew=1.6, color=RED, label="spike"))
@@ -168,7 +170,7 @@ def _draw_neurons(membranes: Membranes, panels: list[Axes]) -> None:
         axes.plot(membranes.time_us, membranes.measured[:, k], ".", color="black", ms=3.5, mew=0)
         if membranes.modelled is not None:
             axes.plot(membranes.time_us, membranes.modelled[:, k], color=BLUE, lw=1.0)
-        _draw_spikes(axes, membranes.spikes_us[k], RED)
+        _draw_spikes(axes, membranes.spikes_us[k], RED, 0.84, 0.98)
         _draw_levels(axes, membranes.population)
         axes.set_title(f"neuron {membranes.neuron[k]}", pad=2)
         axes.tick_params(labelbottom=k + _ACROSS >= n, labelleft=k % _ACROSS == 0)
@@ -196,7 +198,9 @@ def _draw_output(run: Run, membranes: Membranes, axes: Axes) -> None:
         at_us, measured = membranes.time_us, membranes.measured[:, k]
         axes.plot(at_us, measured, marker, color=color, ms=size, mew=0.4, mec=edge, zorder=order)
         axes.plot(at_us, lines[:, k], dashes, color=color, lw=width, zorder=order, label=words)
-        _draw_spikes(axes, membranes.spikes_us[k], color)
+        if neuron in coloured:  # one line of spikes below the other, in the order of the legend
+            low = 0.98 - 0.3 * (1 + sorted(coloured).index(neuron)) / len(coloured)
+            _draw_spikes(axes, membranes.spikes_us[k], color, low, low + 0.25 / len(coloured))
     _draw_levels(axes, membranes.population)
     axes.set_ylabel(_MEMBRANE)
     _draw_legend(axes, _words(membranes))
@@ -216,13 +220,14 @@ def _draw_legend(axes: Axes, title: str) -> None:
 def _words(membranes: Membranes) -> str:
     population, shown = membranes.population, len(membranes.neuron)
     said = f"{population.name}, {'all' if shown == population.size else f'{shown} of'} {population.size} neurons"
-    if np.isfinite(membranes.distance):
+    if membranes.modelled is not None:
         said += f"; measured and modelled differ by {membranes.distance:.2g} (RMS)"
     return said
 
 
-def _draw_spikes(axes: Axes, times_us: NDArray[np.float64], color: str) -> None:
-    axes.vlines(times_us, 0.84, 0.98, color=color, lw=1.6, transform=axes.get_xaxis_transform())
+def _draw_spikes(axes: Axes, times_us: NDArray[np.float64], color: str, low: float, high: float) -> None:
+    """Ticks between these heights, in units of that of the panel."""
+    axes.vlines(times_us, low, high, color=color, lw=1.6, transform=axes.get_xaxis_transform())
 
 
 def _draw_levels(axes: Axes, population: Population) -> None:

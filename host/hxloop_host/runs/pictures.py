@@ -145,6 +145,7 @@ def _membranes(recording: Recording, modelled: Mapping[str, NDArray[np.float32]]
         found[f"{path}/measured"] = Quantity(read[0, :, neurons].T.copy(), "1", f"measured membranes {scale}")
         if name in modelled:
             model = modelled[name][0, :, neurons].T.astype(np.float32)
+            model[~np.isfinite(model)] = np.nan
             found[f"{path}/modelled"] = Quantity(model, "1", f"what the rule's model says of membranes {scale}")
     return found
 
@@ -158,7 +159,9 @@ def shown_neurons(recording: Recording, name: str) -> NDArray[np.int64]:
     size = recording.network.population(name).size
     if size <= MOST_TRACES or name == recording.network.output:
         return np.arange(size)
-    counts = np.bincount(recording.spikes[name].neuron if name in recording.spikes else [], minlength=size)
+    counts = np.zeros(size, np.int64)
+    if name in recording.spikes:
+        counts = np.bincount(recording.spikes[name].neuron, minlength=size)
     order = np.lexsort((-recording.membranes[name][0].max(axis=0), -counts))
     n_active = int((counts > 0).sum())
     n_silent = min(size - n_active, max(SILENT_TRACES, MOST_TRACES - n_active))

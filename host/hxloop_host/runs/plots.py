@@ -9,6 +9,7 @@ import numpy as np
 
 from hxloop.files.writing import write_atomically
 from hxloop.kit.figures import BLUE, GREY, ORANGE, color_of, draw_alone
+from hxloop.text import cut
 from hxloop_host.runs.epoch_curves import activity_shape, curves_of, draw_activity, draw_curves
 from hxloop_host.runs.membrane_traces import draw_membranes, membranes_size, words_of_sample
 from hxloop_host.runs.run_content import INPUT_ROWS, OUTSIDE, SILENT, membranes_of
@@ -62,7 +63,7 @@ def pictures_of(run: Run) -> dict[str, Filled]:
     if "pictures/map" in stored:
         found["decision_map"] = (_decision_map, (4.4, 4.0))
     if any(name.startswith("pictures/raster/") for name in stored):
-        found["raster"] = (_raster, (6.0, 4.0))
+        found["raster"] = (_raster, (6.0, max(4.0, 1.2 * (1 + len(run.origin.network.spiking)))))
     if membranes_of(run.record):
         found["membranes"] = (draw_membranes, membranes_size(run))
     return found
@@ -127,7 +128,9 @@ def _raster(run: Run, figure: Figure) -> None:
         index = get[f"pictures/raster/{name}/neuron"].values
         length = 0.8 if size <= 10 else 0.02 * size
         axes.vlines(time_us, index - length / 2, index + length / 2, color=color, lw=1.4)
-        axes.set(ylim=(-0.9, size - 0.1), ylabel=f"{name}\n(neuron)" if name != INPUT_ROWS else "input\n(channel)")
+        axes.set(
+            ylim=(-0.9, size - 0.1), ylabel=f"{cut(name, 12)}\n(neuron)" if name != INPUT_ROWS else "input\n(channel)"
+        )
         if size <= 10:
             axes.set_yticks(range(0, size, 1 if size <= 4 else 3))
     panels[-1].set(xlabel="hardware time (us)", xlim=(0, run.origin.settings.duration_us))

@@ -24,7 +24,7 @@ LIMIT: Final = HICANN_X.weight_code_max
 FIELDS: Final = 20
 """Neurons of a population whose receptive fields are shown."""
 _ACROSS: Final = 10
-_MATRIX_IN, _HISTOGRAM_IN, _EDGE_IN, _LINE_IN = 4.6, 2.2, 0.55, 0.16
+_MATRIX_IN, _HISTOGRAM_IN, _EDGE_IN, _LINE_IN = 4.4, 2.6, 0.55, 0.16
 
 
 def weights_size(run: Run) -> tuple[float, float]:
@@ -87,7 +87,7 @@ def source_words(network: Network, number: int) -> str:
     """What drives the synapses of a projection: a population, ``input`` or ``bias``."""
     projection = network.projections[number]
     first, last = network.sources(projection)
-    name, size = cut(projection.source, 12), network.source_size(projection.source)
+    name, size = cut(projection.source, 10), network.source_size(projection.source)
     if projection.source == INPUT:
         if first >= network.n_features:
             return "bias"
@@ -124,7 +124,7 @@ def _draw_histogram(axes: Axes, run: Run, population: Population) -> None:
     words = []
     for k in network.onto(population.name):
         of = shares(np.where(network.connected(network.projections[k]), run.codes[k], np.nan))
-        words.append(f"{source_words(network, k)}: {of[LIMIT]:.1f} % zero, {of[0] + of[-1]:.1f} % at limit")
+        words.append(f"{source_words(network, k)}: {of[LIMIT]:.1f} % zero, {of[0] + of[-1]:.1f} % at ±{LIMIT}")
     axes.set_title("\n".join(words))
     axes.set(xlabel="weight code", ylabel="share (%)", xticks=(-LIMIT, -32, 0, 32, LIMIT), ylim=(0.0, None))
     axes.set_xlim(-LIMIT - 3, LIMIT + 3)

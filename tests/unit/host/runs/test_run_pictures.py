@@ -91,7 +91,7 @@ def test_weights_are_the_codes_of_the_chip(run):
             assert found[code] == pytest.approx(100 * np.mean(codes == code))
     codes = run.codes[-1]
     zero, limit = 100 * np.mean(codes == 0), 100 * np.mean(np.abs(codes) == 63)
-    assert of_output.get_title() == f"hidden: {zero:.1f} % zero, {limit:.1f} % at limit"
+    assert of_output.get_title() == f"hidden: {zero:.1f} % zero, {limit:.1f} % at ±63"
 
 
 def test_what_is_not_connected_has_no_weight():
@@ -101,7 +101,7 @@ def test_what_is_not_connected_has_no_weight():
     projections = tuple(Projection(**{"source": INPUT, "target": name} | part) for part in parts)
     network = Network(7, (Population(name, 3),), projections, bias_times_us=(1.0,))
     words = [source_words(network, k) for k in range(4)]
-    assert words == ["input[0:4]", "input[4:6]", "bias", "a_populatio…"]
+    assert words == ["input[0:4]", "input[4:6]", "bias", "a_populat…"]
     codes = [np.full(network.weight_shape(p), 7, np.int8) for p in projections]
     matrix = matrix_onto(SimpleNamespace(origin=SimpleNamespace(network=network), codes=codes), name)
     np.testing.assert_array_equal(matrix[:7], 7.0)
@@ -130,6 +130,7 @@ def test_outputs_that_matter_have_colours(run, tmp_path, monkeypatch):
         "pictures/membrane_time_us": np.arange(6) * 1.7,
         "pictures/membranes/output/neuron": np.arange(3),
         "pictures/membranes/output/measured": measured,
+        "pictures/membranes/output/modelled": np.full_like(measured, np.nan),
     }
     other = changed(run, tmp_path, quantities)
     (membranes,) = stored_membranes(other)
@@ -148,6 +149,9 @@ def test_outputs_that_matter_have_colours(run, tmp_path, monkeypatch):
     other = max((k for k in range(3) if k != right), key=lambda k: measured[:, k].max())
     colored = [k for k in range(3) if to_hex(lines[2 * k].get_color()) == to_hex(color_of(k))]
     assert colored == sorted([right, other])
+    ticks = axes.collections
+    for neuron, one in zip(sorted([right, other]), ticks, strict=True):
+        assert [segment[0][0] for segment in one.get_segments()] == membranes.spikes_us[neuron].tolist()
     entries = [text.get_text() for text in axes.get_legend().get_texts()]
     names = run.record.attributes["class_names"].split(", ")
     assert entries == [f"{names[k]} (right)" if k == right else names[k] for k in colored]
@@ -171,3 +175,5 @@ def test_plain_rule_of_shown_neurons(n_active, monkeypatch):
     by_count = sorted(range(size), key=lambda k: -counts[k])[: 5 - n_silent]
     silent = sorted(np.flatnonzero(counts == 0), key=lambda k: -traces[0, :, k].max())[:n_silent]
     assert found.tolist() == [*by_count, *silent]
+    highest = sorted(range(size), key=lambda k: -traces[0, :, k].max())
+    assert shown_neurons(replace(seen, spikes={}), "out").tolist() == highest[:5]  # those that cannot spike
