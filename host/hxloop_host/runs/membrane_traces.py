@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.kit.brief import brief
 from hxloop.kit.figures import BLUE, FAINT, GREY, RED, color_of
 from hxloop.text import cut
 from hxloop_host.runs.run_content import SILENT, membranes_of
@@ -28,6 +29,7 @@ MOST_COLOURED: Final = 6
 """Outputs with a colour and an entry in the legend: the answer, the right one, those that rose highest."""
 
 
+@brief
 @dataclass(frozen=True, eq=False)
 class Membranes:
     """What a run file has of the membranes of a population in one test sample.
