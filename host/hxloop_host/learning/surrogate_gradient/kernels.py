@@ -264,13 +264,27 @@ def _since(n, tick, k, population, sample, inputs, spikes, links, weights, table
     found = 0.0
     for p in range(links.shape[0]):
         link = links[p]
-        j = n - link[FIRST_TARGET]
         if link[POPULATION] != population:
             continue
         begin, end = events_of(link, sample, inputs, spikes)
-        for e in range(begin, end):
+        ticks, later = (inputs[1], 0) if link[SOURCE] < 0 else (spikes[1], delay)
+        for e in range(_first_from(ticks, begin, end, (k - 1) * period - later), end):
+            if ticks[e] + later >= tick:
+                break
             source, at, before = arrival(link, e, inputs, spikes, period, delay)
-            came = at * period - before
-            if source >= 0 and at == k and came < tick:
-                found += table[MEMBRANE_RISE, tick - came] * weights[link[AT] + source * link[N_TARGETS] + j]
+            if source >= 0 and at == k:
+                row = link[AT] + source * link[N_TARGETS]
+                found += table[MEMBRANE_RISE, tick - (at * period - before)] * weights[row + n - link[FIRST_TARGET]]
     return found
+
+
+@compiled
+def _first_from(ticks, begin, end, tick):
+    """First of some sorted events that is not before a tick."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if ticks[middle] < tick:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin

@@ -40,6 +40,8 @@ CROSSING_STD: Final = 0.1
 """Of a membrane at one spike, in thresholds (assumed: noise of the membrane, and what a reading is off)."""
 FACTORS: Final = (0.2, 5.0)
 """What a factor can be (assumed): others are errors of the measurement."""
+READINGS: Final = 4000
+"""Readings of a neuron that are measured of one recording: with as many, factors are known to a per cent."""
 STATE: Final = ("normal", "right", "crossings", "crossed")
 
 
@@ -60,10 +62,11 @@ class MeasuredScale:
 
     def add(self, grid: ReadingGrid, recording: Recording) -> None:
         """Measure a recording with all spikes and the membranes of some populations."""
-        v, exc, inh, held = what_is_known(grid, recording, recording.weights)
+        n_samples = min(recording.n_samples, max(1, READINGS // max(1, len(recording.membrane_times_us))))
+        v, exc, inh, held = what_is_known(grid, recording, recording.weights, n_samples)
         left = grid.decay[0]
         rises = v[:, 1:] - left * v[:, :-1] + held[:, 1:]
-        used = grid.undisturbed(recording)
+        used = grid.undisturbed(recording)[:n_samples]
         # What a neuron reads at rest is only known as well as its first readings: it is fitted with the rest.
         columns = [np.broadcast_to(1.0 - left, rises.shape) * used, exc[:, 1:] * used, inh[:, 1:] * used]
         for a in range(3):
@@ -72,7 +75,7 @@ class MeasuredScale:
                 self.normal[:, a, b] += np.einsum("skn,skn->n", columns[a], columns[b], dtype=np.float64)
         weights = grid.flat([w * f for w, f in zip(recording.weights, self.factors(grid, recording), strict=True)])
         add_crossings(
-            0, len(v), v, grid.quiet_ticks, grid.inputs(recording), grid.spikes(recording), grid.links, weights,
+            0, n_samples, v, grid.quiet_ticks, grid.inputs(recording), grid.spikes(recording), grid.links, weights,
             grid.kernels, grid.decay, grid.period, grid.delay, self.crossings, self.crossed,
         )  # fmt: skip
 
@@ -127,18 +130,20 @@ def measured(
     return factors, scale.thresholds(grid.threshold.astype(np.float64))
 
 
-def what_is_known(grid: ReadingGrid, recording: Recording, weights: Weights) -> tuple[Floats, Floats, Floats, Floats]:
-    """Membranes, and what adds to each since the reading before.
+def what_is_known(
+    grid: ReadingGrid, recording: Recording, weights: Weights, n_samples: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Membranes of the first samples, and what adds to each since the reading before.
 
     Returns
     -------
     v, exc, inh, held : [n_samples, n_reads, n_neurons]
         Readings, what excitatory and inhibitory events add to them, and what adaptation takes away.
     """
-    v = grid.membranes(recording)
+    v = grid.membranes(recording)[:n_samples]
     exc, inh, held = (np.zeros_like(v) for _ in range(3))
     predict(
-        0, len(v), v, grid.inputs(recording), grid.spikes(recording), grid.links, grid.flat(weights), grid.kernels,
+        0, n_samples, v, grid.inputs(recording), grid.spikes(recording), grid.links, grid.flat(weights), grid.kernels,
         grid.decay, grid.period, grid.delay, exc, inh, held,
     )  # fmt: skip
     return v, exc, inh, held
@@ -152,7 +157,7 @@ def modelled_membranes(grid: ReadingGrid, recording: Recording, weights: Weights
     dict of str to float32 [n_samples, n_reads, size]
         Of the populations whose membranes were read.
     """
-    v, exc, inh, held = what_is_known(grid, recording, weights)
+    v, exc, inh, held = what_is_known(grid, recording, weights, recording.n_samples)
     found = exc + inh - held
     found[:, 1:] += grid.decay[0] * v[:, :-1]
     found[:, 1:][~grid.undisturbed(recording)] = np.nan

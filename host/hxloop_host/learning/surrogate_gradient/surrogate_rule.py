@@ -44,7 +44,7 @@ class SurrogateSettings(RuleSettings):
     weights: NotNegative = Field(0.0, description="factor on the mean squared weight of each projection")
     dropout: Fraction = Field(0.0, description="share of the neurons of each population whose weights are switched off")
     measured_batches: CountOrZero = Field(
-        4, description="batches at the beginning of each epoch on which weight scales and thresholds are measured; 0: "
+        2, description="batches at the beginning of each epoch on which weight scales and thresholds are measured; 0: "
         "they are taken as nominal, or from a calibration"
     )  # fmt: skip
     dropout_runs: Count = Field(1, description="runs into which a batch is split; each leaves other neurons out")
