@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from hxloop.network import Network
 
 PRESETS: Final = (
-    "quick", "paper", "small", "mnist16", "digits", "mnist16_surrogate", "mnist16_augmented", "yin_yang_surrogate", "mnist16_rate", "shd70",
-    "nmnist", "randman", "store_recall",
+    "quick", "paper", "small", "mnist16", "digits", "mnist16_surrogate", "mnist16_augmented", "yin_yang_surrogate",
+    "mnist16_rate", "shd70", "nmnist", "randman", "store_recall",
 )  # fmt: skip
 
 EPOCHS_MAX: Final = 999_999
