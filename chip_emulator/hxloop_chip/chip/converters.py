@@ -11,7 +11,7 @@ from hxloop.codes.capmem import QuadrantCell
 from hxloop.spec import quadrant
 from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
 from hxloop_chip.silicon.mechanisms.mechanism import Reads
-from hxloop_chip.solver.edges.readout_kernel import round_readings
+from hxloop_chip.solver.edges.readout_kernel import put_on_lines, round_readings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,33 +32,34 @@ CADC_CODE_MAX: Final = 255
 COUNTER_MAX: Final = 255
 _SETTLED: Final = 8.0  # time constants of the MADC's input within the invalid samples: 1023 e^-8 is 0.3 LSB
 
-_BLOCK: Final = 2**16  # readings converted at once: bounds the memory, and keeps it in the cache
-
 
 class CadcChannels(NamedTuple):
     """What turns potentials into readings in the channels of some circuits.
 
     Attributes
     ----------
-    gain, offset_lsb : float64 [n]
-        Mismatch of the channel.
-    ramp_offset_code, ramp_slope_code : float64 [n]
-        Codes of the quadrant's ramp.
+    slope : float64 [n]
+        LSB per mV.
+    at_rest : float64 [n]
+        LSB that a membrane at its resting potential reads, before rounding.
     digital_offset : int64 [n]
         Added to the converted number.
     """
 
-    gain: Floats
-    offset_lsb: Floats
-    ramp_offset_code: Floats
-    ramp_slope_code: Floats
+    slope: Floats
+    at_rest: Floats
     digital_offset: Ints
 
 
 def cadc_channels(
-    circuit: Ints, neurons: NeuronCodes, shared: SharedCodes, mismatch: Mismatch, spec: ChipSpec
+    circuit: Ints,
+    neurons: NeuronCodes,
+    shared: SharedCodes,
+    mismatch: Mismatch,
+    spec: ChipSpec,
+    rest_mv: Floats | float = 0.0,
 ) -> CadcChannels:
-    """Channels of configured circuits.
+    """Channels of configured circuits: gain x nominal curve, which is a straight line, + offset.
 
     Parameters
     ----------
@@ -68,15 +69,20 @@ def cadc_channels(
     shared : SharedCodes
     mismatch : Mismatch
     spec : ChipSpec
+    rest_mv : float or float64 [n]
+        What potentials are given above.
     """
     entry = np.zeros(spec.n_circuits, np.int64)
     entry[neurons.circuit] = np.arange(len(neurons.circuit))
-    ramp = shared.quadrant_code[quadrant(circuit, spec)].astype(np.float64)
+    ramp = shared.quadrant_code[quadrant(circuit, spec)]
+    at_rest, above = (
+        mismatch.cadc_gain[circuit]
+        * nominal.cadc_lsb(rest_mv + v_mv, ramp[:, QuadrantCell.v_cadc_offset], ramp[:, QuadrantCell.i_cadc_slope])
+        for v_mv in (0.0, 1.0)
+    )
     return CadcChannels(
-        mismatch.cadc_gain[circuit],
-        mismatch.cadc_offset_lsb[circuit],
-        ramp[:, QuadrantCell.v_cadc_offset],
-        ramp[:, QuadrantCell.i_cadc_slope],
+        above - at_rest,
+        at_rest + mismatch.cadc_offset_lsb[circuit],
         neurons.cadc_offset_code[entry[circuit]].astype(np.int64),
     )
 
@@ -87,6 +93,7 @@ def convert(v_mv: Floats, channels: CadcChannels, readings: Readings, reads: Rea
     Parameters
     ----------
     v_mv : float64 [n_samples, n_reads, n]
+        Above `rest_mv` of the channels; overwritten.
     channels : CadcChannels
         Of n circuits.
     readings : sequence of callable
@@ -97,13 +104,8 @@ def convert(v_mv: Floats, channels: CadcChannels, readings: Readings, reads: Rea
     -------
     uint8 [n_samples, n_reads, n]
     """
-    # The nominal curve is a straight line: two passes over many readings instead of six.
-    at_0, at_1 = (
-        channels.gain * nominal.cadc_lsb(v, channels.ramp_offset_code, channels.ramp_slope_code) + channels.offset_lsb
-        for v in (0.0, 1.0)
-    )
-    lsb = v_mv * (at_1 - at_0)
-    lsb += at_0
+    lsb = v_mv
+    put_on_lines(lsb, channels.slope, channels.at_rest)
     for bend in readings:
         lsb = bend(lsb, reads)
     codes = np.empty(lsb.shape, np.uint8)
@@ -112,28 +114,17 @@ def convert(v_mv: Floats, channels: CadcChannels, readings: Readings, reads: Rea
 
 
 def cadc_codes(
-    v_mv: Floats,
-    circuit: Ints,
-    neurons: NeuronCodes,
-    shared: SharedCodes,
-    mismatch: Mismatch,
-    spec: ChipSpec,
-    readings: Readings,
-    key: np.uint64,
-    first_sample: int,
+    v_mv: Floats, circuit: Ints, channels: CadcChannels, readings: Readings, key: np.uint64, first_sample: int
 ) -> NDArray[np.uint8]:
     """CADC readings of membranes.
 
     Parameters
     ----------
     v_mv : float64 [n_samples, n_reads, n_circuits]
-        Potentials at the times of `cadc_ticks`.
+        Potentials at the times of `cadc_ticks`, as for `convert`.
     circuit : int64 [n_circuits]
-        Each must be in `neurons.circuit`.
-    neurons : NeuronCodes
-    shared : SharedCodes
-    mismatch : Mismatch
-    spec : ChipSpec
+    channels : CadcChannels
+        Of these circuits.
     readings : sequence of callable
         What mechanisms do to readings (`Mechanism.reading`): noise.
     key : uint64
@@ -145,14 +136,7 @@ def cadc_codes(
     -------
     uint8 [n_samples, n_reads, n_circuits]
     """
-    channels = cadc_channels(circuit, neurons, shared, mismatch, spec)
-    codes = np.empty(v_mv.shape, np.uint8)
-    step = max(1, _BLOCK // max(1, v_mv[:1].size))
-    for k in range(0, len(v_mv), step):
-        part = v_mv[k : k + step]
-        reads = Reads("cadc", circuit, TrialDraws(key, first_sample + k))
-        codes[k : k + step] = convert(part, channels, readings, reads)
-    return codes
+    return convert(v_mv, channels, readings, Reads("cadc", circuit, TrialDraws(key, first_sample)))
 
 
 def madc_codes(

@@ -20,6 +20,7 @@ from hxloop_chip.checks.readout_limits import check_readout
 from hxloop_chip.chip import observing
 from hxloop_chip.chip.configured import Configured, make_configured
 from hxloop_chip.chip.delivery import deliver, deliver_plain
+from hxloop_chip.chip.membrane_reads import MembraneReads
 from hxloop_chip.chip.running import Runner
 from hxloop_chip.silicon.boot_codes import boot_settings
 from hxloop_chip.silicon.mechanisms.addressed_draws import SiliconDraws, TrialDraws
@@ -169,16 +170,16 @@ class EmulatedChip(Unsendable):
         if delivered is None:
             on_way_in = self._acting["on_way_in"]
             delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, on_way_in)
-        watch = observing.watch(readout, configured.neurons.index, self._spec, duration_ticks, inputs.n_samples)
+        silicon = observing.Silicon(self._spec, self.mismatch, self._acting["reading"])
+        reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
         circuit = configured.circuit
         if chosen is not None and not needs_all:
             circuit = circuit._replace(recorded=padded(chosen, False))
-        packed, counts = self._runner.run(delivered.inputs, circuit, trial, watch, progress, stop_words)
+        packed, counts = self._runner.run(delivered.inputs, circuit, trial, reads, progress, stop_words)
         spikes, most = _unpack(packed, counts, configured.neurons.heads)
         observations = observing.observe(
-            readout, watch, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
-            configured.sensors, observing.Silicon(self._spec, self.mismatch, self._acting["reading"]), trial,
-            stop_words,
+            readout, reads, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
+            configured.sensors, silicon, trial, stop_words,
         )  # fmt: skip
         if needs_all and record == "first_spikes":
             spikes = spikes.first_of_each_source()

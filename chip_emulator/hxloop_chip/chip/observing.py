@@ -1,4 +1,4 @@
-"""What a run observes beside spikes: which membranes the solver watches, and what becomes of the traces."""
+"""What a run observes beside spikes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 
 from hxloop.result import Observations
 from hxloop.spikes import SpikeBatch
-from hxloop_chip.chip.converters import cadc_codes, madc_codes, spike_counts
+from hxloop_chip.chip.converters import spike_counts
 from hxloop_chip.chip.correlation_sensors import correlation_codes, pair_sums, routed
-from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.stopping import check_wanted
 
 if TYPE_CHECKING:
@@ -23,14 +22,16 @@ if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
     from hxloop_chip.chip.converters import Readings
     from hxloop_chip.chip.correlation_sensors import Sensors
+    from hxloop_chip.chip.membrane_reads import MembraneReads
     from hxloop_chip.silicon.mismatch import Mismatch
+    from hxloop_chip.solver import layout as at
     from hxloop_chip.wiring.neurons import Neurons
     from hxloop_chip.wiring.synapses import Wiring
 
     Ints = NDArray[np.int64]
 
 _BLOCK: Final = 50_000
-"""Events or readings between two looks at whether the run is still wanted."""
+"""Events between two looks at whether the run is still wanted."""
 
 
 class Silicon(NamedTuple):
@@ -41,33 +42,9 @@ class Silicon(NamedTuple):
     readings: Readings
 
 
-def watch(readout: Readout, index: NDArray[np.int64], spec: ChipSpec, duration_ticks: int, n_samples: int) -> at.Watch:
-    """Membranes for the solver to watch, and room for their traces.
-
-    Parameters
-    ----------
-    readout : Readout
-        Checked.
-    index : int64 [n_circuits]
-        Neuron of each circuit.
-    spec : ChipSpec
-    duration_ticks, n_samples : int
-    """
-    circuits = np.array(readout.cadc_circuits, np.int64)
-    madc = readout.madc_circuit is not None
-    return at.Watch(
-        neuron=index[circuits],
-        period=readout.cadc_period_ticks if circuits.size else 0,
-        cadc=np.zeros((n_samples, readout.cadc_reads(duration_ticks), len(circuits))),
-        madc_neuron=int(index[readout.madc_circuit]) if madc else -1,
-        madc_period=spec.madc_period_ticks,
-        madc=np.zeros((n_samples, spec.madc_reads(duration_ticks) if madc else 0)),
-    )
-
-
 def observe(
     readout: Readout,
-    watched: at.Watch,
+    reads: MembraneReads,
     spikes: SpikeBatch,
     delivered: at.Inputs,
     config: ChipConfig,
@@ -83,8 +60,8 @@ def observe(
     Parameters
     ----------
     readout : Readout
-    watched : Watch
-        Filled by the solver, in mV above the resting potentials.
+    reads : MembraneReads
+        All converted.
     spikes : SpikeBatch
         All spikes of the run if counters or correlation are asked for.
     delivered : Inputs
@@ -109,22 +86,9 @@ def observe(
     found = dict(vars(Observations.none()))
     spec, mismatch, readings = silicon
     if readout.cadc_circuits:
-        watched.cadc[...] += neurons.v_leak_mv[watched.neuron]
-        how = np.array(readout.cadc_circuits, np.int64), config.neurons, config.shared, mismatch, spec, readings
-        found["cadc"] = np.concatenate(
-            [
-                cadc_codes(watched.cadc[first:last], *how, trial.key, trial.first_sample + first)
-                for first, last in _blocks(_readings(watched.cadc), stop_words)
-            ]
-        )
-    if (circuit := readout.madc_circuit) is not None:
-        v_mv = watched.madc + neurons.v_leak_mv[watched.madc_neuron]
-        found["madc"] = np.concatenate(
-            [
-                madc_codes(v_mv[k:last], circuit, mismatch, spec, readings, trial.key, trial.first_sample + k)
-                for k, last in _blocks(_readings(v_mv), stop_words)
-            ]
-        )
+        found["cadc"] = reads.cadc
+    if readout.madc_circuit is not None:
+        found["madc"] = reads.madc
     if readout.counters:
         counted = [
             spike_counts(spikes.part(first, last), neurons.heads)
@@ -145,11 +109,6 @@ def observe(
             sums, seen, config, mismatch, spec, readings, trial.key, trial.first_sample
         )
     return Observations(**found)
-
-
-def _readings(traces: NDArray[np.float64]) -> Ints:
-    """Readings of each sample."""
-    return np.full(len(traces), traces[:1].size)
 
 
 def _blocks(size: Ints, stop_words: Ints) -> Iterator[tuple[int, int]]:

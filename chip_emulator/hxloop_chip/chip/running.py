@@ -14,12 +14,14 @@ from hxloop.errors import LimitExceededError, RunCancelledError
 from hxloop_chip.chip.core_placing import Apart
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.kernel import run_samples
-from hxloop_chip.solver.stopping import never
+from hxloop_chip.solver.stopping import check_wanted, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from hxloop_chip.chip.membrane_reads import MembraneReads
 
     Progress = Callable[[int, int], bool]
 
@@ -50,7 +52,7 @@ class Runner:
         inputs: at.Inputs,
         circuit: at.Circuit,
         trial: at.Trial,
-        watch: at.Watch,
+        reads: MembraneReads,
         progress: Progress | None,
         stop_words: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -71,18 +73,23 @@ class Runner:
         found: list[int] = []
 
         def work(bounds: tuple[int, int]) -> NDArray[np.int64]:
-            part = self._chunk(inputs, bounds, circuit, trial, counts, watch, stop_words)
-            found.append(len(part))
-            if sum(found) > MAX_SPIKES:
-                raise _too_many(bounds)
-            return part
+            pieces = []
+            for piece in reads.pieces(*bounds):
+                watch = reads.room(piece[1] - piece[0])
+                pieces.append(self._piece(inputs, piece, circuit, trial, counts, watch, stop_words))
+                reads.convert(watch, piece[0])
+                check_wanted(stop_words)
+                found.append(len(pieces[-1]))
+                if sum(found) > MAX_SPIKES:
+                    raise _too_many(piece)
+            return _joined(pieces)
 
         parts = self._in_chunks(work, len(counts), progress)
         elapsed_s = time.perf_counter() - begun
         self._sample_s = max(1e-7, elapsed_s * self._threads / max(1, len(counts)))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.int64)]), counts
+        return _joined(parts), counts
 
-    def _chunk(
+    def _piece(
         self,
         inputs: at.Inputs,
         bounds: tuple[int, int],
@@ -166,6 +173,10 @@ class Runner:
             last = min(n_samples, first + min(most, max(least, left // share)))
             yield first, last
             first = last
+
+
+def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.int64)])
 
 
 def _too_many(bounds: tuple[int, int]) -> LimitExceededError:

@@ -111,7 +111,7 @@ def converter_curves(chips: Sequence[Bench]) -> list[Curve]:
         every = np.arange(chip.spec.n_circuits)
         codes = chip.nominal.of(every.astype(np.int16), every.astype(np.int16))
         c = cadc_channels(every, codes, chip.nominal.shared, chip.mismatch, chip.spec)
-        cadc.append(np.clip(straight[:, None] * c.gain + c.offset_lsb, 0, 255))
+        cadc.append(np.clip(v_mv[:, None] * c.slope + c.at_rest, 0, 255))
         m = chip.mismatch
         madc.append(np.clip(nominal.madc_lsb(v_mv) * m.madc_gain + m.madc_offset_lsb, 0, nominal.MADC_CODE_MAX))
     axis = "membrane (mV)"

@@ -151,8 +151,9 @@ def _cadc_error(chip: Bench, boot: BootSettings) -> Floats:
     every = np.arange(chip.spec.n_circuits)
     codes = boot.of(every.astype(np.int16), every.astype(np.int16))
     channels = cadc_channels(every, codes, boot.shared, chip.mismatch, chip.spec)
-    middle = float(nominal.cadc_lsb(0.5 * (boot.target.v_leak_mv + boot.target.v_threshold_mv)))
-    return np.asarray(channels.gain * middle + channels.offset_lsb + channels.digital_offset - middle)
+    middle_mv = 0.5 * (boot.target.v_leak_mv + boot.target.v_threshold_mv)
+    read = channels.slope * middle_mv + channels.at_rest + channels.digital_offset
+    return np.asarray(read - nominal.cadc_lsb(middle_mv))
 
 
 def _deviations(chip: Bench) -> dict[str, tuple[str, str, Floats]]:

@@ -23,7 +23,14 @@ from hxloop_chip.solver.near.spiking import fill_thresholds, in_order, keep_firs
 from hxloop_chip.solver.near.substep import substep
 from hxloop_chip.solver.near.walk import walk
 from hxloop_chip.solver.stopping import is_stopped
-from hxloop_chip.solver.traces import correct_reads, prepare_reads, read_membranes
+from hxloop_chip.solver.traces import (
+    behind_reads,
+    correct_reads,
+    is_crowded,
+    prepare_reads,
+    read_between_ticks,
+    read_membranes,
+)
 
 _ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
 _QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
@@ -62,7 +69,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     prepare_reads(watch, state)
     for k in range(first, last):
         begin = written
-        written = _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch, stop_words)
+        written = _run_sample(inputs, k, k - first, circuit, trial, state, now, end, out, written, watch, stop_words)
         if written < 0:
             return written
         counts[k, at.COUNT_IN] = inputs.offsets[k + 1] - inputs.offsets[k]
@@ -115,6 +122,7 @@ def new_state(circuit, event_capacity):
         np.zeros(width),
         np.zeros(width, np.int64),
         np.zeros(2, np.int64),
+        np.zeros(1, np.bool_),
         np.zeros(event_capacity, np.int64),
         np.zeros(event_capacity),
     )
@@ -139,13 +147,14 @@ def _rest(state, now, circuit, trial, sample):
 
 
 @uncounted
-def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch, stop_words):
+def _run_sample(inputs, k, row, circuit, trial, state, now, end, out, written, watch, stop_words):
     """Run sample `k` of the batch; returns the number of spikes written, or an error code."""
     sample = trial.first_sample + k
     reading = watch.period > 0 or watch.madc_neuron >= 0
     _rest(state, now, circuit, trial, sample)
     state.tally[at.TALLY_NOTED] = 0 if watch.period > 0 else -1
     pointer, stop = inputs.offsets[k], inputs.offsets[k + 1]
+    first_read = after_read = _ZERO
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         if is_stopped(stop_words):
             return np.int64(at.STOPPED)
@@ -167,13 +176,19 @@ def _run_sample(inputs, k, circuit, trial, state, now, end, out, written, watch,
         if step - state.epoch[0] == at.EPOCH_STEPS:
             _new_epoch(step, state)
         advance(step - state.epoch[0], n_events, now, end, circuit, state)
-        if reading:
-            read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch)
+        if watch.period > 0:
+            first_read, after_read = after_read, behind_reads(base, after_read, trial, watch)
+            if first_read < after_read:
+                read_membranes(
+                    base, first_read, after_read, row, sample, circuit, trial, state, now, n_events, watch
+                )  # fmt: skip
+        if watch.madc_neuron >= 0:
+            read_between_ticks(base, row, sample, circuit, trial, state, now, n_events, watch)
         written = _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written)
         if written < 0:
             return written
-        if reading:
-            correct_reads(base, k, circuit, trial, state, now, n_events, watch)
+        if first_read < after_read or is_crowded(state):
+            correct_reads(base, first_read, after_read, row, circuit, state, now, n_events, watch)
         now, end = end, now
     return written
 

@@ -224,7 +224,7 @@ class Watch(NamedTuple):
     period : int
         Read `k` is taken at tick `k * period`; 0: none.
     cadc : float64 [n_samples, n_reads, n_watch]
-        Receives those reads.
+        Receives those reads; row 0 is the first sample that is run.
     madc_neuron : int
         Neuron read at any times, -1: none.
     madc_period : float
@@ -307,6 +307,8 @@ class State(NamedTuple):
         Where the reads of a neuron go: column of `Watch.cadc`, -1 if none.
     read_blocks : int64 [2]
         Blocks with neurons that are read: first, last + 1.
+    in_order : bool [1]
+        They are neighbours and read in their order.
     noted : int64 [capacity]
         Neurons of the spikes that reads may have to be corrected for.
     noted_at : float64 [capacity]
@@ -344,5 +346,6 @@ class State(NamedTuple):
     trace: NDArray[np.float64]
     column: NDArray[np.int64]
     read_blocks: NDArray[np.int64]
+    in_order: NDArray[np.bool_]
     noted: NDArray[np.int64]
     noted_at: NDArray[np.float64]

@@ -30,44 +30,49 @@ def prepare_reads(watch, state):
     """Note where the reads of each neuron go, and which blocks are read."""
     state.column[:] = -1
     state.read_blocks[0], state.read_blocks[1] = state.column.size // at.LANES, 0
+    state.in_order[0] = True
     for j in range(watch.neuron.size):
         block = watch.neuron[j] // at.LANES
         state.column[watch.neuron[j]] = j
+        state.in_order[0] &= watch.neuron[j] == watch.neuron[0] + j
         state.read_blocks[0] = min(state.read_blocks[0], block)
         state.read_blocks[1] = max(state.read_blocks[1], block + 1)
 
 
 @inlined
-def _reads(base, trial, watch):
-    """First read of the CADC in the step at `base`, and the first one behind it."""
-    if watch.period <= 0:
-        return 0, 0
+def behind_reads(base, first, trial, watch):
+    """First read of the CADC behind the step at `base`, of which `first` is the first one that is still to come."""
     end = min(base + at.STEP_TICKS, trial.duration)
-    return -(-base // watch.period), min(-(-end // watch.period), watch.cadc.shape[1])
+    while first < watch.cadc.shape[1] and first * watch.period < end:
+        first += 1
+    return first
 
 
-@uncounted
-def read_membranes(base, k, sample, circuit, trial, state, now, n_events, watch):
-    """Take all reads of sample `k` of the batch that fall into the step at `base`, before it is solved."""
-    first, after = _reads(base, trial, watch)
+@inlined
+def read_membranes(base, first, after, k, sample, circuit, trial, state, now, n_events, watch):
+    """Take reads `first`..`after - 1`, which fall into the step at `base`, before it is solved; into row `k`."""
     for r in range(first, after):
         _read_all(r * watch.period - base, circuit, state, now, n_events)
-        _pick(watch.cadc[k, r], state.trace, watch.neuron)
-    if first < after:
-        for n in state.model_neurons:
-            if state.column[n] >= 0:
-                begin, values = float(first * watch.period - base), watch.cadc[k, first:after, state.column[n]]
-                _read_one(n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events)
-    if watch.madc_neuron >= 0:
-        first = math.ceil(base / watch.madc_period)
-        after = min(math.ceil(min(base + at.STEP_TICKS, trial.duration) / watch.madc_period), watch.madc.shape[1])
-        if first < after:
-            begin = max(0.0, first * watch.madc_period - base)
-            n, values = watch.madc_neuron, watch.madc[k, first:after:1]  # a step: the same array type as above
-            _read_one(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, now, n_events)
+        _pick(watch.cadc[k, r], state.trace, watch.neuron, state.in_order[0])
+    for n in state.model_neurons:
+        if state.column[n] >= 0:
+            begin, values = float(first * watch.period - base), watch.cadc[k, first:after, state.column[n]]
+            _read_one(n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events)
 
 
 @uncounted
+def read_between_ticks(base, k, sample, circuit, trial, state, now, n_events, watch):
+    """The same for the MADC."""
+    end = min(base + at.STEP_TICKS, trial.duration)
+    first = math.ceil(base / watch.madc_period)
+    after = min(math.ceil(end / watch.madc_period), watch.madc.shape[1])
+    if first < after:
+        begin = max(0.0, first * watch.madc_period - base)
+        n, values = watch.madc_neuron, watch.madc[k, first:after:1]  # a step: the same array type as above
+        _read_one(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, now, n_events)
+
+
+@inlined
 def _read_all(d, circuit, state, now, n_events):
     """Fill `state.trace` with the membranes `d` ticks into the step, as if no neuron spiked or was refractory."""
     tables, low, high = circuit.tables, np.uint64(state.read_blocks[0]), np.uint64(state.read_blocks[1])
@@ -108,33 +113,41 @@ def _add_event(trace, weights, row, gain, exc, inh, low, high):
 
 
 @uncounted
-def _pick(out, values, places):
-    for j in range(np.uint64(places.size)):
-        out[j] = values[np.uint64(places[j])]
+def _pick(out, values, places, in_order):
+    if in_order:
+        first = np.uint64(places[0])
+        for j in range(np.uint64(places.size)):
+            out[j] = values[first + j]
+    else:
+        for j in range(np.uint64(places.size)):
+            out[j] = values[np.uint64(places[j])]
 
 
 @inlined
-def correct_reads(base, k, circuit, trial, state, now, n_events, watch):
+def is_crowded(state):
+    """Whether it is time to forget spikes that can have no effect on reads any more."""
+    return 2 * state.tally[at.TALLY_NOTED] > state.noted.size
+
+
+@inlined
+def correct_reads(base, first, after, k, circuit, state, now, n_events, watch):
     """Put right what was read of neurons that spiked in this step or were refractory in it, now that it is solved.
 
     Spikes whose refractory period is over are forgotten.
     """
-    first, after = _reads(base, trial, watch)
-    count, kept = state.tally[at.TALLY_NOTED], 0
-    if first >= after and 2 * count < state.noted.size:
-        return
-    for i in range(count):
+    kept = 0
+    for i in range(state.tally[at.TALLY_NOTED]):
         n, spike = state.noted[i], state.noted_at[i]
         free = spike + circuit.parameters[at.REFRACTORY, n]
         if free > base and state.column[n] >= 0 and not state.stepped[n]:
-            _correct(i, spike, free, base, k, first, after, circuit, state, now, n_events, watch)
+            _correct(i, spike, free, base, first, after, k, circuit, state, now, n_events, watch)
         state.noted[kept], state.noted_at[kept] = n, spike
         kept += free > base + at.STEP_TICKS
     state.tally[at.TALLY_NOTED] = kept
 
 
-@uncounted
-def _correct(i, spike, free, base, k, first, after, circuit, state, now, n_events, watch):
+@inlined
+def _correct(i, spike, free, base, first, after, k, circuit, state, now, n_events, watch):
     """Correct reads of a neuron behind the `i`-th noted spike, which ends its refractory period at tick `free`."""
     n, jump = state.noted[i], 0.0
     reset = circuit.parameters[at.RESET, n]

@@ -13,7 +13,7 @@ from hxloop.result import Readout
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
-from hxloop_chip.chip.converters import cadc_codes, cadc_ticks, madc_codes, madc_ticks, spike_counts
+from hxloop_chip.chip.converters import cadc_channels, cadc_codes, cadc_ticks, madc_codes, madc_ticks, spike_counts
 from hxloop_chip.silicon.imperfections import Imperfections
 from hxloop_chip.silicon.mismatch import Mismatch
 
@@ -45,10 +45,9 @@ class Bench:
         return self
 
     def cadc(self, v_mv, first_sample=0, circuits=None, key=KEY):
-        return cadc_codes(
-            v_mv, self.circuits if circuits is None else circuits, self.neurons, self.shared, self.mismatch, self.spec,
-            self.strength.acting("reading"), key, first_sample,
-        )  # fmt: skip
+        circuits = self.circuits if circuits is None else circuits
+        channels = cadc_channels(circuits, self.neurons, self.shared, self.mismatch, self.spec)
+        return cadc_codes(v_mv.copy(), circuits, channels, self.strength.acting("reading"), key, first_sample)
 
     def madc(self, v_mv, first_sample=0, key=KEY):
         readings = self.strength.acting("reading")

@@ -155,6 +155,7 @@ def solve(
     first, last = part or (0, n_samples)
     counts = np.zeros((n_samples, at.N_COUNTS), np.int64)
     out = np.empty(1_000_000, np.int64)
+    watch = watch._replace(cadc=watch.cadc[first:last], madc=watch.madc[first:last])
     written = run_samples(inputs, first, last, circuit, trial, 4096, out, counts, watch, never())
     assert written >= 0
     sample = np.repeat(np.arange(n_samples), counts[:, at.COUNT_RECORDED])

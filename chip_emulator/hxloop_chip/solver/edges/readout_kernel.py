@@ -1,4 +1,4 @@
-"""Readings of converters: noise, addressed by sample, read and channel, and rounding to codes."""
+"""Readings of converters: nominal line, noise, addressed by sample, read and channel, and rounding to codes."""
 
 import numpy as np
 
@@ -6,6 +6,21 @@ from hxloop_chip.solver.compiled import compiled
 from hxloop_chip.solver.random import fill_normals
 
 _NOTHING = np.int64(0)
+
+
+@compiled
+def put_on_lines(values, slope, at_zero):
+    """Replace all values of a channel by those of its straight line.
+
+    Parameters
+    ----------
+    values : float64 [n_samples, n_reads, n_channels]
+    slope, at_zero : float64 [n_channels]
+    """
+    for sample in range(values.shape[0]):
+        for read in range(values.shape[1]):
+            for n in range(values.shape[2]):
+                values[sample, read, n] = at_zero[n] + slope[n] * values[sample, read, n]
 
 
 @compiled

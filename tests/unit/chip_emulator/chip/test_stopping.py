@@ -14,7 +14,7 @@ from support.chips.fake_chip import small_config
 from hxloop.errors import InvalidInputError, RunCancelledError, SessionError
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
-from hxloop_chip.chip import observing
+from hxloop_chip.chip import membrane_reads, observing
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.worker.stop_words import make_stop_words, map_stop_words
 
@@ -61,25 +61,35 @@ def test_a_run_stops_in_the_middle_of_its_only_sample(chip):
     assert chip.run(spikes(2, 9000), duration_ticks=10_000, stop_words=theirs).events_in == 101
 
 
-@pytest.mark.parametrize("name", ["cadc_codes", "madc_codes", "spike_counts", "routed"])
-def test_a_run_stops_while_its_read_outs_are_made(chip, monkeypatch, name):
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (membrane_reads, "cadc_codes"),
+        (membrane_reads, "madc_codes"),
+        (observing, "spike_counts"),
+        (observing, "routed"),
+    ],
+)
+def test_a_run_stops_while_its_read_outs_are_made(monkeypatch, module, name):
+    chip = EmulatedChip("typical", 1, 1)
     chip.configure(CONFIG)
     inputs = spikes(40, 9000)
     everything = Readout(cadc_circuits=(0,), cadc_period_ticks=213, madc_circuit=0, counters=True, correlation=True)
     whole = chip.run(inputs, duration_ticks=10_000, readout=everything).observations
     monkeypatch.setattr(observing, "_BLOCK", 40)
+    monkeypatch.setattr(membrane_reads, "_BLOCK", 40)
     divided = chip.run(inputs, duration_ticks=10_000, readout=everything).observations
     for item, array in vars(whole).items():
         np.testing.assert_array_equal(getattr(divided, item), array)
     words, made = np.array([0, 1]), []
-    make = getattr(observing, name)
+    make = getattr(module, name)
 
     def and_stop(*arguments):
         made.append(name)
         words[0] = 1
         return make(*arguments)
 
-    monkeypatch.setattr(observing, name, and_stop)
+    monkeypatch.setattr(module, name, and_stop)
     with pytest.raises(RunCancelledError):
         chip.run(inputs, duration_ticks=10_000, readout=everything, stop_words=words)
     assert made == [name], "the first block is the last one"
