@@ -162,31 +162,30 @@ class ReadingGrid:
         return found
 
     def undisturbed(self, recording: Recording) -> NDArray[np.bool_]:
-        """Bool [n_samples, n_reads - 1, n_neurons]: neither spikes nor refractory periods since the reading before."""
-        n_reads = len(recording.membrane_times_us)
-        found = np.zeros((recording.n_samples, max(0, n_reads - 1), self.n_neurons), np.bool_)
-        for (name, traces), quiet in zip(self._read(recording), self.quiet_ticks, strict=True):
+        """Where a reading follows from the one before: no spike or refractory period since then, both within the range.
+
+        Returns
+        -------
+        bool [n_samples, n_reads - 1, n_neurons]
+            False for neurons that were not read.
+        """
+        n_steps = len(recording.membrane_times_us) - 1
+        found = np.zeros((recording.n_samples, n_steps, self.n_neurons), np.bool_)
+        for (name, begin), quiet in zip(self.start.items(), self.quiet_ticks.tolist(), strict=True):
+            traces, spikes = recording.membranes.get(name), recording.spikes.get(name)
             if traces is None:
                 continue
-            low, high = recording.membrane_ranges[name]
-            part = slice(self.start[name], self.start[name] + traces.shape[2])
+            low, high = recording.membrane_ranges.get(name, (-np.inf, np.inf))
             whole = (traces > low) & (traces < high)
-            found[:, :, part] = whole[:, 1:] & whole[:, :-1]
-            spikes = recording.spikes.get(name)
+            found[:, :, begin : begin + traces.shape[2]] = whole[:, 1:] & whole[:, :-1]
             if spikes is None:
                 continue
-            reading = -(-spikes.tick // self.period) - 1
-            for later in range(2 + int(quiet) // self.period):
-                inside = reading + later < n_reads - 1
-                found[
-                    spikes.sample[inside],
-                    np.maximum(reading, 0)[inside] + later,
-                    self.start[name] + spikes.neuron[inside],
-                ] = False
+            step = np.maximum(-(-spikes.tick // self.period) - 1, 0)
+            for later in range(2 + quiet // self.period):
+                inside = step + later < n_steps
+                sample, neuron = spikes.sample[inside], begin + spikes.neuron[inside]
+                found[sample, step[inside] + later, neuron] = False
         return found
-
-    def _read(self, recording: Recording) -> list[tuple[str, NDArray[np.float32] | None]]:
-        return [(p.name, recording.membranes.get(p.name)) for p in self.network.populations]
 
     def flat(self, matrices: Sequence[NDArray[np.float64]], *, from_target: bool = False) -> Floats:
         """Weights of all projections in one array, copies of a source added up.

@@ -208,7 +208,14 @@ class SurrogateGradient(Rule):
 
     def _grid(self, recording: Recording, strength: Strength | None) -> ReadingGrid:
         times_us = recording.membrane_times_us
-        period_ticks = round((times_us[1] - times_us[0]) / recording.tick_us) if len(times_us) > 1 else 1
+        if len(times_us) < 2:
+            raise InvalidInputError(
+                f"a sample of {recording.duration_ticks * recording.tick_us:g} us has {len(times_us)} readings, and "
+                "surrogate gradients go from one to the next",
+                field="rule.period_us",
+                hint="read more often, or make coding.duration longer",
+            )
+        period_ticks = round((times_us[1] - times_us[0]) / recording.tick_us)
         factor = 1.0 if strength is None else strength.tau_factor
         return ReadingGrid(recording.network, period_ticks, recording.tick_us, recording.delay_ticks, tau_factor=factor)
 

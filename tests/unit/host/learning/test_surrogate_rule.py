@@ -1,5 +1,7 @@
 """The rule around its gradients: what it refuses, costs of activity, neurons left out, and its state."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.grid.recorded import DURATION, PERIOD, TICK_US, N, feed_forward, recording
@@ -116,6 +118,20 @@ def test_each_batch_leaves_other_neurons_out_and_the_same_again():
 
     assert len({left_out(number=n) for n in range(12)}) > 3
     assert left_out(number=4, epoch=2) == left_out(number=4, epoch=2)
+
+
+def test_a_single_reading_is_refused():
+    net, recorded = feed_forward(), recording(feed_forward(), 1)
+    short = replace(
+        recorded,
+        membranes={name: v[:, :1] for name, v in recorded.membranes.items()},
+        membrane_times_us=recorded.membrane_times_us[:1],
+    )
+    with pytest.raises(InvalidInputError, match="1 readings") as found:
+        SurrogateGradient().step(
+            Recorder(net, short), Batch(short.inputs, np.zeros(N, np.int64), 0, 0, 1), short.weights
+        )
+    assert found.value.field == "rule.period_us"
 
 
 def test_what_was_measured_is_its_state():
