@@ -1,7 +1,8 @@
-"""Settings files: TOML read into a strict pydantic model, with a suggestion for a misspelt key."""
+"""Settings files: TOML read into a strict pydantic model, with a suggestion for a misspelt key; and written."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -143,3 +144,37 @@ def flat(tree: Mapping[str, Any], prefix: str = "", *, leaf: Callable[[Any], boo
         nested = isinstance(value, dict) and not leaf(value)
         found |= flat(value, f"{prefix}{key}.", leaf=leaf) if nested else {prefix + key: value}
     return found
+
+
+def toml_text(tree: Mapping[str, Any]) -> str:
+    """Nested tables as TOML, which `load_toml` reads back; keys whose value is None are left out.
+
+    Parameters
+    ----------
+    tree : mapping
+        Of text, numbers, truth values, lists and tables; tables within tables and lists are written in one line each.
+    """
+    values = {key: value for key, value in tree.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in tree.items() if isinstance(value, dict)}
+    parts = ["".join(f"{_key(key)} = {_value(value)}\n" for key, value in values.items() if value is not None)]
+    for name, table in tables.items():
+        lines = "".join(f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if value is not None)
+        parts.append(f"[{_key(name)}]\n{lines}")
+    return "\n".join(part for part in parts if part)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + " }"
+    items = [_value(item) for item in value]
+    if any(isinstance(item, dict) for item in value):
+        return "[\n" + "".join(f"    {item},\n" for item in items) + "]"
+    return f"[{', '.join(items)}]"
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else _value(key)

@@ -27,8 +27,8 @@ Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
-        help="A preset of the task (hxloop tasks lists them; for data of your own one is fitted), or a TOML file "
-        "with settings.",
+        help="A preset of the task (hxloop tasks lists them), or a TOML file with settings. For data of your own they "
+        "are fitted, by a short trial of two rules, and written into settings.toml of the run.",
         metavar="NAME|FILE",
     ),
 ]

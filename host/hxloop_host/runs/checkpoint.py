@@ -2,6 +2,7 @@
 
 <run>/run.h5                        the whole run; complete after the last epoch
 <run>/journal.jsonl                 one line of JSON per epoch, for eyes and for tail -f
+<run>/settings.toml                 settings, as --preset takes them
 <run>/checkpoints/epoch-000012.h5   immutable; the newest few are kept
 <run>/lock                          held while a process trains this run
 """
@@ -11,17 +12,18 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.errors import HxloopError, RecordError
 from hxloop.files.directories import choose_directory, held, is_file, make_directory, numbered
 from hxloop.files.private_files import open_regular
 from hxloop.files.records import write_record
+from hxloop.files.toml import toml_text
 from hxloop.files.writing import write_atomically
 from hxloop_host.runs.run_content import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from hxloop.files.records import Record
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 RUN_FILE: Final = "run.h5"
 CHECKPOINTS: Final = "checkpoints"
 _JOURNAL: Final = "journal.jsonl"
+SETTINGS: Final = "settings.toml"
 PICTURES: Final = ("curves", "activity", "weights", "decision_map", "raster", "membranes")
 
 
@@ -137,6 +140,10 @@ class RunDirectory:
         """Write the run file; errors as in `save`."""
         write_record(self.run_file, record)
 
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Write the settings of the run as a file that ``--preset`` takes; errors as in `save`."""
+        write_atomically(self.path / SETTINGS, toml_text(settings).encode())
+
     def write_journal(self, metrics: list[EpochMetrics]) -> None:
         """Replace the journal by one line for each of these epochs (after a resume it may be ahead or behind)."""
         lines = "".join(json.dumps(m.as_dict()) + "\n" for m in metrics)
@@ -170,5 +177,5 @@ def choose_run(root: Path, name: str, out: Path | None, *, resume: bool) -> Path
     return choose_directory(
         root, name, out, resume=resume,
         kind="run", is_used=lambda path: RunDirectory(path).is_used(), go_on="go on with it",
-        writes=(_JOURNAL, *(f"{picture}.png" for picture in PICTURES)),
+        writes=(_JOURNAL, SETTINGS, *(f"{picture}.png" for picture in PICTURES)),
     )  # fmt: skip

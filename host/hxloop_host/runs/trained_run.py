@@ -185,7 +185,7 @@ def load_run(path: str | Path) -> Run:
     return Run(file, record, origin, read_metrics(record))
 
 
-def find_initial(initial: str | Path | Run | None, task: str, settings: Settings) -> Run | None:
+def find_initial(initial: str | Path | Run | None, task: str, settings: Settings | None) -> Run | None:
     """Run whose weights a training begins with, None for random ones.
 
     Parameters
@@ -193,8 +193,8 @@ def find_initial(initial: str | Path | Run | None, task: str, settings: Settings
     initial : str, Path, Run or None
         Run, or where it is stored.
     task : str
-    settings : Settings
-        Of the training that begins.
+    settings : Settings or None
+        Of the training that begins; None: those of the run.
 
     Raises
     ------
@@ -212,7 +212,7 @@ def find_initial(initial: str | Path | Run | None, task: str, settings: Settings
             field="initial",
             hint="begin with a run of the task",
         )
-    if _shapes(build_network(settings, run.origin.n_features)) != _shapes(run.origin.network):
+    if settings is not None and _shapes(build_network(settings, run.origin.n_features)) != _shapes(run.origin.network):
         old, new = (s.network.model_dump() for s in (run.origin.settings, settings))
         key = next((key for key in old if old[key] != new.get(key)), "populations")
         raise InvalidInputError(

@@ -1,8 +1,9 @@
 """Settings that suit data nobody has made a preset for, by their kind and size.
 
-They are a beginning: a two-layer network for first-spike learning, as large as the chip has room for, with the
+Of first-spike learning they are a beginning: a two-layer network, as large as the chip has room for, with the
 operating point of the presets. The rules of thumb below interpolate between the presets `paper` (4 features,
-3 classes), `digits` (64, 10) and `mnist16` (256, 10), which were chosen by validation accuracy.
+3 classes), `digits` (64, 10) and `mnist16` (256, 10), which were chosen by validation accuracy. Those of surrogate
+gradients are in `fitted_surrogate`.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from hxloop.errors import InvalidInputError
 from hxloop_host.coding.codings import DEFAULT, settings_of_kind
 from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.tasks.fitted_surrogate import (
+    FEW,
+    HIDDEN,
+    circuits_merged,
+    hidden_room,
+    refuse_many,
+    surrogate_settings,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hxloop.task import Task
 
-_SIGNED_INPUTS: Final = 128
-"""Signed inputs of one circuit (HICANN-X: 256 rows, two for a sign)."""
-_CIRCUITS: Final = 512
-_MOST_INPUTS: Final = 256
-"""What a network of two layers can be given: beyond, each neuron would take four circuits."""
-_FEW: Final = 16
-"""Up to so many inputs, each drives several rows, for one synapse would be too weak."""
+FITTED: Final = "fitted"
+"""What such settings are called where presets have names."""
 _LONG: Final = 20.0
 """Length of a sample in time constants from which on first-spike learning has been seen to fail."""
 _SAMPLES_SEEN: Final = 200_000
@@ -31,7 +36,7 @@ _SAMPLES_SEEN: Final = 200_000
 
 
 def default_settings(task: Task) -> tuple[str, str | Settings]:
-    """What a task is trained with where nothing else is said: what to call it, and a preset or settings.
+    """What a task is trained with where nothing else is said and nothing tried: what to call it, preset or settings.
 
     Raises
     ------
@@ -40,37 +45,41 @@ def default_settings(task: Task) -> tuple[str, str | Settings]:
     """
     if task.presets:
         return task.presets[0], task.presets[0]
-    return "fitted", fitted_settings(task)
+    return FITTED, fitted_settings(task, fitted_kinds(task)[0])
 
 
-def fitted_settings(task: Task) -> Settings:
+def fitted_kinds(task: Task) -> tuple[str, ...]:
+    """Rules that suit a task, of which a short trial takes one: of spike trains, all spikes should count."""
+    return ("surrogate",) if task.kind == "spikes" else tuple(FITS)
+
+
+def fitted_settings(task: Task, rule: str = "fast_and_deep") -> Settings:
     """Settings fitted to the kind and size of a task's data.
 
     Parameters
     ----------
     task : Task
+    rule : str
+        One of `FITS`. First-spike learning uses the first spike of each channel of spike trains.
 
     Returns
     -------
     Settings
-        With first-spike learning. Of spike trains, the first spike of each channel is used.
 
     Raises
     ------
     InvalidInputError
-        More inputs than such a network may have.
+        More inputs or classes than such a network may have.
     """
-    if task.n_inputs > _MOST_INPUTS:
-        raise InvalidInputError(
-            f"{task.name} has {task.n_inputs} inputs, and settings are fitted for at most {_MOST_INPUTS}",
-            field="preset",
-            hint="write settings of your own (--preset FILE.toml), or use fewer inputs",
-        )
-    few = task.n_inputs <= _FEW
-    base = load_settings("paper" if few else "digits").model_dump()
-    n_train = task.load("train").n_samples
+    refuse_many(task)
+    return FITS[rule](task)
+
+
+def _first_spike_settings(task: Task) -> Settings:
+    base = load_settings("paper" if task.n_inputs <= FEW else "digits").model_dump()
     base["network"] |= _network(task)
     base["coding"] = _coding(task, base)
+    n_train = task.loaded("train").n_samples
     base["training"] |= {
         "epochs": min(100, max(1, round(_SAMPLES_SEEN / n_train))),
         "batch_size": min(40 if n_train < 10_000 else 100, n_train),
@@ -78,17 +87,21 @@ def fitted_settings(task: Task) -> Settings:
     return Settings(**base)
 
 
+FITS: Final[dict[str, Callable[[Task], Settings]]] = {
+    "fast_and_deep": _first_spike_settings,
+    "surrogate": surrogate_settings,
+}
+"""What fits settings, by rule."""
+
+
 def _network(task: Task) -> dict[str, Any]:
-    copies = max(1, 20 // task.n_inputs) if task.n_inputs <= _FEW else 1
-    biased = task.kind == "features" and task.n_inputs <= _FEW
+    copies = max(1, 20 // task.n_inputs) if task.n_inputs <= FEW else 1
+    biased = task.kind == "features" and task.n_inputs <= FEW
     rows = (task.n_inputs + biased) * copies
-    merged = 2 ** max(0, math.ceil(math.log2(rows / _SIGNED_INPUTS)))
-    hidden = 120
-    if task.n_inputs > _FEW:
-        # More than 128 hidden neurons take two circuits of every output.
-        hidden = max(120, min(240, (_CIRCUITS - 2 * task.n_classes) // merged))
+    merged = circuits_merged(rows)
+    room = hidden_room(rows, task.n_classes)
     return {
-        "sizes": [hidden, task.n_classes],
+        "sizes": [min(room, HIDDEN[1]) if task.n_inputs <= FEW else room, task.n_classes],
         "copies": [copies, 1],
         "bias_copies": [copies if biased else 0, 0],
         "bias_times": [0.9 if biased else 0.0, 0.0],
@@ -118,10 +131,10 @@ def preset_words(task: Task, settings: Settings) -> str:
     network, training = settings.network, settings.training
     sizes = "-".join(str(n) for n in (task.n_inputs, *network.sizes))
     first = ", first spike of each channel only" if getattr(settings.coding, "first_only", False) else ""
-    if settings.coding.duration > _LONG:
+    if settings.rule.kind == "fast_and_deep" and settings.coding.duration > _LONG:
         first += f", samples of {settings.coding.duration:g} time constants of the neurons, which forget early spikes"
     return (
         f"settings fitted to {task.n_inputs} {'channels' if task.kind == 'spikes' else 'features'} and "
-        f"{task.n_classes} classes: network {sizes}, coding {settings.coding.kind}{first}, {training.epochs} epochs in "
-        f"batches of {training.batch_size}; --preset takes others"
+        f"{task.n_classes} classes: rule {settings.rule.kind}, network {sizes}, coding {settings.coding.kind}{first}, "
+        f"{training.epochs} epochs in batches of {training.batch_size}; --preset takes others"
     )

@@ -18,7 +18,6 @@ from hxloop.progress import Advanced, EpochDone, Started, progress_of
 from hxloop.result import ChipUse
 from hxloop.seeds import SEED_MAX, derive_seed
 from hxloop_host.link.choosing import check_choice, open_chip, run_name
-from hxloop_host.network.building import build_network
 from hxloop_host.network.calibrated import (
     TABLE_FILE,
     check_no_other_table,
@@ -36,18 +35,11 @@ from hxloop_host.runs.resume import check_chip, check_same_parts, settings_to_go
 from hxloop_host.runs.run_content import Origin, read_origin
 from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
 from hxloop_host.runs.trained_run import Run, find_initial, load_run
-from hxloop_host.settings.experiment_settings import EPOCHS_MAX, load_settings, preset_name
+from hxloop_host.settings.experiment_settings import EPOCHS_MAX
 from hxloop_host.tasks.catalog import find_task
-from hxloop_host.tasks.fitted_preset import default_settings, preset_words
-from hxloop_host.training.assembly import (
-    check_parts,
-    check_same_rule,
-    encoded,
-    find_rule,
-    runner_of,
-    trainer_of,
-)
-from hxloop_host.training.chosen_steps import steps_of, with_steps
+from hxloop_host.tasks.fitted_preset import FITTED, preset_words
+from hxloop_host.training.assembly import check_same_rule, encoded, runner_of, trainer_of
+from hxloop_host.training.choice import Named, best_of
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
 
@@ -97,7 +89,8 @@ def train(
         A name that ``hxloop tasks`` lists, a file of data (``.npz``, ``.h5``), ``FILE.py:NAME``, or a `hxloop.Task`.
     preset : str, Path or Settings, optional
         One of `experiment_settings.PRESETS`, a TOML file, or settings; by default the task's own (``quick``
-        of Yin-Yang), and for data that have none settings fitted to their size.
+        of Yin-Yang), and for data that have none settings fitted to their kind and size: of features, those of the
+        rule that validates better in a short trial. The run has them in ``settings.toml``.
     chip : str or Chip
         Named chip, for which an emulator is started, or a chip that is there already. With an `endpoint`, None takes
         whatever chip is there.
@@ -158,39 +151,47 @@ def train(
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
     found, progress = find_task(task, data_dir), progress_of(report)
-    fitted = preset is None and not found.presets
-    label, preset = default_settings(found) if preset is None else (preset_name(preset), preset)
-    learned, source, settings = find_rule(rule, with_steps(load_settings(preset), augmentation))
-    found.check(settings)
-    check_parts(settings, build_network(settings, found.n_inputs), learned)
-    steps_of(settings, found)
+    named = Named(found, rule, augmentation)
+    label, possible = named.choices(preset)
     chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
     epochs = arguments.optional(arguments.whole_number, epochs, "epochs", lowest=1, highest=EPOCHS_MAX)
     threads = arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX)
     resume, out = arguments.switch(resume, "resume"), arguments.optional(arguments.path, out, "out")
     calibration = read_calibration(calibration)
-    begin = find_initial(initial, found.name, settings)
+    begin = find_initial(initial, found.name, None if label == FITTED else possible[0].settings)
+    if begin is not None and label == FITTED:
+        possible = [named.choice(begin.origin.settings)]
     place = choose_run(RUNS, run_name(found.name, label, chip, serial, seed), out, resume=resume)
-    directory = RunDirectory(place, settings.training.keep_checkpoints)
+    directory = RunDirectory(place, possible[0].settings.training.keep_checkpoints)
     with directory.locked():
         if not resume and directory.is_used():
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
         stored = directory.newest(progress.message) if resume else None
         if stored is not None:
-            check_same_rule(read_origin(stored).rule, rule, source)
+            begun = read_origin(stored)
+            check_same_rule(begun.rule, rule)
+            if label == FITTED:  # what the run was begun with, whatever a trial would say now
+                possible = [named.choice(begun.settings)]
+            check_same_rule(begun.rule, rule, possible[0].source)
             check_same_parts(stored, found, calibration, None if begin is None else begin.digest)
-            settings = settings_to_go_on(stored, task=found.name, seed=seed, settings=settings, epochs=epochs)
+            settings = settings_to_go_on(
+                stored, task=found.name, seed=seed, settings=possible[0].settings, epochs=epochs
+            )
+            possible = [possible[0]._replace(settings=settings)]
             if (run := _finished(directory, settings.training.epochs, progress)) is not None:
                 return run
         else:
-            settings = settings.with_epochs(epochs)
+            possible = [choice._replace(settings=choice.settings.with_epochs(epochs)) for choice in possible]
             if resume:
                 progress.message(f"{place} has no checkpoint: the run begins, with what is given now")
-        for note in (*found.notes, *((preset_words(found, settings),) if fitted else ())):
+        for note in found.notes:
             progress.message(note)
-        found.check_data(settings)
+        found.check_data(possible[0].settings)
         with open_chip(chip, serial, endpoint, threads) as device:
+            learned, source, settings = best_of(possible, found, device, seed, progress, calibration)
+            if label == FITTED:
+                progress.message(preset_words(found, settings))
             check_weight_bits(settings.neuron.weight_bits, device.spec)
             table = _table(stored, calibration, device, settings, directory.path, progress)
             origin = Origin(
@@ -264,6 +265,7 @@ class _Experiment:
         if stored is None:
             if self.calibration is not None:
                 self.calibration.save(self.directory.path / TABLE_FILE)
+            self.directory.write_settings(self.origin.settings.model_dump())
             self.directory.save(0, to_record(self.origin, self.trainer))
         else:
             begun = read_origin(stored)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from support.chips.run_counters import counts
 
@@ -10,7 +12,7 @@ from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import SessionError
-from hxloop.result import RunResult
+from hxloop.result import Observations, RunResult
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
 from hxloop.spikes import SpikeBatch
@@ -109,7 +111,7 @@ class GridChip:
         np.add.at(arriving, (at, inputs.sample), self._w_in[inputs.source])
         noise_mv = [generator(trial_seed, first_sample + k).normal(0.0, self._noise_mv) for k in range(size)]
         threshold = self._neurons["v_threshold_mv"] + self._offset_mv[self._heads] + np.array(noise_mv)[:, None]
-        spikes = self._integrate(arriving, threshold)
+        spikes, v_mv = self._integrate(arriving, threshold)
         if record == "first_spikes":
             _, first = np.unique(spikes[:, [1, 2]], axis=0, return_index=True)
             spikes = spikes[first]
@@ -119,19 +121,32 @@ class GridChip:
             batch = batch.select(np.isin(batch.source, neurons))
         chip_time_us = size * duration_ticks * self.spec.tick_us
         energy = self.spec.power_w * chip_time_us * 1e-6
-        return RunResult(batch, **counts(inputs.n_spikes, len(spikes), chip_time_us=chip_time_us, energy_j=energy))
+        return RunResult(
+            batch,
+            observations=self._observe(v_mv, duration_ticks, readout),
+            **counts(inputs.n_spikes, len(spikes), chip_time_us=chip_time_us, energy_j=energy),
+        )
+
+    def _observe(self, v_mv, duration_ticks, readout):
+        """Readings of the CADC, the nominal one, at the step before each."""
+        if readout is None or not readout.cadc_circuits:
+            return Observations.none()
+        step = np.arange(readout.cadc_reads(duration_ticks)) * readout.cadc_period_ticks // STEP_TICKS
+        read = v_mv[np.ix_(step, np.arange(v_mv.shape[1]), np.searchsorted(self._heads, readout.cadc_circuits))]
+        lsb = np.clip(np.round(nominal.cadc_lsb(read)), 0, 255).astype(np.uint8)
+        return replace(Observations.none(), cadc=lsb.swapaxes(0, 1).copy())
 
     def _integrate(self, arriving, threshold):
-        """int [n, 3]: step, sample, neuron of every spike, sorted by step."""
+        """int [n, 3]: step, sample, neuron of every spike, sorted by step; and [n_steps, n_samples, n_neurons]: mV."""
         dt_us, delay = STEP_TICKS * self.spec.tick_us, self.spec.routing_delay_ticks // STEP_TICKS
-        par, found = self._neurons, []
+        par, found, v_mv = self._neurons, [], np.empty(arriving.shape, np.float32)
         keep_v, keep_i = np.exp(-dt_us / par["tau_mem_us"]), np.exp(-dt_us / par["tau_syn_exc_us"])
         v = np.broadcast_to(par["v_leak_mv"], threshold.shape).copy()
         current, free_at = np.zeros_like(v), np.zeros_like(v)
         for step in range(len(arriving)):
             free = free_at <= step
             new = par["v_leak_mv"] + (v - par["v_leak_mv"]) * keep_v + current * dt_us
-            v = np.where(free, new, par["v_reset_mv"])
+            v_mv[step] = v = np.where(free, new, par["v_reset_mv"])
             current = current * keep_i + arriving[step]
             sample, neuron = np.nonzero((v >= threshold) & free)
             if len(sample):
@@ -142,4 +157,4 @@ class GridChip:
                     np.add.at(arriving[step + delay], sample, self._w_chip[neuron])
         last = len(arriving) - 1
         spikes = np.concatenate(found) if found else np.empty((0, 3), np.int64)
-        return spikes[spikes[:, 0] < last]
+        return spikes[spikes[:, 0] < last], v_mv

@@ -3,15 +3,13 @@
 import numpy as np
 import pytest
 
-from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
 from hxloop.task import Task
-from hxloop_host.network.building import build_network
-from hxloop_host.placing.mapping import place
 from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.catalog import TASKS
-from hxloop_host.tasks.fitted_preset import default_settings, fitted_settings, preset_words
+from hxloop_host.tasks.fitted_preset import FITS, default_settings, fitted_settings, preset_words
+from hxloop_host.training.assembly import check_training
 
 
 def features(n_inputs, n_classes, n_samples=None):
@@ -21,45 +19,62 @@ def features(n_inputs, n_classes, n_samples=None):
 
 def spikes(n_channels, duration_us, twice=False):
     sample = np.repeat(np.arange(30), 2)
-    channel = np.tile([0, 0 if twice else 1], 30)
+    channel = np.tile([0, 0 if twice or n_channels == 1 else 1], 30)
     time_us = np.tile([0.0, duration_us / 2], 30)
     return Task.from_spikes(sample, channel, time_us, np.arange(30) % 3, n_channels=n_channels, duration_us=duration_us)
 
 
-@pytest.mark.parametrize("n_classes", [2, 3, 10, 40])
-@pytest.mark.parametrize("n_inputs", [1, 2, 4, 5, 8, 15, 16, 17, 64, 127, 128, 129, 200, 255, 256])
-def test_they_fit_the_chip(n_inputs, n_classes):
+@pytest.mark.parametrize("rule", FITS)
+@pytest.mark.parametrize("n_classes", [2, 10, 40, 100])
+@pytest.mark.parametrize("n_inputs", [1, 2, 5, 15, 16, 17, 64, 127, 128, 129, 255, 256, 257, 500, 512])
+def test_they_fit_the_chip(n_inputs, n_classes, rule):
     task = features(n_inputs, n_classes)
-    settings = fitted_settings(task)
+    settings = fitted_settings(task, rule)
     task.check(settings)
     task.check_data(settings)
     assert load_settings(settings) == settings
-    place(build_network(settings, n_inputs), HICANN_X, nominal_boot(HICANN_X))
+    check_training(settings, HICANN_X, n_inputs)
 
 
-@pytest.mark.parametrize("n_channels", [2, 70, 129, 256])
-@pytest.mark.parametrize("duration_us", [5.0, 30.0, 1000.0])
-def test_they_fit_the_chip_with_spike_trains(n_channels, duration_us):
+@pytest.mark.parametrize("rule", FITS)
+@pytest.mark.parametrize("n_channels", [1, 2, 70, 129, 256, 400])
+@pytest.mark.parametrize("duration_us", [0.5, 5.0, 30.0, 1000.0, 1e5])
+def test_they_fit_the_chip_with_spike_trains(n_channels, duration_us, rule):
     task = spikes(n_channels, duration_us)
-    settings = fitted_settings(task)
+    settings = fitted_settings(task, rule)
     assert settings.coding.kind == "none"
     assert settings.coding.duration * settings.neuron.tau_syn_us > duration_us
-    place(build_network(settings, n_channels), HICANN_X, nominal_boot(HICANN_X))
+    check_training(settings, HICANN_X, n_channels)
 
 
-def test_channels_that_spike_twice_give_their_first_spike_and_that_is_said():
+def test_first_spike_learning_is_given_the_first_spike_of_each_channel_and_that_is_said():
     once, twice = spikes(4, 30.0), spikes(4, 30.0, twice=True)
     assert not fitted_settings(once).coding.first_only
     settings = fitted_settings(twice)
     assert settings.coding.first_only
     assert "first spike of each channel only" in preset_words(twice, settings)
     assert "first spike" not in preset_words(once, fitted_settings(once))
+    all_of_them = default_settings(twice)[1]
+    assert (all_of_them.rule.kind, all_of_them.coding.first_only) == ("surrogate", False)
 
 
-def test_the_length_of_a_training_depends_on_the_samples():
-    few, many = (fitted_settings(features(4, 2, n)).training for n in (20, 10**6))
-    assert (few.epochs, few.batch_size) == (100, 12)
-    assert (many.epochs, many.batch_size) == (1, 100)
+@pytest.mark.parametrize("rule", FITS)
+def test_the_length_of_a_training_depends_on_the_samples(rule):
+    few, many = (fitted_settings(features(4, 2, n), rule).training for n in (20, 10**6))
+    assert few.epochs >= 60
+    assert many.epochs <= 2
+    assert few.batch_size <= 12
+    assert many.batch_size == 100
+
+
+@pytest.mark.parametrize(("duration_us", "recurrent"), [(20.0, False), (190.0, False), (400.0, True)])
+def test_long_spike_trains_are_remembered_by_slow_neurons_and_recurrence(duration_us, recurrent):
+    settings = fitted_settings(spikes(30, duration_us), "surrogate")
+    assert 6.0 <= settings.neuron.tau_mem_us <= 20.0
+    assert ("hidden->hidden" in [p.name for p in settings.network.projections]) == recurrent
+    reads = settings.duration_us / settings.loss.period_us
+    assert 10 <= reads <= 150
+    assert settings.loss.period_us == settings.rule.period_us
 
 
 def test_presets_come_first_and_codings_are_kept():
@@ -68,8 +83,14 @@ def test_presets_come_first_and_codings_are_kept():
     name, settings = default_settings(task)
     assert (name, settings.coding.kind) == ("fitted", "latency")
     assert "4-120-3, coding latency" in preset_words(task, settings)
+    assert fitted_settings(task, "surrogate").coding.kind == "latency"
 
 
-def test_more_inputs_than_such_a_network_has_are_refused():
-    with pytest.raises(InvalidInputError, match=r"has 257 inputs.*--preset FILE\.toml"):
-        fitted_settings(features(257, 3))
+@pytest.mark.parametrize(("n_inputs", "n_classes", "text"), [
+    (513, 3, r"has 513 inputs.*principal components.*--preset FILE\.toml"),
+    (300, 450, r"450 classes leave no room.*--preset FILE\.toml"),
+])  # fmt: skip
+def test_what_such_a_network_has_no_room_for_is_refused(n_inputs, n_classes, text):
+    for rule in FITS:
+        with pytest.raises(InvalidInputError, match=text):
+            fitted_settings(features(n_inputs, n_classes), rule)

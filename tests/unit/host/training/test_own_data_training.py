@@ -6,7 +6,8 @@ from support.chips.grid_chip import GridChip
 
 import hxloop
 from hxloop.errors import InvalidInputError, MissingFileError
-from hxloop.progress import EpochDone, Message
+from hxloop.progress import EpochDone, Message, StepDone
+from hxloop_host.training import choice
 
 LABEL = np.arange(60) % 3
 FEATURES = np.stack([LABEL / 3 + 0.1, 0.9 - LABEL / 4], axis=1)
@@ -44,7 +45,10 @@ def test_a_file_is_trained_on_with_settings_that_fit_it_and_all_is_said(file, tm
     assert run.origin.preset == "fitted"
     assert run.origin.settings.network.sizes[-1] == 3
     words = "\n".join(said)
-    for part in ("no validation set is given: 9 of the 60", "no test set is given", "settings fitted to 2 features"):
+    for part in (
+        "no validation set is given: 9 of the 60", "no test set is given", "trial: fast_and_deep ",
+        "settings fitted to 2 features",
+    ):  # fmt: skip
         assert part in words
 
 
@@ -70,16 +74,52 @@ def test_trains_give_the_weights_of_the_same_times_coded(tmp_path):
 
 
 def hxloop_settings(tmp_path):
-    run, _ = train(hxloop.Task.from_arrays(FEATURES, LABEL), tmp_path / "first", epochs=1)
+    run, _ = train(hxloop.Task.from_arrays(FEATURES, LABEL), tmp_path / "first", epochs=1, rule="fast_and_deep")
     return run.origin.settings
+
+
+def test_a_trial_leaves_no_trace_in_the_run_and_its_settings_file_gives_it_again(file, tmp_path):
+    tried, said = train(file, tmp_path / "tried")
+    again, told = train(file, tmp_path / "again", preset=tmp_path / "tried" / "settings.toml")
+    assert weights_of(again) == weights_of(tried)
+    assert again.origin.settings == tried.origin.settings
+    assert [any(line.startswith("trial: ") for line in lines) for lines in (said, told)] == [True, False]
+
+
+def test_a_trial_takes_what_validates_better(file, tmp_path):
+    for name, accuracy in (("fast_and_deep", (0.9, 0.8)), ("surrogate", (0.8, 0.9)), ("fast_and_deep", (0.9, 0.9))):
+        with pytest.MonkeyPatch.context() as patch:
+            found = iter(accuracy)
+            patch.setattr(choice, "_tried", lambda *_: next(found))  # noqa: B023
+            run, said = train(file, tmp_path / f"{name}{accuracy[1]}", epochs=1)
+        assert run.origin.rule.name == name
+        assert f"{name} is taken" in "\n".join(said)
+
+
+@pytest.mark.parametrize("rule", ["fast_and_deep", "surrogate"])
+def test_a_rule_that_is_named_is_not_tried(file, tmp_path, rule):
+    run, said = train(file, tmp_path / "run", rule=rule, epochs=1)
+    assert run.origin.rule.name == rule
+    assert not any("trial" in line for line in said)
+
+
+def test_ctrl_c_ends_a_trial_and_leaves_nothing(file, tmp_path):
+    def in_the_trial(event):
+        if isinstance(event, StepDone):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hxloop.train(file, chip=GridChip(), out=tmp_path / "run", report=in_the_trial)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_goes_on_with_its_data_only(file, tmp_path):
     whole, _ = train(file, tmp_path / "whole", epochs=4)
     with pytest.raises(KeyboardInterrupt):
         hxloop.train(file, chip=GridChip(), out=tmp_path / "run", report=ctrl_c, epochs=4)
-    again, _ = train(file, tmp_path / "run", epochs=4, resume=True)
+    again, said = train(file, tmp_path / "run", epochs=4, resume=True)
     assert weights_of(again) == weights_of(whole)
+    assert not any("trial" in line for line in said)
     np.savez(file, train_features=FEATURES[::-1], train_label=LABEL)
     with pytest.raises(InvalidInputError, match="data"):
         train(file, tmp_path / "run", epochs=4, resume=True)

@@ -1,11 +1,12 @@
 import os
 import time
+import tomllib
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError, UnreadableFileError
-from hxloop.files.toml import load_preset, load_toml
+from hxloop.files.toml import load_preset, load_toml, toml_text
 
 
 class Inner(BaseModel):
@@ -134,3 +135,16 @@ def test_a_missing_file(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(InvalidInputError, match="cannot read"):
         load_toml(tmp_path, Outer)
+
+
+def test_what_is_written_is_read_back():
+    tree = {
+        "top": 1, "size": [1, 2], "none": None,
+        "part one": {"rate": 1e-5, "far": float("inf"), "on": True},
+        "text": {"name": "a \"b\" \\ \n\x7f \U0001f600", "empty": []},
+        "rows": {"many": [{"a": 1, "b": None, "c": [0.5]}, {"a": 2}], "inner": {"deep": {"x": -1}}},
+        "tables": [{"kind": "shift", "pixels": 1.0}],
+    }  # fmt: skip
+    read = tomllib.loads(toml_text(tree))
+    del tree["none"], tree["rows"]["many"][0]["b"]
+    assert read == tree

@@ -1,0 +1,178 @@
+"""What a training takes: rule and settings that were named, or the better ones of those fitted to the data.
+
+Where two rules may suit, both train for a moment on the chip of the run, and the one that validates better is taken.
+All that is random in this trial has addresses of its own, so that the run is as if there had been none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hxloop.errors import InvalidInputError
+from hxloop.progress import Advanced, Started, StepDone
+from hxloop.seeds import derive_seed, generator
+from hxloop_host.network.building import build_network
+from hxloop_host.network.calibrated import find_calibration
+from hxloop_host.settings.experiment_settings import load_settings, preset_name
+from hxloop_host.tasks.fitted_preset import FITS, FITTED, fitted_kinds, fitted_settings
+from hxloop_host.training.assembly import check_parts, find_rule, prepared, trainer_of
+from hxloop_host.training.chosen_steps import steps_of, with_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from hxloop.chip import Chip
+    from hxloop.plugins import Source
+    from hxloop.progress import Progress
+    from hxloop.rule import Rule
+    from hxloop.task import Dataset, Task
+    from hxloop_host.network.calibrated import Calibration
+    from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.training.chosen_steps import Step
+    from hxloop_host.training.trainer import Trainer
+
+SHARE: Final = 0.2
+"""Of the samples that a whole training sees, what the trial may take at most."""
+VALIDATED: Final = 0.25
+"""Of its time, about, a trial validates: after every epoch, with 15 of 70 % of the samples."""
+SAMPLES: Final = (200, 1500)
+"""Samples that a trial trains with: what tells rules apart, and what is enough."""
+EPOCHS: Final = (3, 8)
+"""Fewest and most epochs of a trial."""
+
+
+class Choice(NamedTuple):
+    """What can be trained.
+
+    Attributes
+    ----------
+    rule : Rule
+    source : Source
+        Where it comes from.
+    settings : Settings
+    """
+
+    rule: Rule
+    source: Source
+    settings: Settings
+
+
+class Named(NamedTuple):
+    """What the user names beside settings.
+
+    Attributes
+    ----------
+    task : Task
+    rule : str, Rule, subclass of Rule, or None
+        As in `find_rule`.
+    steps : str, Augmentation, subclass of Augmentation, a list of them, or None
+        As in `with_steps`.
+    """
+
+    task: Task
+    rule: str | Rule | type[Rule] | None
+    steps: Step | Sequence[Step] | None
+
+    def choices(self, preset: str | Path | Settings | None) -> tuple[str, list[Choice]]:
+        """What to call the settings, and what can be trained: one choice, or several, the first the usual one.
+
+        Raises
+        ------
+        InvalidInputError
+            Unknown preset, rule, step or key, settings of another task, a rule that cannot train the network, or no
+            settings can be fitted to the data.
+        """
+        if preset is None and not self.task.presets:
+            return FITTED, self._fitted()
+        taken = self.task.presets[0] if preset is None else preset
+        return preset_name(taken), [self.choice(load_settings(taken))]
+
+    def choice(self, settings: Settings) -> Choice:
+        """These settings, with what was named; errors as in `choices`."""
+        return self._checked(self._choice(settings))
+
+    def _choice(self, settings: Settings) -> Choice:
+        return Choice(*find_rule(self.rule, with_steps(settings, self.steps)))
+
+    def _checked(self, choice: Choice) -> Choice:
+        task, settings = self.task, choice.settings
+        task.check(settings)
+        check_parts(settings, build_network(settings, task.n_inputs), choice.rule)
+        steps_of(settings, task)
+        return choice
+
+    def _fitted(self) -> list[Choice]:
+        """Those that suit the data; with a rule that was named, the first that it can train."""
+        if self.rule is None:
+            return [self.choice(fitted_settings(self.task, kind)) for kind in fitted_kinds(self.task)]
+        refused: list[InvalidInputError] = []
+        for kind in FITS:
+            choice = self._choice(fitted_settings(self.task, kind))
+            try:
+                return [self._checked(choice)]
+            except InvalidInputError as error:
+                refused.append(error)
+        raise refused[-1]
+
+
+def best_of(
+    tried: Sequence[Choice], task: Task, chip: Chip, seed: int, progress: Progress, calibration: Calibration
+) -> Choice:
+    """The choice that validates best after a short training, the first of equals; a single one is not tried.
+
+    Parameters
+    ----------
+    tried : sequence of Choice
+    task : Task
+    chip : Chip
+    seed : int
+        Of the run.
+    progress : Progress
+    calibration : CalibrationTable, str, Path or None
+        As for the run.
+    """
+    if len(tried) == 1:
+        return tried[0]
+    whole = min(choice.settings.training.epochs for choice in tried) * task.loaded("train").n_samples
+    budget = int(SHARE * whole / len(tried) / (1 + VALIDATED))
+    most = min(max(budget // EPOCHS[0], SAMPLES[0]), SAMPLES[1])
+    train = _some(task.loaded("train"), "train", seed, most)
+    validation = _some(task.loaded("validation"), "validation", seed, most)
+    epochs = min(max(budget // train.n_samples, EPOCHS[0]), EPOCHS[1])
+    names = [choice.settings.rule.kind for choice in tried]
+    title = f"trial of {' and '.join(names)}, {epochs} epochs of {train.n_samples} samples each"
+    accuracy: list[float] = []
+    with progress.during(Started(title, len(tried), "rule", 0, epochs, "epoch")):
+        for k, choice in enumerate(tried):
+            settings = choice.settings.with_epochs(epochs)
+            table = find_calibration(calibration, chip, settings.neuron, progress)
+            # With a rule of its own: that of the run has seen nothing when it begins.
+            rule, runner = prepared(settings, chip, task.n_inputs, calibration=table)
+            own_seed = derive_seed(seed, "trial", names[k])
+            trainer = trainer_of(settings, rule, runner, train, validation, seed=own_seed)
+            accuracy.append(_tried(trainer, progress, k))
+            progress.tell(StepDone(k + 1, names[k], f"validation accuracy {100 * accuracy[-1]:.1f} %"))
+    best = max(range(len(tried)), key=accuracy.__getitem__)
+    results = ", ".join(f"{name} {100 * value:.1f} %" for name, value in zip(names, accuracy, strict=True))
+    progress.message(
+        f"trial: {results} after {epochs} epochs of {train.n_samples} samples: {names[best]} is taken; --rule NAME "
+        "takes another"
+    )
+    return tried[best]
+
+
+def _tried(trainer: Trainer, progress: Progress, number: int) -> float:
+    """Best validation accuracy of a training, which is choice `number`."""
+    trainer.rule.prepare()
+    while trainer.epochs_done < trainer.settings.training.epochs:
+        progress.tell(Advanced(number, trainer.epochs_done))
+        trainer.epoch(lambda _: None)
+    return trainer.best_accuracy
+
+
+def _some(data: Dataset, split: str, seed: int, most: int) -> Dataset:
+    """Not more samples than a trial needs, drawn at random: they may be sorted."""
+    if data.n_samples <= most:
+        return data
+    return data.take(generator(seed, "trial", split).permutation(data.n_samples)[:most])
