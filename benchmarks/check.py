@@ -27,7 +27,7 @@ from benchmarks.measuring.timing import interleaved
 from benchmarks.suites.ratios import silent
 from benchmarks.suites.suite_parts import Daemons, Options
 from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
-from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.workloads.networks import MEMBRANES, MNIST, YIN_YANG, loop_network
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 if TYPE_CHECKING:
@@ -118,9 +118,10 @@ def measured(repeats: int) -> dict[str, float]:
     with Daemons() as daemons:
         remote = daemons.start(Options(threads=1))[0]
         # Every load has a chip of its own, or its configuration would be written anew every time.
-        mnist, yin_yang, quiet, full, looped = (
-            EmulatedChip(name, 1, 1) for name in ("typical", "typical", silent("typical"), "typical", "typical")
+        mnist, yin_yang, quiet, full, looped, read = (
+            EmulatedChip(name, 1, 1) for name in ("typical", "typical", silent("typical"), *["typical"] * 3)
         )
+        membranes = loop_network(MEMBRANES, read, 400)
         loads: dict[str, tuple[Load, Chip]] = {
             f"emulator.{MNIST}": (loop_network(MNIST, mnist, 400).load, mnist),
             f"emulator.{YIN_YANG}": (loop_network(YIN_YANG, yin_yang, 1000).load, yin_yang),
@@ -131,6 +132,7 @@ def measured(repeats: int) -> dict[str, float]:
         }
         cases: dict[str, Callable[[], object]] = {CALIBRATION: calibration()}
         cases |= {name: partial(load.run, where) for name, (load, where) in loads.items()}
+        cases[f"emulator.{MEMBRANES}"] = partial(membranes.load.run, read, readout=membranes.readout)
         seconds = interleaved(cases, repeats)
     loop_s = min(seconds.pop(CALIBRATION))
     return {name: rounded(min(s) / loop_s) for name, s in seconds.items()}

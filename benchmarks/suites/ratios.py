@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.measuring import timing
 from benchmarks.measuring.figures import Claim, Figure
 from benchmarks.suites.suite_parts import Daemons, Options, Suite
-from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
+from benchmarks.workloads.networks import MEMBRANES, MNIST, YIN_YANG, loop_network
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 
@@ -26,6 +26,13 @@ NOISE = (
     ),
 )  # fmt: skip
 THREADS = (Claim("threads.speedup_2", "1", "256-246-10, bare emulator: time on 1 thread over time on 2", 1.8),)
+MEMBRANE_READS = (
+    Claim(
+        "membranes.time_ratio", "1",
+        "256-246-10, bare emulator: time with the membranes of all 256 neurons read every 1.7 us over time without",
+        1.3, at_most=True,
+    ),
+)  # fmt: skip
 _OVER = "service over bare emulator, the same run of a configured chip, 2 threads, minus 1"
 SERVICE = (
     Claim("service.overhead_mnist_batch_1000", "%", f"256-246-10, batch 1000: {_OVER}", 5.0, at_most=True),
@@ -62,6 +69,17 @@ def measure_threads(options: Options) -> Iterator[Figure]:
     load = loop_network(MNIST, chips[0], n).load
     seconds = timing.interleaved({str(k): partial(load.run, chip) for k, chip in enumerate(chips)}, options.repeats)
     yield Figure(THREADS[0].name, timing.ratios(seconds["0"], seconds["1"]), options.about(batch=n))
+
+
+def measure_membranes(options: Options) -> Iterator[Figure]:
+    n = options.size(2000, 400)
+    chip = EmulatedChip(options.chip, options.serial, options.threads)
+    network = loop_network(MEMBRANES, chip, n)
+    readout, run = network.readout, partial(network.load.run, chip)
+    seconds = timing.interleaved({"with": partial(run, readout=readout), "without": run}, options.repeats)
+    found = run(readout=readout)
+    about = options.about(batch=n, readings=found.observations.cadc.size, spikes=found.events_out, data=network.data)
+    yield Figure(MEMBRANE_READS[0].name, timing.ratios(*seconds.values()), about)
 
 
 def measure_service(options: Options) -> Iterator[Figure]:
@@ -128,5 +146,6 @@ def _per_call(seconds: dict[str, list[float]], calls: int) -> tuple[list[float],
 SUITES = (
     Suite("noise", NOISE, measure_noise),
     Suite("threads", THREADS, measure_threads),
+    Suite("membranes", MEMBRANE_READS, measure_membranes),
     Suite("service", SERVICE, measure_service),
 )

@@ -11,6 +11,7 @@ import numpy as np
 from hxloop.seeds import generator
 from hxloop.task import Dataset
 from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.settings.network_settings import PopulationNetwork
 from hxloop_host.tasks.mnist import mnist16
 from hxloop_host.tasks.published_files import DATA_DIR
 from hxloop_host.tasks.yin_yang import yin_yang
@@ -19,22 +20,26 @@ from hxloop_host.training.assembly import encoded, prepared
 if TYPE_CHECKING:
     from hxloop.chip import Chip
     from hxloop.program import ChipConfig
-    from hxloop.result import RunResult
+    from hxloop.result import Readout, RunResult
     from hxloop.rule import Codes, Inputs
     from hxloop.spikes import SpikeBatch
     from hxloop_host.network.chip_runner import ChipRunner
     from hxloop_host.settings.experiment_settings import Settings
 
 MNIST, YIN_YANG = "mnist_256_246_10", "yin_yang_25_120_3"
+MEMBRANES = "mnist_256_246_10_membranes"
+"""MNIST as surrogate gradients train it: the membranes of all neurons are read every 1.7 us."""
 
 MNIST_DURATION_TAU = 7.0
 """42 us a sample with tau_syn = 6 us, the window of the published demo."""
 
 # Random weights that make 60 to 75 % of the hidden neurons spike, as trained ones do.
-_INITIAL = {
+_INITIAL: dict[str, dict[str, Any]] = {
     MNIST: {"init_mean": [0.05, 0.15], "init_std": [0.25, 0.8]},
     YIN_YANG: {"init_mean": [0.2, 0.075], "init_std": [0.15, 0.15]},
+    MEMBRANES: {"init_mean": [0.02, 0.0], "init_std": [0.15, 0.05]},
 }
+_PRESETS = {MNIST: "mnist16", YIN_YANG: "paper", MEMBRANES: "mnist16_surrogate"}
 
 
 def pixels(n_samples: int) -> Dataset:
@@ -92,16 +97,19 @@ class Tap:
         self.spec, self.identity, self.boot = chip.spec, chip.identity, chip.boot
         self.config: ChipConfig | None = None
         self.inputs: SpikeBatch | None = None
+        self.readout: Readout | None = None
 
     def configure(self, config: ChipConfig) -> str:
         """As `Chip.configure`."""
         self.config = config
         return self._chip.configure(config)
 
-    def run(self, inputs: SpikeBatch, *, config: ChipConfig | None = None, **how: Any) -> RunResult:
+    def run(
+        self, inputs: SpikeBatch, *, config: ChipConfig | None = None, readout: Readout | None = None, **how: Any
+    ) -> RunResult:
         """As `Chip.run`."""
-        self.inputs, self.config = inputs, config or self.config
-        return self._chip.run(inputs, config=config, **how)
+        self.inputs, self.config, self.readout = inputs, config or self.config, readout
+        return self._chip.run(inputs, config=config, readout=readout, **how)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +124,8 @@ class LoopNetwork:
     inputs : Inputs
     load : Load
         The same as configuration and spikes.
+    readout : Readout or None
+        What its rule and its loss observe beside spikes.
     data : str
         Where the samples come from.
     """
@@ -124,6 +134,7 @@ class LoopNetwork:
     codes: Codes
     inputs: Inputs
     load: Load
+    readout: Readout | None
     data: str
 
     @property
@@ -134,16 +145,21 @@ class LoopNetwork:
 
 def loop_settings(name: str) -> Settings:
     """Settings of a published network, with weights that make it as active as a trained one."""
-    settings = load_settings("mnist16" if name == MNIST else "paper")
+    settings = load_settings(_PRESETS[name])
     coding = settings.coding.model_copy(update={"duration": MNIST_DURATION_TAU} if name == MNIST else {})
-    network = settings.network.model_copy(update=_INITIAL[name])
+    initial = _INITIAL[name]
+    if isinstance(settings.network, PopulationNetwork):
+        each = zip(settings.network.projections, *initial.values(), strict=True)
+        drawn = [p.model_copy(update=dict(zip(initial, values, strict=True))) for p, *values in each]
+        initial = {"projections": tuple(drawn)}
+    network = settings.network.model_copy(update=initial)
     return settings.model_copy(update={"network": network, "coding": coding})
 
 
 def loop_network(name: str, chip: Chip, n_samples: int) -> LoopNetwork:
-    """Place a published network (`MNIST` or `YIN_YANG`) on a chip, which is configured with it."""
+    """Place a published network (`MNIST`, `YIN_YANG` or `MEMBRANES`) on a chip, which is configured with it."""
     settings = loop_settings(name)
-    data, origin = images(n_samples) if name == MNIST else (first(yin_yang("train"), n_samples), "Yin-Yang")
+    data, origin = images(n_samples) if name != YIN_YANG else (first(yin_yang("train"), n_samples), "Yin-Yang")
     tap = Tap(chip)
     rule, runner = prepared(settings, tap, data.n_inputs)
     codes = runner.codes(rule.begin(runner.network, seed=1))
@@ -152,4 +168,4 @@ def loop_network(name: str, chip: Chip, n_samples: int) -> LoopNetwork:
     runner.chip = chip
     assert tap.config is not None
     assert tap.inputs is not None
-    return LoopNetwork(runner, codes, inputs, Load(tap.config, tap.inputs, runner.duration_ticks), origin)
+    return LoopNetwork(runner, codes, inputs, Load(tap.config, tap.inputs, runner.duration_ticks), tap.readout, origin)

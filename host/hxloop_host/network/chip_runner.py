@@ -48,7 +48,7 @@ class ChipRunner:
     observe : Observe
         What the rule asks for; what the readout needs is added.
     parts : int
-        Runs in which a batch is sent to the chip; results do not depend on it.
+        Runs in which a batch is sent to the chip, at least; results do not depend on it.
     calibration : CalibrationTable, optional
         Its codes take the place of those the chip boots with, circuits that failed are not used, and `strength` says
         what was measured.
@@ -148,7 +148,7 @@ class ChipRunner:
     def record(
         self, inputs: Inputs, codes: Codes, trial_seed: int, *, observe: Observe | None = None, parts: int = 1
     ) -> Recording:
-        """Run samples with given weight codes.
+        """Run samples with given weight codes, in as many runs as the chip's memory for CADC reads takes.
 
         Parameters
         ----------
@@ -160,11 +160,12 @@ class ChipRunner:
         observe : Observe, optional
             By default what rule and readout ask for.
         parts : int
-            Send the samples in so many parts; the result is the same.
+            Send the samples in so many parts at least; the result is the same.
         """
         wanted = self.observe if observe is None else observe
         config, readout, heads = self.placement.configure(codes), self._readout(wanted), self._heads(wanted)
-        bounds = np.linspace(0, inputs.n_samples, min(parts, max(1, inputs.n_samples)) + 1).astype(int).tolist()
+        parts = min(max(parts, self._least_parts(inputs.n_samples, readout)), max(1, inputs.n_samples))
+        bounds = np.linspace(0, inputs.n_samples, parts + 1).astype(int).tolist()
         found = []
         for first, last in pairwise(bounds):
             seed, number = (trial_seed, first) if self.clock is None else (bench_trial_seed(), self.clock)
@@ -183,6 +184,13 @@ class ChipRunner:
             self.use.add(result)
             found.append(self._decode(result, wanted, readout))
         return self._recording(inputs, codes, wanted, found)
+
+    def _least_parts(self, n_samples: int, readout: ChipReadout | None) -> int:
+        """Runs that samples take at least."""
+        if readout is None or not readout.cadc_circuits:
+            return 1
+        most = max(1, self.spec.cadc_max_reads // readout.cadc_reads(self.duration_ticks))
+        return -(-n_samples // most)
 
     def _recorded(self, observe: Observe) -> list[str]:
         """Populations whose spikes are recorded."""

@@ -100,7 +100,9 @@ class TrainingSettings(Strict):
 
     epochs: Annotated[int, Field(ge=1, le=EPOCHS_MAX)] = Field(description="passes over the training set")
     batch_size: Count = Field(40, description="samples between two steps of the optimizer")
-    batch_split: Count = Field(1, description="parts in which a batch is sent to the chip; results do not depend on it")
+    batch_split: Count = Field(
+        1, description="parts at least in which a batch goes to the chip; results do not depend on it"
+    )
     evaluate_every: Count = Field(1, description="epochs between two evaluations on the validation set")
     checkpoint_every: Count = Field(1, description="epochs between two checkpoints")
     keep_checkpoints: Annotated[int, Field(ge=2, le=EPOCHS_MAX)] = Field(3, description="latest checkpoints kept")
