@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hxloop_chip.chip.observing import Silicon
     from hxloop_chip.wiring.neurons import Neurons
 
-_BLOCK: Final = 2**16
+_BLOCK: Final = 2**17
 """Readings between two conversions: potentials and readings before rounding stay in the cache of a core (measured)."""
 
 

@@ -7,6 +7,7 @@ from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Inputs, Observe
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
+from hxloop_chip.chip import membrane_reads
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_host.network.chip_runner import ChipRunner
 from hxloop_host.readouts.readout_registry import READOUTS
@@ -29,7 +30,7 @@ class SmallMemory(EmulatedChip):
     """A chip that stores few reads, and tells how many runs it made."""
 
     def __init__(self, serial, max_reads):
-        super().__init__("typical", serial)
+        super().__init__("typical", serial, threads=2)
         self._spec = self._spec.model_copy(update={"cadc_max_reads": max_reads})
         self.runs = 0
 
@@ -57,7 +58,7 @@ def codes(seed):
 
 
 @pytest.mark.parametrize(("serial", "clock_s"), [(1, None), (4, None), (4, 3.0)])
-def test_a_batch_of_too_many_reads_is_split(serial, clock_s):
+def test_a_batch_of_too_many_reads_is_split(serial, clock_s, monkeypatch):
     found = []
     for max_reads in (N_SAMPLES * READS, 7 * READS + 3):
         chip, runner = recorder(serial, max_reads)
@@ -65,6 +66,7 @@ def test_a_batch_of_too_many_reads_is_split(serial, clock_s):
             runner.start_clock(clock_s)
         found.append(runner.record(samples(serial), codes(serial), 5, observe=EVERYTHING))
         assert chip.runs == -(-N_SAMPLES // (max_reads // READS))
+        monkeypatch.setattr(membrane_reads, "_BLOCK", 2 * READS * 12)  # the chip converts after two samples, too
     whole, parts = found
     assert whole.spikes["hidden"].tick.size > 100
     for name in ("hidden", "output"):

@@ -114,6 +114,18 @@ def test_splitting_a_batch_changes_no_read(switches):
     assert np.array_equal(shifted.madc, whole.madc[2:])
 
 
+@pytest.mark.parametrize("some", [[140, 3, 77], [70, 71, 72, 73], [149], [64, 66, 65, 67]])
+def test_reads_of_some_neurons_are_those_of_all(some):
+    n, rng = 150, generator(7, "many")
+    weights = rng.exponential(0.15, (2, 4, n)) * (rng.random((2, 4, n)) < [[[0.6]], [[0.2]]])
+    circuit, inputs = make_circuit(weights, refractory=40.25, sigma_membrane=3.0), draw_inputs(rng)
+    trial = make_trial(DURATION, ALL_NOISE, drift_samples=3.0)
+    every, few = (make_watch(N_SAMPLES, DURATION, neuron=which, period=31) for which in (np.arange(n), some))
+    assert solve(circuit, inputs, trial, every) == solve(circuit, inputs, trial, few)
+    assert np.array_equal(few.cadc, every.cadc[:, :, some])
+    assert few.cadc.std() > 1.0
+
+
 @pytest.mark.parametrize("switches", [0, np.resize(SWITCHES, N)])
 def test_both_readings_agree_where_they_meet(switches):
     # 4 x 4.25 = 17 ticks. Tables and segments are different ways to the same membrane; behind a spike of the same step,
