@@ -25,12 +25,14 @@ MOST_INPUTS: Final = 512
 """What neurons of four circuits hear; of larger ones there is room for few."""
 FEW: Final = 16
 """Up to so many features, each drives several rows, for one synapse would be too weak."""
+_TIMED: Final = 6
+"""Up to so many features, one spike each is as good as a rate, and cheaper."""
 HIDDEN: Final = (24, 120, 240)
 """Neurons of the hidden layer: fewest, usual, and most, of many inputs."""
-_READINGS: Final = 60
-"""Readings of a sample of spike trains; more take memory and time, and tell little more."""
-_TAU_US: Final = (6.0, 20.0)
-"""Time constants that hear spike trains: the published operating point, and what remembers long ones."""
+_READINGS: Final = (60, 150)
+"""Readings of a sample of spike trains: usual ones, and most where neurons forget faster than that."""
+_TAU_US: Final = (6.0, 30.0, 60.0)
+"""Time constants that hear spike trains: the published operating point, and the longest of synapses and membranes."""
 _LONG: Final = 10.0
 """Length of spike trains in time constants from which on the hidden layer is recurrent: neurons alone forget."""
 _SAMPLES_SEEN: Final = 60_000
@@ -92,7 +94,7 @@ def surrogate_settings(task: Task) -> Settings:
     base["loss"] |= {"score": "mean", "scale": 20.0}
     base["training"] |= {
         "epochs": min(60, max(2, round(_SAMPLES_SEEN / n_train))),
-        "batch_size": min(100, max(8, n_train // 30), n_train),
+        "batch_size": max(1, min(100, max(n_train // 30, min(16, n_train // 8)))),
     }
     return Settings(**base)
 
@@ -100,9 +102,10 @@ def surrogate_settings(task: Task) -> Settings:
 def _of_features(task: Task) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Network, and changes of other sections.
 
-    Few features are a spike each beside a bias; times of many tell too little apart in a mean membrane: they are rates.
+    A few features are a spike each beside a bias; times of more tell too little apart in a mean membrane: they are
+    rates.
     """
-    few = task.n_inputs <= FEW
+    few = task.n_inputs <= _TIMED
     copies = max(1, 20 // task.n_inputs) if few else 1
     rows = (task.n_inputs + few) * copies
     usual = HIDDEN[1] if few else max(HIDDEN[1], min(HIDDEN[2], 2 * task.n_inputs))
@@ -123,19 +126,21 @@ def _of_trains(task: Task) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     trains = task.loaded("train").trains
     assert trains is not None
     duration_us = task.duration_us
-    tau_us = min(max(_TAU_US[0], duration_us / _LONG), _TAU_US[1])
+    wanted_us = max(_TAU_US[0], duration_us / _LONG)
+    tau_syn_us, tau_mem_us = min(wanted_us, _TAU_US[1]), min(wanted_us, _TAU_US[2])
     # Spikes of all channels within a time constant: the mean membrane of a weight of 1.
-    arriving = len(trains.time_us) / trains.n_samples * tau_us / duration_us
-    recurrent = duration_us > _LONG * tau_us and hidden_room(task.n_inputs, task.n_classes, recurrent=True) >= HIDDEN[0]
+    arriving = len(trains.time_us) / trains.n_samples * tau_mem_us / duration_us
+    recurrent = wanted_us > tau_mem_us and hidden_room(task.n_inputs, task.n_classes, recurrent=True) >= HIDDEN[0]
     size = min(HIDDEN[1], hidden_room(task.n_inputs, task.n_classes, recurrent=recurrent))
     network = _network(task, size, 1, 1.0 / (2.0 * arriving + 3.0), 2.0 / math.sqrt(arriving + 3.0))
     if recurrent:
         recurrence = {"source": "hidden", "target": "hidden", "init_mean": 0.0, "init_std": 0.5 / math.sqrt(size)}
         network["projections"].insert(1, recurrence)
-    period = {"period_us": max(CADC_PERIOD_US, round(duration_us / _READINGS, 3))}
+    usual_us, least_us = (duration_us / number for number in _READINGS)
+    period = {"period_us": max(CADC_PERIOD_US, round(max(least_us, min(usual_us, tau_mem_us)), 3))}
     return network, {
-        "neuron": {"tau_mem_us": tau_us, "tau_syn_us": tau_us},
-        "coding": {"kind": "none", "duration": duration_us / tau_us + 1.0},
+        "neuron": {"tau_mem_us": tau_mem_us, "tau_syn_us": tau_syn_us},
+        "coding": {"kind": "none", "duration": (duration_us + tau_mem_us) / tau_syn_us},
         "rule": period,
         "loss": period,
     }

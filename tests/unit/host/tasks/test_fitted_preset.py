@@ -67,10 +67,10 @@ def test_the_length_of_a_training_depends_on_the_samples(rule):
     assert many.batch_size == 100
 
 
-@pytest.mark.parametrize(("duration_us", "recurrent"), [(20.0, False), (190.0, False), (400.0, True)])
+@pytest.mark.parametrize(("duration_us", "recurrent"), [(20.0, False), (190.0, False), (1000.0, True)])
 def test_long_spike_trains_are_remembered_by_slow_neurons_and_recurrence(duration_us, recurrent):
     settings = fitted_settings(spikes(30, duration_us), "surrogate")
-    assert 6.0 <= settings.neuron.tau_mem_us <= 20.0
+    assert settings.neuron.tau_mem_us == min(60.0, max(6.0, duration_us / 10))
     assert ("hidden->hidden" in [p.name for p in settings.network.projections]) == recurrent
     reads = settings.duration_us / settings.loss.period_us
     assert 10 <= reads <= 150
