@@ -33,7 +33,7 @@ def test_the_memory_of_store_recall_outlasts_its_pause():
     hidden = network.population("hidden")
     assert hidden.model.tau_adaptation_us > 68 and hidden.model.adaptation_b_na > 0
     assert all(p.source != p.target for p in network.projections)  # no loop could be the memory instead
-    assert on_chip.allocations["hidden"].circuits.shape == (60, 1)
+    assert on_chip.allocations["hidden"].circuits.shape == (40, 1)
 
 
 def test_speech_has_a_loop():
