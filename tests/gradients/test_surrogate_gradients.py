@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.grid.grid_model import GridModel, primitive
-from support.grid.recorded import N_READS, NETWORKS, PERIOD, TICK_US, N, recording
+from support.grid.recorded import N_READS, NETWORKS, PERIOD, TICK_US, N, recording, wide
 
 from hxloop.seeds import generator
 from hxloop_host.learning.surrogate_gradient.backward_pass import spike_counts, weight_gradients
@@ -27,7 +27,7 @@ def gradients(net, rec, grad_v, grad_count, kind, dtype=np.float64, factors=None
 
 
 def case(name, seed):
-    net = NETWORKS[name]()
+    net = NETWORKS[name]() if isinstance(name, str) else name()
     rec, rng = recording(net, seed), generator(seed, "loss")
     g, size = grid(net), net.population(net.output).size
     grad_v = rng.normal(size=(N, N_READS, size))
@@ -58,6 +58,23 @@ def test_against_finite_differences(name, kind):
                     step.append(loss(model, net, moved, grad_v, grad_count))
                 assert (step[0] - step[1]) / (2 * STEP) == pytest.approx(found[number][row, column], abs=1e-6 * scale)
             assert not found[number][~net.connected(projection)].any()
+
+
+def test_many_neurons_against_finite_differences():
+    for seed in (1, 2):
+        net, rec, grad_v, grad_count = case(wide, seed)
+        model, found = GridModel(rec, "arctan", 5.0), gradients(net, rec, grad_v, grad_count, "arctan")
+        rng = generator(seed, "directions")
+        for number in range(len(net.projections)):
+            along = rng.normal(size=rec.weights[number].shape)
+            step = []
+            for sign in (1.0, -1.0):
+                moved = [w.copy() for w in rec.weights]
+                moved[number] += sign * STEP * along
+                step.append(loss(model, net, moved, grad_v, grad_count))
+            expected = float((found[number] * along).sum())
+            size = float(np.linalg.norm(found[number]) * np.linalg.norm(along))
+            assert (step[0] - step[1]) / (2 * STEP) == pytest.approx(expected, abs=1e-6 * size)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

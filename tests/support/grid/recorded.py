@@ -54,6 +54,18 @@ def adapting():
     )
 
 
+def wide():
+    """More neurons than the kernels take at once, of sources as of targets, and parts that begin anywhere."""
+    return Network(
+        3,
+        (Population("hidden", 141), Population("output", 6, spiking=False)),
+        (
+            Projection(INPUT, "hidden"), Projection("hidden", "hidden", part=(5, 138)),
+            Projection("hidden", "output", part=(70, 141)),
+        ),
+    )  # fmt: skip
+
+
 NETWORKS = {"feed_forward": feed_forward, "recurrent": recurrent, "adapting": adapting}
 
 

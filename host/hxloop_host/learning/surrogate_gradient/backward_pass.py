@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from hxloop_host.learning.surrogate_gradient.surrogates import Surrogate
 
 CHUNK: Final = 32
-"""Samples whose shares are added up on their own, whatever the number of threads: results do not depend on it."""
+"""Samples, at most, whose shares are added up on their own, whatever the number of threads: results do not depend on
+it."""
 
 
 def weight_gradients(
@@ -65,15 +66,16 @@ def weight_gradients(
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.start[network.output],
         grad_count.astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
-        grid.flat(seen, from_target=True), grid.kernels, grid.decay, grid.period, grid.delay, CODES[surrogate], shape,
+        grid.tiles(seen), grid.kernels, grid.decay, grid.period, grid.delay, CODES[surrogate], shape,
     )  # fmt: skip
-    firsts = range(0, n_samples, CHUNK)
+    n_chunks = max(1, -(-n_samples // CHUNK))
+    firsts = range(0, n_samples, -(-n_samples // n_chunks) or 1)
     shares = np.zeros((max(1, len(firsts)), int((grid.links[:, 2] * grid.links[:, 5]).sum())), dtype)
 
     def add(worker: int) -> None:
         for chunk in range(worker, len(firsts), n_cores()):
             first = firsts[chunk]
-            add_gradients(first, min(first + CHUNK, n_samples), *arguments, shares[chunk])
+            add_gradients(first, min(first + firsts.step, n_samples), *arguments, shares[chunk])
 
     others = [_threads().submit(add, worker) for worker in range(1, min(n_cores(), len(firsts)))]
     add(0)

@@ -18,7 +18,7 @@ from hxloop.network import INPUT
 from hxloop_host.learning.surrogate_gradient import kernels as at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -187,20 +187,29 @@ class ReadingGrid:
                 found[sample, step[inside] + later, neuron] = False
         return found
 
-    def flat(self, matrices: Sequence[NDArray[np.float64]], *, from_target: bool = False) -> Floats:
-        """Weights of all projections in one array, copies of a source added up.
+    def flat(self, matrices: Sequence[NDArray[np.float64]]) -> Floats:
+        """Weights of all projections, each as [n_sources, n_target], in one array; copies of a source are added up."""
+        return np.concatenate([matrix.ravel() for matrix in self._added(matrices)]).astype(self.dtype)
 
-        Parameters
-        ----------
-        matrices : list of [n_sources * copies, n_target]
-        from_target : bool
-            Each as [n_target, n_sources] instead of [n_sources, n_target].
+    def tiles(self, matrices: Sequence[NDArray[np.float64]]) -> Floats:
+        """The same of projections between populations as tiles [4 targets, 64 sources], zeros where there are none.
+
+        For each 4 targets, the tiles of all sources follow one another.
         """
         parts = []
+        for link, matrix in zip(self.links, self._added(matrices), strict=True):
+            if link[at.SOURCE] >= 0:
+                size, width = at.padded(matrix.shape[1], at.TARGETS), at.padded(matrix.shape[0], at.SOURCES)
+                whole = np.zeros((size, width), self.dtype)
+                whole[: matrix.shape[1], : matrix.shape[0]] = matrix.T
+                parts.append(whole.reshape(-1, at.TARGETS, width // at.SOURCES, at.SOURCES).transpose(0, 2, 1, 3))
+        found = _aligned(sum(part.size for part in parts), self.dtype)
+        return np.concatenate([part.ravel() for part in parts], out=found) if parts else found
+
+    def _added(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
         for projection, matrix in zip(self.network.projections, matrices, strict=True):
-            whole = matrix if projection.copies == 1 else _added(matrix, projection.copies)
-            parts.append((whole.T if from_target else whole).ravel())
-        return np.concatenate(parts).astype(self.dtype)
+            many = projection.copies > 1
+            yield matrix.reshape(-1, projection.copies, matrix.shape[1]).sum(axis=1) if many else matrix
 
     def matrices(self, flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Per projection [n_sources * copies, n_target], every copy with what its source has."""
@@ -212,8 +221,12 @@ class ReadingGrid:
         return found
 
 
-def _added(matrix: NDArray[np.float64], copies: int) -> NDArray[np.float64]:
-    return np.asarray(matrix.reshape(-1, copies, matrix.shape[1]).sum(axis=1))
+def _aligned(size: int, dtype: Any) -> Floats:
+    """Array that begins where a line of the cache begins."""
+    line = 64 // np.dtype(dtype).itemsize
+    whole = np.empty(size + line, dtype)
+    skip = -whole.ctypes.data // whole.itemsize % line
+    return whole[skip : skip + size]
 
 
 def _joined(parts: list[Any], dtype: Any) -> Any:
