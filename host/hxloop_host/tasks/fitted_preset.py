@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 FITTED: Final = "fitted"
 """What such settings are called where presets have names."""
-_LONG: Final = 20.0
-"""Length of a sample in time constants from which on first-spike learning has been seen to fail."""
+_LONG: Final = {"fast_and_deep": 20.0, "surrogate": 200.0}
+"""Length of a sample in time constants from which on a rule has been seen to fail, or (surrogate) was not tried."""
 _SAMPLES_SEEN: Final = 200_000
 """Samples of a training, over all epochs; the figures of the presets are 20 x 5000 to 20 x 50000."""
 
@@ -131,7 +131,7 @@ def preset_words(task: Task, settings: Settings) -> str:
     network, training = settings.network, settings.training
     sizes = "-".join(str(n) for n in (task.n_inputs, *network.sizes))
     first = ", first spike of each channel only" if getattr(settings.coding, "first_only", False) else ""
-    if settings.rule.kind == "fast_and_deep" and settings.coding.duration > _LONG:
+    if settings.coding.duration > _LONG.get(settings.rule.kind, math.inf):
         first += f", samples of {settings.coding.duration:g} time constants of the neurons, which forget early spikes"
     return (
         f"settings fitted to {task.n_inputs} {'channels' if task.kind == 'spikes' else 'features'} and "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hxloop.errors import InvalidInputError
 from hxloop.rule import CADC_PERIOD_US
 from hxloop_host.coding.codings import DEFAULT, settings_of_kind
-from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.settings.experiment_settings import Settings
 
 if TYPE_CHECKING:
     from hxloop.task import Task
@@ -84,23 +84,27 @@ def hidden_room(rows: int, n_classes: int, *, recurrent: bool = False) -> int:
 
 def surrogate_settings(task: Task) -> Settings:
     """Settings of rule ``surrogate`` for a task that `refuse_many` does not refuse."""
-    base = load_settings("mnist16_surrogate").model_dump()
     n_train = task.loaded("train").n_samples
-    network, changes = _of_trains(task) if task.kind == "spikes" else _of_features(task)
-    for section, values in changes.items():
-        base[section] = values if "kind" in values else base[section] | values
-    base["network"] = network
-    base["rule"] |= {"steepness": 10.0}
-    base["loss"] |= {"score": "mean", "scale": 20.0}
-    base["training"] |= {
-        "epochs": min(60, max(2, round(_SAMPLES_SEEN / n_train))),
-        "batch_size": max(1, min(100, max(n_train // 30, min(16, n_train // 8)))),
+    network, coding, times = _of_trains(task) if task.kind == "spikes" else _of_features(task)
+    period_us = times.pop("period_us", CADC_PERIOD_US)
+    values: dict[str, Any] = {
+        "network": network,
+        "coding": coding,
+        # Operating point, cost of bursts and rate of learning as in preset mnist16_surrogate.
+        "neuron": {"t_refractory_us": 0.5, "model_threshold": 1.0, "scale_weights": 51.5} | times,
+        "loss": {"kind": "membrane_cross_entropy", "score": "mean", "scale": 20.0, "period_us": period_us},
+        "rule": {"kind": "surrogate", "steepness": 10.0, "bursts": 5e-4, "period_us": period_us},
+        "optimizer": {"learning_rate": 0.007, "schedule": "cosine", "floor": 0.02},
+        "training": {
+            "epochs": min(60, max(2, round(_SAMPLES_SEEN / n_train))),
+            "batch_size": max(1, min(100, max(n_train // 30, min(16, n_train // 8)))),
+        },
     }
-    return Settings(**base)
+    return Settings(**values)
 
 
-def _of_features(task: Task) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Network, and changes of other sections.
+def _of_features(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+    """Network, coding, and times in us where they are not the usual ones.
 
     A few features are a spike each beside a bias; times of more tell too little apart in a mean membrane: they are
     rates.
@@ -118,11 +122,11 @@ def _of_features(task: Task) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]
         coding = settings_of_kind(task.coding)().model_dump()
     elif few:
         coding = {"kind": DEFAULT, "t_late": 4.0, "duration": 7.0}
-    return network, {"coding": coding}
+    return network, coding, {}
 
 
-def _of_trains(task: Task) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Network, and changes of other sections: neurons that remember as much of a sample as they can."""
+def _of_trains(task: Task) -> tuple[dict[str, Any], dict[str, Any], dict[str, float]]:
+    """As `_of_features`: neurons that remember as much of a sample as they can."""
     trains = task.loaded("train").trains
     assert trains is not None
     duration_us = task.duration_us
@@ -137,13 +141,9 @@ def _of_trains(task: Task) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         recurrence = {"source": "hidden", "target": "hidden", "init_mean": 0.0, "init_std": 0.5 / math.sqrt(size)}
         network["projections"].insert(1, recurrence)
     usual_us, least_us = (duration_us / number for number in _READINGS)
-    period = {"period_us": max(CADC_PERIOD_US, round(max(least_us, min(usual_us, tau_mem_us)), 3))}
-    return network, {
-        "neuron": {"tau_mem_us": tau_mem_us, "tau_syn_us": tau_syn_us},
-        "coding": {"kind": "none", "duration": (duration_us + tau_mem_us) / tau_syn_us},
-        "rule": period,
-        "loss": period,
-    }
+    period_us = max(CADC_PERIOD_US, round(max(least_us, min(usual_us, tau_mem_us)), 3))
+    coding = {"kind": "none", "duration": (duration_us + tau_mem_us) / tau_syn_us}
+    return network, coding, {"tau_mem_us": tau_mem_us, "tau_syn_us": tau_syn_us, "period_us": period_us}
 
 
 def _network(task: Task, size: int, copies: int, mean: float, std: float) -> dict[str, Any]:

@@ -77,6 +77,13 @@ def test_long_spike_trains_are_remembered_by_slow_neurons_and_recurrence(duratio
     assert settings.loss.period_us == settings.rule.period_us
 
 
+@pytest.mark.parametrize(("rule", "fits_us", "long_us"), [("fast_and_deep", 90.0, 200.0), ("surrogate", 5e3, 1e4)])
+def test_samples_that_neurons_forget_are_told_of(rule, fits_us, long_us):
+    for duration_us, told in ((fits_us, False), (long_us, True)):
+        task = spikes(4, duration_us)
+        assert ("which forget early spikes" in preset_words(task, fitted_settings(task, rule))) == told
+
+
 def test_presets_come_first_and_codings_are_kept():
     assert default_settings(TASKS["yin-yang"]) == ("quick", "quick")
     task = Task.from_arrays(np.zeros((30, 4)), np.arange(30) % 3, coding="latency")
