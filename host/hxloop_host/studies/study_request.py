@@ -226,7 +226,7 @@ def _base_of(request: Request) -> tuple[Base, Task]:
     """What all points share, before anything is turned, and the task."""
     kind = find_kind(request.study)
     task, where, data = task_of_study(request.task)
-    training = request.training or training_of_task(task, kind.presets[request.preset].settings)
+    training = request.training or training_of_task(task, kind.presets[request.preset].settings, request.rule)
     settings, source = trained_settings(training, request.rule)
     return Base(where, settings, request.chip or kind.chip, request.calibrated, rule=source, data=data), task
 

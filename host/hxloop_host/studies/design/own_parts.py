@@ -116,9 +116,15 @@ def task_of_study(name: str) -> tuple[Task, str, dict[str, str]]:
     return task, where, {"name": task.name, "digest": task.digest}
 
 
-def training_of_task(task: Task, preset: str) -> str | Settings:
-    """What a task is trained with where nothing else is said: the study's preset if it is made for the task."""
-    return preset if preset in task.presets else default_settings(task)[1]
+def training_of_task(task: Task, preset: str, rule: str | None = None) -> str | Settings:
+    """What a task is trained with where nothing else is said.
+
+    The study's preset if it is made for the task, or another of the task's that is made for the rule.
+    """
+    if preset not in task.presets:
+        return default_settings(task)[1]
+    fitting = [name for name in task.presets if load_settings(name).rule.kind == rule]
+    return fitting[0] if fitting and preset not in fitting else preset
 
 
 def refuse_object(task: object) -> None:

@@ -251,3 +251,12 @@ def test_scores_of_other_readouts_are_stored_by_their_own_name(tmp_path, file, t
     assert [q.values.shape for q in record.quantities.values()] == [(100, 3)]
     assert json.loads(record.attributes["point"])["rule"]["name"] == "Shrink"
     assert pd.isna(store.read(test).figures["val_accuracy"])
+
+
+def test_a_rule_is_trained_with_a_preset_that_is_made_for_it():
+    def kind(**given):
+        return work_of(read_request("mismatch", {"serials": "1..2", **given})).base.settings
+
+    assert kind(rule="surrogate").loss.kind == "membrane_cross_entropy"
+    assert kind(rule="fast_and_deep").network == kind().network
+    assert kind(rule="surrogate").rule.kind == "surrogate"
