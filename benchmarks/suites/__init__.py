@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.suites import inference, kernels, limits, loop, machine_limits, ratios, sweep, whole_chip
+from benchmarks.suites import (
+    inference,
+    kernels,
+    limits,
+    loop,
+    machine_limits,
+    ratios,
+    surrogate_epoch,
+    sweep,
+    whole_chip,
+)
 from benchmarks.suites.suite_parts import Options, Suite
 
 SUITES: Final = (
     *inference.SUITES, *whole_chip.SUITES, *ratios.SUITES, *limits.SUITES, *loop.SUITES, *sweep.SUITES,
+    *surrogate_epoch.SUITES,
     *machine_limits.SUITES, *kernels.SUITES,
 )  # fmt: skip
 """In the order in which they run."""
