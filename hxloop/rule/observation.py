@@ -184,8 +184,6 @@ class Recording:
         says.
     membrane_times_us : float64 [n_reads]
         Times of the readings.
-    membrane_ranges : dict of str to float32 [2, size]
-        Per population, lowest and highest reading that the CADC has: membranes beyond are read as these.
     counts : dict of str to int64 [n_samples, size]
         Per population, spike counters; they stop at 255.
     correlation : list of float64 [2, n_sources * copies, n_target]
@@ -204,7 +202,6 @@ class Recording:
     spikes: Mapping[str, Spikes] = field(default_factory=dict)
     membranes: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     membrane_times_us: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    membrane_ranges: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     counts: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     correlation: Sequence[NDArray[np.float64]] = ()
 

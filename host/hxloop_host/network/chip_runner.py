@@ -241,8 +241,8 @@ class ChipRunner:
             for p, lsb in zip(self.network.projections, readings, strict=True)
         ]
 
-    def _model_units(self, lsb: NDArray[np.uint8], name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Membranes from readings, and the ends of their ranges.
+    def _model_units(self, lsb: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
+        """Membranes from readings.
 
         One LSB is what the nominal CADC has. Channels differ in their offsets, so 0 is what a neuron reads first,
         before any event: there its membrane rests.
@@ -255,8 +255,7 @@ class ChipRunner:
         found = lsb.astype(np.float32)
         found -= at_rest
         found *= per_lsb
-        ends = np.array([[0.0], [255.0]], np.float32)
-        return found, (ends - at_rest) * per_lsb
+        return found
 
     def _recording(self, inputs: Inputs, codes: Codes, observe: Observe, parts: list[dict[str, Any]]) -> Recording:
         projections = self.network.projections
@@ -265,9 +264,7 @@ class ChipRunner:
             if key in parts[0]:
                 joined[key] = {name: _joined([part[key][name] for part in parts]) for name in parts[0][key]}
         if "membranes" in joined:
-            found = {name: self._model_units(lsb, name) for name, lsb in joined["membranes"].items()}
-            joined["membranes"] = {name: traces for name, (traces, _) in found.items()}
-            joined["membrane_ranges"] = {name: ends for name, (_, ends) in found.items()}
+            joined["membranes"] = {name: self._model_units(lsb, name) for name, lsb in joined["membranes"].items()}
         if observe.spikes == "all":
             joined["spikes"] = {name: _joined_spikes(parts, name) for name in parts[0]["spikes"]}
         if "correlation" in parts[0]:

@@ -89,6 +89,6 @@ def recording(net, seed):
         spikes[p.name] = Spikes(sample, neuron.astype(np.int32), tick[order])
     return Recording(
         net, Inputs(inputs), [w.astype(np.int8) for w in weights], weights, TICK_US, 128, DURATION,
-        spikes=spikes, membranes=membranes, membrane_ranges={k: np.array([[-9.0], [9.0]]) for k in membranes},
+        spikes=spikes, membranes=membranes,
         membrane_times_us=np.arange(N_READS) * PERIOD * TICK_US,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hxloop.kit.cores import n_cores
-from hxloop_host.learning.surrogate_gradient.kernels import add_gradients
+from hxloop_host.learning.surrogate_gradient.kernels import JUMP, add_gradients
 from hxloop_host.learning.surrogate_gradient.surrogates import CODES
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def weight_gradients(
     *,
     surrogate: Surrogate,
     steepness: float,
+    height: float = 1.0,
     threshold: NDArray[np.float64],
     factors: Weights | None = None,
 ) -> Weights:
@@ -47,7 +48,8 @@ def weight_gradients(
     grad_count : float64 [n_samples, n_neurons]
         Derivative of the loss by the number of spikes of each neuron.
     surrogate : str
-    steepness : float
+    steepness, height : float
+        Of the surrogate.
     threshold : float64 [n_neurons]
         Of the membranes as they are read.
     factors : list of float64 [n_sources * copies, n_target], optional
@@ -62,11 +64,13 @@ def weight_gradients(
     seen = recording.weights if factors is None else [w * f for w, f in zip(recording.weights, factors, strict=True)]
     n_samples, n_reads = recording.n_samples, len(recording.membrane_times_us)
     to_v = np.zeros((n_samples, n_reads, 0)) if grad_v is None else grad_v
+    decay = grid.decay.copy()
+    decay[JUMP] *= height  # all that a spike does is done through its surrogate
     shape = np.array([1.0, steepness, 0.5 * np.pi * steepness], dtype)
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.start[network.output],
-        grad_count.astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
-        grid.tiles(seen), grid.kernels, grid.decay, grid.period, grid.delay, CODES[surrogate], shape,
+        (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
+        grid.tiles([height * w for w in seen]), grid.kernels, decay, grid.period, grid.delay, CODES[surrogate], shape,
     )  # fmt: skip
     n_chunks = max(1, -(-n_samples // CHUNK))
     firsts = range(0, n_samples, -(-n_samples // n_chunks) or 1)

@@ -27,7 +27,6 @@ def warm_up() -> None:
         spikes={"one": Spikes(sample, neuron, tick)},
         membranes={"one": np.zeros((1, 2, 1), np.float32)},
         membrane_times_us=np.arange(2.0),
-        membrane_ranges={"one": np.array([[-1.0], [1.0]], np.float32)},
     )
     grid = ReadingGrid(network, 1, 1.0, 1)
     weight_gradients(

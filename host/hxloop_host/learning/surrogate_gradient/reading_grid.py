@@ -162,7 +162,7 @@ class ReadingGrid:
         return found
 
     def undisturbed(self, recording: Recording) -> NDArray[np.bool_]:
-        """Where a reading follows from the one before: no spike or refractory period since then, both within the range.
+        """Where a reading follows from the one before: no spike since then, neither at an end of its range.
 
         Returns
         -------
@@ -175,8 +175,8 @@ class ReadingGrid:
             traces, spikes = recording.membranes.get(name), recording.spikes.get(name)
             if traces is None:
                 continue
-            low, high = recording.membrane_ranges.get(name, (-np.inf, np.inf))
-            whole = (traces > low) & (traces < high)
+            # Beyond their ranges, channels read the same again and again, each at ends of its own.
+            whole = (traces > traces.min(axis=(0, 1))) & (traces < traces.max(axis=(0, 1)))
             found[:, :, begin : begin + traces.shape[2]] = whole[:, 1:] & whole[:, :-1]
             if spikes is None:
                 continue

@@ -34,6 +34,9 @@ class SurrogateSettings(RuleSettings):
     kind: str = "surrogate"
     surrogate: Surrogate = Field("superspike", description="shape of the derivative of a spike by its membrane")
     steepness: Positive = Field(50.0, description="its steepness, in 1 / threshold: the larger, the narrower")
+    height: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="derivative at threshold; less than 1 damps what goes back through many spikes (loops)"
+    )
     period_us: Annotated[float, Field(ge=CADC_PERIOD_US, le=1e6)] = Field(
         CADC_PERIOD_US, description="time between two readings of the membranes; a chip may be slower"
     )
@@ -202,7 +205,7 @@ class SurrogateGradient(Rule):
         factors, threshold = measured(self._scale(grid), grid, recording, runner.strength)
         found = weight_gradients(
             grid, recording, grad if grad.ndim == 3 else None, grad_count,
-            surrogate=own.surrogate, steepness=own.steepness, threshold=threshold, factors=factors,
+            surrogate=own.surrogate, steepness=own.steepness, height=own.height, threshold=threshold, factors=factors,
         )  # fmt: skip
         return loss + cost, readout.predict(scores), counts, found
 

@@ -134,6 +134,27 @@ def test_a_single_reading_is_refused():
     assert found.value.field == "rule.period_us"
 
 
+def test_readings_at_an_end_of_their_range_are_not_measured():
+    """What is read there says nothing of events, and would make their weights look weak."""
+    net, recorded = feed_forward(), recording(feed_forward(), 3)
+    grid = ReadingGrid(net, PERIOD, TICK_US, 128)
+    traces = recorded.membranes["output"].copy()
+    ends = np.quantile(traces, (0.2, 0.9), axis=(0, 1))
+    cut = replace(recorded, membranes=recorded.membranes | {"output": np.clip(traces, *ends)})
+    free, used = grid.undisturbed(recorded), grid.undisturbed(cut)
+    inside = (traces > ends[0]) & (traces < ends[1])
+    np.testing.assert_array_equal(used[:, :, 4:], inside[:, 1:] & inside[:, :-1])
+    assert used[:, :, 4:].sum() < 0.8 * free[:, :, 4:].sum()
+
+
+def test_the_height_of_the_surrogate_damps_what_goes_through_spikes():
+    """Once through a hidden spike: as many times as much for the weights onto it, the same for those behind it."""
+    _, _, whole = step_of(SurrogateGradient())
+    _, _, half = step_of(SurrogateGradient(height=0.5))
+    np.testing.assert_allclose(half.gradients[0], 0.5 * whole.gradients[0], rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(half.gradients[1], whole.gradients[1], rtol=1e-6)
+
+
 def test_what_was_measured_is_its_state():
     rule = SurrogateGradient(measured_batches=1)
     assert rule.state() == {}
