@@ -57,13 +57,15 @@ def draw_curves(run: Run, figure: Figure) -> None:
 
 def draw_activity(run: Run, figure: Figure) -> None:
     """A panel for each thing that the rule shows of every population, a curve for each of them."""
-    columns, names = curves_of(run, layers=True), [p.name for p in run.origin.network.populations]
+    columns, populations = curves_of(run, layers=True), run.origin.network.populations
     rows, across = activity_shape(run)
     panels = figure.subplots(rows, across, squeeze=False, sharex=True).ravel()
     for axes, column in zip(panels, columns, strict=False):
         for k, values in enumerate(_values(run, column).T):
-            style = _STYLES[k // 8 % len(_STYLES)]
-            axes.plot([m.epoch for m in run.metrics], values, style, color=color_of(k), lw=1.4, label=names[k])
+            if not populations[k].spiking and np.ptp(values) == 0:
+                continue  # it cannot spike, and what is shown of it says so in every epoch
+            style, label = _STYLES[k // 8 % len(_STYLES)], populations[k].name
+            axes.plot([m.epoch for m in run.metrics], values, style, color=color_of(k), lw=1.4, label=label)
         axes.set_ylabel(_named(column))
         if not (_values(run, column) < 0).any():
             axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a curve along 0 is seen

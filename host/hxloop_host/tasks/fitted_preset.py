@@ -48,6 +48,16 @@ def default_settings(task: Task) -> tuple[str, str | Settings]:
     return FITTED, fitted_settings(task, fitted_kinds(task)[0])
 
 
+def settings_for_rule(task: Task, rule: object) -> str | Settings | None:
+    """What a task is trained with by a rule that is named: a preset of its own, or fitted settings, if any."""
+    if not isinstance(rule, str):
+        return None
+    for name in task.presets:
+        if load_settings(name).rule.kind == rule:
+            return name
+    return fitted_settings(task, rule) if rule in FITS else None
+
+
 def fitted_kinds(task: Task) -> tuple[str, ...]:
     """Rules that suit a task, of which a short trial takes one: of spike trains, all spikes should count."""
     return ("surrogate",) if task.kind == "spikes" else tuple(FITS)

@@ -14,7 +14,7 @@ from hxloop.seeds import derive_seed, generator
 from hxloop_host.network.building import build_network
 from hxloop_host.network.calibrated import find_calibration
 from hxloop_host.settings.experiment_settings import load_settings, preset_name
-from hxloop_host.tasks.fitted_preset import FITS, FITTED, fitted_kinds, fitted_settings
+from hxloop_host.tasks.fitted_preset import FITS, FITTED, fitted_kinds, fitted_settings, settings_for_rule
 from hxloop_host.training.assembly import check_parts, find_rule, prepared, trainer_of
 from hxloop_host.training.chosen_steps import steps_of, with_steps
 
@@ -83,10 +83,13 @@ class Named(NamedTuple):
             Unknown preset, rule, step or key, settings of another task, a rule that cannot train the network, or no
             settings can be fitted to the data.
         """
-        if preset is None and not self.task.presets:
+        if preset is not None:
+            return preset_name(preset), [self.choice(load_settings(preset))]
+        if not self.task.presets:
             return FITTED, self._fitted()
-        taken = self.task.presets[0] if preset is None else preset
-        return preset_name(taken), [self.choice(load_settings(taken))]
+        taken = settings_for_rule(self.task, self.rule) or self.task.presets[0]
+        name = taken if isinstance(taken, str) else FITTED
+        return name, [self.choice(load_settings(taken))]
 
     def choice(self, settings: Settings) -> Choice:
         """These settings, with what was named; errors as in `choices`."""

@@ -78,6 +78,8 @@ class ReadingGrid:
         First neuron of each population.
     threshold : [n_neurons]
         Nominal thresholds in model units, infinite where a population does not spike.
+    swing : [n_neurons]
+        The same, of all populations.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class ReadingGrid:
         since = np.arange(period_ticks + 1) * tick_us
         self.kernels = np.empty((len(sizes), at.N_TABLES, period_ticks + 1), dtype)
         self.decay = np.zeros((at.N_CONSTANTS, self.n_neurons), dtype)
-        self.threshold = np.empty(self.n_neurons, dtype)
+        self.threshold, self.swing = np.empty(self.n_neurons, dtype), np.empty(self.n_neurons, dtype)
         for k, population in enumerate(network.populations):
             tau_syn_us = population.tau_syn_us * tau_factor
             part = slice(begins[k], begins[k + 1])
@@ -110,6 +112,7 @@ class ReadingGrid:
             self.decay[at.CURRENT, part] = self.kernels[k, at.CURRENT_LEFT, -1]
             self.decay[at.RISE, part] = self.kernels[k, at.MEMBRANE_RISE, -1]
             self.decay[at.ADAPTATION :, part] = _adaptation(population, since[-1])[:, None]
+            self.swing[part] = population.model_threshold
             self.threshold[part] = population.model_threshold if population.spiking else np.inf
         self.links = self._links(begins)
         # One reading more: the one before a spike is of the time after the refractory period.
@@ -175,9 +178,8 @@ class ReadingGrid:
             traces, spikes = recording.membranes.get(name), recording.spikes.get(name)
             if traces is None:
                 continue
-            # Beyond their ranges, channels read the same again and again, each at ends of its own.
-            whole = (traces > traces.min(axis=(0, 1))) & (traces < traces.max(axis=(0, 1)))
-            found[:, :, begin : begin + traces.shape[2]] = whole[:, 1:] & whole[:, :-1]
+            part = slice(begin, begin + traces.shape[2])
+            found[:, :, part] = ~_clipped(traces, self.swing[part])
             if spikes is None:
                 continue
             step = np.maximum(-(-spikes.tick // self.period) - 1, 0)
@@ -227,6 +229,23 @@ def _aligned(size: int, dtype: Any) -> Floats:
     whole = np.empty(size + line, dtype)
     skip = -whole.ctypes.data // whole.itemsize % line
     return whole[skip : skip + size]
+
+
+def _clipped(traces: Floats, swing: Floats) -> NDArray[np.bool_]:
+    """Steps from one reading to the next that begin or end beyond the range of a channel.
+
+    There, a channel reads the same again and again. Its end is its own, offsets being what they are: the highest or
+    lowest of all its readings, if it is far from rest and was read twice running.
+    """
+    found = np.zeros((len(traces), traces.shape[1] - 1, traces.shape[2]), np.bool_)
+    for extreme in (traces.min(axis=(0, 1)), traces.max(axis=(0, 1))):
+        at_end = (traces == extreme) & (np.abs(extreme) > 0.5 * swing)
+        again = at_end[:, 1:] & at_end[:, :-1]
+        stuck = np.zeros(traces.shape, np.bool_)
+        stuck[:, 1:] |= again
+        stuck[:, :-1] |= again
+        found |= stuck[:, 1:] | stuck[:, :-1]
+    return found
 
 
 def _joined(parts: list[Any], dtype: Any) -> Any:

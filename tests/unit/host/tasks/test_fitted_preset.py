@@ -10,6 +10,7 @@ from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.tasks.catalog import TASKS
 from hxloop_host.tasks.fitted_preset import FITS, default_settings, fitted_settings, preset_words
 from hxloop_host.training.assembly import check_training
+from hxloop_host.training.choice import Named
 
 
 def features(n_inputs, n_classes, n_samples=None):
@@ -101,3 +102,25 @@ def test_what_such_a_network_has_no_room_for_is_refused(n_inputs, n_classes, tex
     for rule in FITS:
         with pytest.raises(InvalidInputError, match=text):
             fitted_settings(features(n_inputs, n_classes), rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "expected"),
+    [
+        ("yin-yang", "surrogate", "yin_yang_surrogate"),
+        ("yin-yang", "fast_and_deep", "quick"),
+        ("yin-yang", None, "quick"),
+        ("mnist16", "surrogate", "mnist16_surrogate"),
+        ("digits", "fast_and_deep", "digits"),
+    ],
+)
+def test_a_rule_that_is_named_has_the_tasks_preset_for_it(name, rule, expected):
+    label, choices = Named(TASKS[name], rule, None).choices(None)
+    assert label == expected
+    assert [choice.settings for choice in choices] == [load_settings(expected)]
+
+
+def test_without_a_preset_for_the_rule_settings_are_fitted():
+    pytest.importorskip("sklearn")
+    label, choices = Named(TASKS["digits"], "surrogate", None).choices(None)
+    assert (label, choices[0].settings.rule.kind) == ("fitted", "surrogate")
