@@ -39,7 +39,7 @@ from hxloop_host.settings.experiment_settings import EPOCHS_MAX
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.tasks.fitted_preset import FITTED, preset_words
 from hxloop_host.training.assembly import check_same_rule, encoded, runner_of, trainer_of
-from hxloop_host.training.choice import Named, best_of
+from hxloop_host.training.choice import Choice, Named, best_of
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
 
@@ -169,17 +169,10 @@ def train(
             raise InvalidInputError(f"{directory.path} holds a run already", field="out", hint="add --resume")
         stored = directory.newest(progress.message) if resume else None
         if stored is not None:
-            begun = read_origin(stored)
-            check_same_rule(begun.rule, rule)
-            if label == FITTED:  # what the run was begun with, whatever a trial would say now
-                possible = [named.choice(begun.settings)]
-            check_same_rule(begun.rule, rule, possible[0].source)
+            check_same_rule(read_origin(stored).rule, rule)
             check_same_parts(stored, found, calibration, None if begin is None else begin.digest)
-            settings = settings_to_go_on(
-                stored, task=found.name, seed=seed, settings=possible[0].settings, epochs=epochs
-            )
-            possible = [possible[0]._replace(settings=settings)]
-            if (run := _finished(directory, settings.training.epochs, progress)) is not None:
+            possible = [_choice_to_go_on(stored, named, None if label == FITTED else possible[0], seed, epochs)]
+            if (run := _finished(directory, possible[0].settings.training.epochs, progress)) is not None:
                 return run
         else:
             possible = [choice._replace(settings=choice.settings.with_epochs(epochs)) for choice in possible]
@@ -189,17 +182,42 @@ def train(
             progress.message(note)
         found.check_data(possible[0].settings)
         with open_chip(chip, serial, endpoint, threads) as device:
-            learned, source, settings = best_of(possible, found, device, seed, progress, calibration)
-            if label == FITTED:
-                progress.message(preset_words(found, settings))
-            check_weight_bits(settings.neuron.weight_bits, device.spec)
-            table = _table(stored, calibration, device, settings, directory.path, progress)
-            origin = Origin(
-                found.name, label, settings, device.identity, seed, versions(), found.n_inputs, source,
-                found.source_record(), table.key if table else "", begin.digest if begin else "",
-            )  # fmt: skip
-            _Experiment(found, learned, origin, device, directory, progress, table, begin).run(stored)
+            _on_chip(device, label, possible, found, begin, calibration, seed, directory, progress, stored)
     return load_run(directory.path)
+
+
+def _on_chip(
+    device: Chip,
+    label: str,
+    possible: Sequence[Choice],
+    task: Task,
+    begin: Run | None,
+    calibration: Calibration,
+    seed: int,
+    directory: RunDirectory,
+    progress: Progress,
+    stored: Record | None,
+) -> None:
+    """Choose between what is possible, and train it."""
+    rule, source, settings = best_of(possible, task, device, seed, progress, calibration)
+    if label == FITTED:
+        progress.message(preset_words(task, settings))
+    check_weight_bits(settings.neuron.weight_bits, device.spec)
+    table = _table(stored, calibration, device, settings, directory.path, progress)
+    origin = Origin(
+        task.name, label, settings, device.identity, seed, versions(), task.n_inputs, source, task.source_record(),
+        table.key if table else "", begin.digest if begin else "",
+    )  # fmt: skip
+    _Experiment(task, rule, origin, device, directory, progress, table, begin).run(stored)
+
+
+def _choice_to_go_on(stored: Record, named: Named, choice: Choice | None, seed: int, epochs: int | None) -> Choice:
+    """What a run goes on with; without a choice, what it was begun with, whatever a trial would say now."""
+    begun = read_origin(stored)
+    choice = choice or named.choice(begun.settings)
+    check_same_rule(begun.rule, named.rule, choice.source)
+    settings = settings_to_go_on(stored, task=named.task.name, seed=seed, settings=choice.settings, epochs=epochs)
+    return choice._replace(settings=settings)
 
 
 def _table(
@@ -265,8 +283,9 @@ class _Experiment:
         if stored is None:
             if self.calibration is not None:
                 self.calibration.save(self.directory.path / TABLE_FILE)
-            self.directory.write_settings(self.origin.settings.model_dump())
             self.directory.save(0, to_record(self.origin, self.trainer))
+            # After the checkpoint that makes this a run: alone, it could be anybody's file.
+            self.directory.write_settings(self.origin.settings.model_dump())
         else:
             begun = read_origin(stored)
             self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)

@@ -152,9 +152,10 @@ def test_it_learns(changes):
 
 
 def test_it_learns_by_spike_counts_and_goes_on_bit_by_bit():
-    train, validation = generate_yin_yang(800, 1), generate_yin_yang(300, 2)
+    train, validation = generate_yin_yang(1500, 1), generate_yin_yang(300, 2)
     values = settings().model_dump() | {"network": settings().network.model_dump(), "loss": COUNTS["loss"]}
     values["network"] |= COUNTS["network"]
+    values["network"]["projections"][2] |= {"init_mean": 0.05}
     values["training"] |= {"epochs": 4}
     by_count = Settings(**values)
     with hxloop.launch("typical", serial=4, threads=1) as chip:

@@ -16,12 +16,14 @@ from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.cost import work_of_point
 from hxloop_host.studies.design import own_parts
+from hxloop_host.studies.design.own_parts import training_of_task
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.output.study_table import make_table
 from hxloop_host.studies.points import work
 from hxloop_host.studies.points.point_store import Store
 from hxloop_host.studies.study_request import Request, read_request, read_settings, work_of
 from hxloop_host.studies.study_verb import command_of
+from hxloop_host.tasks.catalog import TASKS
 
 RULE = """
 import numpy as np
@@ -254,9 +256,6 @@ def test_scores_of_other_readouts_are_stored_by_their_own_name(tmp_path, file, t
 
 
 def test_a_rule_is_trained_with_a_preset_that_is_made_for_it():
-    def kind(**given):
-        return work_of(read_request("mismatch", {"serials": "1..2", **given})).base.settings
-
-    assert kind(rule="surrogate").loss.kind == "membrane_cross_entropy"
-    assert kind(rule="fast_and_deep").network == kind().network
-    assert kind(rule="surrogate").rule.kind == "surrogate"
+    task = TASKS["yin-yang"]
+    assert training_of_task(task, "quick", "surrogate") == "yin_yang_surrogate"
+    assert training_of_task(task, "paper", "fast_and_deep") == training_of_task(task, "paper") == "paper"
