@@ -153,6 +153,11 @@ class Spikes:
     neuron: NDArray[np.int32]
     tick: NDArray[np.int64]
 
+    def counts(self, n_samples: int, size: int) -> NDArray[np.int64]:
+        """int64 [n_samples, size]: spikes of each neuron of a population of this size in each sample."""
+        place = self.sample * size + self.neuron
+        return np.bincount(place, minlength=n_samples * size).reshape(n_samples, size)
+
 
 @brief
 @dataclass(frozen=True, eq=False)

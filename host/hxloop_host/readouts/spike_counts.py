@@ -70,9 +70,7 @@ class CountReadout(Readout):
         if self.settings.count == "counters":
             return observed(recording.counts, output.name, "counters").astype(np.float64)
         spikes = observed(recording.spikes, output.name, "spikes")
-        place = spikes.sample * output.size + spikes.neuron
-        counts = np.bincount(place, minlength=recording.n_samples * output.size)
-        return counts.reshape(recording.n_samples, output.size).astype(np.float64)
+        return spikes.counts(recording.n_samples, output.size).astype(np.float64)
 
     def predict(self, scores: NDArray[np.float64]) -> NDArray[np.int64]:
         """int64 [n_samples]: output with most spikes, the lower one of equals; -1 where none spiked."""

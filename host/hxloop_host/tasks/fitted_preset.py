@@ -52,10 +52,15 @@ def settings_for_rule(task: Task, rule: object) -> str | Settings | None:
     """What a task is trained with by a rule that is named: a preset of its own, or fitted settings, if any."""
     if not isinstance(rule, str):
         return None
-    for name in task.presets:
-        if load_settings(name).rule.kind == rule:
-            return name
+    made = presets_for_rule(task, rule)
+    if made:
+        return made[0]
     return fitted_settings(task, rule) if rule in FITS else None
+
+
+def presets_for_rule(task: Task, rule: str | None) -> list[str]:
+    """Presets of a task that are made for a rule."""
+    return [name for name in task.presets if load_settings(name).rule.kind == rule]
 
 
 def fitted_kinds(task: Task) -> tuple[str, ...]:

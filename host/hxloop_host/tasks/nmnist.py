@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hxloop.files.npz import NpzFile
+from hxloop.rule import CADC_PERIOD_US
 from hxloop.task import Dataset, SpikeTrains, Split, Task, check_split
 from hxloop_host.tasks.published_files import PublishedFiles
 
@@ -33,7 +34,7 @@ MARGIN: Final = 1
 """Pixels left out on each side: 0.4 % of the events."""
 
 READ_MS: Final = 6
-READ_US: Final = 1.7
+READ_US: Final = CADC_PERIOD_US
 """Six milliseconds of the camera are one read of the CADC on the chip. The three saccades take 100 ms each; at 28 us
 each of them is a few time constants of the chip's neurons, and a recording (at most 336 ms) is about as long as the
 longest they can have. Of the events of a pooled pixel within one read only the first is kept, for nothing tells them

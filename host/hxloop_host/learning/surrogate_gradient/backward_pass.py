@@ -74,7 +74,7 @@ def weight_gradients(
     )  # fmt: skip
     n_chunks = max(1, -(-n_samples // CHUNK))
     firsts = range(0, n_samples, -(-n_samples // n_chunks) or 1)
-    shares = np.zeros((max(1, len(firsts)), int((grid.links[:, 2] * grid.links[:, 5]).sum())), dtype)
+    shares = np.zeros((max(1, len(firsts)), grid.n_weights), dtype)
 
     def add(worker: int) -> None:
         for chunk in range(worker, len(firsts), n_cores()):
@@ -105,7 +105,5 @@ def spike_counts(grid: ReadingGrid, recording: Recording) -> NDArray[np.int64]:
     found = np.zeros((recording.n_samples, grid.n_neurons), np.int64)
     for name, spikes in recording.spikes.items():
         size = grid.network.population(name).size
-        place = spikes.sample * size + spikes.neuron
-        counts = np.bincount(place, minlength=recording.n_samples * size).reshape(recording.n_samples, size)
-        found[:, grid.start[name] : grid.start[name] + size] = counts
+        found[:, grid.start[name] : grid.start[name] + size] = spikes.counts(recording.n_samples, size)
     return found

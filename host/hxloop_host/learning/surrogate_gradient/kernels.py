@@ -287,8 +287,8 @@ def run_currents(decay, jump, came):
 
 
 @compiled
-def predict(first, last, v, inputs, spikes, links, weights, kernels, decay, period, delay, exc, inh, held):
-    """What is known at one reading of the next, of samples `first` .. `last` - 1.
+def predict(v, inputs, spikes, links, weights, kernels, decay, period, delay, exc, inh, held):
+    """What is known at one reading of the next, of all samples of `v`.
 
     Fills `exc` and `inh` [n_samples, n_reads, n_neurons] with what excitatory and inhibitory events add to a membrane
     between two readings, and `held` with what adaptation takes away.
@@ -296,7 +296,7 @@ def predict(first, last, v, inputs, spikes, links, weights, kernels, decay, peri
     n_reads, n_neurons = v.shape[1], v.shape[2]
     came = np.zeros((n_reads, n_neurons), v.dtype)
     counts, adapted = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, v.dtype)
-    for sample in range(first, last):
+    for sample in range(v.shape[0]):
         for sign in (1, -1):
             jump = exc[sample] if sign > 0 else inh[sample]
             came[:] = 0
@@ -312,7 +312,7 @@ def predict(first, last, v, inputs, spikes, links, weights, kernels, decay, peri
 
 
 @compiled
-def add_crossings(first, last, v, quiet, inputs, spikes, links, weights, kernels, decay, period, delay, number, total):
+def add_crossings(v, quiet, inputs, spikes, links, weights, kernels, decay, period, delay, number, total):
     """Add up where membranes were as their neurons spiked, as the reading before and the events since then have it.
 
     Only first spikes after `quiet` [n_populations] ticks of silence count. `number` and `total` are [n_neurons].
@@ -320,7 +320,7 @@ def add_crossings(first, last, v, quiet, inputs, spikes, links, weights, kernels
     n_reads, n_neurons = v.shape[1], v.shape[2]
     jump, came = np.zeros((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons), v.dtype)
     latest = np.zeros(n_neurons, np.int64)
-    for sample in range(first, last):
+    for sample in range(v.shape[0]):
         jump[:] = 0
         came[:] = 0
         latest[:] = -(1 << 40)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 
 from hxloop.errors import ArrayError
-from hxloop_host.learning.surrogate_gradient.kernels import add_crossings, predict
+from hxloop_host.learning.surrogate_gradient.kernels import MEMBRANE, add_crossings, predict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ class MeasuredScale:
         """Measure a recording with all spikes and the membranes of some populations."""
         n_samples = min(recording.n_samples, max(1, READINGS // max(1, len(recording.membrane_times_us))))
         v, exc, inh, held = what_is_known(grid, recording, recording.weights, n_samples)
-        left = grid.decay[0]
+        left = grid.decay[MEMBRANE]
         rises = v[:, 1:] - left * v[:, :-1] + held[:, 1:]
         used = grid.undisturbed(recording)[:n_samples]
         # What a neuron reads at rest is only known as well as its first readings: it is fitted with the rest.
@@ -75,13 +75,13 @@ class MeasuredScale:
                 self.normal[:, a, b] += np.einsum("skn,skn->n", columns[a], columns[b], dtype=np.float64)
         weights = grid.flat([w * f for w, f in zip(recording.weights, self.factors(grid, recording), strict=True)])
         add_crossings(
-            0, n_samples, v, grid.quiet_ticks, grid.inputs(recording), grid.spikes(recording), grid.links, weights,
+            v, grid.quiet_ticks, grid.inputs(recording), grid.spikes(recording), grid.links, weights,
             grid.kernels, grid.decay, grid.period, grid.delay, self.crossings, self.crossed,
         )  # fmt: skip
 
     def strengths(self) -> Array:
         """float64 [2, n_neurons]: measured over nominal strength of excitatory and inhibitory weights."""
-        believed = np.diag([1.0, 1.0, 1.0]) * (READING_STD / FACTOR_STD) ** 2
+        believed = np.eye(3) * (READING_STD / FACTOR_STD) ** 2
         fitted = np.linalg.solve(self.normal + believed, (self.right + believed @ [0.0, 1.0, 1.0])[..., None])
         return np.clip(fitted[:, 1:, 0].T, *FACTORS)
 
@@ -124,8 +124,9 @@ def measured(
     scale: MeasuredScale, grid: ReadingGrid, recording: Recording, strength: Strength | None
 ) -> tuple[Weights, Array]:
     """Factors of the weights, and thresholds: those of the calibration where there is one, else those measured here."""
-    factors = scale.factors(grid, recording)
-    if strength is not None:
+    if strength is None:
+        factors = scale.factors(grid, recording)
+    else:
         factors = [strength.factor(k, codes) for k, codes in enumerate(recording.codes)]
     return factors, scale.thresholds(grid.threshold.astype(np.float64))
 
@@ -143,7 +144,7 @@ def what_is_known(
     v = grid.membranes(recording)[:n_samples]
     exc, inh, held = (np.zeros_like(v) for _ in range(3))
     predict(
-        0, n_samples, v, grid.inputs(recording), grid.spikes(recording), grid.links, grid.flat(weights), grid.kernels,
+        v, grid.inputs(recording), grid.spikes(recording), grid.links, grid.flat(weights), grid.kernels,
         grid.decay, grid.period, grid.delay, exc, inh, held,
     )  # fmt: skip
     return v, exc, inh, held
@@ -159,7 +160,7 @@ def modelled_membranes(grid: ReadingGrid, recording: Recording, weights: Weights
     """
     v, exc, inh, held = what_is_known(grid, recording, weights, recording.n_samples)
     found = exc + inh - held
-    found[:, 1:] += grid.decay[0] * v[:, :-1]
+    found[:, 1:] += grid.decay[MEMBRANE] * v[:, :-1]
     found[:, 1:][~grid.undisturbed(recording)] = np.nan
     return {
         name: found[:, :, grid.start[name] : grid.start[name] + traces.shape[2]].astype(np.float32)

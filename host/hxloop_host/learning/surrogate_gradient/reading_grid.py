@@ -80,6 +80,8 @@ class ReadingGrid:
         Nominal thresholds in model units, infinite where a population does not spike.
     swing : [n_neurons]
         The same, of all populations.
+    n_weights : int
+        Of all projections, those of copies counted once.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class ReadingGrid:
             self.swing[part] = population.model_threshold
             self.threshold[part] = population.model_threshold if population.spiking else np.inf
         self.links = self._links(begins)
+        self.n_weights = int((self.links[:, at.N_SOURCES] * self.links[:, at.N_TARGETS]).sum())
         # One reading more: the one before a spike is of the time after the refractory period.
         self.quiet_ticks = np.array(
             [round(p.t_refractory_us / tick_us) + period_ticks for p in network.populations], np.int64

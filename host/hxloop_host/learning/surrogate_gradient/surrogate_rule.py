@@ -69,7 +69,7 @@ class SurrogateGradient(Rule):
     observes = "all spikes, and membranes of all neurons every 1.7 us"
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
-            "spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population", total="mean",
+            "spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population",
         ),
         Column(
             "silent_fraction", "fraction of neurons of the population that did not spike in a batch", per="batch",

@@ -1,5 +1,11 @@
 """Surrogate derivatives of a spike by its membrane, all 1 at threshold: they differ in shape, not in strength.
 
+With `x` the membrane above threshold in units of the threshold, and the steepness `s` (`kernels.fill_slopes`):
+
+``superspike``: ``1 / (s |x| + 1)^2`` (Zenke, Ganguli, Neural Computation 30:1514, 2018); ``sigmoid``: derivative of a
+logistic function, ``4 y (1 - y)`` with ``y = 1 / (1 + exp(-s x))``; ``triangle``: ``max(0, 1 - s |x|)`` (Esser et al.,
+PNAS 113:11441, 2016); ``arctan``: ``1 / (1 + (pi s x / 2)^2)`` (Fang et al., ICCV 2021).
+
 References
 ----------
 Neftci, Mostafa, Zenke, "Surrogate gradient learning in spiking neural networks", IEEE Signal Processing Magazine 36:51
@@ -9,40 +15,9 @@ the shape matters little, the width does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
-
-import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from typing import Final, Literal
 
 Surrogate = Literal["superspike", "sigmoid", "triangle", "arctan"]
 
 CODES: Final[dict[Surrogate, int]] = {"superspike": 0, "sigmoid": 1, "triangle": 2, "arctan": 3}
 """Numbers by which the kernels know them."""
-
-
-def derivative(kind: Surrogate, x: NDArray[np.float64], steepness: float) -> NDArray[np.float64]:
-    """Surrogate derivative, 1 at threshold.
-
-    Parameters
-    ----------
-    kind : str
-        ``superspike``: ``1 / (s |x| + 1)^2`` (Zenke, Ganguli, Neural Computation 30:1514, 2018); ``sigmoid``:
-        derivative of a logistic function, ``4 y (1 - y)`` with ``y = 1 / (1 + exp(-s x))``; ``triangle``:
-        ``max(0, 1 - s |x|)`` (Esser et al., PNAS 113:11441, 2016); ``arctan``: ``1 / (1 + (pi s x / 2)^2)`` (Fang et
-        al., ICCV 2021).
-    x : float64 [...]
-        Membrane above threshold, in units of the threshold.
-    steepness : float
-        The larger, the narrower.
-    """
-    far = steepness * np.abs(x)
-    if kind == "superspike":
-        return np.asarray(1.0 / (far + 1.0) ** 2)
-    if kind == "triangle":
-        return np.asarray(np.maximum(0.0, 1.0 - far))
-    if kind == "arctan":
-        return np.asarray(1.0 / (1.0 + (0.5 * np.pi * far) ** 2))
-    shrunk = np.exp(-far)
-    return np.asarray(4.0 * shrunk / (1.0 + shrunk) ** 2)

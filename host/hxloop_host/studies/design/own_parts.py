@@ -22,7 +22,7 @@ from hxloop_host.learning.registry import RULES, is_rule
 from hxloop_host.settings.experiment_settings import RULE_SECTION, load_settings
 from hxloop_host.studies.design.point import Point
 from hxloop_host.tasks.catalog import find_task
-from hxloop_host.tasks.fitted_preset import default_settings
+from hxloop_host.tasks.fitted_preset import default_settings, presets_for_rule
 from hxloop_host.training.assembly import find_rule
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def training_of_task(task: Task, preset: str, rule: str | None = None) -> str | 
     """
     if preset not in task.presets:
         return default_settings(task)[1]
-    fitting = [name for name in task.presets if load_settings(name).rule.kind == rule]
+    fitting = presets_for_rule(task, rule)
     return fitting[0] if fitting and preset not in fitting else preset
 
 
