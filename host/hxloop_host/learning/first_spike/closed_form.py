@@ -15,8 +15,6 @@ spike times and derivatives (Methods), gradients at measured times.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Final, final
 
 import numpy as np
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
+from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
 
 Array = NDArray[np.float64]
@@ -169,10 +168,7 @@ class FirstSpikeLayer:
                         self.tau_ratio, self.threshold, limit, grad_w, shares[block],
                     )  # fmt: skip
 
-            others = [_threads().submit(add, worker) for worker in range(1, n_workers)]
-            add(0)
-            for other in others:
-                other.result()
+            share_out(add, n_workers)
         return grad_w, shares.sum(axis=0)
 
 
@@ -182,12 +178,6 @@ def warm_up() -> None:
     times = rule.times(inputs, weights)
     rule.gradients(inputs, weights, times, np.ones((1, 1)))
     log_of(exp_of(times))
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Threads that help with large layers."""
-    return ThreadPoolExecutor(n_cores(), thread_name_prefix="gradients")
 
 
 def _prepare(t_in: Array, w: Array) -> tuple[Array, Array]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hxloop.kit.cores import n_cores
+from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.learning.surrogate_gradient.kernels import JUMP, add_gradients
 from hxloop_host.learning.surrogate_gradient.surrogates import CODES
 
@@ -81,10 +80,7 @@ def weight_gradients(
             first = firsts[chunk]
             add_gradients(first, min(first + firsts.step, n_samples), *arguments, shares[chunk])
 
-    others = [_threads().submit(add, worker) for worker in range(1, min(n_cores(), len(firsts)))]
-    add(0)
-    for other in others:
-        other.result()
+    share_out(add, max(1, min(n_cores(), len(firsts))))
     found = grid.matrices(shares.sum(axis=0, dtype=np.float64))
     for k, projection in enumerate(network.projections):
         if factors is not None:
@@ -92,12 +88,6 @@ def weight_gradients(
         if projection.mask is not None:
             found[k] = found[k] * network.connected(projection)
     return found
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Threads that help with large batches."""
-    return ThreadPoolExecutor(n_cores(), thread_name_prefix="surrogate gradients")
 
 
 def spike_counts(grid: ReadingGrid, recording: Recording) -> NDArray[np.int64]:
