@@ -99,12 +99,13 @@ class Chip(Protocol):
             ``first_sample + k`` only, so a batch may be split anywhere. Silicon ignores both.
         first_sample : int
             Number of the first sample within the trial.
-        record : {"spikes", "first_spikes"}
+        record : {"spikes", "first_spikes", "first_ticks"}
             What to send back. With ``first_spikes`` a sample may end as soon as all recorded neurons have spiked;
-            ``events_out`` and ``lost_late`` count up to there.
+            ``events_out`` and ``lost_late`` count up to there. ``first_ticks`` gives the same as a dense array.
         neurons : tuple of int, optional
-            Heads (circuit numbers) whose spikes are recorded and sent back, in any order; None: all. The spikes of
-            others never take the link to the host, so that they cannot overload it; they count as ``events_out``.
+            Heads (circuit numbers) whose spikes are recorded and sent back, in any order; None: all. With
+            ``first_ticks`` each once, for they are the columns. The spikes of others never take the link to the host,
+            so that they cannot overload it; they count as ``events_out``.
         readout : Readout, optional
             What to observe beside spikes.
         config : ChipConfig, optional

@@ -27,8 +27,9 @@ Number = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 MOST_CIRCUITS: Final = 512
 """Circuits whose membranes one run may sample."""
 
-Recording = Literal["spikes", "first_spikes"]
-"""``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample."""
+Recording = Literal["spikes", "first_spikes", "first_ticks"]
+"""``spikes``: all of them; ``first_spikes``: of every neuron the first one of each sample; ``first_ticks``: the same
+as a dense array."""
 
 
 class Readout(Strict):
@@ -111,7 +112,7 @@ class RunCounts:
     events_in : int
         Events sent by the host and the background generators.
     events_out : int
-        Spikes of all neurons within the run, recorded or not; with ``first_spikes`` up to where a sample ended.
+        Spikes of all neurons within the run, recorded or not; with first spikes only, up to where a sample ended.
     lost_in : int
         Those of them that did not reach all their drivers: the link or a bus was overloaded, or the link lost them.
     lost_out : int
@@ -157,12 +158,17 @@ class RunResult(RunCounts):
     Attributes
     ----------
     spikes : SpikeBatch
-        Recorded spikes; the source is the circuit that spiked (the head of a merged neuron).
+        Recorded spikes; the source is the circuit that spiked (the head of a merged neuron). None (samples without
+        spikes) with ``first_ticks``.
     observations : Observations
+    first_ticks : uint32 [n_samples, n_neurons] or None
+        With ``first_ticks``: tick of the first spike of each recorded neuron, `hxloop.spikes.NO_SPIKE` where it was
+        silent. Columns follow the ``neurons`` asked for, without these the heads in the order of the configuration.
     """
 
     spikes: SpikeBatch
     observations: Observations = field(default_factory=Observations.none)
+    first_ticks: NDArray[np.uint32] | None = None
 
 
 def speedup_over_biology(chip_time_s: float, wall_s: float) -> float:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES: Final = 2**31
 """Most samples of a batch: their offsets are 16 GiB."""
+NO_SPIKE: Final = 0xFFFF_FFFF
+"""Entry of a neuron that did not spike, in arrays of first spikes (uint32 ticks)."""
 DTYPES = {"offsets": np.dtype("<i8"), "tick": np.dtype("<i8"), "source": np.dtype("<i4")}
 
 
@@ -78,6 +80,22 @@ class SpikeBatch:
         keep = np.zeros(self.n_spikes, np.bool_)
         keep[np.unique(names, return_index=True)[1]] = True
         return self.select(keep)
+
+    def first_ticks(self, circuits: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """uint32 [n_samples, n_circuits]: tick of the first spike of each of these sources, `NO_SPIKE` where none is.
+
+        Parameters
+        ----------
+        circuits : int64 [n_circuits]
+            Sources, each once, in the order of the columns; spikes of others are left out.
+        """
+        column = np.full(1 + int(max(self.source.max(initial=0), circuits.max(initial=0))), -1, np.int64)
+        column[circuits] = np.arange(len(circuits))
+        place, sample = column[self.source], self.sample
+        mine = place >= 0
+        first = np.full((self.n_samples, len(circuits)), NO_SPIKE, np.uint32)
+        np.minimum.at(first, (sample[mine], place[mine]), self.tick[mine].astype(np.uint32))
+        return first
 
     @classmethod
     def from_arrays(cls, sample: ArrayLike, tick: ArrayLike, source: ArrayLike, n_samples: int) -> SpikeBatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, "NDArray[Any]"]
 _NOTHING_SEEN = Observations.none()
+FIRST_TICKS: Final = "first_ticks"
+"""Name of the dense array that a run answers in place of its spikes."""
 _OBSERVED = tuple(f"observations.{item.name}" for item in fields(Observations))
 _REPLIES: TypeAdapter[AnyReply] = TypeAdapter(Annotated[AnyReply, Field(discriminator="reply")])
 _REQUESTS: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="verb")])
@@ -241,11 +243,6 @@ def _check_names(found: Collection[str], names: Collection[str], what: str) -> N
         )
 
 
-def _take(arrays: Arrays, names: Sequence[str], what: str) -> list[NDArray[Any]]:
-    _check_names(arrays, names, what)
-    return [arrays[name] for name in names]
-
-
 def config_arrays(config: ChipConfig) -> Arrays:
     """Arrays of a configuration, by their names on the wire."""
     return dict(config.arrays())
@@ -314,18 +311,20 @@ def boot_from_arrays(target: OperatingPoint, arrays: Arrays) -> BootSettings:
     return BootSettings(target, **_groups(arrays, _BOOT_PARTS))
 
 
-def result_arrays(spikes: SpikeBatch, observations: Observations) -> Arrays:
+def result_arrays(
+    spikes: SpikeBatch, observations: Observations, first_ticks: NDArray[np.uint32] | None = None
+) -> Arrays:
     """Arrays of a run's result, by their names on the wire; without the observations that are as if not asked for."""
     seen = {
         f"observations.{name}": array
         for name, array in vars(observations).items()
         if array.shape != getattr(_NOTHING_SEEN, name).shape
     }
-    return spike_arrays(spikes) | seen
+    return (spike_arrays(spikes) if first_ticks is None else {FIRST_TICKS: first_ticks}) | seen
 
 
-def result_from_arrays(arrays: Arrays) -> tuple[SpikeBatch, Observations]:
-    """Rebuild spikes and observations of a run; their values are not checked here.
+def result_from_arrays(arrays: Arrays) -> tuple[SpikeBatch, Observations, NDArray[np.uint32] | None]:
+    """Rebuild spikes, observations and, if they came, dense first spikes of a run; their values are not checked here.
 
     Raises
     ------
@@ -333,9 +332,13 @@ def result_from_arrays(arrays: Arrays) -> tuple[SpikeBatch, Observations]:
         An array is missing or unknown.
     """
     seen = [name for name in _OBSERVED if name in arrays]
-    taken = _take(arrays, [*DTYPES, *seen], "a result")
-    found = {name.removeprefix("observations."): array for name, array in zip(seen, taken[3:], strict=True)}
-    return SpikeBatch(*taken[:3]), replace(_NOTHING_SEEN, **found)
+    dense = FIRST_TICKS in arrays
+    _check_names(arrays, [*((FIRST_TICKS,) if dense else DTYPES), *seen], "a result")
+    observations = replace(_NOTHING_SEEN, **{name.removeprefix("observations."): arrays[name] for name in seen})
+    if dense:
+        first_ticks = arrays[FIRST_TICKS]
+        return SpikeBatch.empty(len(first_ticks)), observations, first_ticks
+    return SpikeBatch(**{name: arrays[name] for name in DTYPES}), observations, None
 
 
 def spike_arrays(spikes: SpikeBatch) -> Arrays:

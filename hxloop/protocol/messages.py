@@ -15,7 +15,7 @@ from hxloop.result import Number, Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 5
+PROTOCOL_VERSION: Final = 6
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Length = Annotated[int, Field(ge=0, lt=2**31)]
@@ -33,7 +33,7 @@ class ArrayHeader(Message):
     """One array frame: little-endian, C order."""
 
     name: ShortText
-    dtype: Literal["<i8", "<i4", "<i2", "|i1", "|u1", "<f8"]
+    dtype: Literal["<i8", "<i4", "<i2", "|i1", "|u1", "<u4", "<f8"]
     shape: tuple[Length, ...] = Field(max_length=4)
 
 

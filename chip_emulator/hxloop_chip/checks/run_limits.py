@@ -41,13 +41,16 @@ def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> Non
         _refuse_above(limit, value, field, unit)
 
 
-def check_counter_limit(request: RunRequest, n_samples: int, n_heads: int, limits: Limits) -> None:
-    """Refuse a run that reads more spike counters than the limits allow; only who knows the configuration can tell.
+def check_dense_limits(request: RunRequest, n_samples: int, n_heads: int, limits: Limits) -> None:
+    """Refuse a run that answers more for all heads than the limits allow; only who knows the configuration can tell.
 
     Raises
     ------
     LimitExceededError
     """
+    if request.record == "first_ticks":
+        n_columns = n_heads if request.neurons is None else len(request.neurons)
+        _refuse_above(limits.max_output_events, n_samples * n_columns, "record", "first spikes")
     if request.readout.counters:
         _refuse_above(limits.max_readings, n_samples * n_heads, "readout.counters", "readings")
 

@@ -73,6 +73,22 @@ class Configured:
         exc, inh = self.wiring.current_steps(config.synapses.weight_code)
         return with_weights(self.circuit, exc, inh, self.wiring.source_id, self.wiring.source_range)
 
+    def columns(self, neurons: tuple[int, ...] | None) -> NDArray[np.int64]:
+        """Heads in the order of the columns of dense arrays, int64 [n]: those asked for, or all of this configuration.
+
+        Raises
+        ------
+        InvalidInputError
+            A circuit is no head of this configuration, or comes twice.
+        """
+        if neurons is None:
+            return self.neurons.heads
+        self.recorded(neurons)
+        if len(set(neurons)) < len(neurons):
+            k = next(k for k, neuron in enumerate(neurons) if neuron in neurons[:k])
+            raise InvalidInputError(f"circuit {neurons[k]} comes twice", field=f"neurons[{k}]")
+        return np.array(neurons, np.int64)
+
     def recorded(self, neurons: tuple[int, ...]) -> NDArray[np.bool_]:
         """Neurons among these heads, bool [n_neurons].
 

@@ -28,7 +28,7 @@ from hxloop_chip.silicon.mechanisms.mechanism import Passing
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import MODEL_VERSION, named_chip
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.edges.intake import unpack
+from hxloop_chip.solver.edges.intake import unpack, unpack_first
 from hxloop_chip.solver.packing import padded
 from hxloop_chip.solver.stopping import never
 from hxloop_chip.wiring.link_loss import admitted
@@ -165,7 +165,8 @@ class EmulatedChip(Unsendable):
         chosen = None if neurons is None else configured.recorded(neurons)
         check_readout(readout, configured.config.neurons.circuit, self._spec, duration_ticks, inputs.n_samples)
         needs_all = readout.counters or readout.correlation
-        first_only = record == "first_spikes" and not needs_all
+        columns = configured.columns(neurons) if record == "first_ticks" else None
+        first_only = record != "spikes" and not needs_all
         trial = self._trial(duration_ticks, trial_seed, first_sample, first_only)
         if delivered is None:
             on_way_in = self._acting["on_way_in"]
@@ -176,17 +177,25 @@ class EmulatedChip(Unsendable):
         if chosen is not None and not needs_all:
             circuit = circuit._replace(recorded=padded(chosen, False))
         packed, counts = self._runner.run(delivered.inputs, circuit, trial, reads, progress, stop_words)
-        spikes, most = _unpack(packed, counts, configured.neurons.heads)
+        first_ticks = None
+        if columns is not None and first_only and not self._acting["on_way_out"]:
+            first_ticks = _first_ticks(packed, counts, configured.neurons.heads, columns, self._spec.link_out_depth)
+        if first_ticks is None:
+            spikes, most = _unpack(packed, counts, configured.neurons.heads)
+        else:
+            spikes, most = SpikeBatch.empty(inputs.n_samples), 0
         observations = observing.observe(
             readout, reads, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
             configured.sensors, silicon, trial, stop_words,
         )  # fmt: skip
-        if needs_all and record == "first_spikes":
+        if needs_all and record != "spikes":
             spikes = spikes.first_of_each_source()
         if needs_all and chosen is not None:
             spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
         all_arrive = most <= self._spec.link_out_depth and not self._acting["on_way_out"]
         sent, lost_out = (spikes, 0) if all_arrive else self._reaching_host(spikes, trial)
+        if columns is not None and first_ticks is None:
+            sent, first_ticks = SpikeBatch.empty(inputs.n_samples), sent.first_ticks(columns)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
             spikes=sent,
@@ -199,6 +208,7 @@ class EmulatedChip(Unsendable):
             emulation_time_us=(time.perf_counter() - begun) * 1e6,
             energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,
             observations=observations,
+            first_ticks=first_ticks,
         )
 
     @contextmanager
@@ -277,6 +287,20 @@ def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray
     return batch, unpack(packed, counts, heads, batch.offsets, batch.tick, batch.source)
 
 
+def _first_ticks(
+    packed: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    heads: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    most: int,
+) -> NDArray[np.uint32] | None:
+    """First spikes of the heads in these columns, in one pass; None if a sample has more than so many spikes."""
+    column = np.full(int(max(heads.max(initial=0), columns.max(initial=0))) + 1, -1, np.int64)
+    column[columns] = np.arange(len(columns))
+    first = np.empty((len(counts), len(columns)), np.uint32)
+    return first if unpack_first(packed, counts, column[heads], first) <= most else None
+
+
 def _warm_up(chip: EmulatedChip) -> None:
     circuit, label = np.zeros(1, np.int16), np.zeros(1, np.uint8)
     sign = np.zeros((chip.spec.n_hemispheres, chip.spec.n_rows), np.int8)
@@ -294,5 +318,6 @@ def _warm_up(chip: EmulatedChip) -> None:
     before = chip._configured
     chip.configure(config)
     inputs = SpikeBatch.from_arrays([0] * 9, range(9), [0] * 9, 1)
+    chip.run(inputs, duration_ticks=1000, record="first_ticks")
     chip.run(inputs, duration_ticks=1000, readout=Readout(cadc_circuits=(0,), counters=True, correlation=True))
     chip._configured = before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hxloop.protocol.codec import FIRST_TICKS
 from hxloop.protocol.messages import Ledger
 from hxloop.result import RunCounts
 
@@ -27,7 +28,8 @@ class LedgerBook:
     def add_run(self, reply: RunReply) -> None:
         """Count a finished run."""
         self.runs_executed += 1
-        self.samples += max(0, reply.arrays[0].shape[0] - 1)
+        first = reply.arrays[0]
+        self.samples += max(0, first.shape[0] - (first.name != FIRST_TICKS))
         self.counts = RunCounts.total([self.counts, reply])
 
     def message(self) -> Ledger:

@@ -38,7 +38,7 @@ from hxloop.protocol.codec import (
 )
 from hxloop.protocol.messages import ConfigureReply, ConfigureRequest, RunReply, RunRequest
 from hxloop.result import RunCounts
-from hxloop_chip.checks.run_limits import check_counter_limit
+from hxloop_chip.checks.run_limits import check_dense_limits
 from hxloop_chip.service.envelopes import Answer, Order, Progress, Ready, Refused, WorkerSettings, envelope, read_order
 from hxloop_chip.service.misbehaviour import faults_from_environment
 from hxloop_chip.service.replies import error_reply
@@ -234,7 +234,7 @@ class Worker:
         if request.trial_seed == self._crash_trial_seed:
             os.kill(os.getpid(), signal.SIGKILL)
         inputs = spikes_from_arrays(arrays)
-        check_counter_limit(request, max(0, inputs.offsets.size - 1), self._n_heads, self._settings.limits)
+        check_dense_limits(request, max(0, inputs.offsets.size - 1), self._n_heads, self._settings.limits)
         self._told_s = time.monotonic()
         result: RunResult = self._chip.run(
             inputs,
@@ -255,7 +255,7 @@ class Worker:
                 field="max_output_events",
                 hint="split the batch or record first_spikes",
             )
-        arrays = result_arrays(result.spikes, result.observations)
+        arrays = result_arrays(result.spikes, result.observations, result.first_ticks)
         reply = RunReply(
             boot_id=self._settings.boot_id,
             identity=self._identity,

@@ -356,5 +356,7 @@ class RemoteChip(Unsendable):
 
         reply, received = self._repeat(ask, config_hash)
         run = expect(reply, RunReply)
-        spikes, observations = result_from_arrays(received)
-        return RunResult(spikes=spikes, observations=observations, **vars(RunCounts.total([run])))
+        spikes, observations, first_ticks = result_from_arrays(received)
+        return RunResult(
+            spikes=spikes, observations=observations, first_ticks=first_ticks, **vars(RunCounts.total([run]))
+        )

@@ -63,9 +63,11 @@ def join(results: list[RunResult]) -> RunResult:
     """Result of a run from those of its parts."""
     if len(results) == 1:
         return results[0]
+    dense = [result.first_ticks for result in results if result.first_ticks is not None]
     return RunResult(
         spikes=SpikeBatch.concatenate([r.spikes for r in results]),
         observations=_join_observations([r.observations for r in results]),
+        first_ticks=np.concatenate(dense) if dense else None,
         **vars(RunCounts.total(results)),
     )
 

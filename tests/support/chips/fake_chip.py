@@ -78,6 +78,10 @@ class FakeChip:
             if self._config.neurons.head[0] not in neurons and neurons:
                 raise InvalidInputError(f"circuit {neurons[0]} is not a configured head", field="neurons[0]")
             spikes = spikes.select(np.isin(spikes.source, neurons))
+        first_ticks = None
+        if record == "first_ticks":
+            columns = self._config.neurons.head[:1] if neurons is None else np.array(neurons)
+            spikes, first_ticks = SpikeBatch.empty(inputs.n_samples), spikes.first_ticks(columns.astype(np.int64))
         chip_time_us = inputs.n_samples * duration_ticks * self.spec.tick_us
         return RunResult(
             spikes,
@@ -90,6 +94,7 @@ class FakeChip:
             emulation_time_us=1.0,
             energy_j_estimate=1e-6 * chip_time_us,
             observations=self._observe(inputs, duration_ticks, delay, readout or Readout()),
+            first_ticks=first_ticks,
         )
 
     def _observe(self, inputs, duration_ticks, delay, readout):

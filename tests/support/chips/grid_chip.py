@@ -112,17 +112,22 @@ class GridChip:
         noise_mv = [generator(trial_seed, first_sample + k).normal(0.0, self._noise_mv) for k in range(size)]
         threshold = self._neurons["v_threshold_mv"] + self._offset_mv[self._heads] + np.array(noise_mv)[:, None]
         spikes, v_mv = self._integrate(arriving, threshold)
-        if record == "first_spikes":
+        if record != "spikes":
             _, first = np.unique(spikes[:, [1, 2]], axis=0, return_index=True)
             spikes = spikes[first]
         step, sample, neuron = spikes.T
         batch = SpikeBatch.from_arrays(sample, step * STEP_TICKS, self._heads[neuron], size)
         if neurons is not None:
             batch = batch.select(np.isin(batch.source, neurons))
+        first_ticks = None
+        if record == "first_ticks":
+            columns = self._heads if neurons is None else np.array(neurons)
+            batch, first_ticks = SpikeBatch.empty(size), batch.first_ticks(columns.astype(np.int64))
         chip_time_us = size * duration_ticks * self.spec.tick_us
         energy = self.spec.power_w * chip_time_us * 1e-6
         return RunResult(
             batch,
+            first_ticks=first_ticks,
             observations=self._observe(v_mv, duration_ticks, readout),
             **counts(inputs.n_spikes, len(spikes), chip_time_us=chip_time_us, energy_j=energy),
         )

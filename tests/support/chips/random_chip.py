@@ -51,5 +51,11 @@ class RandomChip:
         spikes = SpikeBatch.from_arrays(sample, tick, self._heads[neuron], inputs.n_samples)
         if neurons is not None:
             spikes = spikes.select(np.isin(spikes.source, neurons))
+        first_ticks = None
+        if record == "first_ticks":
+            columns = self._heads if neurons is None else np.array(neurons)
+            spikes, first_ticks = SpikeBatch.empty(inputs.n_samples), spikes.first_ticks(columns.astype(np.int64))
         chip_time_us = inputs.n_samples * duration_ticks * self.spec.tick_us
-        return RunResult(spikes, **counts(inputs.n_spikes, len(tick), chip_time_us=chip_time_us))
+        return RunResult(
+            spikes, first_ticks=first_ticks, **counts(inputs.n_spikes, len(tick), chip_time_us=chip_time_us)
+        )

@@ -258,7 +258,10 @@ class FakeService:
         if request.neurons is not None:
             spikes = spikes.select(np.isin(spikes.source, request.neurons))
         observations = expected_observations(request.readout, spikes, request.duration_ticks)
-        answer = result_arrays(spikes, observations)
+        dense = None
+        if request.record == "first_ticks":
+            dense = spikes.first_ticks(np.arange(1) if request.neurons is None else np.array(request.neurons))
+        answer = result_arrays(spikes, observations, dense)
         reply = RunReply(
             **self._frame(),
             sequence=request.sequence,

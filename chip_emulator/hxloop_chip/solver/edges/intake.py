@@ -3,6 +3,7 @@
 import numpy as np
 from numba import types
 
+from hxloop.spikes import NO_SPIKE
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import compiled_for
 
@@ -96,4 +97,35 @@ def unpack(packed, counts, heads, offsets, tick, source):
     for k in range(packed.size):
         tick[k] = packed[k] >> at.NEURON_BITS
         source[k] = heads[packed[k] & at.NEURON_MASK]
+    return most
+
+
+@compiled_for(types.int64(_LONGS, _TABLE, _LONGS, types.uint32[:, ::1]))
+def unpack_first(packed, counts, column, first):
+    """First spikes of neurons from packed spikes.
+
+    Parameters
+    ----------
+    packed, counts
+        As for `unpack`.
+    column : int64 [n_neurons]
+        Column of each neuron, -1 for none.
+    first : uint32 [n_samples, n_columns]
+        Receives their ticks, `NO_SPIKE` where there is none.
+
+    Returns
+    -------
+    int
+        Most spikes in one sample.
+    """
+    most, begin = 0, 0
+    first[:] = NO_SPIKE
+    for k in range(counts.shape[0]):
+        n_spikes = counts[k, at.COUNT_RECORDED]
+        most = max(most, n_spikes)
+        for spike in packed[begin : begin + n_spikes]:
+            place = column[spike & at.NEURON_MASK]
+            if place >= 0:
+                first[k, place] = min(first[k, place], spike >> at.NEURON_BITS)
+        begin += n_spikes
     return most

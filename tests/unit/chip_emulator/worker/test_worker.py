@@ -88,7 +88,7 @@ def test_a_run_replies_with_everything_the_chip_gave():
     assert expected.lost_in and expected.lost_out and expected.lost_late
     for name in ("events_in", "events_out", "lost_in", "lost_out", "lost_late", "chip_time_us"):
         assert getattr(reply, name) == getattr(expected, name), name
-    spikes, observations = result_from_arrays(arrays)
+    spikes, observations, _ = result_from_arrays(arrays)
     for found, wanted in ((spikes, expected.spikes), (observations, expected.observations)):
         for name, array in vars(wanted).items():
             assert array.size
@@ -116,3 +116,22 @@ def test_more_spikes_than_the_limits_are_not_sent():
     worker = worker_of(max_output_events=INPUTS.n_spikes - 1)
     configure(worker)
     assert run(worker)[0].field == "max_output_events"
+
+
+def test_dense_first_spikes():
+    worker = worker_of()
+    configure(worker)
+    reply, arrays = run(worker, record="first_ticks")
+    sparse = result_from_arrays(run(worker, record="first_spikes")[1])[0]
+    spikes, _, dense = result_from_arrays(arrays)
+    assert reply.arrays[0].dtype == "<u4" and list(arrays) == ["first_ticks"]
+    np.testing.assert_array_equal(dense[:, 0], sparse.tick[sparse.offsets[:-1]])
+    assert (spikes.n_samples, spikes.n_spikes) == (INPUTS.n_samples, 0)
+
+
+def test_a_dense_answer_beyond_the_limits_is_refused_before_the_chip_runs():
+    for limit, field in ((3, None), (2, "record")):  # three samples, one head
+        worker = worker_of(max_output_events=limit)
+        configure(worker)
+        reply, _ = run(worker, record="first_ticks", trial_seed=BROKEN_SEED)
+        assert (reply.code, reply.field) == ("limit_exceeded" if field else "service", field)

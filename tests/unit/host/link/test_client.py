@@ -258,6 +258,16 @@ def test_sums_of_split_runs():
     assert result.chip_time_us == pytest.approx(6 * 8.0)
 
 
+@pytest.mark.parametrize("limits", [{}, {"max_samples": 2}])
+def test_dense_first_spikes_come_back_whole(limits):
+    chip = connect(FakeService(limits=Limits(**limits)))
+    chip.configure(small_config())
+    dense = chip.run(batch(), duration_ticks=1000, record="first_ticks", neurons=(1, 0))
+    sparse = chip.run(batch(), duration_ticks=1000).spikes
+    np.testing.assert_array_equal(dense.first_ticks, sparse.first_ticks(np.array([1, 0])))
+    assert (dense.spikes.n_samples, dense.spikes.n_spikes) == (6, 0)
+
+
 READOUT = Readout(cadc_circuits=(3, 1), cadc_period_ticks=300, madc_circuit=0, counters=True)
 
 

@@ -162,7 +162,8 @@ def test_results_survive_the_wire():
             chip_time_us=1.0, emulation_time_us=1.0, energy_j_estimate=0.0, arrays=array_headers(arrays),
         )  # fmt: skip
         _, received = decode_reply(as_bytes(encode(reply, arrays)))
-        batch, rebuilt = result_from_arrays(received)
+        batch, rebuilt, dense = result_from_arrays(received)
+        assert dense is None
         np.testing.assert_array_equal(batch.tick, spikes.tick)
         for name, array in flatten(observations).items():
             np.testing.assert_array_equal(getattr(rebuilt, name), array, err_msg=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import get_args
 
+import numpy as np
 import pytest
 from support.places import ROOT
 from support.solving.single import side_by_side
@@ -18,7 +19,7 @@ from hxloop.protocol.codec import boot_arrays, result_arrays
 from hxloop.protocol.messages import CONTROL_VERBS, PROTOCOL_VERSION, REPLIES, REQUESTS, ArrayHeader, Ledger, Limits
 from hxloop.result import Observations, Readout
 from hxloop.spec import HICANN_X, ChipSpec
-from hxloop.spikes import DTYPES, SpikeBatch
+from hxloop.spikes import DTYPES, NO_SPIKE, SpikeBatch
 
 TEXT = (ROOT / "docs" / "wire-protocol.md").read_text(encoding="utf-8")
 OBJECTS = (ArrayHeader, ChipIdentity, ChipSpec, Ledger, Limits, OperatingPoint, Readout)
@@ -120,6 +121,13 @@ def test_arrays_of_spikes():
     assert {row[0].strip("`"): row[1].strip("`") for row in table("Arrays of spikes")} == {
         name: dtype.str for name, dtype in DTYPES.items()
     }
+
+
+def test_array_of_first_spikes():
+    (row,) = table("Array of first spikes")
+    dense = result_arrays(SpikeBatch.empty(0), Observations.none(), np.zeros((2, 3), np.uint32))
+    assert {row[0].strip("`"): row[1].strip("`")} == dtypes(dense)
+    assert str(NO_SPIKE) in section("Array of first spikes")
 
 
 def written_arrays(title):
