@@ -90,6 +90,7 @@ class ChipRunner:
         self.clock: int | None = None
         self.strength: Strength | None = None
         self._bits = weight_bits
+        self._asked_before: dict[Observe, tuple[ChipReadout | None, tuple[int, ...] | None]] = {}
         if calibration is None:
             self.placement = place(network, chip.spec, chip.boot)
         else:
@@ -162,8 +163,8 @@ class ChipRunner:
         parts : int
             Send the samples in so many parts at least; the result is the same.
         """
-        wanted = self.observe if observe is None else observe
-        config, readout, heads = self.placement.configure(codes), self._readout(wanted), self._heads(wanted)
+        wanted = self.observe if observe is None else NOTHING | observe  # tuples, whatever was given
+        config, (readout, heads) = self.placement.configure(codes), self._asked(wanted)
         parts = min(max(parts, self._least_parts(inputs.n_samples, readout)), max(1, inputs.n_samples))
         bounds = np.linspace(0, inputs.n_samples, parts + 1).astype(int).tolist()
         found = []
@@ -174,7 +175,7 @@ class ChipRunner:
                 duration_ticks=self.duration_ticks,
                 trial_seed=seed,
                 first_sample=number,
-                record="first_spikes" if wanted.spikes == "first" else "spikes",
+                record="first_ticks" if wanted.spikes == "first" else "spikes",
                 neurons=heads,
                 readout=readout,
                 config=config,
@@ -182,7 +183,7 @@ class ChipRunner:
             if self.clock is not None:
                 self.clock += last - first
             self.use.add(result)
-            found.append(self._decode(result, wanted, readout))
+            found.append(self._decode(result, wanted, readout, heads))
         return self._recording(inputs, codes, wanted, found)
 
     def _least_parts(self, n_samples: int, readout: ChipReadout | None) -> int:
@@ -198,28 +199,33 @@ class ChipRunner:
             return []
         return [n for n in self.network.spiking if observe.populations is None or n in observe.populations]
 
-    def _heads(self, observe: Observe) -> tuple[int, ...] | None:
-        names = self._recorded(observe)
-        if len(names) == len(self.network.populations):
-            return None
-        return tuple(int(head) for name in names for head in self.placement.circuits(name))
+    def _asked(self, observe: Observe) -> tuple[ChipReadout | None, tuple[int, ...] | None]:
+        """What is read beside spikes, and the heads whose spikes are recorded, None for all; made once."""
+        if observe not in self._asked_before:
+            names, readout = self._recorded(observe), None
+            heads = None
+            if len(names) < len(self.network.populations):
+                heads = tuple(int(head) for name in names for head in self.placement.circuits(name))
+            if observe.membranes or observe.counters or observe.correlation:
+                readout = self.placement.readout(
+                    membranes=observe.membranes,
+                    period_us=observe.membrane_period_us,
+                    counters=observe.counters,
+                    correlation=observe.correlation,
+                )
+            self._asked_before[observe] = readout, heads
+        return self._asked_before[observe]
 
-    def _readout(self, observe: Observe) -> ChipReadout | None:
-        if not (observe.membranes or observe.counters or observe.correlation):
-            return None
-        return self.placement.readout(
-            membranes=observe.membranes,
-            period_us=observe.membrane_period_us,
-            counters=observe.counters,
-            correlation=observe.correlation,
-        )
-
-    def _decode(self, result: RunResult, observe: Observe, readout: ChipReadout | None) -> dict[str, Any]:
+    def _decode(
+        self, result: RunResult, observe: Observe, readout: ChipReadout | None, heads: tuple[int, ...] | None
+    ) -> dict[str, Any]:
         """Arrays of one run by what they are and of which population; along the first axis, samples."""
         place, names = self.placement, self._recorded(observe)
         found: dict[str, Any] = {}
-        if names:
-            found["first_ticks"] = dict(zip(names, place.first_spikes(result.spikes, names), strict=True))
+        if result.first_ticks is not None:
+            found["first_ticks"] = place.decode_first_ticks(result.first_ticks, names, heads)
+        elif names:
+            found["first_ticks"] = {name: place.decode_first_spikes(result.spikes, name) for name in names}
         if observe.spikes == "all":
             found["spikes"] = {name: place.decode_spikes(result.spikes, name) for name in names}
             found["n_samples"] = result.spikes.n_samples

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfR
 from hxloop.kit.arguments import real_number
 from hxloop.kit.brief import brief
 from hxloop.result import MOST_CIRCUITS, Readout
+from hxloop.spikes import NO_SPIKE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,9 +190,7 @@ class Placement:
             The counters were not read, or not with this network.
         """
         self._require_spikes(population)
-        neurons = self.wiring.neurons
-        heads = neurons.circuit[neurons.head == neurons.circuit]
-        counts = observations.spike_count
+        heads, counts = self._heads, observations.spike_count
         if counts.shape[1] != len(heads):
             raise ArrayError(f"{counts.shape[1]} counters, but the network has {len(heads)} neurons", field="counters")
         return counts.take(_positions(heads, self.circuits(population)), axis=1).astype(np.int64)
@@ -231,11 +231,7 @@ class Placement:
             heads = self.circuits(name)
             if not np.isin(heads, read).all():
                 raise InvalidInputError(f"the membranes of {name!r} were not read", field="membranes")
-            place = _positions(read, heads)
-            if (np.diff(place) == 1).all():  # as `readout` asks for them: nothing is copied
-                found[name] = observations.cadc[:, :, place[0] : place[0] + len(place)]
-            else:
-                found[name] = observations.cadc.take(place, axis=2)
+            found[name] = _columns(observations.cadc, _positions(read, heads))
         return found
 
     def decode_correlation(self, observations: Observations) -> list[NDArray[np.float64]]:
@@ -285,29 +281,78 @@ class Placement:
             No such population, or it does not spike.
         """
         self._require_spikes(population)
-        neuron = self._neuron_of_circuit[population][spikes.source]
+        neuron = self._neuron_of_circuit[population].take(spikes.source)
         mine = neuron >= 0
+        if mine.all():
+            return spikes.sample, neuron, spikes.tick
         return spikes.sample[mine], neuron[mine], spikes.tick[mine]
 
     def decode_first_spikes(self, spikes: SpikeBatch, population: str) -> NDArray[np.float64]:
-        """float64 [n_samples, size]: tick of each neuron's first spike, inf where there is none."""
-        return self.first_spikes(spikes, [population])[0]
+        """float64 [n_samples, size]: tick of each neuron's first spike, inf where there is none.
 
-    def first_spikes(self, spikes: SpikeBatch, populations: Sequence[str]) -> list[NDArray[np.float64]]:
-        """What `decode_first_spikes` says of each of these populations, for hardly more than the price of one."""
+        Raises
+        ------
+        InvalidInputError
+            As `decode_spikes`.
+        """
+        sample, neuron, tick = self.decode_spikes(spikes, population)
+        size = self.network.population(population).size
+        first = np.full(spikes.n_samples * size, np.inf)
+        np.minimum.at(first, sample * size + neuron, tick.astype(np.float64))  # flat float64: numpy's fast path
+        return first.reshape(spikes.n_samples, size)
+
+    def decode_first_ticks(
+        self, first_ticks: NDArray[np.uint32], populations: Sequence[str], heads: Sequence[int] | None
+    ) -> dict[str, NDArray[np.float64]]:
+        """What `decode_first_spikes` says of populations, from a dense array (`RunResult.first_ticks`).
+
+        Parameters
+        ----------
+        first_ticks : uint32 [n_samples, n_heads]
+        populations : sequence of str
+            All of whose heads are among the columns.
+        heads : sequence of int or None
+            Those that the chip was asked for; None: all.
+
+        Raises
+        ------
+        InvalidInputError
+            As `decode_spikes`.
+        ArrayError
+            The columns are not those heads.
+        """
+        columns = self._heads if heads is None else np.array(heads, np.int64)
+        if first_ticks.shape[1] != len(columns):
+            raise ArrayError(
+                f"first spikes of {first_ticks.shape[1]} neurons, but {len(columns)} were asked for", field="spikes"
+            )
+        found = {}
         for name in populations:
             self._require_spikes(name)
-        first = np.full(spikes.n_samples * self.spec.n_circuits, np.inf)
-        place = spikes.sample * self.spec.n_circuits + spikes.source
-        np.minimum.at(first, place, spikes.tick.astype(np.float64))  # flat float64: numpy's fast path
-        by_circuit = first.reshape(spikes.n_samples, self.spec.n_circuits)
-        return [by_circuit.take(self.circuits(name), axis=1) for name in populations]
+            own = _columns(first_ticks, _positions(columns, self.circuits(name)))
+            found[name] = own.astype(np.float64)
+            found[name][own == NO_SPIKE] = np.inf
+        return found
+
+    @cached_property
+    def _heads(self) -> NDArray[np.int16]:
+        """Heads of all neurons, in the order of the configuration."""
+        neurons = self.wiring.neurons
+        heads: NDArray[np.int16] = neurons.circuit[neurons.head == neurons.circuit]
+        return heads
 
     def _require_spikes(self, population: str) -> None:
         if not self.network.population(population).spiking:
             raise InvalidInputError(
                 f"{population!r} does not spike", field="population", hint="read its membranes instead"
             )
+
+
+def _columns(of: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """Entries along the last axis; nothing is copied where they lie side by side, as they are asked for."""
+    if len(places) and (np.diff(places) == 1).all():
+        return of[..., places[0] : places[0] + len(places)]
+    return of.take(places, axis=-1)
 
 
 def _positions(of: NDArray[np.integer], wanted: NDArray[np.integer]) -> NDArray[np.int64]:

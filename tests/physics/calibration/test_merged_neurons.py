@@ -42,7 +42,7 @@ def spike_times(chip, placed, ticks, codes):
     chip.configure(placed.configure([codes]))
     batch = SpikeBatch.from_arrays(np.zeros(N_INPUTS, int), ticks, np.arange(N_INPUTS), 1)
     result = chip.run(batch, duration_ticks=12_000, record="first_spikes")
-    return placed.first_spikes(result.spikes, ["merged"])[0][0]
+    return placed.decode_first_spikes(result.spikes, "merged")[0]
 
 
 def case(seed):

@@ -113,8 +113,32 @@ def test_readouts_have_no_spikes(placement):
     spikes = SpikeBatch.from_arrays([], [], [], 1)
     for ask in (
         lambda: placement.decode_spikes(spikes, "readout"),
-        lambda: placement.first_spikes(spikes, ["single", "readout"]),
+        lambda: placement.decode_first_spikes(spikes, "readout"),
+        lambda: placement.decode_first_ticks(np.zeros((1, 12), np.uint32), ["single", "readout"], None),
         lambda: placement.decode_counts(Observations.none(), "readout"),
     ):
         with pytest.raises(InvalidInputError, match="'readout' does not spike"):
             ask()
+
+
+def test_dense_first_spikes_are_those_of_lists(placement):
+    """Columns in the order of the configuration, or as asked for; a chip's list of the same spikes says the same."""
+    g = np.random.default_rng(3)
+    neurons = placement.wiring.neurons
+    heads = neurons.circuit[neurons.head == neurons.circuit].astype(np.int64)
+    sample, source = g.integers(0, 6, 90), g.choice(heads, 90)
+    spikes = SpikeBatch.from_arrays(sample, g.integers(0, 2000, 90), source, 6)
+    for asked in (None, tuple(g.permutation(heads).tolist())):
+        dense = spikes.first_ticks(heads if asked is None else np.array(asked))
+        found = placement.decode_first_ticks(dense, ["pairs", "single"], asked)
+        assert list(found) == ["pairs", "single"]
+        for name, ticks in found.items():
+            expected = np.full(ticks.shape, np.inf)
+            for k, circuit, tick in zip(spikes.sample, spikes.source, spikes.tick, strict=True):
+                for neuron in np.flatnonzero(placement.circuits(name) == circuit):
+                    expected[k, neuron] = min(expected[k, neuron], tick)
+            assert ticks.dtype == np.float64
+            np.testing.assert_array_equal(ticks, expected)
+            np.testing.assert_array_equal(placement.decode_first_spikes(spikes, name), expected)
+    with pytest.raises(ArrayError, match="first spikes of 11 neurons, but 12 were asked for"):
+        placement.decode_first_ticks(dense[:, :-1], ["single"], None)
