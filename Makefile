@@ -9,12 +9,13 @@ WORKERS ?= 2
 PEERS ?= ../shared/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-peers bench-check clean
+.PHONY: help install demo test lint bench bench-relative bench-peers bench-check clean
 
 help:
 	@echo "make demo    train Yin-Yang in the loop on an emulated chip (a few minutes)"
 	@echo "make test    linters, types, import contracts and all tests"
 	@echo "make bench   speed, one JSON line per figure (ONLY=... a part, QUICK=1 a look, OUT=... a file)"
+	@echo "make bench-relative AGAINST=COMMIT   this tree and another one on the same loads, in turn: ratios"
 	@echo "make bench-peers   other simulators in PEERS=$(PEERS) beside this one"
 	@echo "make bench-check   has anything become slower?"
 	@echo "make lint    the quick checks of 'make test' only"
@@ -48,6 +49,10 @@ test: lint
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) $(if $(OUT),--out $(OUT))
+
+bench-relative: $(STAMP)
+	@$(BIN)/python -m benchmarks.relative --against $(or $(AGAINST),HEAD^) $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) \
+	  $(if $(wildcard $(PEERS)),--peers $(PEERS)) $(if $(OUT),--out $(OUT))
 
 bench-peers: $(STAMP)
 	@$(BIN)/python -m benchmarks.peers --peers $(PEERS) $(if $(OUT),--out $(OUT))

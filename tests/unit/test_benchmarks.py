@@ -1,7 +1,12 @@
 """What benchmarks print and decide; nothing here measures time."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from importlib import import_module
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +14,9 @@ import pytest
 from benchmarks import check, peers, run, table
 from benchmarks.measuring.figures import Claim, Figure, line, machine, read_lines, write_lines
 from benchmarks.measuring.timing import interleaved
+from benchmarks.relative.__main__ import values
+from benchmarks.relative.racing import RACER, interval
+from benchmarks.relative.relative_claims import CLAIMS, RACES
 from benchmarks.suites import SUITES, Options, Suite
 from benchmarks.workloads.activity import fan_out
 from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
@@ -71,7 +79,9 @@ def test_patterns_choose_suites_by_name_and_figures_by_part_of_theirs():
 
 
 def test_names_of_figures_are_unique_and_only_those_asked_for_are_printed():
-    claims = [claim.name for suite in SUITES for claim in suite.claims] + [claim.name for claim in peers.CLAIMS]
+    claims = [claim.name for suite in SUITES for claim in suite.claims] + [
+        claim.name for claim in (*peers.CLAIMS, *CLAIMS)
+    ]
     assert len(set(claims)) == len(claims)
     suite = Suite("s", (AT_LEAST, OPEN), lambda options: iter([Figure("speed", [1.0]), Figure("other", [2.0])]))
     assert [found["name"] for found in run.lines([suite], Options(), ["oth"])] == ["other"]
@@ -106,6 +116,39 @@ def test_peers_are_compared_with_the_fastest_of_each_step():
         "peers.dense.samples_per_core_s": 100.0, "peers.dense.over_fastest_at_0.1us": 10.0,
         "peers.dense.over_fastest_at_1us": 2.0, "peers.dense.over_exact": 50.0, "peers.dense.beyond_two_ticks": 6,
     }  # fmt: skip
+
+
+def test_a_race_compares_repeats_that_ran_beside_each_other():
+    claim = {claim.name.rpartition(".")[2]: claim for claim in CLAIMS}
+
+    def racer(us, bare_us):
+        times = {"cpu": us, "bare_cpu": bare_us}
+        return SimpleNamespace(about={"batch": 50}, us_per_sample=lambda clock: times[clock])
+
+    racers = {"here": racer([2.0, 4.0], [1.0, 1.0]), "other": racer([6.0, 8.0], [4.0, 4.0])}
+    assert values(claim["speed"], racers, "cpu") == {"here": [3.0, 2.0]}
+    assert values(claim["over_bare"], racers, "cpu") == {"here": [2.0, 4.0], "other": [1.5, 2.0]}
+    assert values(claim["added_percent"], racers, "cpu")["here"] == [100.0, 300.0]
+    assert values(claim["added_us"], racers, "cpu")["other"] == [100.0, 200.0]
+
+
+def test_the_interval_of_a_median_is_that_of_the_order_of_the_values():
+    # The median lies between the second and the eighth of nine values unless at least eight fall on one side of it.
+    assert 1 - 2 * (1 + 9) / 2**9 > 0.95 > 1 - 2 * (1 + 9 + 36) / 2**9
+    assert interval([9.0, 1.0, 8.0, 2.0, 7.0, 3.0, 6.0, 4.0, 5.0]) == (2.0, 8.0)
+    assert np.isnan(interval([1.0, 2.0, 3.0])).any()
+
+
+def test_the_racers_know_every_load_and_count_the_time_of_their_children(monkeypatch):
+    monkeypatch.syspath_prepend(str(RACER.parent))
+    racer, loads = import_module("racer"), import_module("racer_loads")
+    assert [race.load for race in RACES] == list(loads.LOADS)
+    cpu_s, wall_s = racer.timed(lambda: sum(range(10**6)))
+    assert 0 < cpu_s <= 1.2 * wall_s
+    with subprocess.Popen([sys.executable, "-c", "sum(range(10**7)); input()"], stdin=subprocess.PIPE) as child:
+        assert child.pid in racer.family(os.getpid())
+        while racer.cpu_s({child.pid}) < 0.05:
+            pass
 
 
 def test_every_table_has_its_place_and_is_that_of_the_figures():
