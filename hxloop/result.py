@@ -144,10 +144,12 @@ class RunCounts:
     @staticmethod
     def total(parts: Iterable[object]) -> RunCounts:
         """Sums over results, replies, or whatever has these counters, as plain numbers."""
-        found, kinds = list(parts), {"int": int, "float": float}
-        return RunCounts(
-            **{f.name: kinds[str(f.type)](sum(getattr(part, f.name) for part in found)) for f in fields(RunCounts)}
-        )
+        found = list(parts)
+        return RunCounts(**{name: kind(sum([getattr(part, name) for part in found])) for name, kind in COUNTS.items()})
+
+
+COUNTS: Final[dict[str, type]] = {f.name: {"int": int, "float": float}[str(f.type)] for f in fields(RunCounts)}
+"""Names of what is counted, and what kind of number it is."""
 
 
 @brief

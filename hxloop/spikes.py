@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -20,7 +20,11 @@ MOST_SAMPLES: Final = 2**31
 """Most samples of a batch: their offsets are 16 GiB."""
 NO_SPIKE: Final = 0xFFFF_FFFF
 """Entry of a neuron that did not spike, in arrays of first spikes (uint32 ticks)."""
-DTYPES = {"offsets": np.dtype("<i8"), "tick": np.dtype("<i8"), "source": np.dtype("<i4")}
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "offsets": np.dtype("<i8"),
+    "tick": np.dtype("<i8"),
+    "source": np.dtype("<i4"),
+}
 
 
 @brief

@@ -63,11 +63,13 @@ def array_headers(arrays: Mapping[str, NDArray[Any]]) -> tuple[ArrayHeader, ...]
 
 def encode(header: Message, arrays: Mapping[str, NDArray[Any]] | None = None) -> list[bytes | memoryview]:
     """Frames of one message: the header, then one frame per array that the header lists."""
-    frames: list[bytes | memoryview] = [header.model_dump_json().encode()]
-    for array in (arrays or {}).values():
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        frames.append(little.data.cast("B") if little.size else b"")
-    return frames
+    return [header.model_dump_json().encode(), *array_frames(arrays or {})]
+
+
+def array_frames(arrays: Mapping[str, NDArray[Any]]) -> list[bytes | memoryview]:
+    """Raw bytes of arrays, in order."""
+    little = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in arrays.values())
+    return [array.data.cast("B") if array.size else b"" for array in little]
 
 
 def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tuple[Request, Arrays]:

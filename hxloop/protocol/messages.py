@@ -138,6 +138,7 @@ class HelloReply(Reply):
     protocol: Count = PROTOCOL_VERSION
     session: ShortText
     control_endpoint: ShortText
+    stream_endpoint: ShortText
     limits: Limits
     spec: ChipSpec
 

@@ -14,14 +14,16 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hxloop.errors import EndpointInUseError, InvalidInputError, error_from_code
+from hxloop.errors import EndpointInUseError, HxloopError, InvalidInputError, error_from_code
 from hxloop.protocol.codec import arrays_of, boot_from_arrays
 from hxloop.protocol.meeting_place import default_connection_file
 from hxloop.protocol.messages import Limits
+from hxloop.protocol.stream_frames import read_attach
 from hxloop_chip.server.connection_file import remove_connection_file, take_connection_file, write_connection_file
 from hxloop_chip.server.control import ControlThread
 from hxloop_chip.server.endpoints import Endpoints, default_endpoint, occupy, parse_endpoint
 from hxloop_chip.server.listener import Listener
+from hxloop_chip.server.stream_door import StreamDoor, refuse
 from hxloop_chip.service.envelopes import Answer, Progress, Ready, Refused
 from hxloop_chip.service.misbehaviour import faults_from_environment
 from hxloop_chip.service.requests import Service
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hxloop.kit.logs import LogFormat
-    from hxloop_chip.service.requests import Outgoing
+    from hxloop_chip.service.work_desk import Outgoing
 
 log = logging.getLogger("hxloop_chip")
 
@@ -114,7 +116,7 @@ class Server:
         self._lock = threading.Lock()
         self._signals = 0
         self._replies_sent = 0
-        self._told_to_stop: int | None = None
+        self._stopping: tuple[int, float] | None = None  # job, and since when
         self._looked_s = time.monotonic()
         self._started_s = time.monotonic()
         self._parent = _ParentWatch(options.parent_pid)
@@ -128,7 +130,10 @@ class Server:
         stack.callback(self._data.close, _FLUSH_S)
         self._control = Listener(wanted.control, self._limits)
         stack.callback(self._control.close, _FLUSH_S)
-        self._endpoints = Endpoints(self._data.endpoint, self._control.endpoint)
+        self._door = StreamDoor(wanted.stream) if wanted.stream else None
+        if self._door is not None:
+            stack.callback(self._door.close)
+        self._endpoints = Endpoints(self._data.endpoint, self._control.endpoint, wanted.stream)
         self._woken, self._wake = os.pipe()
         for end in (self._woken, self._wake):
             os.set_blocking(end, False)
@@ -187,12 +192,12 @@ class Server:
             return False
         idle_s = self._options.idle_timeout_s
         with self._lock:
-            idle = idle_s and service.running is None and time.monotonic() - service.last_request_s > idle_s
+            idle = idle_s and not service.busy and time.monotonic() - service.last_request_s > idle_s
             if self._signals or idle:
                 if not service.draining:
                     log.info("going down: %s", "told to" if self._signals else f"idle for {idle_s:g} s")
                 service.drain()
-            return service.draining and service.running is None and not service.outbox
+            return service.draining and not service.busy and not service.outbox
 
     def _turn(self) -> bool:
         """Wait for something to happen, and do what somebody waits for; whether the rest can wait a little longer."""
@@ -203,6 +208,8 @@ class Server:
         poll.register(self._woken, select.POLLIN)
         if service is not None:
             poll.register(self._data.fileno(), select.POLLIN)
+            if self._door is not None:
+                poll.register(self._door.fileno(), select.POLLIN)
         happened = {descriptor for descriptor, _ in poll.poll(0 if self._data.busy else _POLL_MS)}
         if link in happened:
             worker.link.flush()
@@ -212,11 +219,30 @@ class Server:
             happened.add(self._data.fileno())
             with self._lock:
                 service.handle_data(received[1].frames, received[0], received[1].refusal)
+        if service is not None and self._door is not None and self._door.fileno() in happened:
+            self._take_in(service, self._door)
         self._advance()
         if self._woken in happened:
             os.read(self._woken, 4096)
         nothing_else = happened and not happened & {self._woken, worker.beat_fd}
         return bool(nothing_else) and not self._draining() and time.monotonic() - self._looked_s < _LOOK_S
+
+    def _take_in(self, service: Service, door: StreamDoor) -> None:
+        """Pass the stream of a session on to the worker."""
+        if (found := door.receive()) is None:
+            return
+        content, connection = found
+        if not self._supervisor.worker.ready:
+            connection.close()  # its client comes back
+            return
+        with self._lock:
+            try:
+                session = read_attach(content)
+                slot = service.attach(session)
+            except HxloopError as error:
+                refuse(connection, service.refusal(error))
+                return
+        self._supervisor.worker.attach(slot, session, connection)
 
     def _draining(self) -> bool:
         return self._service is not None and self._service.draining
@@ -245,6 +271,7 @@ class Server:
                 time.monotonic,
                 self._limits,
                 control_endpoint=self._endpoints.control,
+                stream_endpoint=self._endpoints.stream,
             )
             thread = ControlThread(self._control, self._service, self._lock, self._wake)
             thread.start()
@@ -255,20 +282,22 @@ class Server:
             log.info("%s, warm after %.1f s", event.identity, time.monotonic() - self._started_s)
             log.info("ready %s", self._endpoints.data)
             gc.freeze()  # what is here now stays, and need not be looked through again and again
-        self._service.worker_pid = self._supervisor.worker.pid
+        worker = self._supervisor.worker
+        with self._lock:
+            self._service.begin_worker(worker.pid, worker.board)
 
     def _look_after_worker(self) -> None:
         """Replace a worker that died, stands still, or does not obey a cancel."""
         now = time.monotonic()
         paused, self._looked_s = now - self._looked_s > _PAUSE_S, now
         why = self._supervisor.worker.trouble(paused)
-        job = self._service.running if self._service else None
-        if why is None and job is not None and job.cancelled_at_s is not None:
-            if self._told_to_stop != job.number:
-                self._told_to_stop = job.number
-                self._supervisor.worker.stop_job(job.number)
-            elif now - job.cancelled_at_s > CANCEL_GRACE_S:
-                why = f"a cancelled run went on for {CANCEL_GRACE_S:g} s"
+        to_stop = self._service.to_stop() if self._service else None
+        if to_stop is None or self._stopping is None or to_stop != self._stopping[0]:
+            self._stopping = None if to_stop is None else (to_stop, now)
+        if self._stopping is not None:
+            self._supervisor.worker.board.stop(self._stopping[0])
+            if now - self._stopping[1] > CANCEL_GRACE_S:
+                why = why or f"a cancelled run went on for {CANCEL_GRACE_S:g} s"
         if why is None:
             return
         while (message := self._supervisor.worker.receive()) is not None:  # its last words
@@ -293,6 +322,8 @@ class Server:
             worker.send(order)
         with self._lock:
             service.expire()
+            while service.streams.freed:
+                worker.detach(service.streams.freed.popleft())
 
     def _send_due(self, service: Service) -> None:
         while service.outbox:

@@ -29,15 +29,18 @@ _KNOCK_S: Final = 1.0
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Data and control endpoint of a daemon; tcp ports may be 0 until they are bound."""
+    """Data, control and stream endpoint of a daemon; tcp ports may be 0 until they are bound, and have no streams."""
 
     data: str
     control: str
+    stream: str = ""
 
     @property
     def socket_paths(self) -> tuple[Path, ...]:
         """Socket files; none for tcp."""
-        return tuple(Path(e.removeprefix("ipc://")) for e in (self.data, self.control) if e.startswith("ipc://"))
+        return tuple(
+            Path(e.removeprefix("ipc://")) for e in (self.data, self.control, self.stream) if e.startswith("ipc://")
+        )
 
 
 def default_endpoint(chip: str, serial: int) -> str:
@@ -77,14 +80,15 @@ def _ipc(text: str) -> Endpoints:
         raise InvalidInputError(f"{text!r} is not a path", field="endpoint", hint="use ipc://PATH")
     path = path.absolute()
     stem = path.stem if path.stem != "data" else ""
-    control = path.with_name(f"{stem}-control{path.suffix}" if stem else f"control{path.suffix}")
+    names = (f"{stem}-{what}" if stem else what for what in ("control", "stream"))
+    control, stream = (path.with_name(name + path.suffix) for name in names)
     if not fits_socket(control):
         raise InvalidInputError(
             f"{path} is too long for a socket ({control} must have less than {MAX_SOCKET_PATH_BYTES} bytes)",
             field="endpoint",
             hint="use a shorter directory",
         )
-    return Endpoints(f"ipc://{path}", f"ipc://{control}")
+    return Endpoints(f"ipc://{path}", f"ipc://{control}", f"ipc://{stream}")
 
 
 def _tcp(endpoint: str, text: str) -> Endpoints:

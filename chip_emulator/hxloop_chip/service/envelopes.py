@@ -26,7 +26,8 @@ class WorkerSettings(Message):
     boot_id: str
     link_fd: int
     beat_fd: int
-    stop_fd: int
+    board_fd: int
+    streams_fd: int
     beat_interval_s: float
     limits: Limits
     log_format: LogFormat

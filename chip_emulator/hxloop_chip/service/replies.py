@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, Final
 
+from hxloop.errors import ShuttingDownError, WorkerCrashedError
 from hxloop.protocol.codec import encode
 from hxloop.protocol.messages import ErrorReply
 
@@ -13,6 +15,12 @@ if TYPE_CHECKING:
 
     from hxloop.chip import ChipIdentity
     from hxloop.errors import HxloopError
+    from hxloop_chip.service.sessions import Job
+
+log = logging.getLogger("hxloop_chip.service.replies")
+
+MAX_TRIES: Final = 3
+"""Workers that may die on one request before it is given up."""
 
 
 def error_reply(
@@ -29,6 +37,17 @@ def error_reply(
         hint=error.hint[:2000] if error.hint else None,
     )
     return encode(reply)
+
+
+def lost_worker(job: Job, draining: bool, why: str) -> HxloopError | None:
+    """Error of a request whose worker was lost; None if it runs again."""
+    what = f"{job.request.verb} (session {job.session.name[:6]}..., sequence {job.sequence})"
+    if draining:
+        return ShuttingDownError(f"the daemon is going down and {why} during {what}")
+    if job.tries >= MAX_TRIES:
+        return WorkerCrashedError(f"{what} was tried {job.tries} times; the last time {why}", field="sequence")
+    log.warning("%s during %s, try %d of %d; it runs again", why, what, job.tries, MAX_TRIES)
+    return None
 
 
 def claimed_sender(frames: Sequence[bytes | memoryview], max_header_bytes: int) -> tuple[str | None, int | None]:

@@ -6,13 +6,17 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hxloop.errors import OverloadedError, RunCancelledError, SequenceError, UnknownSessionError
 from hxloop_chip.service.stores import Frames, Store, StoredConfiguration, digest_of, size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hxloop.protocol.messages import ConfigureRequest, Limits, RunRequest
+
+Kept = TypeVar("Kept")
 
 EVICTABLE_S: Final = 5.0
 """Silence after which a session without work makes room for a new one in a full table."""
@@ -41,20 +45,20 @@ class Job:
         What it runs under or builds on, looked up when its turn comes.
     tries : int
         Workers it was given to.
-    cancelled_at_s : float or None
-        When its owner cancelled it while it ran; it was answered then.
+    cancelled : bool
+        Its owner cancelled it while it ran; it was answered then.
     progress : float
         Fraction of its samples done.
     """
 
     number: int
-    session: Session
+    session: QueuedSession
     request: ConfigureRequest | RunRequest
     frames: Frames
     address: bytes
     base: StoredConfiguration | None = None
     tries: int = 0
-    cancelled_at_s: float | None = None
+    cancelled: bool = False
     progress: float = 0.0
 
     @property
@@ -69,7 +73,7 @@ class Job:
 
 
 @dataclass(eq=False)
-class Session:
+class Session(Generic[Kept]):
     """State of one client.
 
     Attributes
@@ -83,28 +87,37 @@ class Session:
     replies : Store
         Stored replies by sequence number.
     configurations : Store
-        Accepted configurations by hash.
+        Accepted configurations by hash, in whatever form they are kept.
     last_sequence : int
         Highest sequence number used up.
     pending : dict
         Waiting and running jobs by sequence number.
     waiting : deque
         Jobs in order of their sequence numbers.
+    slot : int or None
+        Where its requests are shown (`hxloop_chip.service.stream_board`) if they go over a stream to the worker.
     """
 
     name: str
     client: str
     last_seen_s: float
     replies: Store[int, Frames]
-    configurations: Store[str, StoredConfiguration]
+    configurations: Store[str, Kept]
     last_sequence: int = 0
     pending: dict[int, Job] = field(default_factory=dict)
     waiting: deque[Job] = field(default_factory=deque)
+    slot: int | None = None
     _digests: dict[int, bytes] = field(default_factory=dict)  # of the requests whose replies are stored
     _unwanted: set[int] = field(default_factory=set)  # cancelled before they came
 
-    def find(self, sequence: int, frames: Frames) -> Job | Frames | None:
+    def find(self, sequence: int, digest: Callable[[], bytes]) -> Job | Frames | None:
         """Look up what is known about a sequence number.
+
+        Parameters
+        ----------
+        sequence : int
+        digest : callable
+            Takes the digest of the request, if it is needed.
 
         Returns
         -------
@@ -128,7 +141,7 @@ class Session:
         reply = self.replies.get(sequence)
         if job is None and reply is None:
             raise SequenceError(f"the reply to sequence {sequence} is forgotten", field="sequence")
-        if digest_of(frames) != (job.digest if job is not None else self._digests[sequence]):
+        if digest() != (job.digest if job is not None else self._digests[sequence]):
             raise SequenceError(f"sequence {sequence} was already used for another request", field="sequence")
         return job if job is not None else reply
 
@@ -165,6 +178,10 @@ class Session:
             raise RunCancelledError("cancelled before it came")
 
 
+QueuedSession = Session[StoredConfiguration]
+"""A session whose requests wait for the worker here."""
+
+
 class SessionTable:
     """All sessions and the order in which their jobs run.
 
@@ -176,19 +193,26 @@ class SessionTable:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._sessions: dict[str, Session] = {}
-        self._turns: deque[Session] = deque()  # sessions with waiting jobs, each once
+        self._sessions: dict[str, QueuedSession] = {}
+        self._turns: deque[QueuedSession] = deque()  # sessions with waiting jobs, each once
         self._queued_bytes = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def __contains__(self, session: object) -> bool:
+        return isinstance(session, Session) and self._sessions.get(session.name) is session
+
+    def drop(self, session: QueuedSession) -> None:
+        """Forget a session that waits for nothing."""
+        self._sessions.pop(session.name, None)
 
     @property
     def queued(self) -> int:
         """Waiting jobs of all sessions."""
         return sum(len(session.waiting) for session in self._turns)
 
-    def open(self, client: str, now_s: float) -> Session:
+    def open(self, client: str, now_s: float) -> QueuedSession:
         """Open a session.
 
         Raises
@@ -207,7 +231,7 @@ class SessionTable:
                     hint="close another client or start a second daemon",
                 )
             del self._sessions[min(idle, key=lambda s: s.last_seen_s).name]
-        session = Session(
+        session: QueuedSession = Session(
             name=secrets.token_hex(16),
             client=client,
             last_seen_s=now_s,
@@ -217,7 +241,7 @@ class SessionTable:
         self._sessions[session.name] = session
         return session
 
-    def get(self, name: str, now_s: float) -> Session:
+    def get(self, name: str, now_s: float) -> QueuedSession:
         """Session of a request, marked as seen now.
 
         Raises
@@ -233,14 +257,14 @@ class SessionTable:
         session.last_seen_s = now_s
         return session
 
-    def expire(self, now_s: float) -> list[Session]:
+    def expire(self, now_s: float) -> list[QueuedSession]:
         """Drop and return the sessions that were silent for longer than the limit and wait for nothing."""
         expired = [s for s in self._sessions.values() if self._is_expired(s, now_s)]
         for session in expired:
             del self._sessions[session.name]
         return expired
 
-    def _is_expired(self, session: Session, now_s: float) -> bool:
+    def _is_expired(self, session: QueuedSession, now_s: float) -> bool:
         return not session.pending and now_s - session.last_seen_s > self._limits.session_idle_s
 
     def submit(self, job: Job) -> None:
@@ -293,6 +317,6 @@ class SessionTable:
         self._queued_bytes -= size_of(job.frames)
         return True
 
-    def position(self, session: Session) -> int | None:
+    def position(self, session: QueuedSession) -> int | None:
         """Waiting jobs of others that run before the session's next one; None if it has none waiting."""
         return self._turns.index(session) if session in self._turns else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from hxloop.errors import DaemonStartError
 from hxloop_chip.service.envelopes import WorkerSettings, read_event
 from hxloop_chip.worker.channel import Channel
-from hxloop_chip.worker.stop_words import make_stop_words
+from hxloop_chip.worker.shared_words import make_board
+from hxloop_chip.worker.streams import attach, detach
 
 if TYPE_CHECKING:
     from hxloop.kit.logs import LogFormat
@@ -59,6 +61,8 @@ class WorkerProcess:
         Envelopes and messages; see `hxloop_chip.service.envelopes`.
     beat_fd : int
         Readable whenever the worker has shown that it is alive, and at its death.
+    board : StreamBoard
+        Shared with it.
     ready : bool
         It has reported that its chip is there.
     """
@@ -69,7 +73,9 @@ class WorkerProcess:
         self.link, link_end = Channel.pair()
         self.beat_fd, write_end = os.pipe()
         os.set_blocking(self.beat_fd, False)
-        stop_fd, self._stop_words = make_stop_words()
+        board_fd, self.board = make_board()
+        self._streams, streams_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._streams.setblocking(False)
         settings = WorkerSettings(
             chip=options.chip,
             serial=options.serial,
@@ -77,7 +83,8 @@ class WorkerProcess:
             boot_id=options.boot_id,
             link_fd=link_end.fileno(),
             beat_fd=write_end,
-            stop_fd=stop_fd,
+            board_fd=board_fd,
+            streams_fd=streams_end.fileno(),
             beat_interval_s=min(1.0, options.stall_timeout_s / 5),
             limits=options.limits,
             log_format=options.log_format,
@@ -89,17 +96,19 @@ class WorkerProcess:
                 [sys.executable, "-P", "-m", "hxloop_chip.worker.worker_process", settings.model_dump_json()],
                 stdin=subprocess.PIPE,
                 stdout=sys.stderr,
-                pass_fds=(write_end, stop_fd, link_end.fileno()),
+                pass_fds=(write_end, board_fd, link_end.fileno(), streams_end.fileno()),
             )
         except BaseException:
             os.close(self.beat_fd)
             self.link.close()
+            self._streams.close()
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(write_end)
-            os.close(stop_fd)
+            os.close(board_fd)
             link_end.close()
+            streams_end.close()
         self._last_beat_s = time.monotonic()
 
     @property
@@ -124,9 +133,13 @@ class WorkerProcess:
         self.ready = True
         self._last_beat_s = time.monotonic()
 
-    def stop_job(self, number: int) -> None:
-        """Make it stop a job."""
-        self._stop_words[0] = number
+    def attach(self, slot: int, session: str, connection: socket.socket) -> None:
+        """Hand it the stream of a session; one that it cannot take now is closed."""
+        attach(self._streams, slot, session, connection)
+
+    def detach(self, slot: int) -> None:
+        """Make it forget a session."""
+        detach(self._streams, slot)
 
     def trouble(self, paused: bool) -> str | None:
         """Look after it.
@@ -165,6 +178,7 @@ class WorkerProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self.link.close()
+        self._streams.close()
         os.close(self.beat_fd)
 
 

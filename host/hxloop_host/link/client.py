@@ -287,12 +287,13 @@ class RemoteChip(Unsendable):
 
     def _repeat(self, ask: Callable[[], Answer], config_hash: str) -> Answer:
         """Ask again in a new session when the daemon has lost the old one, or with all of a lost configuration."""
+        if self._session.on_detour:
+            self._renew(stream=True)
         for _ in range(_LIVES):
             try:
                 return ask()
             except (UnknownSessionError, SequenceError):
-                self._session.renew()
-                self._uploaded.clear()
+                self._renew(stream=False)
             except UnknownConfigurationError:
                 # The one named by the request: that of the run itself, or the base of what was sent along.
                 lost = config_hash if config_hash in self._uploaded else self._config_hash
@@ -302,6 +303,10 @@ class RemoteChip(Unsendable):
             f"the daemon at {self.address.data} lost the session {_LIVES} times during one request",
             hint="look into the daemon's log",
         )
+
+    def _renew(self, *, stream: bool) -> None:
+        self._session.renew(stream=stream)
+        self._uploaded.clear()
 
     def _difference(self, config: ChipConfig) -> tuple[str | None, Arrays]:
         """Arrays to send, and the hash of the configuration they change; None if they are all."""

@@ -43,7 +43,8 @@ from hxloop.version import __version__
 from hxloop_host.link.answers import as_error, check_identity, expect, unreachable
 from hxloop_host.link.calls import Calls
 from hxloop_host.link.patience import Owner, Patience
-from hxloop_host.link.transport import Address, Opener, Transport, ZmqTransport
+from hxloop_host.link.session_lanes import Lanes
+from hxloop_host.link.transport import Address, Opener, ZmqTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,22 +99,27 @@ class Session:
         self._identity = expected
         self._silences = 0
         self.calls = Calls()
-        self._data: Transport | None = open_transport(address.data)
+        self._lanes = Lanes(address.data, open_transport)
+        self.on_detour = False  # its last stream has ended, and requests go through the supervisor
         try:
             self.hello = self._say_hello(self.patience.connect_tries)
         except BaseException:
             self.close()
             raise
 
-    def renew(self) -> None:
-        """Open a new session; the daemon has forgotten the old one and everything uploaded in it."""
-        self.hello = self._say_hello(self.patience.tries)
+    def renew(self, *, stream: bool) -> None:
+        """Open a new session; the daemon has forgotten the old one and everything uploaded in it.
+
+        With a stream where there is one; but what was under way when one ended is asked again without, because the
+        daemon's supervisor knows what to do about requests that cost workers.
+        """
+        self.on_detour = not stream and (self.on_detour or self._lanes.on_stream)
+        self._revive(force=False)
+        self.hello = self._say_hello(self.patience.tries, stream=stream)
 
     def close(self) -> None:
         """Drop the connection."""
-        if self._data is not None:
-            self._data.close()
-            self._data = None
+        self._lanes.close()
 
     def cancel(self) -> str:
         """Cancel the call (`Calls.call`) that another thread is in.
@@ -157,7 +163,8 @@ class Session:
         """
         sequence = self.sequence + 1
         try:
-            frames: list[Frame] = encode(make(self.hello.session, sequence), arrays)
+            header = make(self.hello.session, sequence)
+            frames = self._lanes.encode(header, arrays)
         except ValidationError as error:
             first = error.errors()[0]
             raise InvalidInputError(first["msg"], field=".".join(str(part) for part in first["loc"])) from None
@@ -232,17 +239,18 @@ class Session:
         while True:
             self.calls.check_wanted()
             left_s = end_s - time.monotonic()
-            frames = self._transport.poll(max(0.0, min(left_s, _LOOK_S)))
+            frames = self._lanes.lane.poll(max(0.0, min(left_s, _LOOK_S)))
             if frames is not None or left_s <= _LOOK_S:
                 return frames
 
-    def _say_hello(self, tries: int) -> HelloReply:
+    def _say_hello(self, tries: int, *, stream: bool = True) -> HelloReply:
         """Open a session on a fresh connection, so that no reply to an older request is in the way."""
+        self._lanes.leave_stream()
         request = encode(HelloRequest(client=f"hxloop {__version__}, process {os.getpid()}"))
         refusal: HxloopError | None = None
         for _ in range(tries):
-            self._transport.reopen(self.address.data)
-            self._transport.send(request)
+            self._lanes.data.reopen(self.address.data)
+            self._lanes.data.send(request)
             frames = self._poll(self.patience.poll_s + self.patience.control_s)
             if frames is None:
                 self._count_silence()
@@ -255,6 +263,8 @@ class Session:
                     self.address = Address(self.address.data, reply.control_endpoint or None)
                 self._silences = 0
                 self.sequence = 0
+                if stream:
+                    self._lanes.take_stream(reply)
                 return reply
             refusal = as_error(reply)
             if not isinstance(refusal, ShuttingDownError):
@@ -266,8 +276,8 @@ class Session:
         refusal: HxloopError | None = None
         for attempt in range(self.patience.tries):
             if attempt:
-                self._transport.reopen(self.address.data)
-            self._transport.send(frames)
+                self._lanes.reopen(self.address.data)
+            self._lanes.lane.send(frames)
             answer = self._wait_for(sequence, frames)
             if answer is None:
                 continue
@@ -298,7 +308,7 @@ class Session:
                 return None
             if now == "alive" and time.monotonic() - sent > self.patience.resend_s:
                 # Without the control socket nobody can say whether the request arrived; asking twice is harmless.
-                self._transport.send(frames)
+                self._lanes.lane.send(frames)
                 sent = time.monotonic()
             idle_before = now == "idle"
             if now != mark:
@@ -308,7 +318,7 @@ class Session:
 
     def _matching(self, frames: list[Frame], sequence: int) -> tuple[AnyReply, Arrays] | None:
         """Reply, unless it is a late or duplicate one of another request."""
-        reply, arrays = decode_reply(frames)
+        reply, arrays = self._lanes.decode(frames, self.hello)
         check_identity(reply, self._identity, self.address)
         answered = getattr(reply, "sequence", -1)
         if answered is None:
@@ -366,7 +376,8 @@ class Session:
         """Tell the daemon that nobody waits for this request any more; without waiting long for its answer."""
         with contextlib.suppress(HxloopError):
             self.control(CancelRequest(session=self.hello.session, sequence=sequence), timeout_s=0.5)
-        self._transport.reopen(self.address.data)
+        with contextlib.suppress(HxloopError):  # else the next request notices
+            self._lanes.reopen(self.address.data)
 
     def _count_silence(self) -> bool:
         self._silences += 1
@@ -381,13 +392,6 @@ class Session:
         self.address = revived
         return True
 
-    def _pause(self) -> bool:
-        """Give a daemon that goes down the time for it."""
+    def _pause(self) -> bool:  # for a daemon that goes down
         time.sleep(self.patience.poll_s)
         return self._revive(force=False)
-
-    @property
-    def _transport(self) -> Transport:
-        if self._data is None:
-            raise ServiceError("the connection to the chip is closed", hint="connect or launch again")
-        return self._data

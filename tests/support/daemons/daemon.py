@@ -77,8 +77,8 @@ class Daemon:
         wait_until(ready, timeout_s, "the daemon to be ready")
         return json.loads(self.connection_file.read_text())
 
-    def client(self):
-        client = Client(json.loads(self.connection_file.read_text()))
+    def client(self, kind=None):
+        client = (kind or Client)(json.loads(self.connection_file.read_text()))
         self.clients.append(client)
         return client
 

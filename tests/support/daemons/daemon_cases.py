@@ -16,10 +16,11 @@ CRASH_SEED = 13
 SECOND_PER_RUN = SLOW_SEED + 100  # ten samples of 100 ms
 
 
-def ready_client(daemon):
-    client = daemon.client()
+def ready_client(daemon, kind=None):
+    client = daemon.client(kind)
     client.hello()
-    assert client.configure(CONFIG).reply == "configure"
+    reply = client.configure(CONFIG)
+    assert reply.reply == "configure", reply
     return client
 
 

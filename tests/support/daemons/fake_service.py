@@ -205,7 +205,12 @@ class FakeService:
         self._sessions[name] = _Session()
         return encode(
             HelloReply(
-                **self._frame(), session=name, control_endpoint=self.control_endpoint, limits=self.limits, spec=HICANN_X
+                stream_endpoint="",
+                **self._frame(),
+                session=name,
+                control_endpoint=self.control_endpoint,
+                limits=self.limits,
+                spec=HICANN_X,
             )
         )
 

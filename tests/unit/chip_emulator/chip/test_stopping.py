@@ -16,7 +16,7 @@ from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.chip import membrane_reads, observing
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_chip.worker.stop_words import make_stop_words, map_stop_words
+from hxloop_chip.worker.shared_words import make_board, map_board
 
 CONFIG = small_config((63,), n_input=40)
 LONG_TICKS = 4_000_000_000
@@ -42,8 +42,8 @@ def spikes(n_samples, last_tick):
 
 def test_a_run_stops_in_the_middle_of_its_only_sample(chip):
     chip.configure(CONFIG)
-    descriptor, ours = make_stop_words()
-    theirs = map_stop_words(descriptor)
+    descriptor, board = make_board()
+    ours, theirs = board.stop_words, map_board(descriptor).stop_words
     os.close(descriptor)
     theirs[1] = 7
     pressed = []

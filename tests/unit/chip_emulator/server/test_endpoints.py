@@ -31,19 +31,19 @@ def short():
 
 
 @pytest.mark.parametrize(
-    ("asked", "data", "control"),
+    ("asked", "data", "control", "stream"),
     [
-        ("ipc:///run/x/data.sock", "ipc:///run/x/data.sock", "ipc:///run/x/control.sock"),
-        ("ipc:///run/x/left.sock", "ipc:///run/x/left.sock", "ipc:///run/x/left-control.sock"),
-        ("ipc:///run/x/plain", "ipc:///run/x/plain", "ipc:///run/x/plain-control"),
-        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555", "tcp://127.0.0.1:0"),
-        ("tcp://localhost:*", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"),
-        ("tcp://127.8.8.8:0", "tcp://127.8.8.8:0", "tcp://127.8.8.8:0"),
-        ("tcp://[::1]:7", "tcp://[::1]:7", "tcp://[::1]:0"),
+        ("ipc:///x/data.sock", "ipc:///x/data.sock", "ipc:///x/control.sock", "ipc:///x/stream.sock"),
+        ("ipc:///x/left.sock", "ipc:///x/left.sock", "ipc:///x/left-control.sock", "ipc:///x/left-stream.sock"),
+        ("ipc:///x/plain", "ipc:///x/plain", "ipc:///x/plain-control", "ipc:///x/plain-stream"),
+        ("tcp://127.0.0.1:5555", "tcp://127.0.0.1:5555", "tcp://127.0.0.1:0", ""),
+        ("tcp://localhost:*", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0", ""),
+        ("tcp://127.8.8.8:0", "tcp://127.8.8.8:0", "tcp://127.8.8.8:0", ""),
+        ("tcp://[::1]:7", "tcp://[::1]:7", "tcp://[::1]:0", ""),
     ],
 )
-def test_endpoints_that_are_accepted(asked, data, control):
-    assert parse_endpoint(asked) == Endpoints(data, control)
+def test_endpoints_that_are_accepted(asked, data, control, stream):
+    assert parse_endpoint(asked) == Endpoints(data, control, stream)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.chips.fake_chip import BROKEN_SEED, FakeChip, small_config, small_inputs
+from support.daemons.worker_bench import worker_of
 
 from hxloop.errors import InvalidInputError, OutOfRangeError, ServiceError
 from hxloop.protocol.codec import array_headers, config_arrays, decode_reply, decode_request, encode, spike_arrays
 from hxloop.protocol.messages import ConfigureRequest, HelloRequest, Limits, RunRequest
 from hxloop.spec import HICANN_X
-from hxloop_chip.service.envelopes import WorkerSettings, read_order
+from hxloop_chip.service.envelopes import read_order
 from hxloop_chip.service.requests import Service
-from hxloop_chip.worker.worker_process import Worker
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.link.patience import Patience
 from hxloop_host.link.transport import Address, InMemoryTransport
@@ -38,11 +38,7 @@ class Daemon:
         self.seen, self.restored = [], []
 
     def replace_worker(self):
-        settings = WorkerSettings(
-            chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, stop_fd=-1, beat_interval_s=1.0,
-            limits=self.limits, log_format="text",
-        )  # fmt: skip
-        self.worker = Worker(FakeChip(), settings, None, np.zeros(2, np.int64))
+        self.worker = worker_of(FakeChip(), self.limits)
 
     def answer(self, frames):
         request, arrays = decode_request([bytes(frame) for frame in frames], self.limits)
@@ -53,7 +49,7 @@ class Daemon:
             envelope = read_order(order[0])
             self.restored.append(envelope.configuration_frames > 0)
             reply = self.worker.work(envelope, order[1:])
-            self.service.finish(envelope.job, self.worker._configured, reply)
+            self.service.finish(envelope.job, self.worker._work.config_hash, reply)
         replies = [list(out.frames) for out in self.service.outbox]
         self.service.outbox.clear()
         return replies

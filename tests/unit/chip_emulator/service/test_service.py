@@ -21,7 +21,7 @@ from hxloop.protocol.messages import (
 )
 from hxloop.result import Readout
 from hxloop.spec import HICANN_X
-from hxloop_chip.service.requests import MAX_TRIES
+from hxloop_chip.service.replies import MAX_TRIES
 
 CADC = {"readout": Readout(cadc_circuits=(3, 5), cadc_period_ticks=250)}
 MADC = {"readout": Readout(madc_circuit=3)}

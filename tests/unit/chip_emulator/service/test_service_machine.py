@@ -36,7 +36,8 @@ from hxloop.protocol.messages import (
 from hxloop.result import Observations
 from hxloop.spec import HICANN_X
 from hxloop_chip.service.envelopes import read_order
-from hxloop_chip.service.requests import MAX_TRIES, Service
+from hxloop_chip.service.replies import MAX_TRIES
+from hxloop_chip.service.requests import Service
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
 CONFIGS = [small_config((code,)) for code in (1, 2, 3, 4)]

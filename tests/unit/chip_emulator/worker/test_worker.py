@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.chips.fake_chip import BROKEN_SEED, FakeChip, small_config, small_inputs
+from support.daemons.worker_bench import worker_of
 
 from hxloop.protocol.codec import (
     array_headers,
@@ -19,8 +20,7 @@ from hxloop.protocol.codec import (
 )
 from hxloop.protocol.messages import ConfigureRequest, Limits, RunRequest
 from hxloop.result import Readout
-from hxloop_chip.service.envelopes import Order, Ready, WorkerSettings, read_event
-from hxloop_chip.worker.worker_process import Worker
+from hxloop_chip.service.envelopes import Order, Ready, read_event
 
 CONFIG = small_config(n_input=3)
 INPUTS = small_inputs(n_samples=3, n_spikes=4)
@@ -39,16 +39,12 @@ class Link:
     def drain(self):
         pass
 
-    def wait(self):
+    def receive(self):
         raise EOFError
 
 
-def worker_of(link=None, **limits):
-    settings = WorkerSettings(
-        chip="typical", serial=1, threads=1, boot_id="boot", link_fd=-1, beat_fd=0, stop_fd=-1, beat_interval_s=1.0,
-        limits=Limits(**limits), log_format="text",
-    )  # fmt: skip
-    return Worker(FakeChip(serial=4), settings, link, np.zeros(2, np.int64))
+def worker_with(link=None, **limits):
+    return worker_of(FakeChip(serial=4), Limits(**limits), link)
 
 
 def configure(worker, config=CONFIG):
@@ -67,7 +63,7 @@ def run(worker, **changes):
 def test_ready_carries_the_boot_settings():
     link = Link()
     with pytest.raises(EOFError):
-        worker_of(link).serve()
+        worker_with(link).serve()
     (frames,) = link.sent
     ready = read_event(frames[0])
     assert isinstance(ready, Ready) and ready.identity.serial == 4
@@ -79,7 +75,7 @@ def test_ready_carries_the_boot_settings():
 
 
 def test_a_run_replies_with_everything_the_chip_gave():
-    worker = worker_of()
+    worker = worker_with()
     assert configure(worker).reply == "configure"
     reply, arrays = run(worker, readout=EVERYTHING, trial_seed=3, first_sample=5)
     chip = FakeChip(serial=4)
@@ -97,7 +93,7 @@ def test_a_run_replies_with_everything_the_chip_gave():
 
 
 def test_without_a_readout_nothing_is_observed():
-    worker = worker_of()
+    worker = worker_with()
     configure(worker)
     _, arrays = run(worker)
     assert not any(array.size for array in vars(result_from_arrays(arrays)[1]).values())
@@ -105,7 +101,7 @@ def test_without_a_readout_nothing_is_observed():
 
 def test_counters_beyond_the_limits_are_refused_before_the_chip_runs():
     for limit, field in ((3, None), (2, "readout.counters")):  # three samples, one head
-        worker = worker_of(max_readings=limit)
+        worker = worker_with(max_readings=limit)
         configure(worker)
         reply, _ = run(worker, readout=Readout(counters=True), trial_seed=BROKEN_SEED)
         assert (reply.code, reply.field) == ("limit_exceeded" if field else "service", field)
@@ -113,13 +109,13 @@ def test_counters_beyond_the_limits_are_refused_before_the_chip_runs():
 
 
 def test_more_spikes_than_the_limits_are_not_sent():
-    worker = worker_of(max_output_events=INPUTS.n_spikes - 1)
+    worker = worker_with(max_output_events=INPUTS.n_spikes - 1)
     configure(worker)
     assert run(worker)[0].field == "max_output_events"
 
 
 def test_dense_first_spikes():
-    worker = worker_of()
+    worker = worker_with()
     configure(worker)
     reply, arrays = run(worker, record="first_ticks")
     sparse = result_from_arrays(run(worker, record="first_spikes")[1])[0]
@@ -131,7 +127,7 @@ def test_dense_first_spikes():
 
 def test_a_dense_answer_beyond_the_limits_is_refused_before_the_chip_runs():
     for limit, field in ((3, None), (2, "record")):  # three samples, one head
-        worker = worker_of(max_output_events=limit)
+        worker = worker_with(max_output_events=limit)
         configure(worker)
         reply, _ = run(worker, record="first_ticks", trial_seed=BROKEN_SEED)
         assert (reply.code, reply.field) == ("limit_exceeded" if field else "service", field)

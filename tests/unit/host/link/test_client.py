@@ -371,11 +371,11 @@ def test_interrupt_tells_the_daemon_and_leaves_the_chip_usable():
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    poll, chip._session._transport.poll = chip._session._transport.poll, interrupt
+    poll, chip._session._lanes.data.poll = chip._session._lanes.data.poll, interrupt
     with pytest.raises(KeyboardInterrupt):
         chip.run(batch(), duration_ticks=1000)
     assert service.cancelled == [2]
-    chip._session._transport.poll = poll
+    chip._session._lanes.data.poll = poll
     run_and_check(chip)
 
 

@@ -17,7 +17,9 @@ from hxloop.codes.operating_point import nominal_boot
 from hxloop.program import ChipConfig, flatten
 from hxloop.protocol.codec import boot_arrays, result_arrays
 from hxloop.protocol.messages import CONTROL_VERBS, PROTOCOL_VERSION, REPLIES, REQUESTS, ArrayHeader, Ledger, Limits
-from hxloop.result import Observations, Readout
+from hxloop.protocol.packed_runs import REPLY_HEADER, RUN_HEADER
+from hxloop.protocol.stream_frames import HEAD
+from hxloop.result import COUNTS, Observations, Readout, Recording
 from hxloop.spec import HICANN_X, ChipSpec
 from hxloop.spikes import DTYPES, NO_SPIKE, SpikeBatch
 
@@ -111,6 +113,29 @@ def test_every_error_code():
 def test_every_dtype():
     written = {row[0].strip("`") for row in table("Arrays")}
     assert written == set(get_args(ArrayHeader.model_fields["dtype"].annotation))
+
+
+@pytest.mark.parametrize(
+    ("title", "packed"),
+    [
+        ("Head of a message", HEAD),
+        ("Packed header of a run", RUN_HEADER),
+        ("Packed header of a reply to a run", REPLY_HEADER),
+    ],
+)
+def test_formats_of_packed_headers(title, packed):
+    assert "<" + "".join(row[1].strip("`") for row in table(title)) == packed.format
+
+
+def test_fields_of_packed_headers():
+    names = {row[0] for row in table("Packed header of a run")}
+    assert names - {"magic", "unused", "checksum", "weights"} < set(REQUESTS["run"].model_fields)
+    counted = [
+        name for row in table("Packed header of a reply to a run")[-2:] for name in re.findall(r"`(\w+)`", row[2])
+    ]
+    assert counted == list(COUNTS)
+    choices = ", ".join(f"{k}: `{name}`" for k, name in enumerate(get_args(Recording)))
+    assert choices in section("Packed header of a run")
 
 
 def test_the_version():

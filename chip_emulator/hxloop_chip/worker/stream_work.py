@@ -1,0 +1,183 @@
+"""Requests that come to the worker over streams: checked, numbered, answered once. No sockets here."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import TYPE_CHECKING
+
+from hxloop.errors import (
+    HxloopError,
+    RunCancelledError,
+    SessionError,
+    ShuttingDownError,
+    UnknownConfigurationError,
+    UnknownVerbError,
+)
+from hxloop.protocol.codec import decode_request, encode
+from hxloop.protocol.messages import ConfigureRequest, RunReply, RunRequest
+from hxloop.protocol.packed_runs import claimed_sequence, encode_for_stream, is_packed, packed_digest, unpack_run
+from hxloop_chip.checks.run_limits import check_run_limits
+from hxloop_chip.service.ledger import LedgerBook
+from hxloop_chip.service.replies import claimed_sender, error_reply
+from hxloop_chip.service.sessions import Job, Session
+from hxloop_chip.service.stores import Store, digest_of, size_of
+from hxloop_chip.worker.chip_work import surviving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hxloop.program import ChipConfig
+    from hxloop.protocol.codec import Arrays
+    from hxloop.protocol.messages import Limits
+    from hxloop.spec import ChipSpec
+    from hxloop_chip.service.envelopes import WorkerSettings
+    from hxloop_chip.service.stores import Frames
+    from hxloop_chip.service.stream_board import StreamBoard
+    from hxloop_chip.worker.chip_work import ChipWork
+
+log = logging.getLogger("hxloop_chip.worker.stream_work")
+
+StreamSession = Session["ChipConfig"]
+"""A session whose requests wait in its stream."""
+
+
+def new_session(name: str, limits: Limits) -> StreamSession:
+    """Session that has sent nothing yet."""
+    return Session(
+        name=name,
+        client="",
+        last_seen_s=0.0,
+        replies=Store(size_of, limits.max_stored_replies),
+        configurations=Store(_bytes_of, limits.max_configurations),
+    )
+
+
+def _bytes_of(config: ChipConfig) -> int:
+    return sum(array.nbytes for array in config.arrays().values())
+
+
+class StreamWork:
+    """Answers requests of sessions on streams.
+
+    Parameters
+    ----------
+    work : ChipWork
+        Does them.
+    settings : WorkerSettings
+        Boot id and limits.
+    spec : ChipSpec
+        Datasheet of the chip.
+    board : StreamBoard
+        Where the supervisor sees how they are doing, and says what is cancelled.
+    between : callable
+        Called now and then during a run.
+    """
+
+    def __init__(
+        self, work: ChipWork, settings: WorkerSettings, spec: ChipSpec, board: StreamBoard, between: Callable[[], None]
+    ) -> None:
+        self._work = work
+        self._settings = settings
+        self._spec = spec
+        self._board = board
+        self._between = between
+        self._book = LedgerBook()
+        self._jobs = itertools.count(-1, -1)  # those of the supervisor are positive
+
+    def answer(self, slot: int, session: StreamSession, message: Frames | HxloopError) -> Frames:
+        """Reply to a message, or what is left of one that was refused; whatever goes wrong becomes an error reply."""
+        self._book.requests += 1
+        if isinstance(message, HxloopError):
+            return self._noted(slot, session, self._error(message, None))
+        return self._noted(slot, session, self._reply(slot, session, message))
+
+    def _noted(self, slot: int, session: StreamSession, reply: Frames) -> Frames:
+        self._board.use_up(slot, session.last_sequence)
+        self._board.write(self._book)
+        return reply
+
+    def _reply(self, slot: int, session: StreamSession, frames: Frames) -> Frames:
+        digest = packed_digest if is_packed(frames) else digest_of
+        sequence = self._claimed(session, frames)
+        is_next = sequence is not None and session.is_next(sequence)
+        try:
+            with surviving():
+                request, arrays = self._read(session, frames)
+                known = session.find(request.sequence, lambda: digest(frames))
+                if known is not None and not isinstance(known, Job):
+                    self._book.replies_resent += 1
+                    return known
+                reply = self._done(slot, session, request, arrays)
+        except ShuttingDownError as error:
+            return self._error(error, sequence)
+        except HxloopError as error:
+            reply = self._error(error, sequence)
+            if not is_next:
+                return reply
+        assert sequence is not None
+        session.use_up(sequence)
+        session.answer(sequence, digest(frames), reply)
+        return reply
+
+    def _claimed(self, session: StreamSession, frames: Frames) -> int | None:
+        """Sequence number that a message names, as far as it is readable."""
+        if is_packed(frames):
+            return claimed_sequence(frames)
+        name, sequence = claimed_sender(frames, self._settings.limits.max_header_bytes)
+        return sequence if name == session.name else None
+
+    def _read(self, session: StreamSession, frames: Frames) -> tuple[ConfigureRequest | RunRequest, Arrays]:
+        if is_packed(frames):
+            return unpack_run(frames)
+        request, arrays = decode_request(frames, self._settings.limits)
+        if not isinstance(request, ConfigureRequest | RunRequest):
+            raise UnknownVerbError(
+                f"{request.verb} is not a verb of streams", field="verb", hint="send it to the data socket"
+            )
+        if request.session != session.name:
+            raise SessionError("this stream belongs to another session", field="session")
+        return request, arrays
+
+    def _done(
+        self, slot: int, session: StreamSession, request: ConfigureRequest | RunRequest, arrays: Arrays
+    ) -> Frames:
+        """Reply to a new request that has been read."""
+        if isinstance(request, RunRequest):
+            check_run_limits(request, self._settings.limits, self._spec)
+        self._board.begin(next(self._jobs), slot, request.sequence)
+
+        def report(done: int, total: int) -> bool:
+            self._board.report(done, total)
+            self._between()
+            return self._work.is_stopped or self._board.is_cancelled(slot, request.sequence)
+
+        if self._board.draining:  # asked for once it can be seen that a request is at work
+            raise ShuttingDownError("this daemon is going down", hint="start another one")
+        if self._board.is_cancelled(slot, request.sequence):
+            raise RunCancelledError("cancelled before it came")
+        running = isinstance(request, RunRequest)
+        wanted = request.base or (request.config_hash if running else None)
+        if wanted is not None:
+            self._bring_back(session, wanted, "base" if request.base else "config_hash")
+        reply, answered = self._work.do(request, arrays, report)
+        if request.base is not None or not running:
+            assert self._work.config is not None
+            session.configurations.put(request.config_hash, self._work.config)
+        if isinstance(reply, RunReply):
+            self._book.add_run(reply)
+        return encode_for_stream(reply, answered) or encode(reply, answered)
+
+    def _bring_back(self, session: StreamSession, config_hash: str, field: str) -> None:
+        """Write a configuration that the session has."""
+        config = session.configurations.get(config_hash, touch=True)
+        if config is None:
+            raise UnknownConfigurationError(
+                f"this session has no configuration {config_hash[:64]}", field=field, hint="configure first"
+            )
+        if config_hash != self._work.config_hash:
+            self._work.write(config)
+
+    def _error(self, error: HxloopError, sequence: int | None) -> Frames:
+        self._book.errors += 1
+        return error_reply(error, self._settings.boot_id, self._work.identity, sequence)

@@ -1,0 +1,230 @@
+"""Messages on a stream and packed runs: what is sent comes out again, and nothing else passes for it."""
+
+from __future__ import annotations
+
+import struct
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hxloop.chip import ChipIdentity
+from hxloop.errors import (
+    HxloopError,
+    LimitExceededError,
+    MalformedMessageError,
+    OutOfRangeError,
+    ProtocolVersionError,
+)
+from hxloop.protocol import packed_runs, stream_frames
+from hxloop.protocol.codec import array_headers, result_arrays, spike_arrays
+from hxloop.protocol.messages import PROTOCOL_VERSION, Limits, RunReply, RunRequest, ShutdownReply
+from hxloop.result import Observations, Readout
+from hxloop.spikes import SpikeBatch
+
+IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
+INPUTS = SpikeBatch.from_arrays([0, 0, 2], [3, 1, 2], [5, 6, 7], 3)
+WEIGHTS = np.array([1, -2, 63], np.int8)
+HASH, BASE = "ab" * 32, "cd" * 32
+
+
+def request(arrays, **changes):
+    content = {
+        "session": "s", "sequence": 2, "config_hash": HASH, "duration_ticks": 1000, "trial_seed": 2**63 - 1,
+        "first_sample": 5, "record": "first_ticks", "arrays": array_headers(arrays),
+    }  # fmt: skip
+    return RunRequest(**(content | changes))
+
+
+def packed(extra=None, **changes):
+    arrays = spike_arrays(INPUTS) | (extra or {})
+    return packed_runs.pack_run(request(arrays, **changes), arrays)
+
+
+def on_stream(frames):
+    return b"".join(stream_frames.stream_parts(frames))
+
+
+def read(data, piece=10**9, limits=None):
+    """Messages that a reader makes of bytes that come in pieces."""
+    reader, found = stream_frames.StreamReader(limits or Limits()), []
+    while data:
+        room = reader.room()
+        count = min(len(room), len(data), piece)
+        room[:count] = data[:count]
+        data = data[count:]
+        if (message := reader.received(count)) is not None:
+            found.append([bytes(frame) for frame in message])
+    return found
+
+
+@given(st.lists(st.lists(st.binary(max_size=40), min_size=1, max_size=5), max_size=4), st.integers(1, 50))
+def test_messages_come_out_as_they_went_in(messages, piece):
+    assert read(b"".join(map(on_stream, messages)), piece) == messages
+
+
+def test_frames_start_where_any_array_may_start():
+    reader = stream_frames.StreamReader(Limits())
+    data = on_stream([b"abc", np.arange(3).tobytes()])
+    message = None
+    while message is None:
+        room = reader.room()
+        room[:], data = data[: len(room)], data[len(room) :]
+        message = reader.received(len(room))
+    assert np.frombuffer(message[1], np.int64).flags.aligned
+
+
+def head(magic=stream_frames.STREAM_MAGIC, version=PROTOCOL_VERSION, n_frames=1, n_bytes=16):
+    return stream_frames.HEAD.pack(magic, version, n_frames, n_bytes)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "field"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", MalformedMessageError, "header"),
+        (head(version=PROTOCOL_VERSION - 1), ProtocolVersionError, "protocol"),
+        (head(n_frames=66, n_bytes=2000), LimitExceededError, "frames"),
+        (head(n_frames=0), MalformedMessageError, "header"),
+        (head(n_frames=3, n_bytes=16), MalformedMessageError, "header"),
+        (head(n_bytes=2**63), LimitExceededError, "message"),
+        (head(n_bytes=2**26 + 100), LimitExceededError, "message"),
+        (head(n_bytes=16) + struct.pack("<Q", 9) + bytes(8), MalformedMessageError, "frames"),
+        (head(n_bytes=24) + struct.pack("<Q", 8) + bytes(16), MalformedMessageError, "frames"),
+        (head(n_bytes=16) + struct.pack("<Q", 2**64 - 8) + bytes(8), MalformedMessageError, "frames"),
+        (head(n_frames=2, n_bytes=24) + struct.pack("<QQ", 2**64 - 8, 16) + bytes(8), MalformedMessageError, "frames"),
+        (on_stream([bytes(2**17)]), LimitExceededError, "header"),
+    ],
+)
+def test_what_begins_no_message_is_refused_before_anything_is_allocated(data, error, field):
+    tracemalloc.start()
+    try:
+        with pytest.raises(error) as caught:
+            read(data)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data) + 2**17
+    finally:
+        tracemalloc.stop()
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("neurons", [None, (), (7, 3)])
+@pytest.mark.parametrize("weights", [None, WEIGHTS, WEIGHTS / 2])
+def test_a_run_survives(neurons, weights):
+    extra = {} if weights is None else {"synapses.weight_code": weights}
+    frames = packed(extra, neurons=neurons, base=None if weights is None else BASE)
+    assert packed_runs.is_packed(frames) and packed_runs.claimed_sequence(frames) == 2
+    found, arrays = packed_runs.unpack_run(frames)
+    sent = spike_arrays(INPUTS) | extra
+    assert arrays.keys() == sent.keys()
+    for name, array in sent.items():
+        np.testing.assert_array_equal(arrays[name], array, strict=True)
+    expected = request(sent, neurons=neurons, base=None if weights is None else BASE, session="")
+    assert found == expected
+    assert found.model_dump() == expected.model_dump(), "what is not validated has every field all the same"
+
+
+@pytest.mark.parametrize(
+    ("extra", "changes"),
+    [
+        ({}, {"readout": Readout(counters=True)}),
+        ({"row_sign": np.ones(3, np.int8)}, {"base": BASE}),
+        ({"row_sign": np.ones(3, np.int8), "synapses.weight_code": WEIGHTS}, {"base": BASE}),
+        ({"synapses.weight_code": WEIGHTS.astype(np.int16)}, {"base": BASE}),
+        ({"synapses.weight_code": WEIGHTS}, {}),
+        ({}, {"base": BASE}),
+    ],
+)
+def test_what_does_not_fit_has_a_json_header(extra, changes):
+    assert packed(extra, **changes) is None
+
+
+COUNTS = {
+    "events_in": 1, "events_out": 2, "lost_in": 3, "lost_out": 4, "lost_late": 5, "chip_time_us": 0.1,
+    "emulation_time_us": 7.25, "energy_j_estimate": 1e-9,
+}  # fmt: skip
+
+
+def reply(arrays):
+    return RunReply(boot_id="b", identity=IDENTITY, sequence=9, **COUNTS, arrays=array_headers(arrays))
+
+
+ORIGIN = ShutdownReply(boot_id="b", identity=IDENTITY)
+
+
+@pytest.mark.parametrize("dense", [None, np.zeros((3, 0), np.uint32), np.array([[1, 2**32 - 1]], np.uint32)])
+def test_a_reply_survives(dense):
+    arrays = result_arrays(INPUTS, Observations.none(), dense)
+    frames = packed_runs.pack_reply(reply(arrays), arrays)
+    found, received = packed_runs.unpack_reply([bytes(frame) for frame in frames], ORIGIN)
+    assert found.model_dump() == reply(arrays).model_dump()
+    assert received.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(received[name], array, strict=True)
+
+
+def test_observations_have_a_json_header():
+    arrays = result_arrays(INPUTS, Observations.none()) | {"observations.cadc": np.zeros((1, 1, 1), np.uint8)}
+    assert packed_runs.pack_reply(reply(arrays), arrays) is None
+
+
+def changed(frames, offset, value):
+    header = bytearray(frames[0])
+    header[offset : offset + len(value)] = value
+    return [bytes(header), *frames[1:]]
+
+
+FRAMES = packed({"synapses.weight_code": WEIGHTS}, base=BASE, neurons=(1, 2))
+Q = struct.Struct("<Q").pack
+
+
+@pytest.mark.parametrize(
+    ("frames", "error", "field"),
+    [
+        (FRAMES[:-1], MalformedMessageError, "arrays"),
+        ([*FRAMES, b""], MalformedMessageError, "arrays"),
+        ([FRAMES[0][:-1], *FRAMES[1:]], MalformedMessageError, "header"),
+        ([*FRAMES[:2], bytes(FRAMES[2])[:-1], *FRAMES[3:]], MalformedMessageError, "tick"),
+        ([*FRAMES[:2], bytes(len(FRAMES[2])), *FRAMES[3:]], MalformedMessageError, "checksum"),
+        (changed(FRAMES, 0, b"ran\x01"), MalformedMessageError, "header"),
+        (changed(FRAMES, 4, b"\x03"), MalformedMessageError, "header"),
+        (changed(FRAMES, 5, b"\x02"), MalformedMessageError, "header"),
+        (changed(FRAMES, 6, b"\x03"), MalformedMessageError, "header"),
+        (changed(FRAMES, 6, b"\x00"), MalformedMessageError, "base"),
+        (changed(FRAMES, 44, bytes(32)), MalformedMessageError, "base"),
+        (changed(FRAMES, 76, Q(2**62 + 1)), OutOfRangeError, "sequence"),
+        (changed(FRAMES, 84, Q(0)), OutOfRangeError, "duration_ticks"),
+        (changed(FRAMES, 92, Q(2**63)), OutOfRangeError, "trial_seed"),
+        (changed(FRAMES, 100, Q(2**64 - 1)), OutOfRangeError, "first_sample"),
+        ([*packed(neurons=tuple(range(512)))[:4], bytes(4 * 513)], MalformedMessageError, "checksum"),
+    ],
+)
+def test_bad_headers_are_refused_by_name(frames, error, field):
+    with pytest.raises(error) as caught:
+        packed_runs.unpack_run(frames)
+    assert caught.value.field == field
+
+
+@given(st.binary(min_size=packed_runs.RUN_HEADER.size, max_size=packed_runs.RUN_HEADER.size), st.data())
+def test_no_header_does_more_than_to_be_refused(noise, data):
+    """Fields of noise among right ones: what passes has nothing out of range."""
+    mask = data.draw(st.lists(st.booleans(), min_size=len(noise), max_size=len(noise)))
+    header = bytes(n if m else right for n, m, right in zip(noise, mask, FRAMES[0], strict=True))
+    try:
+        found, _ = packed_runs.unpack_run([header, *FRAMES[1:]])
+    except HxloopError as error:
+        assert error.field
+        claimed = packed_runs.claimed_sequence([header])
+        assert claimed is None or claimed <= 2**62
+    else:
+        RunRequest.model_validate(found.model_dump())
+
+
+def test_the_same_message_has_the_same_digest_and_no_other_has():
+    assert packed_runs.packed_digest(FRAMES) == packed_runs.packed_digest([memoryview(f) for f in FRAMES])
+    others = [
+        packed(),
+        packed({"synapses.weight_code": WEIGHTS + 1}, base=BASE, neurons=(1, 2)),
+        packed({"synapses.weight_code": WEIGHTS}, base=BASE, neurons=(1, 2), trial_seed=1),
+    ]
+    assert len({packed_runs.packed_digest(frames) for frames in [FRAMES, *others]}) == 4
