@@ -71,7 +71,8 @@ def log(x):
 
 
 @compiled
-def _exp_each(values, out):
+def exp_each(values, out):
+    """`exp` of each element of one array into another, in vectors."""
     for i in range(values.size):
         out[i] = exp(values[i])
 
@@ -84,7 +85,7 @@ def _log_each(values, out):
 
 def exp_of(values: Array) -> Array:
     """`exp` of each element, float64 in the shape of `values`."""
-    return _of_each(_exp_each, values)
+    return _of_each(exp_each, values)
 
 
 def log_of(values: Array) -> Array:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
+from hxloop_host.arithmetic.lanes import LANES
 from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
 
@@ -155,7 +156,8 @@ class FirstSpikeLayer:
         slopes = _checked(outer, (n_samples, n_out), "grad_t_out")
         limit = np.inf if max_dw_norm is None else float(max_dw_norm)
         blocks = range(-(-n_out // BLOCK))
-        grad_w, shares = np.zeros((n_in, n_out)), np.zeros((len(blocks), n_samples if with_times else 0, n_in))
+        width = -(-n_in // LANES) * LANES
+        grad_w, shares = np.zeros((n_in, n_out)), np.zeros((len(blocks), n_samples if with_times else 0, width))
         n_workers = n_cores() if inputs.size * n_out >= WORTH_THREADS else 1
         latest, origin = np.full(n_samples, np.inf), np.empty(n_samples)
         while next_band(times, slopes, latest, origin):
@@ -169,7 +171,7 @@ class FirstSpikeLayer:
                     )  # fmt: skip
 
             share_out(add, n_workers)
-        return grad_w, shares.sum(axis=0)
+        return grad_w, shares.sum(axis=0)[:, :n_in]
 
 
 def warm_up() -> None:

@@ -14,13 +14,15 @@ import math
 import numpy as np
 
 from hxloop_host.arithmetic.compiled import compiled
-from hxloop_host.arithmetic.exp_log import exp, log
-from hxloop_host.arithmetic.lanes import LANES, causal_sums
+from hxloop_host.arithmetic.exp_log import exp, exp_each, log
+from hxloop_host.arithmetic.lanes import LANES, add_causal, add_weighted_causal, causal_sums
 
 _INV_E = 0.36787944117144233
 _INV_E_REST = -1.2428753672788363e-17  # 1/e - _INV_E
 _BAND = 500.0  # tau_syn; exp(2 * 500 / 2) and exp(-500) are far inside float64
 _SAMPLES = 4  # done together: 4 x 256 inputs x 2 arrays are 16 kB
+_SERIES_BELOW = 6e-3  # where the series is exact to rounding, and Halley's quotient would cancel
+_TWO_STEPS_BELOW = 1.1  # where two of Halley's steps are enough
 
 
 @compiled
@@ -28,6 +30,29 @@ def _halley_step(w, e_w, z):
     """By how much `w`, whose exponential is `e_w`, is too large for ``w exp(w) = z``."""
     f = w * e_w - z
     return f / (e_w * (w + 1.0) - 0.5 * (w + 2.0) * f / (w + 1.0))
+
+
+@compiled
+def _from_branch(z):
+    """``sqrt(2 (e z + 1))``, the distance of Lambert's function from its branch point; -1 below it."""
+    above = (z + _INV_E) + _INV_E_REST
+    p = math.sqrt(max(2.0 * math.e * above, 0.0))
+    return p if above > -2e-17 else -1.0  # one rounding step of -1/e itself still counts as -1/e
+
+
+@compiled
+def _series(p):
+    return -1.0 + p * (1.0 - p * (1 / 3 - p * (11 / 72 - p * (43 / 540 - p * (769 / 17280 - p * (221 / 8505))))))
+
+
+@compiled
+def _two_steps(w, e_w, z):
+    """Two steps of Halley's iteration; the second one's exponential follows from the first, `e_w`."""
+    step = _halley_step(w, e_w, z)
+    w -= step
+    tail = 1 / 6 - step * (1 / 24 - step * (1 / 120 - step * (1 / 720)))
+    e_w *= 1.0 - step * (1.0 - step * (1 / 2 - step * tail))
+    return w - _halley_step(w, e_w, z)
 
 
 @compiled
@@ -39,21 +64,15 @@ def lambert_w0(z):
     """
     if z == 0.0 or z == math.inf:
         return z
-    above = (z + _INV_E) + _INV_E_REST
-    if not above > -2e-17:  # one rounding step of -1/e itself still counts as -1/e
+    p = _from_branch(z)
+    if not p >= 0.0:
         return math.nan
-    p = math.sqrt(max(2.0 * math.e * above, 0.0))
     if p < 1.2:
-        w = -1.0 + p * (1.0 - p * (1 / 3 - p * (11 / 72 - p * (43 / 540 - p * (769 / 17280 - p * (221 / 8505))))))
-        if p < 6e-3:  # the series is exact to rounding, and Halley's quotient would cancel
+        w = _series(p)
+        if p < _SERIES_BELOW:
             return w
-        if p < 1.1:  # two steps are enough, and the second one's exponential follows from the first
-            e_w = exp(w)
-            step = _halley_step(w, e_w, z)
-            w -= step
-            tail = 1 / 6 - step * (1 / 24 - step * (1 / 120 - step * (1 / 720)))
-            e_w *= 1.0 - step * (1.0 - step * (1 / 2 - step * tail))
-            return w - _halley_step(w, e_w, z)
+        if p < _TWO_STEPS_BELOW:
+            return _two_steps(w, exp(w), z)
     elif z < 3.0:
         w = z / (1.0 + z) if z < 1.0 else 0.5 * log(1.0 + z) + 0.25
     else:
@@ -130,67 +149,77 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
 
 
 @compiled
-def _coefficients_1(sum_0, sum_1, u, outer, threshold):
+def _coefficients_1(terms, n, threshold, found):
     """P, Q, R, S of `add_block` and a bound of all weight gradients, for tau_mem = tau_syn.
 
-    Zeros where the model cannot spike.
+    Short loops over a few arrays, of which the compiler makes vectors; arguments of Lambert's function far from most
+    take a path of their own in between. The same operations as one by one, so the same bits.
+
+    Parameters
+    ----------
+    terms : float64 [4, >= n]
+        Both sums over the causes, spike time before the origin, derivative of the loss.
+    found : float64 [5, >= n]
+        Receives the five; zeros where the model cannot spike.
     """
-    shift = exp(-u)
-    a = sum_0 * shift
-    if not a > 0.0:
-        return 0.0, 0.0, 0.0, 0.0, 0.0
-    b = sum_1 * shift - u * a
-    w = lambert_w0(-(threshold / a) * exp(b / a))
-    if not w > -1.0:
-        return 0.0, 0.0, 0.0, 0.0, 0.0
-    slope = outer / (a * (1.0 + w))
-    p = -slope * shift
-    return p * u, -p, p * (u - 1.0), -p, abs(slope) * _INV_E  # (u - t) exp(t - u) is 1/e at most
+    sum_0, sum_1, u, outer = terms[0, :n], terms[1, :n], terms[2, :n], terms[3, :n]
+    shift, a, z, p, w = found[0, :n], found[1, :n], found[2, :n], found[3, :n], found[4, :n]
+    for k in range(n):
+        z[k] = -u[k]
+    exp_each(z, shift)
+    for k in range(n):
+        a[k] = sum_0[k] * shift[k]
+    for k in range(n):
+        z[k] = (sum_1[k] * shift[k] - u[k] * a[k]) / a[k]
+    exp_each(z, p)
+    for k in range(n):
+        z[k] = -(threshold / a[k]) * p[k]
+        p[k] = _from_branch(z[k])
+        w[k] = _series(p[k])
+    e_w = np.empty(n)
+    exp_each(w, e_w)
+    for k in range(n):
+        w[k] = _two_steps(w[k], e_w[k], z[k])
+    for k in range(n):
+        if a[k] > 0.0 and not _SERIES_BELOW <= p[k] < _TWO_STEPS_BELOW:
+            w[k] = lambert_w0(z[k])
+    for k in range(n):
+        slope = outer[k] / (a[k] * (1.0 + w[k]))
+        w[k] = slope if (a[k] > 0.0) & (w[k] > -1.0) else 0.0
+    for k in range(n):
+        change = -w[k] * shift[k]
+        w[k] = abs(w[k]) * _INV_E  # (u - t) exp(t - u) is 1/e at most
+        shift[k], a[k], z[k], p[k] = change * u[k], -change, change * (u[k] - 1.0), -change
 
 
 @compiled
-def _coefficients_2(sum_0, sum_1, u, outer, threshold):
+def _coefficients_2(terms, n, threshold, found):
     """The same for tau_mem = 2 tau_syn."""
-    shift_mem = exp(-0.5 * u)
-    shift = shift_mem * shift_mem
-    a1 = sum_1 * shift
-    a2 = sum_0 * shift_mem
     c = 0.5 * threshold
-    discriminant = a2 * a2 - 4.0 * a1 * c
-    if not (a1 > 0.0 and a2 > 0.0 and discriminant > 0.0):
-        return 0.0, 0.0, 0.0, 0.0, 0.0
-    x = math.sqrt(discriminant)
-    p = -2.0 * outer / x
-    q = 2.0 * outer * (1.0 + c / x) / a1
-    # The two terms of a weight gradient have opposite signs and are largest right before the spike.
-    return p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift, max(abs(p), abs(q))
-
-
-# In the loops below, `t`, `e` and `f` [width] are times before the origin, E and F of `add_block` for one sample.
+    for k in range(n):
+        shift_mem = exp(-0.5 * terms[2, k])
+        shift = shift_mem * shift_mem
+        a1 = terms[1, k] * shift
+        a2 = terms[0, k] * shift_mem
+        discriminant = a2 * a2 - 4.0 * a1 * c
+        there = (a1 > 0.0) & (a2 > 0.0) & (discriminant > 0.0)
+        x = math.sqrt(max(discriminant, 0.0))
+        p = -2.0 * terms[3, k] / x if there else 0.0
+        q = 2.0 * terms[3, k] * (1.0 + c / x) / a1 if there else 0.0
+        found[0, k], found[1, k], found[2, k], found[3, k] = p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift
+        # The two terms of a weight gradient have opposite signs and are largest right before the spike.
+        found[4, k] = max(abs(p), abs(q))
 
 
 @compiled
-def _exceeds(t, e, f, until, p, q, max_dw_norm):
+def _exceeds(inputs, sample, tau_ratio, until, p, q, max_dw_norm):
     """Whether the gradient of any weight does."""
+    t, e = inputs[0, sample], inputs[1, sample]
     largest = 0.0
     for i in range(t.size):
         if t[i] < until:
-            largest = max(largest, abs(e[i] * (p + q * f[i])))
+            largest = max(largest, abs(e[i] * (p + q * (t[i] if tau_ratio == 1 else e[i]))))
     return largest > max_dw_norm
-
-
-@compiled
-def _add_to_weights(gradients, t, e, f, until, p, q):
-    for i in range(t.size):
-        change = e[i] * (p + q * f[i])
-        gradients[i] += change if t[i] < until else 0.0
-
-
-@compiled
-def _add_to_times(gradients, t, e, f, weights, until, r, s):
-    for i in range(gradients.size):
-        change = weights[i] * e[i] * (r + s * f[i])
-        gradients[i] += change if t[i] < until else 0.0
 
 
 @compiled
@@ -229,6 +258,28 @@ def relative_inputs(t_in, origin, tau_ratio):
 
 
 @compiled
+def _gather(first, begin, inputs, columns, t_out, outer, origin, tau_ratio, pair, terms):
+    """Pairs (output of the block, sample) of a few samples that have a gradient, and `terms` of the coefficients.
+
+    Returns how many there are.
+    """
+    n_samples, width = inputs.shape[1:]
+    n = 0
+    for j in range(columns.shape[0]):
+        for sample in range(begin, min(begin + _SAMPLES, n_samples)):
+            spike, slope = t_out[sample, first + j], outer[sample, first + j]
+            if slope == 0.0 or not origin[sample] - _BAND <= spike <= origin[sample]:
+                continue
+            t, e = sample * width, (n_samples + sample) * width
+            f, until = (t if tau_ratio == 1 else e), spike - origin[sample]
+            terms[0, n], terms[1, n] = causal_sums(inputs, t, e, f, columns, j * width, width, until)
+            terms[2, n], terms[3, n] = until, slope
+            pair[0, n], pair[1, n] = j, sample
+            n += 1
+    return n
+
+
+@compiled
 def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in):
     """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
@@ -242,37 +293,35 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
     ----------
     grad_w : float64 [n_in, n_out]
         The columns of these outputs are added to.
-    grad_t_in : float64 [n_samples, n_in], or [0, n_in] if it is not wanted
+    grad_t_in : float64 [n_samples, width of the inputs], or [0, that] if it is not wanted
         Share of these outputs.
     """
-    (n_samples, width), n_in = inputs.shape[1:], weights.shape[0]
-    columns = np.zeros((last - first, width))
+    (n_samples, width), n_in, size = inputs.shape[1:], weights.shape[0], last - first
+    columns = np.zeros((size, width))
     for i in range(n_in):
-        for j in range(last - first):
+        for j in range(size):
             columns[j, i] = weights[i, first + j]
-    gradients = np.zeros((last - first, width))
-    wanted = grad_t_in.shape[0] > 0
+    gradients = np.zeros((size, width))
+    pair = np.empty((2, size * _SAMPLES), np.int64)
+    terms, found = np.empty((4, size * _SAMPLES)), np.empty((5, size * _SAMPLES))
     for begin in range(0, n_samples, _SAMPLES):
-        for j in range(last - first):
-            for sample in range(begin, min(begin + _SAMPLES, n_samples)):
-                spike, slope = t_out[sample, first + j], outer[sample, first + j]
-                if slope == 0.0 or not origin[sample] - _BAND <= spike <= origin[sample]:
-                    continue
-                until = spike - origin[sample]
-                t, e = inputs[0, sample], inputs[1, sample]
-                f = t if tau_ratio == 1 else e
-                sum_0, sum_1 = causal_sums(t, e, f, columns[j], until)
-                if tau_ratio == 1:
-                    p, q, r, s, bound = _coefficients_1(sum_0, sum_1, until, slope, threshold)
-                else:
-                    p, q, r, s, bound = _coefficients_2(sum_0, sum_1, until, slope, threshold)
-                if bound == 0.0:
-                    continue
-                if wanted:
-                    _add_to_times(grad_t_in[sample], t, e, f, columns[j], until, r, s)
-                # The bound is that of any input, found without looking at them; the factor covers its rounding.
-                if bound * 1.001 <= max_dw_norm or not _exceeds(t, e, f, until, p, q, max_dw_norm):
-                    _add_to_weights(gradients[j], t, e, f, until, p, q)
+        n = _gather(first, begin, inputs, columns, t_out, outer, origin, tau_ratio, pair, terms)
+        if tau_ratio == 1:
+            _coefficients_1(terms, n, threshold, found)
+        else:
+            _coefficients_2(terms, n, threshold, found)
+        for k in range(n):
+            j, sample, until = pair[0, k] * width, pair[1, k], terms[2, k]
+            p, q, r, s, bound = found[0, k], found[1, k], found[2, k], found[3, k], found[4, k]
+            t, e = sample * width, (n_samples + sample) * width
+            f = t if tau_ratio == 1 else e
+            if bound != 0.0 and grad_t_in.shape[0] > 0:
+                add_weighted_causal(grad_t_in, t, inputs, t, e, f, columns, j, width, until, r, s)
+            # The bound is that of any input, found without looking at them; the factor covers its rounding.
+            if bound != 0.0 and (
+                bound * 1.001 <= max_dw_norm or not _exceeds(inputs, sample, tau_ratio, until, p, q, max_dw_norm)
+            ):
+                add_causal(gradients, j, inputs, t, e, f, width, until, p, q)
     for i in range(n_in):
-        for j in range(last - first):
+        for j in range(size):
             grad_w[i, first + j] += gradients[j, i]
