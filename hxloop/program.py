@@ -266,6 +266,10 @@ class ChipConfig:
 
     def sha256(self) -> str:
         """Hash of the digests of all arrays; the configuration's name on the wire."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         return hashlib.sha256(b"".join(self.digests.values())).hexdigest()
 
 

@@ -184,15 +184,7 @@ class SpikeBatch:
         OutOfRangeError
             A tick or source out of range.
         """
-        for name, dtype in DTYPES.items():
-            array = getattr(self, name)
-            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
-                got = f"{array.dtype} with {array.ndim} dimensions" if isinstance(array, np.ndarray) else type(array)
-                raise ArrayError(f"must be a one-dimensional {dtype} array, got {got}", field=f"{field}.{name}")
-        if len(self.source) != len(self.tick):
-            raise ArrayError(
-                f"has {len(self.source)} entries, but {field}.tick has {len(self.tick)}", field=f"{field}.source"
-            )
+        self.check_arrays(field)
         offsets, n = self.offsets, len(self.tick)
         if not len(offsets) or offsets[0] != 0 or offsets[-1] != n or (offsets[1:] < offsets[:-1]).any():
             raise ArrayError(
@@ -212,6 +204,24 @@ class SpikeBatch:
                 f"source {self.source[k]} is outside 0..{n_sources - 1}", field=f"{field}.source[{k}]"
             )
         self._check_order(field)
+
+    def check_arrays(self, field: str) -> None:
+        """Refuse arrays of the wrong kind, without a look at their values.
+
+        Raises
+        ------
+        ArrayError
+            Wrong dtype or shape.
+        """
+        for name, dtype in DTYPES.items():
+            array = getattr(self, name)
+            if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != 1:
+                got = f"{array.dtype} with {array.ndim} dimensions" if isinstance(array, np.ndarray) else type(array)
+                raise ArrayError(f"must be a one-dimensional {dtype} array, got {got}", field=f"{field}.{name}")
+        if len(self.source) != len(self.tick):
+            raise ArrayError(
+                f"has {len(self.source)} entries, but {field}.tick has {len(self.tick)}", field=f"{field}.source"
+            )
 
     def _check_order(self, field: str) -> None:
         falls = self.tick[1:] < self.tick[:-1]

@@ -18,7 +18,6 @@ import math
 import operator
 import os
 import sys
-from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -291,10 +290,10 @@ def require_arrays(parts: Any) -> None:
     ------
     ArrayError
     """
-    for item in fields(parts):
-        value = getattr(parts, item.name)
+    for name in parts.__dataclass_fields__:
+        value = getattr(parts, name)
         if not _is_array(value) or value.dtype.kind not in "biuf":
-            raise ArrayError(f"must be a numpy array of numbers, got {shown(value)}", field=item.name)
+            raise ArrayError(f"must be a numpy array of numbers, got {shown(value)}", field=name)
 
 
 def whole_numbers(values: object, field: str, dtype: DTypeLike, *, n_dims: int = 1) -> NDArray[Any]:

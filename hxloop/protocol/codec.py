@@ -63,12 +63,12 @@ def array_headers(arrays: Mapping[str, NDArray[Any]]) -> tuple[ArrayHeader, ...]
 
 def encode(header: Message, arrays: Mapping[str, NDArray[Any]] | None = None) -> list[bytes | memoryview]:
     """Frames of one message: the header, then one frame per array that the header lists."""
-    return [header.model_dump_json().encode(), *array_frames(arrays or {})]
+    return [header.model_dump_json().encode(), *array_frames((arrays or {}).values())]
 
 
-def array_frames(arrays: Mapping[str, NDArray[Any]]) -> list[bytes | memoryview]:
+def array_frames(arrays: Iterable[NDArray[Any]]) -> list[bytes | memoryview]:
     """Raw bytes of arrays, in order."""
-    little = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in arrays.values())
+    little = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in arrays)
     return [array.data.cast("B") if array.size else b"" for array in little]
 
 

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import numpy as np
 
 from hxloop.errors import MalformedMessageError, OutOfRangeError
 from hxloop.program import WEIGHT_CODE
 from hxloop.protocol.codec import FIRST_TICKS, array_frames
-from hxloop.protocol.messages import PROTOCOL_VERSION, ArrayHeader, RunReply, RunRequest
-from hxloop.protocol.run_arguments import DURATION_MAX, SAMPLE_MAX
-from hxloop.result import COUNTS, MOST_CIRCUITS, Readout, Recording
+from hxloop.protocol.run_arguments import DURATION_MAX, NOTHING, SAMPLE_MAX
+from hxloop.result import COUNTS, MOST_CIRCUITS, Observations, Readout, Recording, RunResult
 from hxloop.seeds import SEED_MAX
-from hxloop.spikes import DTYPES
+from hxloop.spikes import DTYPES, SpikeBatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from hxloop.protocol.codec import Arrays
-    from hxloop.protocol.messages import Message, Reply
 
     Frames = Sequence[bytes | memoryview]
 
@@ -37,33 +33,75 @@ RUN_MAGIC: Final = b"run\x01"
 REPLY_MAGIC: Final = b"ran\x01"
 _RECORDINGS: Final[tuple[Recording, ...]] = get_args(Recording)
 _NO_BASE: Final = bytes(32)
-_WEIGHT_TYPES: Final = ("", "|i1", "<f8")
-_SPIKES: Final = {name: dtype.newbyteorder("<").str for name, dtype in DTYPES.items()}
+_SPIKES: Final = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
 _NEURONS: Final = "neurons"
-_PLAIN: Final = Readout()
+_UNSEEN: Final = Observations.none()
+_DENSE: Final = {FIRST_TICKS: np.dtype("<u4")}
+_CHOSEN: Final = {_NEURONS: np.dtype("<i4")}
+_WEIGHT_KINDS: Final = {np.dtype("|i1"): 1, np.dtype("<f8"): 2}
+_WEIGHTS: Final = ({}, *({WEIGHT_CODE: dtype} for dtype in _WEIGHT_KINDS))
 
 
-def pack_run(request: RunRequest, arrays: Arrays) -> list[bytes | memoryview] | None:
-    """Frames of a run on a stream; None if it does not fit a packed header."""
+class PackedRun(NamedTuple):
+    """A run as a packed header has it; fields as in `hxloop.protocol.messages.RunRequest`."""
+
+    sequence: int
+    config_hash: str
+    base: str | None
+    duration_ticks: int
+    trial_seed: int
+    first_sample: int
+    record: Recording
+    neurons: tuple[int, ...] | None
+
+    @property
+    def readout(self) -> Readout:
+        """Nothing is observed."""
+        return NOTHING
+
+
+class PackedReply(NamedTuple):
+    """A result as a packed header has it, and the request it answers."""
+
+    sequence: int
+    result: RunResult
+
+    @property
+    def reply(self) -> str:
+        """Kind of reply."""
+        return "run"
+
+
+def pack_run(run: PackedRun, arrays: Arrays) -> list[bytes | memoryview] | None:
+    """Frames of a run on a stream.
+
+    Parameters
+    ----------
+    run : PackedRun
+    arrays : dict
+        Those of its spikes, and of its configuration what differs from the base.
+
+    Returns
+    -------
+    list or None
+        None if they do not fit a packed header.
+    """
     weights = arrays.get(WEIGHT_CODE)
-    kind = "" if weights is None else weights.dtype.str
-    expected = len(DTYPES) + (weights is not None)
-    odd = len(arrays) != expected or kind not in _WEIGHT_TYPES or (weights is None) != (request.base is None)
-    if odd or request.readout != _PLAIN:
+    kind = 0 if weights is None else _WEIGHT_KINDS.get(weights.dtype)
+    if kind is None or len(arrays) != len(DTYPES) + bool(kind) or bool(kind) != (run.base is not None):
         return None
-    sent: Arrays = {name: arrays[name] for name in DTYPES}
-    if request.neurons is not None:
-        sent[_NEURONS] = np.array(request.neurons, np.int32)
+    sent = [arrays[name] for name in DTYPES]
+    if any(array.dtype != dtype for array, dtype in zip(sent, DTYPES.values(), strict=True)):
+        return None
+    if run.neurons is not None:
+        sent.append(np.array(run.neurons, np.int32))
     if weights is not None:
-        sent[WEIGHT_CODE] = weights
-    if any(array.dtype != dtype for array, dtype in zip(sent.values(), DTYPES.values(), strict=False)):
-        return None
+        sent.append(weights)
     frames = array_frames(sent)
     header = RUN_HEADER.pack(
-        RUN_MAGIC, _RECORDINGS.index(request.record), request.neurons is not None, _WEIGHT_TYPES.index(kind),
-        _checksum(frames), bytes.fromhex(request.config_hash),
-        _NO_BASE if request.base is None else bytes.fromhex(request.base),
-        request.sequence, request.duration_ticks, request.trial_seed, request.first_sample,
+        RUN_MAGIC, _RECORDINGS.index(run.record), run.neurons is not None, kind, _checksum(frames),
+        bytes.fromhex(run.config_hash), _NO_BASE if run.base is None else bytes.fromhex(run.base),
+        run.sequence, run.duration_ticks, run.trial_seed, run.first_sample,
     )  # fmt: skip
     return [header, *frames]
 
@@ -86,8 +124,8 @@ def packed_digest(frames: Frames) -> bytes:
     return bytes(frames[0]) + struct.pack(f"<{len(frames)}Q", *map(len, frames))
 
 
-def unpack_run(frames: Frames) -> tuple[RunRequest, Arrays]:
-    """Request and arrays of a packed run that may come from anyone; its session is that of the stream.
+def unpack_run(frames: Frames) -> tuple[PackedRun, Arrays]:
+    """Run and arrays of a packed run that may come from anyone; its session is that of the stream.
 
     Raises
     ------
@@ -100,57 +138,53 @@ def unpack_run(frames: Frames) -> tuple[RunRequest, Arrays]:
         raise MalformedMessageError(f"{len(frames[0])} bytes, a run has {RUN_HEADER.size}", field="header")
     header = RUN_HEADER.unpack(frames[0])
     magic, record, chosen, kind, checksum, config_hash, base, sequence, duration, seed, first_sample = header
-    if magic != RUN_MAGIC or record >= len(_RECORDINGS) or chosen > 1 or kind >= len(_WEIGHT_TYPES):
+    if magic != RUN_MAGIC or record >= len(_RECORDINGS) or chosen > 1 or kind >= len(_WEIGHTS):
         raise MalformedMessageError("not the header of a run", field="header")
-    for name, value, least, most in (
-        ("sequence", sequence, 0, SAMPLE_MAX),
-        ("duration_ticks", duration, 1, DURATION_MAX),
-        ("trial_seed", seed, 0, SEED_MAX),
-        ("first_sample", first_sample, 0, SAMPLE_MAX),
-    ):
-        if not least <= value <= most:
-            raise OutOfRangeError(f"{value} is outside {least}..{most}", field=name)
-    kinds = dict(_SPIKES)
-    if chosen:
-        kinds[_NEURONS] = "<i4"
-    if kind:
-        kinds[WEIGHT_CODE] = _WEIGHT_TYPES[kind]
+    if sequence > SAMPLE_MAX or not 0 < duration <= DURATION_MAX or seed > SEED_MAX or first_sample > SAMPLE_MAX:
+        raise _out_of_range(sequence, duration, seed, first_sample)
     if bool(kind) != (base != _NO_BASE):
         raise MalformedMessageError("a base comes with weights, and weights with a base", field="base")
+    kinds = _SPIKES | (_CHOSEN if chosen else {}) | _WEIGHTS[kind]
     arrays = _views(kinds, frames[1:], checksum)
     neurons = arrays.pop(_NEURONS, None)
     if neurons is not None and len(neurons) > MOST_CIRCUITS:
         raise MalformedMessageError(f"{len(neurons)} neurons, at most {MOST_CIRCUITS}", field=_NEURONS)
     if kind:
         arrays[WEIGHT_CODE] = arrays[WEIGHT_CODE].copy()  # it is kept for long, the rest of the message is not
-    request = RunRequest.model_construct(  # with all fields: defaults take longer
-        verb="run", protocol=PROTOCOL_VERSION, readout=_PLAIN, session="",
-        sequence=sequence, config_hash=config_hash.hex(), base=base.hex() if kind else None,
-        duration_ticks=duration, trial_seed=seed, first_sample=first_sample, record=_RECORDINGS[record],
-        neurons=None if neurons is None else tuple(neurons.tolist()), arrays=_headers(arrays),
+    run = PackedRun(
+        sequence, config_hash.hex(), base.hex() if kind else None, duration, seed, first_sample, _RECORDINGS[record],
+        None if neurons is None else tuple(neurons.tolist()),
     )  # fmt: skip
-    return request, arrays
+    return run, arrays
 
 
-def pack_reply(reply: RunReply, arrays: Arrays) -> list[bytes | memoryview] | None:
-    """Frames of a reply to a run on a stream; None if it does not fit a packed header."""
-    dense = FIRST_TICKS in arrays
-    if len(arrays) != (1 if dense else len(DTYPES)):
+def _out_of_range(sequence: int, duration_ticks: int, trial_seed: int, first_sample: int) -> OutOfRangeError:
+    """Error about the first number that is out of its range."""
+    for name, value, least, most in (
+        ("sequence", sequence, 0, SAMPLE_MAX),
+        ("duration_ticks", duration_ticks, 1, DURATION_MAX),
+        ("trial_seed", trial_seed, 0, SEED_MAX),
+        ("first_sample", first_sample, 0, SAMPLE_MAX),
+    ):
+        if not least <= value <= most:
+            return OutOfRangeError(f"{value} is outside {least}..{most}", field=name)
+    raise AssertionError
+
+
+def pack_reply(sequence: int, result: RunResult) -> list[bytes | memoryview] | None:
+    """Frames of the reply to a run on a stream; None if it does not fit a packed header."""
+    if any(array.size for array in vars(result.observations).values()):
         return None
-    frames = array_frames(arrays)
-    shape = arrays[FIRST_TICKS].shape if dense else (0, 0)
-    counts = [getattr(reply, name) for name in COUNTS]
-    return [REPLY_HEADER.pack(REPLY_MAGIC, dense, _checksum(frames), reply.sequence, *shape, *counts), *frames]
+    dense, spikes = result.first_ticks, result.spikes
+    frames = array_frames([spikes.offsets, spikes.tick, spikes.source] if dense is None else [dense])
+    shape = (0, 0) if dense is None else dense.shape
+    counts = [getattr(result, name) for name in COUNTS]
+    header = REPLY_HEADER.pack(REPLY_MAGIC, dense is not None, _checksum(frames), sequence, *shape, *counts)
+    return [header, *frames]
 
 
-def unpack_reply(frames: Frames, origin: Reply) -> tuple[RunReply, Arrays]:
-    """Reply and arrays of a packed reply.
-
-    Parameters
-    ----------
-    frames : sequence of bytes-like
-    origin : Reply
-        Any earlier reply of the daemon at the other end of the stream.
+def unpack_reply(frames: Frames) -> PackedReply:
+    """Take a packed reply apart.
 
     Raises
     ------
@@ -162,25 +196,16 @@ def unpack_reply(frames: Frames, origin: Reply) -> tuple[RunReply, Arrays]:
     magic, dense, checksum, sequence, n_samples, n_columns, *counts = REPLY_HEADER.unpack(frames[0])
     if magic != REPLY_MAGIC or dense > 1:
         raise MalformedMessageError("not the header of a reply to a run", field="header")
-    kinds = {FIRST_TICKS: "<u4"} if dense else dict(_SPIKES)
-    arrays = _views(kinds, frames[1:], checksum)
-    if dense:
-        if arrays[FIRST_TICKS].size != n_samples * n_columns:
-            raise MalformedMessageError(f"no array [{n_samples}, {n_columns}]", field=FIRST_TICKS)
-        arrays[FIRST_TICKS] = arrays[FIRST_TICKS].reshape(n_samples, n_columns)
-    reply = RunReply.model_construct(
-        boot_id=origin.boot_id, identity=origin.identity, sequence=sequence, arrays=_headers(arrays),
-        reply="run",
-        **dict(zip(COUNTS, counts, strict=True)),
-    )  # fmt: skip
-    return reply, arrays
-
-
-def encode_for_stream(header: Message, arrays: Arrays) -> list[bytes | memoryview] | None:
-    """Frames with a packed header, where there is one for this message; None elsewhere."""
-    if isinstance(header, RunRequest):
-        return pack_run(header, arrays)
-    return pack_reply(header, arrays) if isinstance(header, RunReply) else None
+    arrays = _views(_DENSE if dense else _SPIKES, frames[1:], checksum)
+    first_ticks = arrays.get(FIRST_TICKS)
+    if first_ticks is None:
+        spikes = SpikeBatch(**arrays)
+    elif first_ticks.size == n_samples * n_columns:
+        first_ticks, spikes = first_ticks.reshape(n_samples, n_columns), SpikeBatch.empty(n_samples)
+    else:
+        raise MalformedMessageError(f"no array [{n_samples}, {n_columns}]", field=FIRST_TICKS)
+    named = dict(zip(COUNTS, counts, strict=True))
+    return PackedReply(sequence, RunResult(spikes=spikes, observations=_UNSEEN, first_ticks=first_ticks, **named))
 
 
 def _checksum(frames: Frames) -> int:
@@ -191,24 +216,14 @@ def _checksum(frames: Frames) -> int:
     return checksum
 
 
-def _views(kinds: Mapping[str, str], frames: Frames, checksum: int) -> Arrays:
+def _views(kinds: Mapping[str, np.dtype[Any]], frames: Frames, checksum: int) -> Arrays:
     if len(frames) != len(kinds):
         raise MalformedMessageError(f"{len(kinds)} arrays belong to the header, {len(frames)} came", field="arrays")
     arrays: Arrays = {}
     for (name, kind), frame in zip(kinds.items(), frames, strict=True):
-        if len(frame) % int(kind[2]):
+        if len(frame) % kind.itemsize:
             raise MalformedMessageError(f"{len(frame)} bytes are no array of {kind}", field=name)
         arrays[name] = np.frombuffer(frame, kind)
     if _checksum(frames) != checksum:
         raise MalformedMessageError("the arrays have another checksum than the header says", field="checksum")
     return arrays
-
-
-def _headers(arrays: Arrays) -> tuple[ArrayHeader, ...]:
-    return tuple(
-        ArrayHeader.model_construct(name=name, dtype=_dtype(array), shape=array.shape) for name, array in arrays.items()
-    )
-
-
-def _dtype(array: NDArray[Any]) -> Any:
-    return array.dtype.str

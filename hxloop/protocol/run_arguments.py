@@ -14,6 +14,8 @@ from hxloop.spikes import SpikeBatch
 
 DURATION_MAX: Final = 2**40
 """Most ticks of a sample that can be asked for; what a chip can run is in its datasheet."""
+NOTHING: Final = Readout()
+"""To be observed beside spikes, where nothing else is asked for."""
 SAMPLE_MAX: Final = 2**62
 """Largest number of a sample within its trial."""
 
@@ -51,5 +53,5 @@ def check_run(
         "record": arguments.one_of(record, "record", get_args(Recording)),
         "neurons": None if heads is None else tuple(heads.tolist()),
         "readout": arguments.optional(arguments.of_type, readout, "readout", kind=Readout, takes="a Readout")
-        or Readout(),
+        or NOTHING,
     }

@@ -9,12 +9,32 @@ from hxloop.errors import LimitExceededError
 from hxloop.protocol.codec import check_spike_arrays, is_of_configuration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hxloop.protocol.messages import Limits, RunRequest
+    from hxloop.protocol.packed_runs import PackedRun
     from hxloop.spec import ChipSpec
 
 
-def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> None:
+def sizes_of(request: RunRequest) -> dict[str, int]:
+    """Number of elements of the arrays of spikes that a message announces."""
+    return {
+        header.name: math.prod(header.shape)
+        for header in request.arrays
+        if request.base is None or not is_of_configuration(header.name)
+    }
+
+
+def check_run_limits(request: RunRequest | PackedRun, size: Mapping[str, int], limits: Limits, spec: ChipSpec) -> None:
     """Refuse a run by what its message says.
+
+    Parameters
+    ----------
+    request : RunRequest or PackedRun
+    size : dict
+        Number of elements of its arrays of spikes.
+    limits : Limits
+    spec : ChipSpec
 
     Raises
     ------
@@ -23,11 +43,6 @@ def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> Non
     MalformedMessageError
         Not the arrays of a spike batch.
     """
-    size = {
-        header.name: math.prod(header.shape)
-        for header in request.arrays
-        if request.base is None or not is_of_configuration(header.name)
-    }
     check_spike_arrays(size)
     n_samples = max(0, size["offsets"] - 1)
     ticks = request.duration_ticks
@@ -41,7 +56,7 @@ def check_run_limits(request: RunRequest, limits: Limits, spec: ChipSpec) -> Non
         _refuse_above(limit, value, field, unit)
 
 
-def check_dense_limits(request: RunRequest, n_samples: int, n_heads: int, limits: Limits) -> None:
+def check_dense_limits(request: RunRequest | PackedRun, n_samples: int, n_heads: int, limits: Limits) -> None:
     """Refuse a run that answers more for all heads than the limits allow; only who knows the configuration can tell.
 
     Raises

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from hxloop.protocol.codec import FIRST_TICKS
 from hxloop.protocol.messages import Ledger
 from hxloop.result import RunCounts
-
-if TYPE_CHECKING:
-    from hxloop.protocol.messages import RunReply
 
 
 @dataclass
@@ -25,12 +20,11 @@ class LedgerBook:
     samples: int = 0
     counts: RunCounts = field(default_factory=lambda: RunCounts.total(()))
 
-    def add_run(self, reply: RunReply) -> None:
-        """Count a finished run."""
+    def add_run(self, n_samples: int, counts: object) -> None:
+        """Count a finished run, from a reply or result."""
         self.runs_executed += 1
-        first = reply.arrays[0]
-        self.samples += max(0, first.shape[0] - (first.name != FIRST_TICKS))
-        self.counts = RunCounts.total([self.counts, reply])
+        self.samples += n_samples
+        self.counts = RunCounts.total([self.counts, counts])
 
     def message(self) -> Ledger:
         """Today's sums."""

@@ -36,7 +36,7 @@ from hxloop.protocol.messages import (
     StatusReply,
     StatusRequest,
 )
-from hxloop_chip.checks.run_limits import check_run_limits
+from hxloop_chip.checks.run_limits import check_run_limits, sizes_of
 from hxloop_chip.service.replies import claimed_sender
 from hxloop_chip.service.sessions import Job
 from hxloop_chip.service.stores import Frames, digest_of
@@ -248,7 +248,7 @@ class Service(WorkDesk):
         try:
             session.check_wanted(request.sequence)
             if isinstance(request, RunRequest):
-                check_run_limits(request, self._limits, self._spec)
+                check_run_limits(request, sizes_of(request), self._limits, self._spec)
         except HxloopError as error:
             reply = self._error(error, request.sequence)
             session.use_up(request.sequence)

@@ -6,7 +6,7 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from hxloop.errors import OverloadedError, RunCancelledError, SequenceError, UnknownSessionError
 from hxloop_chip.service.stores import Frames, Store, StoredConfiguration, digest_of, size_of
@@ -72,6 +72,17 @@ class Job:
         return digest_of(self.frames)
 
 
+class Answered(NamedTuple):
+    """A request that was answered: its digest, and the reply."""
+
+    digest: bytes
+    reply: Frames
+
+    def n_bytes(self) -> int:
+        """Bytes of the reply."""
+        return size_of(self.reply)
+
+
 @dataclass(eq=False)
 class Session(Generic[Kept]):
     """State of one client.
@@ -101,13 +112,12 @@ class Session(Generic[Kept]):
     name: str
     client: str
     last_seen_s: float
-    replies: Store[int, Frames]
+    replies: Store[int, Answered]
     configurations: Store[str, Kept]
     last_sequence: int = 0
     pending: dict[int, Job] = field(default_factory=dict)
     waiting: deque[Job] = field(default_factory=deque)
     slot: int | None = None
-    _digests: dict[int, bytes] = field(default_factory=dict)  # of the requests whose replies are stored
     _unwanted: set[int] = field(default_factory=set)  # cancelled before they came
 
     def find(self, sequence: int, digest: Callable[[], bytes]) -> Job | Frames | None:
@@ -137,13 +147,12 @@ class Session(Generic[Kept]):
                 field="sequence",
                 hint="number requests without gaps, from 1",
             )
-        job = self.pending.get(sequence)
-        reply = self.replies.get(sequence)
-        if job is None and reply is None:
+        known = self.pending.get(sequence) or self.replies.get(sequence)
+        if known is None:
             raise SequenceError(f"the reply to sequence {sequence} is forgotten", field="sequence")
-        if digest() != (job.digest if job is not None else self._digests[sequence]):
+        if digest() != known.digest:
             raise SequenceError(f"sequence {sequence} was already used for another request", field="sequence")
-        return job if job is not None else reply
+        return known if isinstance(known, Job) else known.reply
 
     def is_next(self, sequence: int) -> bool:
         """Whether this is the number of the next new request."""
@@ -156,9 +165,7 @@ class Session(Generic[Kept]):
     def answer(self, sequence: int, digest: bytes, reply: Frames) -> None:
         """Store the reply to a request of this digest; the job, if there was one, is over."""
         self.pending.pop(sequence, None)
-        self.replies.put(sequence, reply)
-        self._digests[sequence] = digest
-        self._digests = {known: digest for known, digest in self._digests.items() if known in self.replies}
+        self.replies.put(sequence, Answered(digest, reply))
 
     def cancel_ahead(self, sequence: int, reach: int) -> bool:
         """Cancel a request that has not come yet, if its number may be on its way: at most `reach` after the last."""
@@ -235,7 +242,7 @@ class SessionTable:
             name=secrets.token_hex(16),
             client=client,
             last_seen_s=now_s,
-            replies=Store(size_of, self._limits.max_stored_replies),
+            replies=Store(Answered.n_bytes, self._limits.max_stored_replies),
             configurations=Store(lambda entry: entry.n_bytes, self._limits.max_configurations),
         )
         self._sessions[session.name] = session

@@ -7,9 +7,8 @@ are those that kernels look at (`hxloop_chip.solver.stopping`).
 
 from __future__ import annotations
 
-import struct
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.result import COUNTS, RunCounts
 
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
     from hxloop_chip.service.ledger import LedgerBook
 
 _STOP, _AT_WORK, _DRAINING, _SLOT, _SEQUENCE, _DONE, _TOTAL = range(7)
-_LEDGER: Final = 8
 _OWN: Final = ("requests", "runs_executed", "replies_resent", "errors", "samples")
-_SUMS: Final = struct.Struct(f"<{len(_OWN)}q" + "".join("q" if kind is int else "d" for kind in COUNTS.values()))
+_PLACES: Final = {name: 8 + k for k, name in enumerate((*_OWN, *COUNTS))}
 _SLOTS: Final = 32
 _LAST, _CANCELLED = range(2)
 MOST_SLOTS: Final = 128
@@ -45,8 +43,8 @@ class StreamBoard:
     """
 
     def __init__(self, words: NDArray[np.int64]) -> None:
-        self._words = words
-        self._bytes = words.data.cast("B")
+        self._words = words.data  # quicker than an array where single words are read and written
+        self._numbers = words.data.cast("B").cast("d")
         self.stop_words = words[: _AT_WORK + 1]
 
     # What the supervisor says and asks.
@@ -61,16 +59,17 @@ class StreamBoard:
 
     def free(self, slot: int) -> None:
         """Prepare a slot for a new session."""
-        self._words[_SLOTS + 2 * slot : _SLOTS + 2 * slot + 2] = 0
+        for word in (_LAST, _CANCELLED):
+            self._words[_SLOTS + 2 * slot + word] = 0
 
     def running(self, slot: int) -> int | None:
         """Sequence number of the slot's request at work, or None."""
-        return int(self._words[_SEQUENCE]) if self._words[_SLOT] == slot + 1 else None
+        return self._words[_SEQUENCE] if self._words[_SLOT] == slot + 1 else None
 
     @property
     def at_work(self) -> int:
         """Job that the worker took up last."""
-        return int(self._words[_AT_WORK])
+        return self._words[_AT_WORK]
 
     @property
     def busy(self) -> bool:
@@ -80,16 +79,16 @@ class StreamBoard:
     @property
     def progress(self) -> float:
         """Fraction of its samples done."""
-        return float(self._words[_DONE] / max(1, self._words[_TOTAL]))
+        return self._words[_DONE] / max(1, self._words[_TOTAL])
 
     @property
     def requests(self) -> int:
         """Requests that came over streams."""
-        return int(self._words[_LEDGER])
+        return self._words[_PLACES["requests"]]
 
     def last_sequence(self, slot: int) -> int:
         """Highest sequence number used up."""
-        return int(self._words[_SLOTS + 2 * slot + _LAST])
+        return self._words[_SLOTS + 2 * slot + _LAST]
 
     def cancel(self, slot: int, sequence: int) -> None:
         """Cancel a request that runs or has not come yet."""
@@ -100,10 +99,9 @@ class StreamBoard:
 
     def added_to(self, book: LedgerBook) -> LedgerBook:
         """Sums of a ledger and of all streams together."""
-        sums = _SUMS.unpack_from(self._bytes, 8 * _LEDGER)
-        own = {name: getattr(book, name) + value for name, value in zip(_OWN, sums, strict=False)}
-        counts = RunCounts(**dict(zip(COUNTS, sums[len(_OWN) :], strict=True)))
-        return replace(book, **own, counts=RunCounts.total([book.counts, counts]))
+        own = {name: getattr(book, name) + self._words[_PLACES[name]] for name in _OWN}
+        counts: dict[str, Any] = {n: self._memory(kind)[_PLACES[n]] for n, kind in COUNTS.items()}
+        return replace(book, **own, counts=RunCounts.total([book.counts, RunCounts(**counts)]))
 
     # What the worker says and asks.
 
@@ -129,7 +127,7 @@ class StreamBoard:
 
     def is_cancelled(self, slot: int, sequence: int) -> bool:
         """Whether the session's owner has cancelled a request."""
-        return bool(self._words[_SLOTS + 2 * slot + _CANCELLED] == sequence)
+        return self._words[_SLOTS + 2 * slot + _CANCELLED] == sequence
 
     def report(self, done: int, total: int) -> None:
         """Note how far a run is."""
@@ -139,7 +137,16 @@ class StreamBoard:
         """Note that a number has its answer."""
         self._words[_SLOTS + 2 * slot + _LAST] = sequence
 
-    def write(self, book: LedgerBook) -> None:
-        """Note the sums of all streams."""
-        own = (getattr(book, name) for name in _OWN)
-        _SUMS.pack_into(self._bytes, 8 * _LEDGER, *own, *vars(book.counts).values())
+    def count(self, name: str, number: int = 1) -> None:
+        """Add to one of the sums of all streams that a ledger has."""
+        self._words[_PLACES[name]] += number
+
+    def count_run(self, n_samples: int, counts: object) -> None:
+        """Add a finished run to the sums."""
+        self.count("runs_executed")
+        self.count("samples", n_samples)
+        for name, kind in COUNTS.items():
+            self._memory(kind)[_PLACES[name]] += getattr(counts, name)
+
+    def _memory(self, kind: type) -> memoryview[Any]:
+        return self._words if kind is int else self._numbers

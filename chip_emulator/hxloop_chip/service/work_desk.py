@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hxloop.errors import HxloopError, ShuttingDownError, UnknownConfigurationError
-from hxloop.protocol.codec import read_reply
+from hxloop.protocol.codec import FIRST_TICKS, read_reply
 from hxloop.protocol.messages import ConfigureRequest, ErrorReply, RunReply, RunRequest
 from hxloop_chip.service.envelopes import Order, envelope
 from hxloop_chip.service.ledger import LedgerBook
@@ -140,7 +140,8 @@ class WorkDesk:
         (job, reply), self._finished = self._finished, None
         header = read_reply(reply[0])
         if isinstance(header, RunReply):
-            self._book.add_run(header)
+            first = header.arrays[0]
+            self._book.add_run(max(0, first.shape[0] - (first.name != FIRST_TICKS)), header)
         elif isinstance(header, ErrorReply):
             self._book.errors += 1
         brings = isinstance(job.request, ConfigureRequest) or job.request.base is not None

@@ -15,6 +15,7 @@ from hxloop.protocol.codec import (
     array_headers,
     changed_config,
     config_from_arrays,
+    encode,
     is_of_configuration,
     result_arrays,
     spikes_from_arrays,
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
     from hxloop.program import ChipConfig
     from hxloop.protocol.codec import Arrays
     from hxloop.protocol.messages import Limits
+    from hxloop.protocol.packed_runs import PackedRun
     from hxloop.result import RunResult
+    from hxloop_chip.service.stores import Frames
     from hxloop_chip.service.stream_board import StreamBoard
+
+    Task = ConfigureRequest | RunRequest | PackedRun
 
 log = logging.getLogger("hxloop_chip.worker.chip_work")
 
@@ -69,14 +74,12 @@ class ChipWork:
         self._n_heads = 0
         self._crash_trial_seed = faults_from_environment().crash_trial_seed
 
-    def do(
-        self, request: ConfigureRequest | RunRequest, arrays: Arrays, progress: Callable[[int, int], bool]
-    ) -> tuple[ConfigureReply | RunReply, Arrays]:
-        """Reply to a request, and its arrays.
+    def do(self, request: Task, arrays: Arrays, progress: Callable[[int, int], bool]) -> RunResult | None:
+        """Do a request; its result, if it is a run.
 
         Parameters
         ----------
-        request : ConfigureRequest or RunRequest
+        request : ConfigureRequest, RunRequest or PackedRun
             The chip has its base, or the configuration it runs under.
         arrays : dict
         progress : callable
@@ -89,7 +92,9 @@ class ChipWork:
         """
         self.check_wanted()
         if isinstance(request, ConfigureRequest):
-            return self._configure(request, arrays), {}
+            base = None if request.base is None else self._config_of(request.base)
+            self.write(_verified(request, arrays, base))
+            return None
         return self._run(request, arrays, progress)
 
     def write(self, config: ChipConfig) -> None:
@@ -121,24 +126,21 @@ class ChipWork:
         if self.is_stopped:
             raise RunCancelledError("cancelled")
 
-    def _configure(self, request: ConfigureRequest, arrays: Arrays) -> ConfigureReply:
-        base = None if request.base is None else self._config_of(request.base)
-        self.write(_verified(request, arrays, base))
-        return ConfigureReply(
-            boot_id=self._boot_id,
-            identity=self.identity,
-            sequence=request.sequence,
-            config_hash=request.config_hash,
-        )
+    def encoded(self, request: Task, result: RunResult | None) -> Frames:
+        """Frames of the reply to a request, with a JSON header."""
+        origin: dict[str, Any] = {"boot_id": self._boot_id, "identity": self.identity, "sequence": request.sequence}
+        if result is None:
+            return encode(ConfigureReply(**origin, config_hash=request.config_hash))
+        arrays = result_arrays(result.spikes, result.observations, result.first_ticks)
+        counts = vars(RunCounts.total([result]))
+        return encode(RunReply(**origin, **counts, arrays=array_headers(arrays)), arrays)
 
     def _config_of(self, config_hash: str) -> ChipConfig:
         if self.config is None or config_hash != self.config_hash:
             raise ServiceError(f"the chip is configured as {self.config_hash}, not as {config_hash}")
         return self.config
 
-    def _run(
-        self, request: RunRequest, arrays: Arrays, progress: Callable[[int, int], bool]
-    ) -> tuple[RunReply, Arrays]:
+    def _run(self, request: RunRequest | PackedRun, arrays: Arrays, progress: Callable[[int, int], bool]) -> RunResult:
         if request.base is None:
             self._config_of(request.config_hash)
         else:
@@ -166,16 +168,7 @@ class ChipWork:
                 field="max_output_events",
                 hint="split the batch or record first_spikes",
             )
-        arrays = result_arrays(result.spikes, result.observations, result.first_ticks)
-        reply = RunReply.model_construct(  # its values are our own
-            boot_id=self._boot_id,
-            identity=self.identity,
-            reply="run",
-            sequence=request.sequence,
-            **vars(RunCounts.total([result])),
-            arrays=array_headers(arrays),
-        )
-        return reply, arrays
+        return result
 
 
 @contextmanager
@@ -195,7 +188,7 @@ def surviving() -> Iterator[None]:
         raise ServiceError(f"the chip failed: {type(error).__name__}: {error}", hint="see the daemon's log") from error
 
 
-def _verified(request: ConfigureRequest | RunRequest, arrays: Arrays, base: ChipConfig | None) -> ChipConfig:
+def _verified(request: Task, arrays: Arrays, base: ChipConfig | None) -> ChipConfig:
     config = config_from_arrays(arrays) if base is None else changed_config(base, arrays)
     found = config.sha256()
     if found != request.config_hash:

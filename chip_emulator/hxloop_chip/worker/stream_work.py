@@ -14,14 +14,14 @@ from hxloop.errors import (
     UnknownConfigurationError,
     UnknownVerbError,
 )
-from hxloop.protocol.codec import decode_request, encode
-from hxloop.protocol.messages import ConfigureRequest, RunReply, RunRequest
-from hxloop.protocol.packed_runs import claimed_sequence, encode_for_stream, is_packed, packed_digest, unpack_run
-from hxloop_chip.checks.run_limits import check_run_limits
-from hxloop_chip.service.ledger import LedgerBook
+from hxloop.protocol.codec import decode_request
+from hxloop.protocol.messages import ConfigureRequest, RunRequest
+from hxloop.protocol.packed_runs import claimed_sequence, is_packed, pack_reply, packed_digest, unpack_run
+from hxloop.spikes import DTYPES
+from hxloop_chip.checks.run_limits import check_run_limits, sizes_of
 from hxloop_chip.service.replies import claimed_sender, error_reply
-from hxloop_chip.service.sessions import Job, Session
-from hxloop_chip.service.stores import Store, digest_of, size_of
+from hxloop_chip.service.sessions import Answered, Job, Session
+from hxloop_chip.service.stores import Store, digest_of
 from hxloop_chip.worker.chip_work import surviving
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hxloop_chip.service.envelopes import WorkerSettings
     from hxloop_chip.service.stores import Frames
     from hxloop_chip.service.stream_board import StreamBoard
-    from hxloop_chip.worker.chip_work import ChipWork
+    from hxloop_chip.worker.chip_work import ChipWork, Task
 
 log = logging.getLogger("hxloop_chip.worker.stream_work")
 
@@ -48,7 +48,7 @@ def new_session(name: str, limits: Limits) -> StreamSession:
         name=name,
         client="",
         last_seen_s=0.0,
-        replies=Store(size_of, limits.max_stored_replies),
+        replies=Store(Answered.n_bytes, limits.max_stored_replies),
         configurations=Store(_bytes_of, limits.max_configurations),
     )
 
@@ -82,19 +82,15 @@ class StreamWork:
         self._spec = spec
         self._board = board
         self._between = between
-        self._book = LedgerBook()
         self._jobs = itertools.count(-1, -1)  # those of the supervisor are positive
 
     def answer(self, slot: int, session: StreamSession, message: Frames | HxloopError) -> Frames:
         """Reply to a message, or what is left of one that was refused; whatever goes wrong becomes an error reply."""
-        self._book.requests += 1
+        self._board.count("requests")
         if isinstance(message, HxloopError):
-            return self._noted(slot, session, self._error(message, None))
-        return self._noted(slot, session, self._reply(slot, session, message))
-
-    def _noted(self, slot: int, session: StreamSession, reply: Frames) -> Frames:
+            return self._error(message, None)
+        reply = self._reply(slot, session, message)
         self._board.use_up(slot, session.last_sequence)
-        self._board.write(self._book)
         return reply
 
     def _reply(self, slot: int, session: StreamSession, frames: Frames) -> Frames:
@@ -106,7 +102,7 @@ class StreamWork:
                 request, arrays = self._read(session, frames)
                 known = session.find(request.sequence, lambda: digest(frames))
                 if known is not None and not isinstance(known, Job):
-                    self._book.replies_resent += 1
+                    self._board.count("replies_resent")
                     return known
                 reply = self._done(slot, session, request, arrays)
         except ShuttingDownError as error:
@@ -127,7 +123,7 @@ class StreamWork:
         name, sequence = claimed_sender(frames, self._settings.limits.max_header_bytes)
         return sequence if name == session.name else None
 
-    def _read(self, session: StreamSession, frames: Frames) -> tuple[ConfigureRequest | RunRequest, Arrays]:
+    def _read(self, session: StreamSession, frames: Frames) -> tuple[Task, Arrays]:
         if is_packed(frames):
             return unpack_run(frames)
         request, arrays = decode_request(frames, self._settings.limits)
@@ -139,12 +135,13 @@ class StreamWork:
             raise SessionError("this stream belongs to another session", field="session")
         return request, arrays
 
-    def _done(
-        self, slot: int, session: StreamSession, request: ConfigureRequest | RunRequest, arrays: Arrays
-    ) -> Frames:
+    def _done(self, slot: int, session: StreamSession, request: Task, arrays: Arrays) -> Frames:
         """Reply to a new request that has been read."""
-        if isinstance(request, RunRequest):
-            check_run_limits(request, self._settings.limits, self._spec)
+        if not isinstance(request, ConfigureRequest):
+            size = {name: array.size for name, array in arrays.items() if name in DTYPES}
+            if isinstance(request, RunRequest):
+                size = sizes_of(request)
+            check_run_limits(request, size, self._settings.limits, self._spec)
         self._board.begin(next(self._jobs), slot, request.sequence)
 
         def report(done: int, total: int) -> bool:
@@ -156,17 +153,19 @@ class StreamWork:
             raise ShuttingDownError("this daemon is going down", hint="start another one")
         if self._board.is_cancelled(slot, request.sequence):
             raise RunCancelledError("cancelled before it came")
-        running = isinstance(request, RunRequest)
+        running = not isinstance(request, ConfigureRequest)
         wanted = request.base or (request.config_hash if running else None)
         if wanted is not None:
             self._bring_back(session, wanted, "base" if request.base else "config_hash")
-        reply, answered = self._work.do(request, arrays, report)
+        result = self._work.do(request, arrays, report)
         if request.base is not None or not running:
             assert self._work.config is not None
             session.configurations.put(request.config_hash, self._work.config)
-        if isinstance(reply, RunReply):
-            self._book.add_run(reply)
-        return encode_for_stream(reply, answered) or encode(reply, answered)
+        if result is None:
+            return self._work.encoded(request, None)
+        n_samples = result.spikes.n_samples if result.first_ticks is None else len(result.first_ticks)
+        self._board.count_run(n_samples, result)
+        return pack_reply(request.sequence, result) or self._work.encoded(request, result)
 
     def _bring_back(self, session: StreamSession, config_hash: str, field: str) -> None:
         """Write a configuration that the session has."""
@@ -179,5 +178,5 @@ class StreamWork:
             self._work.write(config)
 
     def _error(self, error: HxloopError, sequence: int | None) -> Frames:
-        self._book.errors += 1
+        self._board.count("errors")
         return error_reply(error, self._settings.boot_id, self._work.identity, sequence)

@@ -167,9 +167,9 @@ class Streams:
                 stream.ending = True
                 return stream, error
             else:
-                self._bound_memory()
                 if message is not None:
                     return stream, message
+                self._bound_memory()
         return None
 
     def send(self, stream: Stream, frames: Frames) -> None:

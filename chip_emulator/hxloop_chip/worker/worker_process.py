@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hxloop.codes.boot import BootSettings
+    from hxloop_chip.service.stores import Frames
     from hxloop_chip.service.stream_board import StreamBoard
-
-    Frames = list[bytes | memoryview]
 
 log = logging.getLogger("hxloop_chip.worker.worker_process")
 
@@ -171,7 +170,8 @@ class Worker:
                 sequence = request.sequence
                 if split:
                     self._restore(frames[:split])
-                return encode(*self._work.do(request, arrays, partial(self._report, order.job)))
+                result = self._work.do(request, arrays, partial(self._report, order.job))
+                return self._work.encoded(request, result)
         except HxloopError as error:
             return error_reply(error, self._settings.boot_id, self._work.identity, sequence)
 

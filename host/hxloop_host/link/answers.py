@@ -16,12 +16,13 @@ from hxloop.protocol.messages import ErrorReply
 if TYPE_CHECKING:
     from hxloop.chip import ChipIdentity
     from hxloop.protocol.messages import AnyReply
+    from hxloop.protocol.packed_runs import PackedReply
     from hxloop_host.link.transport import Address
 
 Kind = TypeVar("Kind")
 
 
-def expect(reply: AnyReply, kind: type[Kind]) -> Kind:
+def expect(reply: AnyReply | PackedReply, kind: type[Kind]) -> Kind:
     """Return the reply if it is of this kind.
 
     Raises

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from hxloop.errors import RunCancelledError, ServiceError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class Calls:
@@ -27,37 +22,38 @@ class Calls:
         self._calling = self._cancelled = False
         self._in_flight: int | None = None
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Around what is cancelled as a whole; by one thread at a time.
+    def begin(self) -> None:
+        """Begin what is cancelled as a whole; by one thread at a time, which must `end` it.
 
         Raises
         ------
-        RunCancelledError
-            It was cancelled, maybe too late to stop anything.
         ServiceError
             The conversation has ended.
         """
         with self._gate:
             self._calling, self._cancelled = True, False
-        try:
-            self.check_wanted()
-            yield
-        finally:
-            with self._gate:
-                self._calling = False
         self.check_wanted()
 
-    @contextmanager
-    def flight(self, sequence: int) -> Iterator[None]:
-        """Around a request of this number, from before it is sent to after its answer."""
+    def end(self) -> None:
+        """Note that it is over, however it ended."""
+        with self._gate:
+            self._calling = False
+
+    def take_off(self, sequence: int) -> None:
+        """Note the number of the request that is to be sent now.
+
+        Raises
+        ------
+        RunCancelledError, ServiceError
+            It is not wanted any more.
+        """
         with self._gate:
             self.check_wanted()
             self._in_flight = sequence
-        try:
-            yield
-        finally:
-            self._in_flight = None
+
+    def land(self) -> None:
+        """Note that it is answered, or given up."""
+        self._in_flight = None
 
     def cancel(self) -> tuple[bool, int | None]:
         """Mark the call as cancelled: whether there is one, and the request it waits for."""

@@ -28,11 +28,12 @@ from hxloop.protocol.messages import (
     StatusReply,
     StatusRequest,
 )
-from hxloop.protocol.run_arguments import check_run
+from hxloop.protocol.packed_runs import PackedReply, PackedRun, pack_run
+from hxloop.protocol.run_arguments import NOTHING, check_run
 from hxloop.result import Readout, RunCounts, RunResult
 from hxloop_host.link.answers import expect
 from hxloop_host.link.client_session import Session
-from hxloop_host.link.splitting import join, split
+from hxloop_host.link.splitting import fits, join, split
 from hxloop_host.link.transport import Address, Opener, ZmqTransport
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
     from hxloop_host.link.patience import Owner, Patience
+    from hxloop_host.link.transport import Frame
 
 Answer = TypeVar("Answer")
 
@@ -187,8 +189,7 @@ class RemoteChip(Unsendable):
             neurons=neurons, readout=readout, config=config,
         )  # fmt: skip
         first_sample = content.pop("first_sample")
-        # Refused here with the daemon's own words; the splitter relies on offsets that partition the events.
-        inputs.check("inputs", duration_ticks=content["duration_ticks"], n_sources=self.spec.n_input_channels)
+        inputs.check_arrays("inputs")
         with self._in_turn():
             config = config or self._config
             if config is None:
@@ -200,7 +201,12 @@ class RemoteChip(Unsendable):
     def _run_in_parts(
         self, config: ChipConfig, inputs: SpikeBatch, first_sample: int, content: dict[str, Any]
     ) -> RunResult:
-        readout, duration_ticks = content["readout"], content["duration_ticks"]
+        readout, duration_ticks, limits = content["readout"], content["duration_ticks"], self.limits
+        readings = 0 if readout is NOTHING else readout.readings_per_sample(duration_ticks, self.spec)
+
+        def check() -> None:
+            # Values are the daemon's to check, in words that are the same; but who splits relies on offsets.
+            inputs.check("inputs", duration_ticks=duration_ticks, n_sources=self.spec.n_input_channels)
 
         def run_part(first: int, last: int) -> list[RunResult]:
             try:
@@ -209,10 +215,14 @@ class RemoteChip(Unsendable):
                 if last - first <= 1 or readout.correlation:
                     raise
             # Too much came out, or the estimate of the size was too low.
+            check()
             middle = (first + last) // 2
             return run_part(first, middle) + run_part(middle, last)
 
-        parts = split(inputs, duration_ticks, self.limits, readout.readings_per_sample(duration_ticks, self.spec))
+        if fits(inputs, duration_ticks, limits, readings):
+            return join(run_part(0, inputs.n_samples))
+        check()
+        parts = split(inputs, duration_ticks, limits, readings)
         if readout.correlation and len(parts) > 1:
             raise LimitExceededError(
                 f"the sensors add up over the whole run, but {inputs.n_samples} samples need {len(parts)} requests",
@@ -267,11 +277,16 @@ class RemoteChip(Unsendable):
     def _in_turn(self) -> Iterator[None]:
         """Around every conversation with the daemon."""
         with self._turn.taken():
+            calls = self._session.calls
             try:
-                with self._session.calls.call():
+                try:
+                    calls.begin()
                     yield
+                finally:
+                    calls.end()
+                calls.check_wanted()  # it may have been cancelled too late to stop anything
             finally:
-                if self._session.calls.left:
+                if calls.left:
                     self._clean_up()
 
     def __enter__(self) -> Self:
@@ -338,8 +353,10 @@ class RemoteChip(Unsendable):
     ) -> RunResult:
         """One request; a configuration that differs from one the daemon holds travels with it."""
         config_hash = config.sha256()
+        plain = {name: value for name, value in content.items() if name != "readout"}
+        is_plain = content["readout"] == NOTHING
 
-        def ask() -> tuple[AnyReply, Arrays]:
+        def ask() -> tuple[AnyReply | PackedReply, Arrays]:
             base, arrays = None, spike_arrays(inputs)
             if config_hash not in self._uploaded:
                 base, changed = self._difference(config)
@@ -354,12 +371,18 @@ class RemoteChip(Unsendable):
                     arrays=array_headers(arrays), **content,
                 )  # fmt: skip
 
-            answer = self._session.ask(make, arrays)
+            def pack(sequence: int) -> list[Frame] | None:
+                run = PackedRun(sequence, config_hash, base, first_sample=first_sample, **plain)
+                return pack_run(run, arrays) if is_plain else None
+
+            answer = self._session.ask(make, arrays, pack)
             if base is not None:
                 self._uploaded.append(config_hash)
             return answer
 
         reply, received = self._repeat(ask, config_hash)
+        if isinstance(reply, PackedReply):
+            return reply.result
         run = expect(reply, RunReply)
         spikes, observations, first_ticks = result_from_arrays(received)
         return RunResult(

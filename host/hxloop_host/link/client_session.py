@@ -39,6 +39,7 @@ from hxloop.protocol.messages import (
     StatusReply,
     StatusRequest,
 )
+from hxloop.protocol.packed_runs import PackedReply, is_packed, unpack_reply
 from hxloop.version import __version__
 from hxloop_host.link.answers import as_error, check_identity, expect, unreachable
 from hxloop_host.link.calls import Calls
@@ -122,7 +123,7 @@ class Session:
         self._lanes.close()
 
     def cancel(self) -> str:
-        """Cancel the call (`Calls.call`) that another thread is in.
+        """Cancel the call (`Calls.begin`) that another thread is in.
 
         Returns
         -------
@@ -140,7 +141,12 @@ class Session:
                 self.control(CancelRequest(session=self.hello.session, sequence=sequence))
         return "cancelled" if found else "finished"
 
-    def ask(self, make: Callable[[str, int], Message], arrays: Arrays) -> tuple[AnyReply, Arrays]:
+    def ask(
+        self,
+        make: Callable[[str, int], Message],
+        arrays: Arrays,
+        pack: Callable[[int], list[Frame] | None] = lambda sequence: None,
+    ) -> tuple[AnyReply | PackedReply, Arrays]:
         """Send one request and wait for its reply, however long the daemon is visibly at work.
 
         Parameters
@@ -149,6 +155,8 @@ class Session:
             Builds the request header from session and sequence number.
         arrays : dict
             Its arrays.
+        pack : callable, optional
+            Builds the message with a packed header from the sequence number, for streams; None if it does not fit.
 
         Raises
         ------
@@ -163,8 +171,8 @@ class Session:
         """
         sequence = self.sequence + 1
         try:
-            header = make(self.hello.session, sequence)
-            frames = self._lanes.encode(header, arrays)
+            packed = pack(sequence) if self._lanes.on_stream else None
+            frames = packed or encode(make(self.hello.session, sequence), arrays)
         except ValidationError as error:
             first = error.errors()[0]
             raise InvalidInputError(first["msg"], field=".".join(str(part) for part in first["loc"])) from None
@@ -173,18 +181,20 @@ class Session:
             raise LimitExceededError(
                 f"{size} bytes, at most {self.hello.limits.max_message_bytes} are allowed", field="message"
             )
-        with self.calls.flight(sequence):
-            self.sequence = sequence
-            try:
-                return self._send_until_answered(frames, sequence)
-            except OverloadedError:
-                self.sequence = sequence - 1  # a request that found no place does not use its number up
-                raise
-            except HxloopError:
-                raise
-            except BaseException:  # Ctrl-C, or whatever a signal handler raises
-                self._abandon(sequence)
-                raise
+        self.calls.take_off(sequence)
+        self.sequence = sequence
+        try:
+            return self._send_until_answered(frames, sequence)
+        except OverloadedError:
+            self.sequence = sequence - 1  # a request that found no place does not use its number up
+            raise
+        except HxloopError:
+            raise
+        except BaseException:  # Ctrl-C, or whatever a signal handler raises
+            self._abandon(sequence)
+            raise
+        finally:
+            self.calls.land()
 
     def control(self, request: Message, timeout_s: float | None = None) -> AnyReply:
         """Ask the control socket; may be called from any thread while `ask` waits.
@@ -272,7 +282,7 @@ class Session:
             self._pause()
         raise refusal or unreachable(self.address, self._identity, tries)
 
-    def _send_until_answered(self, frames: list[Frame], sequence: int) -> tuple[AnyReply, Arrays]:
+    def _send_until_answered(self, frames: list[Frame], sequence: int) -> tuple[AnyReply | PackedReply, Arrays]:
         refusal: HxloopError | None = None
         for attempt in range(self.patience.tries):
             if attempt:
@@ -290,7 +300,7 @@ class Session:
                 raise UnknownSessionError(_STARTED_AGAIN)
         raise refusal or unreachable(self.address, self._identity, self.patience.tries)
 
-    def _wait_for(self, sequence: int, frames: list[Frame]) -> tuple[AnyReply, Arrays] | None:
+    def _wait_for(self, sequence: int, frames: list[Frame]) -> tuple[AnyReply | PackedReply, Arrays] | None:
         """Reply with this number; None when it is time to send the request again on a new connection."""
         idle_before = False
         mark: object = None
@@ -316,9 +326,12 @@ class Session:
             elif now != "alive" and time.monotonic() - since > self.patience.stall_s:
                 return None
 
-    def _matching(self, frames: list[Frame], sequence: int) -> tuple[AnyReply, Arrays] | None:
+    def _matching(self, frames: list[Frame], sequence: int) -> tuple[AnyReply | PackedReply, Arrays] | None:
         """Reply, unless it is a late or duplicate one of another request."""
-        reply, arrays = self._lanes.decode(frames, self.hello)
+        if is_packed(frames):
+            packed = unpack_reply(frames)
+            return (packed, {}) if packed.sequence == sequence else None
+        reply, arrays = decode_reply(frames)
         check_identity(reply, self._identity, self.address)
         answered = getattr(reply, "sequence", -1)
         if answered is None:

@@ -6,14 +6,11 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from hxloop.errors import ServiceError, UnknownSessionError
-from hxloop.protocol.codec import decode_reply, encode
-from hxloop.protocol.packed_runs import encode_for_stream, is_packed, unpack_reply
 from hxloop_host.link.stream_transport import StreamTransport
 
 if TYPE_CHECKING:
-    from hxloop.protocol.codec import Arrays
-    from hxloop.protocol.messages import AnyReply, HelloReply, Message
-    from hxloop_host.link.transport import Frame, Opener, Transport
+    from hxloop.protocol.messages import HelloReply
+    from hxloop_host.link.transport import Opener, Transport
 
 
 class Lanes:
@@ -78,13 +75,3 @@ class Lanes:
         if self._data is not None:
             self._data.close()
             self._data = None
-
-    def encode(self, header: Message, arrays: Arrays) -> list[Frame]:
-        """Frames of a request."""
-        packed = encode_for_stream(header, arrays) if self.on_stream else None
-        return packed or encode(header, arrays)
-
-    @staticmethod
-    def decode(frames: list[Frame], origin: HelloReply) -> tuple[AnyReply, Arrays]:
-        """Reply and its arrays; where it says nothing of its origin, it comes from where the session was opened."""
-        return unpack_reply(frames, origin) if is_packed(frames) else decode_reply(frames)

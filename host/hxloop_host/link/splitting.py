@@ -18,6 +18,25 @@ _BYTES_PER_SAMPLE = 8
 _HEADER_BYTES = 4096
 
 
+def fits(inputs: SpikeBatch, duration_ticks: int, limits: Limits, readings_per_sample: int = 0) -> bool:
+    """Whether the daemon accepts all samples of a batch in one part; arguments as for `split`."""
+    n_samples, n_spikes = inputs.n_samples, inputs.n_spikes
+    n_bytes = _HEADER_BYTES + (n_samples + 1) * _BYTES_PER_SAMPLE + n_spikes * _BYTES_PER_EVENT
+    return (
+        n_samples <= _longest(duration_ticks, limits, readings_per_sample)
+        and n_spikes <= limits.max_input_events
+        and n_bytes <= limits.max_message_bytes
+    )
+
+
+def _longest(duration_ticks: int, limits: Limits, readings_per_sample: int) -> int:
+    """Samples of a part, as far as events do not matter."""
+    by_length = max(1, min(limits.max_samples, limits.max_run_ticks // max(1, duration_ticks)))
+    if readings_per_sample:
+        by_length = max(1, min(by_length, limits.max_readings // readings_per_sample))
+    return by_length
+
+
 def split(
     inputs: SpikeBatch, duration_ticks: int, limits: Limits, readings_per_sample: int = 0
 ) -> list[tuple[int, int]]:
@@ -26,7 +45,7 @@ def split(
     Parameters
     ----------
     inputs : SpikeBatch
-        Input events of all samples.
+        Input events of all samples, checked (`SpikeBatch.check`) unless they fit in one part.
     duration_ticks : int
         Length of a sample.
     limits : Limits
@@ -39,13 +58,9 @@ def split(
     list of (first, last)
         Samples ``first <= k < last`` of each part, at least one sample each (a batch of none is one part).
     """
-    by_length = max(1, min(limits.max_samples, limits.max_run_ticks // max(1, duration_ticks)))
-    if readings_per_sample:
-        by_length = max(1, min(by_length, limits.max_readings // readings_per_sample))
-    n_samples, n_spikes = inputs.n_samples, inputs.n_spikes
-    n_bytes = _HEADER_BYTES + (n_samples + 1) * _BYTES_PER_SAMPLE + n_spikes * _BYTES_PER_EVENT
-    if n_samples <= by_length and n_spikes <= limits.max_input_events and n_bytes <= limits.max_message_bytes:
-        return [(0, n_samples)]
+    if fits(inputs, duration_ticks, limits, readings_per_sample):
+        return [(0, inputs.n_samples)]
+    by_length = _longest(duration_ticks, limits, readings_per_sample)
     size = np.arange(inputs.n_samples + 1) * _BYTES_PER_SAMPLE + inputs.offsets * _BYTES_PER_EVENT
     room = limits.max_message_bytes - _HEADER_BYTES
     parts: list[tuple[int, int]] = []

@@ -45,6 +45,7 @@ class StreamTransport(Transport):
     def __init__(self, endpoint: str, session: str) -> None:
         self._session = session
         self._socket: socket.socket | None = None
+        self._wanted = select.POLLIN
         self.reopen(endpoint)
 
     def send(self, frames: Sequence[Frame]) -> None:
@@ -61,14 +62,16 @@ class StreamTransport(Transport):
         """
         end_s = time.monotonic() + timeout_s
         while True:
+            wanted = select.POLLIN | select.POLLOUT if self._out else select.POLLIN
+            if wanted != self._wanted:
+                self._poll.modify(self._end, wanted)
+                self._wanted = wanted
+            if not self._poll.poll(max(0.0, 1000 * (end_s - time.monotonic()))):
+                return None
+            if self._out:
+                self._flush()
             if (message := self._receive()) is not None:
                 return message
-            left_s = end_s - time.monotonic()
-            if left_s <= 0:
-                return None
-            self._poll.modify(self._end, select.POLLIN | (select.POLLOUT if self._out else 0))
-            self._poll.poll(1000 * left_s)
-            self._flush()
 
     def reopen(self, endpoint: str) -> None:
         """Make a new stream for the same session."""
@@ -89,7 +92,8 @@ class StreamTransport(Transport):
         self._reader = StreamReader(_REPLY_LIMITS)
         self._out: deque[Frame] = deque()
         self._poll = select.poll()
-        self._poll.register(here, select.POLLIN)
+        self._wanted = select.POLLIN
+        self._poll.register(here, self._wanted)
 
     def close(self) -> None:
         """Drop the stream and what was to be sent."""

@@ -256,6 +256,7 @@ class FakeService:
             assert config.sha256() == request.config_hash
             session.configurations[request.config_hash] = config
         inputs = spikes_from_arrays(arrays)
+        inputs.check("inputs", duration_ticks=request.duration_ticks, n_sources=HICANN_X.n_input_channels)
         if inputs.n_samples > self.limits.max_samples or inputs.n_spikes > self.max_output_events:
             raise LimitExceededError("too much")
         self.executed_runs += 1

@@ -8,10 +8,11 @@ import time
 
 from support.daemons.daemon import Client
 
-from hxloop.protocol.codec import decode_reply, encode, spike_arrays
-from hxloop.protocol.messages import Limits
-from hxloop.protocol.packed_runs import encode_for_stream, is_packed, unpack_reply
+from hxloop.protocol.codec import array_headers, decode_reply, encode, result_arrays, spike_arrays
+from hxloop.protocol.messages import Limits, RunReply
+from hxloop.protocol.packed_runs import PackedRun, is_packed, pack_run, unpack_reply
 from hxloop.protocol.stream_frames import StreamReader, attach_message, stream_parts
+from hxloop.result import COUNTS, Readout
 
 
 class StreamClient(Client):
@@ -58,7 +59,16 @@ class StreamClient(Client):
             if not count:
                 return "end"
             if (frames := self.reader.received(count)) is not None:
-                return unpack_reply(frames, self.origin) if is_packed(frames) else decode_reply(frames)
+                return self.taken_apart(frames) if is_packed(frames) else decode_reply(frames)
+
+    def taken_apart(self, frames):
+        """A packed reply as one with a JSON header would be."""
+        sequence, result = unpack_reply(frames)
+        arrays = result_arrays(result.spikes, result.observations, result.first_ticks)
+        return RunReply(
+            boot_id=self.origin.boot_id, identity=self.origin.identity, sequence=sequence,
+            arrays=array_headers(arrays), **{name: getattr(result, name) for name in COUNTS},
+        ), arrays  # fmt: skip
 
     def ask(self, header, arrays=None, timeout_s=10.0):
         if header.verb not in {"configure", "run"}:
@@ -68,7 +78,8 @@ class StreamClient(Client):
 
     def send_run(self, config_hash, inputs, **changes):
         header, arrays = self.run_header(config_hash, inputs, **changes), spike_arrays(inputs)
-        frames = encode_for_stream(header, arrays) or encode(header, arrays)
+        packed = PackedRun(**{name: getattr(header, name) for name in PackedRun._fields})
+        frames = (pack_run(packed, arrays) if header.readout == Readout() else None) or encode(header, arrays)
         self.send_over(frames)
         return frames
 

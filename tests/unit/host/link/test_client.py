@@ -351,8 +351,9 @@ def test_split_counts_readings():
     assert split(batch(8), 1000, limits, Readout().readings_per_sample(1000, HICANN_X)) == [(0, 8)]
 
 
-def test_bad_arguments_are_refused_before_anything_is_sent():
-    chip = connect(FakeService())
+def test_bad_arguments_are_refused_before_anything_runs():
+    service = FakeService()
+    chip = connect(service)
     chip.configure(small_config())
     with pytest.raises(InvalidInputError, match="duration_ticks"):
         chip.run(SpikeBatch.empty(1), duration_ticks=0)
