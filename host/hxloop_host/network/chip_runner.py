@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -11,9 +11,11 @@ from hxloop.codes import nominal
 from hxloop.result import ChipUse
 from hxloop.rule import Observe, Recording, Spikes
 from hxloop.seeds import bench_trial_seed
+from hxloop_host.arithmetic.one_ahead import worked_behind
 from hxloop_host.network.measured_strength import MeasuredStrength
 from hxloop_host.network.weight_codes import check_weight_bits, dequantise, quantise
 from hxloop_host.placing.mapping import place
+from hxloop_host.placing.placement import decode_first_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +27,21 @@ if TYPE_CHECKING:
     from hxloop.network import Network, Population
     from hxloop.readout import Readout
     from hxloop.result import Readout as ChipReadout
+    from hxloop.result import Recording as ChipRecord
     from hxloop.result import RunResult
     from hxloop.rule import Batch, Codes, Inputs, Strength, Weights
+    from hxloop_host.placing.placement import Columns
 
 
 NOTHING: Final = Observe("none")
+
+
+class _Asked(NamedTuple):
+    """What a chip is asked for: readout, heads to be recorded (None: all), and where each population stands there."""
+
+    readout: ChipReadout | None
+    heads: tuple[int, ...] | None
+    columns: dict[str, Columns]
 
 
 class ChipRunner:
@@ -90,7 +102,7 @@ class ChipRunner:
         self.clock: int | None = None
         self.strength: Strength | None = None
         self._bits = weight_bits
-        self._asked_before: dict[Observe, tuple[ChipReadout | None, tuple[int, ...] | None]] = {}
+        self._asked_before: dict[Observe, _Asked] = {}
         if calibration is None:
             self.placement = place(network, chip.spec, chip.boot)
         else:
@@ -164,26 +176,37 @@ class ChipRunner:
             Send the samples in so many parts at least; the result is the same.
         """
         wanted = self.observe if observe is None else NOTHING | observe  # tuples, whatever was given
-        config, (readout, heads) = self.placement.configure(codes), self._asked(wanted)
-        parts = min(max(parts, self._least_parts(inputs.n_samples, readout)), max(1, inputs.n_samples))
-        bounds = np.linspace(0, inputs.n_samples, parts + 1).astype(int).tolist()
-        found = []
-        for first, last in pairwise(bounds):
+        config, asked = self.placement.configure(codes), self._asked(wanted)
+        parts = min(max(parts, self._least_parts(inputs.n_samples, asked.readout)), max(1, inputs.n_samples))
+        bounds = [0, inputs.n_samples]
+        if parts > 1:
+            bounds = np.linspace(0, inputs.n_samples, parts + 1).astype(int).tolist()
+        record: ChipRecord = "first_ticks" if wanted.spikes == "first" else "spikes"
+
+        def result(part: tuple[int, int]) -> RunResult:
+            first, last = part
             seed, number = (trial_seed, first) if self.clock is None else (bench_trial_seed(), self.clock)
-            result = self.chip.run(
+            done = self.chip.run(
                 inputs.part(first, last).spikes,
                 duration_ticks=self.duration_ticks,
                 trial_seed=seed,
                 first_sample=number,
-                record="first_ticks" if wanted.spikes == "first" else "spikes",
-                neurons=heads,
-                readout=readout,
+                record=record,
+                neurons=asked.heads,
+                readout=asked.readout,
                 config=config,
             )
             if self.clock is not None:
                 self.clock += last - first
-            self.use.add(result)
-            found.append(self._decode(result, wanted, readout, heads))
+            self.use.add(done)
+            return done
+
+        def decoded(result: RunResult) -> dict[str, Any]:
+            return self._decode(result, wanted, asked)
+
+        results = map(result, pairwise(bounds))
+        # The chip runs the next part while this one is decoded.
+        found = worked_behind(decoded, results) if parts > 1 else [decoded(next(results))]
         return self._recording(inputs, codes, wanted, found)
 
     def _least_parts(self, n_samples: int, readout: ChipReadout | None) -> int:
@@ -199,11 +222,10 @@ class ChipRunner:
             return []
         return [n for n in self.network.spiking if observe.populations is None or n in observe.populations]
 
-    def _asked(self, observe: Observe) -> tuple[ChipReadout | None, tuple[int, ...] | None]:
-        """What is read beside spikes, and the heads whose spikes are recorded, None for all; made once."""
+    def _asked(self, observe: Observe) -> _Asked:
+        """What a chip is asked for; worked out once."""
         if observe not in self._asked_before:
-            names, readout = self._recorded(observe), None
-            heads = None
+            names, heads, readout = self._recorded(observe), None, None
             if len(names) < len(self.network.populations):
                 heads = tuple(int(head) for name in names for head in self.placement.circuits(name))
             if observe.membranes or observe.counters or observe.correlation:
@@ -213,17 +235,17 @@ class ChipRunner:
                     counters=observe.counters,
                     correlation=observe.correlation,
                 )
-            self._asked_before[observe] = readout, heads
+            self._asked_before[observe] = _Asked(readout, heads, self.placement.columns(names, heads))
         return self._asked_before[observe]
 
-    def _decode(
-        self, result: RunResult, observe: Observe, readout: ChipReadout | None, heads: tuple[int, ...] | None
-    ) -> dict[str, Any]:
+    def _decode(self, result: RunResult, observe: Observe, asked: _Asked) -> dict[str, Any]:
         """Arrays of one run by what they are and of which population; along the first axis, samples."""
-        place, names = self.placement, self._recorded(observe)
+        place, names, readout = self.placement, list(asked.columns), asked.readout
         found: dict[str, Any] = {}
         if result.first_ticks is not None:
-            found["first_ticks"] = place.decode_first_ticks(result.first_ticks, names, heads)
+            found["first_ticks"] = {
+                name: decode_first_ticks(result.first_ticks, columns) for name, columns in asked.columns.items()
+            }
         elif names:
             found["first_ticks"] = {name: place.decode_first_spikes(result.spikes, name) for name in names}
         if observe.spikes == "all":

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfRangeError
 from hxloop.kit.arguments import real_number
@@ -18,7 +19,7 @@ from hxloop.spikes import NO_SPIKE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from hxloop.network import Network
     from hxloop.program import ChipConfig
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from hxloop.spikes import SpikeBatch
     from hxloop_host.placing.allocation import Allocation
     from hxloop_host.placing.routing import Wires
+
+Columns = slice | NDArray[np.int64]
+"""Places along an axis."""
 
 _GRID_TOLERANCE: Final = 1e-6
 
@@ -231,7 +235,7 @@ class Placement:
             heads = self.circuits(name)
             if not np.isin(heads, read).all():
                 raise InvalidInputError(f"the membranes of {name!r} were not read", field="membranes")
-            found[name] = _columns(observations.cadc, _positions(read, heads))
+            found[name] = _taken(observations.cadc, _side_by_side(_positions(read, heads)))
         return found
 
     def decode_correlation(self, observations: Observations) -> list[NDArray[np.float64]]:
@@ -301,38 +305,25 @@ class Placement:
         np.minimum.at(first, sample * size + neuron, tick.astype(np.float64))  # flat float64: numpy's fast path
         return first.reshape(spikes.n_samples, size)
 
-    def decode_first_ticks(
-        self, first_ticks: NDArray[np.uint32], populations: Sequence[str], heads: Sequence[int] | None
-    ) -> dict[str, NDArray[np.float64]]:
-        """What `decode_first_spikes` says of populations, from a dense array (`RunResult.first_ticks`).
+    def columns(self, populations: Sequence[str], heads: Sequence[int] | None) -> dict[str, Columns]:
+        """Where populations stand in a dense array of first spikes (`RunResult.first_ticks`).
 
         Parameters
         ----------
-        first_ticks : uint32 [n_samples, n_heads]
         populations : sequence of str
             All of whose heads are among the columns.
         heads : sequence of int or None
-            Those that the chip was asked for; None: all.
+            Those that the chip is asked for; None: all.
 
         Raises
         ------
         InvalidInputError
             As `decode_spikes`.
-        ArrayError
-            The columns are not those heads.
         """
-        columns = self._heads if heads is None else np.array(heads, np.int64)
-        if first_ticks.shape[1] != len(columns):
-            raise ArrayError(
-                f"first spikes of {first_ticks.shape[1]} neurons, but {len(columns)} were asked for", field="spikes"
-            )
-        found = {}
         for name in populations:
             self._require_spikes(name)
-            own = _columns(first_ticks, _positions(columns, self.circuits(name)))
-            found[name] = own.astype(np.float64)
-            found[name][own == NO_SPIKE] = np.inf
-        return found
+        asked = self._heads if heads is None else np.array(heads, np.int64)
+        return {name: _side_by_side(_positions(asked, self.circuits(name))) for name in populations}
 
     @cached_property
     def _heads(self) -> NDArray[np.int16]:
@@ -348,11 +339,24 @@ class Placement:
             )
 
 
-def _columns(of: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
-    """Entries along the last axis; nothing is copied where they lie side by side, as they are asked for."""
+def decode_first_ticks(first_ticks: NDArray[np.uint32], columns: Columns) -> NDArray[np.float64]:
+    """What `Placement.decode_first_spikes` says of the population in these columns, from a dense array."""
+    own = _taken(first_ticks, columns)
+    found = own.astype(np.float64)
+    found[own == NO_SPIKE] = np.inf
+    return found
+
+
+def _taken(of: NDArray[Any], places: Columns) -> NDArray[Any]:
+    """Entries along the last axis."""
+    return of[..., places] if isinstance(places, slice) else of.take(places, axis=-1)
+
+
+def _side_by_side(places: NDArray[np.int64]) -> Columns:
+    """The same places; as a slice, which copies nothing, where they lie as they are asked for."""
     if len(places) and (np.diff(places) == 1).all():
-        return of[..., places[0] : places[0] + len(places)]
-    return of.take(places, axis=-1)
+        return slice(int(places[0]), int(places[0]) + len(places))
+    return places
 
 
 def _positions(of: NDArray[np.integer], wanted: NDArray[np.integer]) -> NDArray[np.int64]:

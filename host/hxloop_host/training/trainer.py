@@ -17,6 +17,7 @@ from hxloop.kit.arguments import shown
 from hxloop.result import ChipUse
 from hxloop.rule import Batch
 from hxloop.seeds import derive_seed, generator
+from hxloop_host.arithmetic.one_ahead import WORTH_A_THREAD, made_ahead
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
 from hxloop_host.training.scoring import answers
@@ -111,17 +112,23 @@ class Trainer:
         order = generator(self.seed, "shuffle", epoch).permutation(len(self._label))
         size = self.settings.training.batch_size
         tally = _Tally(self.rule, len(self.runner.network.populations))
-        for number in range(self.n_batches):
-            self._step(epoch, number, order[number * size : (number + 1) * size], tally)
-            on_batch(number + 1)
+
+        def batch(number: int) -> Batch:
+            samples = order[number * size : (number + 1) * size]
+            jitter = generator(self.seed, "jitter", epoch, number)
+            return Batch(self._inputs.take(samples, jitter), self._label[samples], epoch, number, self.seed)
+
+        # The inputs of the next batch are made while the chip runs this one; of few, a thread would cost more.
+        each = made_ahead if size * self.runner.network.n_inputs >= WORTH_A_THREAD else map
+        for number, coming in enumerate(each(batch, range(self.n_batches)), start=1):
+            self._step(coming, tally)
+            on_batch(number)
         accuracy = self._validate(epoch)
         metrics = tally.metrics(epoch + 1, accuracy, self.optimizer.current_rate, self.runner.use, start)
         self.metrics.append(metrics)
         return metrics
 
-    def _step(self, epoch: int, number: int, samples: NDArray[np.int64], tally: _Tally) -> None:
-        jitter = generator(self.seed, "jitter", epoch, number)
-        batch = Batch(self._inputs.take(samples, jitter), self._label[samples], epoch, number, self.seed)
+    def _step(self, batch: Batch, tally: _Tally) -> None:
         update = self.rule.step(self.runner, batch, self.weights)
         tally.count(update, batch.label)
         if update.weights is not None:

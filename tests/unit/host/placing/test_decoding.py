@@ -12,6 +12,7 @@ from hxloop.result import Observations, Readout
 from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop.spikes import SpikeBatch
 from hxloop_host.placing.mapping import place
+from hxloop_host.placing.placement import decode_first_ticks
 
 NEURON = {
     "tau_mem_us": 6.0, "tau_syn_us": 6.0, "t_refractory_us": 1.0, "v_leak_mv": 420.0, "v_reset_mv": 420.0,
@@ -114,7 +115,7 @@ def test_readouts_have_no_spikes(placement):
     for ask in (
         lambda: placement.decode_spikes(spikes, "readout"),
         lambda: placement.decode_first_spikes(spikes, "readout"),
-        lambda: placement.decode_first_ticks(np.zeros((1, 12), np.uint32), ["single", "readout"], None),
+        lambda: placement.columns(["single", "readout"], None),
         lambda: placement.decode_counts(Observations.none(), "readout"),
     ):
         with pytest.raises(InvalidInputError, match="'readout' does not spike"):
@@ -130,9 +131,8 @@ def test_dense_first_spikes_are_those_of_lists(placement):
     spikes = SpikeBatch.from_arrays(sample, g.integers(0, 2000, 90), source, 6)
     for asked in (None, tuple(g.permutation(heads).tolist())):
         dense = spikes.first_ticks(heads if asked is None else np.array(asked))
-        found = placement.decode_first_ticks(dense, ["pairs", "single"], asked)
-        assert list(found) == ["pairs", "single"]
-        for name, ticks in found.items():
+        for name, columns in placement.columns(["pairs", "single"], asked).items():
+            ticks = decode_first_ticks(dense, columns)
             expected = np.full(ticks.shape, np.inf)
             for k, circuit, tick in zip(spikes.sample, spikes.source, spikes.tick, strict=True):
                 for neuron in np.flatnonzero(placement.circuits(name) == circuit):
@@ -140,5 +140,3 @@ def test_dense_first_spikes_are_those_of_lists(placement):
             assert ticks.dtype == np.float64
             np.testing.assert_array_equal(ticks, expected)
             np.testing.assert_array_equal(placement.decode_first_spikes(spikes, name), expected)
-    with pytest.raises(ArrayError, match="first spikes of 11 neurons, but 12 were asked for"):
-        placement.decode_first_ticks(dense[:, :-1], ["single"], None)

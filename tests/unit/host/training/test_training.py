@@ -228,3 +228,14 @@ def test_samples_longer_than_the_chip_runs_are_refused():
     chip.spec = chip.spec.model_copy(update={"max_run_ticks": 1000})
     with pytest.raises(OutOfRangeError, match=r"coding\.duration"):
         make_runner(load_settings("small"), chip)
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_weights_do_not_depend_on_inputs_being_made_ahead(monkeypatch, seed):
+    found = []
+    for worth in (0, 1e9):
+        monkeypatch.setattr("hxloop_host.training.trainer.WORTH_A_THREAD", worth)
+        one = trainer(changed("paper", training={"batch_size": 25}, coding={"jitter": 0.2}), seed=seed)
+        found.append([one.epoch(lambda done: None) for _ in range(2)] and one.weights)
+    for with_thread, without in zip(*found, strict=True):
+        np.testing.assert_array_equal(with_thread, without)
