@@ -94,6 +94,8 @@ def pack_run(run: PackedRun, arrays: Arrays) -> list[bytes | memoryview] | None:
     if any(array.dtype != dtype for array, dtype in zip(sent, DTYPES.values(), strict=True)):
         return None
     if run.neurons is not None:
+        if len(run.neurons) > MOST_CIRCUITS or any(not -(2**31) <= neuron < 2**31 for neuron in run.neurons):
+            return None
         sent.append(np.array(run.neurons, np.int32))
     if weights is not None:
         sent.append(weights)
@@ -149,8 +151,6 @@ def unpack_run(frames: Frames) -> tuple[PackedRun, Arrays]:
     neurons = arrays.pop(_NEURONS, None)
     if neurons is not None and len(neurons) > MOST_CIRCUITS:
         raise MalformedMessageError(f"{len(neurons)} neurons, at most {MOST_CIRCUITS}", field=_NEURONS)
-    if kind:
-        arrays[WEIGHT_CODE] = arrays[WEIGHT_CODE].copy()  # it is kept for long, the rest of the message is not
     run = PackedRun(
         sequence, config_hash.hex(), base.hex() if kind else None, duration, seed, first_sample, _RECORDINGS[record],
         None if neurons is None else tuple(neurons.tolist()),
@@ -171,10 +171,8 @@ def _out_of_range(sequence: int, duration_ticks: int, trial_seed: int, first_sam
     raise AssertionError
 
 
-def pack_reply(sequence: int, result: RunResult) -> list[bytes | memoryview] | None:
-    """Frames of the reply to a run on a stream; None if it does not fit a packed header."""
-    if any(array.size for array in vars(result.observations).values()):
-        return None
+def pack_reply(sequence: int, result: RunResult) -> list[bytes | memoryview]:
+    """Frames of the reply to a packed run, whose result has no observations."""
     dense, spikes = result.first_ticks, result.spikes
     frames = array_frames([spikes.offsets, spikes.tick, spikes.source] if dense is None else [dense])
     shape = (0, 0) if dense is None else dense.shape

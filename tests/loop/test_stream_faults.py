@@ -27,7 +27,7 @@ from support.daemons.daemon_cases import (
 )
 from support.daemons.stream_client import StreamClient
 
-from hxloop.errors import RunCancelledError, WorkerCrashedError
+from hxloop.errors import InvalidInputError, RunCancelledError, WorkerCrashedError
 from hxloop.protocol.codec import config_arrays, encode, spike_arrays
 from hxloop.protocol.messages import DescribeRequest, Limits
 from hxloop.protocol.stream_frames import HEAD, STREAM_MAGIC, attach_message, stream_parts
@@ -338,6 +338,15 @@ def test_a_busy_stream_keeps_daemon_and_session_alive_and_an_idle_one_does_not()
         assert daemon.wait() == 0
         assert client.read_over() == "end"
         wait_until(lambda: not is_running(worker))
+
+
+@pytest.mark.parametrize("neurons", [(2**40,), (-5,), tuple(range(600))])
+def test_neurons_that_no_chip_has_are_refused_in_words(calm, neurons):
+    with remote(calm) as chip:
+        chip.configure(CONFIG)
+        with pytest.raises(InvalidInputError, match="neurons"):
+            chip.run(INPUTS, duration_ticks=1000, neurons=neurons)
+        assert chip.run(INPUTS, duration_ticks=1000, neurons=(0,)).spikes.n_spikes == INPUTS.n_spikes
 
 
 def test_cancel_from_another_thread(calm):

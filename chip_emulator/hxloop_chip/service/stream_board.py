@@ -72,6 +72,11 @@ class StreamBoard:
         return self._words[_AT_WORK]
 
     @property
+    def stopped(self) -> bool:
+        """Whether the job at work is the one to stop."""
+        return self._words[_STOP] == self._words[_AT_WORK]
+
+    @property
     def busy(self) -> bool:
         """Whether a request from a stream is at work."""
         return bool(self._words[_SLOT])

@@ -118,8 +118,7 @@ class ChipWork:
     @property
     def is_stopped(self) -> bool:
         """Whether the job at work is the one to stop."""
-        stop, at_work = self._board.stop_words
-        return bool(stop == at_work)
+        return self._board.stopped
 
     def check_wanted(self) -> None:
         """Raise `RunCancelledError` if the job at work is the one to stop."""

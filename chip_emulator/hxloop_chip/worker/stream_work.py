@@ -14,9 +14,9 @@ from hxloop.errors import (
     UnknownConfigurationError,
     UnknownVerbError,
 )
-from hxloop.protocol.codec import decode_request
+from hxloop.protocol.codec import decode_request, is_of_configuration
 from hxloop.protocol.messages import ConfigureRequest, RunRequest
-from hxloop.protocol.packed_runs import claimed_sequence, is_packed, pack_reply, packed_digest, unpack_run
+from hxloop.protocol.packed_runs import PackedRun, claimed_sequence, is_packed, pack_reply, packed_digest, unpack_run
 from hxloop.spikes import DTYPES
 from hxloop_chip.checks.run_limits import check_run_limits, sizes_of
 from hxloop_chip.service.replies import claimed_sender, error_reply
@@ -137,11 +137,11 @@ class StreamWork:
 
     def _done(self, slot: int, session: StreamSession, request: Task, arrays: Arrays) -> Frames:
         """Reply to a new request that has been read."""
-        if not isinstance(request, ConfigureRequest):
-            size = {name: array.size for name, array in arrays.items() if name in DTYPES}
-            if isinstance(request, RunRequest):
-                size = sizes_of(request)
+        if isinstance(request, PackedRun):
+            size = {name: arrays[name].size for name in DTYPES}
             check_run_limits(request, size, self._settings.limits, self._spec)
+        elif isinstance(request, RunRequest):
+            check_run_limits(request, sizes_of(request), self._settings.limits, self._spec)
         self._board.begin(next(self._jobs), slot, request.sequence)
 
         def report(done: int, total: int) -> bool:
@@ -153,10 +153,12 @@ class StreamWork:
             raise ShuttingDownError("this daemon is going down", hint="start another one")
         if self._board.is_cancelled(slot, request.sequence):
             raise RunCancelledError("cancelled before it came")
-        running = not isinstance(request, ConfigureRequest)
+        running = isinstance(request, PackedRun | RunRequest)
         wanted = request.base or (request.config_hash if running else None)
         if wanted is not None:
             self._bring_back(session, wanted, "base" if request.base else "config_hash")
+        if request.base is not None:  # what changes is kept for long, the rest of the message is not
+            arrays = {name: array.copy() if is_of_configuration(name) else array for name, array in arrays.items()}
         result = self._work.do(request, arrays, report)
         if request.base is not None or not running:
             assert self._work.config is not None
@@ -165,7 +167,9 @@ class StreamWork:
             return self._work.encoded(request, None)
         n_samples = result.spikes.n_samples if result.first_ticks is None else len(result.first_ticks)
         self._board.count_run(n_samples, result)
-        return pack_reply(request.sequence, result) or self._work.encoded(request, result)
+        if isinstance(request, PackedRun):
+            return pack_reply(request.sequence, result)
+        return self._work.encoded(request, result)
 
     def _bring_back(self, session: StreamSession, config_hash: str, field: str) -> None:
         """Write a configuration that the session has."""
