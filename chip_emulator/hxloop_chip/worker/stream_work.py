@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hxloop.errors import (
     HxloopError,
@@ -25,7 +25,7 @@ from hxloop_chip.service.stores import Store, digest_of
 from hxloop_chip.worker.chip_work import surviving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hxloop.program import ChipConfig
     from hxloop.protocol.codec import Arrays
@@ -38,7 +38,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hxloop_chip.worker.stream_work")
 
-StreamSession = Session["ChipConfig"]
+
+class KeptConfiguration(NamedTuple):
+    """A configuration, and the bytes of its arrays."""
+
+    config: ChipConfig
+    n_bytes: int
+
+    @classmethod
+    def of(cls, config: ChipConfig, changed: Iterable[str], base: KeptConfiguration | None) -> Self:
+        """From the arrays that differ from a base, which are few, or from all."""
+        if base is None:
+            return cls(config, sum(array.nbytes for array in config.arrays().values()))
+        grown = (config.array(name).nbytes - base.config.array(name).nbytes for name in changed)
+        return cls(config, base.n_bytes + sum(grown))
+
+
+StreamSession = Session[KeptConfiguration]
 """A session whose requests wait in its stream."""
 
 
@@ -49,12 +65,8 @@ def new_session(name: str, limits: Limits) -> StreamSession:
         client="",
         last_seen_s=0.0,
         replies=Store(Answered.n_bytes, limits.max_stored_replies),
-        configurations=Store(_bytes_of, limits.max_configurations),
+        configurations=Store(lambda kept: kept.n_bytes, limits.max_configurations),
     )
-
-
-def _bytes_of(config: ChipConfig) -> int:
-    return sum(array.nbytes for array in config.arrays().values())
 
 
 class StreamWork:
@@ -155,14 +167,18 @@ class StreamWork:
             raise RunCancelledError("cancelled before it came")
         running = isinstance(request, PackedRun | RunRequest)
         wanted = request.base or (request.config_hash if running else None)
+        base = None
         if wanted is not None:
-            self._bring_back(session, wanted, "base" if request.base else "config_hash")
-        if request.base is not None:  # what changes is kept for long, the rest of the message is not
-            arrays = {name: array.copy() if is_of_configuration(name) else array for name, array in arrays.items()}
+            base = self._brought_back(session, wanted, "base" if request.base else "config_hash")
+        changed = [name for name in arrays if is_of_configuration(name)]
+        if request.base is not None:
+            for name in changed:
+                arrays[name] = arrays[name].copy()  # it is kept for long, the rest of the message is not
         result = self._work.do(request, arrays, report)
-        if request.base is not None or not running:
+        if changed:
             assert self._work.config is not None
-            session.configurations.put(request.config_hash, self._work.config)
+            kept = KeptConfiguration.of(self._work.config, changed, base)
+            session.configurations.put(request.config_hash, kept)
         if result is None:
             return self._work.encoded(request, None)
         n_samples = result.spikes.n_samples if result.first_ticks is None else len(result.first_ticks)
@@ -171,15 +187,16 @@ class StreamWork:
             return pack_reply(request.sequence, result)
         return self._work.encoded(request, result)
 
-    def _bring_back(self, session: StreamSession, config_hash: str, field: str) -> None:
+    def _brought_back(self, session: StreamSession, config_hash: str, field: str) -> KeptConfiguration:
         """Write a configuration that the session has."""
-        config = session.configurations.get(config_hash, touch=True)
-        if config is None:
+        kept = session.configurations.get(config_hash, touch=True)
+        if kept is None:
             raise UnknownConfigurationError(
                 f"this session has no configuration {config_hash[:64]}", field=field, hint="configure first"
             )
         if config_hash != self._work.config_hash:
-            self._work.write(config)
+            self._work.write(kept.config)
+        return kept
 
     def _error(self, error: HxloopError, sequence: int | None) -> Frames:
         self._board.count("errors")
