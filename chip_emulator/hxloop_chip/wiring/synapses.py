@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hxloop_chip.solver.edges.weights_kernel import add_current_steps
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -56,18 +58,10 @@ class Wiring:
 
     def current_steps(self, weight_code: NDArray[np.generic]) -> tuple[Floats, Floats]:
         """Excitatory and inhibitory current steps in mV per tick, float64 [n_sources, n_neurons] each."""
-        worth = weight_code.astype(np.float64)
-        if self._bits is not None:
-            used = np.flatnonzero(worth)
-            bits = np.unpackbits(np.abs(worth[used]).astype(np.uint8)[:, None], axis=1, bitorder="little")
-            n_bits = self._bits.shape[1]
-            worth[used] = np.sign(worth[used]) * np.einsum("nb,nb->n", bits[:, :n_bits], self._bits[used])
-        worth = (worth * self._gain)[self.reached[1]]
-        shape = (len(self.source_id), self._n_neurons)
-        exc, inh = (
-            np.asarray(np.bincount(self._place, magnitude, shape[0] * shape[1]), np.float64).reshape(shape)
-            for magnitude in (np.maximum(worth, 0.0), np.maximum(-worth, 0.0))
-        )
+        steps = np.zeros((2, len(self.source_id) * self._n_neurons))
+        bits = np.empty((len(weight_code), 0)) if self._bits is None else self._bits
+        add_current_steps(weight_code.astype(np.float64), bits, self._gain, self.reached[1], self._place, steps)
+        exc, inh = steps.reshape(2, len(self.source_id), self._n_neurons)
         return exc, inh
 
 
