@@ -81,7 +81,7 @@ class DenseGraph:
         self.v = {p.name: torch.from_numpy(recording.membranes[p.name]) for p in (hidden, output)}
         self.names = hidden.name, output.name
         self.constants = {
-            p.name: [float(grid.decay[row, grid.start[p.name]]) for row in (MEMBRANE, CURRENT, RISE)]
+            p.name: [float(grid.decay[row, grid.part[p.name].start]) for row in (MEMBRANE, CURRENT, RISE)]
             for p in (hidden, output)
         }
         n_reads = self.v[hidden.name].shape[1]

@@ -96,7 +96,7 @@ def test_measured_strengths_and_thresholds_enter_by_the_chain_rule():
     own = grid(net)
     threshold = own.threshold * rng.uniform(0.8, 1.2, own.n_neurons)
     found = gradients(net, rec, grad_v, grad_count, "sigmoid", factors=factors, threshold=threshold)
-    by_name = {p.name: threshold[own.start[p.name] : own.start[p.name] + p.size] for p in net.populations}
+    by_name = {p.name: threshold[own.part[p.name]] for p in net.populations}
     model = GridModel(rec, "sigmoid", 5.0, by_name)
     seen = [w * f for w, f in zip(rec.weights, factors, strict=True)]
     model.base = None
@@ -141,7 +141,7 @@ def test_counts_are_those_of_the_recording():
     own = grid(net)
     counts = spike_counts(own, rec)
     for p in net.populations:
-        begin = own.start[p.name]
+        begin = own.part[p.name].start
         expected = np.zeros((N, p.size), int)
         if p.spiking:
             np.add.at(expected, (rec.spikes[p.name].sample, rec.spikes[p.name].neuron), 1)

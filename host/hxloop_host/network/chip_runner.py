@@ -13,9 +13,9 @@ from hxloop.rule import Observe, Recording, Spikes
 from hxloop.seeds import bench_trial_seed
 from hxloop_host.arithmetic.one_ahead import worked_behind
 from hxloop_host.network.measured_strength import MeasuredStrength
-from hxloop_host.network.weight_codes import check_weight_bits, dequantise, quantise
+from hxloop_host.network.weight_codes import check_weight_bits, clipped, dequantise, quantise
 from hxloop_host.placing.mapping import place
-from hxloop_host.placing.placement import decode_first_ticks
+from hxloop_host.placing.placement import decode_first_ticks, first_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,7 +127,7 @@ class ChipRunner:
     def clip(self, weights: Weights) -> None:
         """Clip model weights in place to what codes, masks and signs allow: beyond, they would take ages to return."""
         for matrix, (low, high) in zip(weights, self._limits, strict=True):
-            np.clip(matrix, low, high, out=matrix)
+            clipped(matrix, low, high, out=matrix)
 
     def codes(self, weights: Sequence[NDArray[np.float64]]) -> Codes:
         """Weight codes of each projection that stand for model weights on this chip, within limits, masks and signs.
@@ -141,7 +141,7 @@ class ChipRunner:
         check_weight_bits(self._bits, spec)
         return [
             quantise(
-                np.clip(w, *limits),
+                clipped(w, *limits),
                 p.scale_weights,
                 spec.weight_code_max,
                 self._bits,
@@ -240,17 +240,19 @@ class ChipRunner:
 
     def _decode(self, result: RunResult, observe: Observe, asked: _Asked) -> dict[str, Any]:
         """Arrays of one run by what they are and of which population; along the first axis, samples."""
-        place, names, readout = self.placement, list(asked.columns), asked.readout
+        place, readout = self.placement, asked.readout
         found: dict[str, Any] = {}
         if result.first_ticks is not None:
             found["first_ticks"] = {
                 name: decode_first_ticks(result.first_ticks, columns) for name, columns in asked.columns.items()
             }
-        elif names:
-            found["first_ticks"] = {name: place.decode_first_spikes(result.spikes, name) for name in names}
         if observe.spikes == "all":
-            found["spikes"] = {name: place.decode_spikes(result.spikes, name) for name in names}
-            found["n_samples"] = result.spikes.n_samples
+            n_samples = found["n_samples"] = result.spikes.n_samples
+            found["spikes"] = {name: place.decode_spikes(result.spikes, name) for name in asked.columns}
+            found["first_ticks"] = {
+                name: first_of_each(spikes, n_samples, self.network.population(name).size)
+                for name, spikes in found["spikes"].items()
+            }
         if readout is not None:
             seen = result.observations
             readings = place.decode_membranes(seen, readout, observe.membranes)

@@ -119,6 +119,8 @@ class Placement:
         self, matrix: NDArray[np.integer] | NDArray[np.floating], field: str
     ) -> NDArray[np.int8] | NDArray[np.float64]:
         limit = self.spec.weight_code_max
+        if matrix.dtype == np.int8 and not self.spec.continuous_weights:  # of every step of a training
+            return np.asarray(np.minimum(np.maximum(matrix, -limit), limit), np.int8)
         if np.issubdtype(matrix.dtype, np.integer) and not self.spec.continuous_weights:
             return np.asarray(np.clip(matrix, -limit, limit), np.int8)
         code = matrix.astype(np.float64)
@@ -299,11 +301,8 @@ class Placement:
         InvalidInputError
             As `decode_spikes`.
         """
-        sample, neuron, tick = self.decode_spikes(spikes, population)
         size = self.network.population(population).size
-        first = np.full(spikes.n_samples * size, np.inf)
-        np.minimum.at(first, sample * size + neuron, tick.astype(np.float64))  # flat float64: numpy's fast path
-        return first.reshape(spikes.n_samples, size)
+        return first_of_each(self.decode_spikes(spikes, population), spikes.n_samples, size)
 
     def columns(self, populations: Sequence[str], heads: Sequence[int] | None) -> dict[str, Columns]:
         """Where populations stand in a dense array of first spikes (`RunResult.first_ticks`).
@@ -337,6 +336,16 @@ class Placement:
             raise InvalidInputError(
                 f"{population!r} does not spike", field="population", hint="read its membranes instead"
             )
+
+
+def first_of_each(
+    spikes: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]], n_samples: int, size: int
+) -> NDArray[np.float64]:
+    """Ticks of first spikes, float64 [n_samples, size], inf where there is none, from what `decode_spikes` returns."""
+    sample, neuron, tick = spikes
+    first = np.full(n_samples * size, np.inf)
+    np.minimum.at(first, sample * size + neuron, tick.astype(np.float64))  # flat float64: numpy's fast path
+    return first.reshape(n_samples, size)
 
 
 def decode_first_ticks(first_ticks: NDArray[np.uint32], columns: Columns) -> NDArray[np.float64]:

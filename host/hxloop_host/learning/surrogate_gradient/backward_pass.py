@@ -67,7 +67,7 @@ def weight_gradients(
     decay[JUMP] *= height  # all that a spike does is done through its surrogate
     shape = np.array([1.0, steepness, 0.5 * np.pi * steepness], dtype)
     arguments = (
-        grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.start[network.output],
+        grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.part[network.output].start,
         (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
         grid.tiles([height * w for w in seen]), grid.kernels, decay, grid.period, grid.delay, CODES[surrogate], shape,
     )  # fmt: skip
@@ -94,6 +94,5 @@ def spike_counts(grid: ReadingGrid, recording: Recording) -> NDArray[np.int64]:
     """int64 [n_samples, n_neurons]: spikes of each neuron in each sample."""
     found = np.zeros((recording.n_samples, grid.n_neurons), np.int64)
     for name, spikes in recording.spikes.items():
-        size = grid.network.population(name).size
-        found[:, grid.start[name] : grid.start[name] + size] = spikes.counts(recording.n_samples, size)
+        found[:, grid.part[name]] = spikes.counts(recording.n_samples, grid.network.population(name).size)
     return found

@@ -256,8 +256,8 @@ def _add_shares(begin, end, ticks, sources, delay, link, table, period, to_v, to
 
 
 @compiled
-def add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, sign, jump, came):
-    """Add what events with weights of a sign (0: all) bring to membranes and currents by the next reading.
+def add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, jump, came):
+    """Add what events bring to membranes and currents by the next reading.
 
     To `jump` and `came`, [n_reads, n_neurons].
     """
@@ -268,13 +268,12 @@ def add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, si
             source, k, since = arrival(link, e, inputs, spikes, period, delay)
             if source < 0 or k >= jump.shape[0]:
                 continue
-            table = kernels[link[POPULATION]]
-            row, at = link[AT] + source * link[N_TARGETS], link[FIRST_TARGET]
-            for j in range(link[N_TARGETS]):
-                w = weights[row + j]
-                if sign == 0 or w * sign > 0:
-                    jump[k, at + j] += table[MEMBRANE_RISE, since] * w
-                    came[k, at + j] += table[CURRENT_LEFT, since] * w
+            table, to_v, to_i = kernels[link[POPULATION]], jump[k], came[k]
+            rise, left = table[MEMBRANE_RISE, since], table[CURRENT_LEFT, since]
+            row, at = np.uint64(link[AT] + source * link[N_TARGETS]), np.uint64(link[FIRST_TARGET])
+            for j in range(np.uint64(link[N_TARGETS])):
+                to_v[at + j] += rise * weights[row + j]
+                to_i[at + j] += left * weights[row + j]
 
 
 @compiled
@@ -296,11 +295,16 @@ def predict(v, inputs, spikes, links, weights, kernels, decay, period, delay, ex
     n_reads, n_neurons = v.shape[1], v.shape[2]
     came = np.zeros((n_reads, n_neurons), v.dtype)
     counts, adapted = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, v.dtype)
+    exciting, inhibiting = np.zeros_like(weights), np.zeros_like(weights)
+    for k in range(weights.size):
+        if weights[k] > 0:
+            exciting[k] = weights[k]
+        else:
+            inhibiting[k] = weights[k]
     for sample in range(v.shape[0]):
-        for sign in (1, -1):
-            jump = exc[sample] if sign > 0 else inh[sample]
+        for mine, jump in ((exciting, exc[sample]), (inhibiting, inh[sample])):
             came[:] = 0
-            add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, sign, jump, came)
+            add_drive(sample, inputs, spikes, links, mine, kernels, period, delay, jump, came)
             run_currents(decay, jump, came)
         count_spikes(sample, spikes, period, counts)
         adapted[:] = 0
@@ -324,7 +328,7 @@ def add_crossings(v, quiet, inputs, spikes, links, weights, kernels, decay, peri
         jump[:] = 0
         came[:] = 0
         latest[:] = -(1 << 40)
-        add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, 0, jump, came)
+        add_drive(sample, inputs, spikes, links, weights, kernels, period, delay, jump, came)
         run_currents(decay, jump, came)
         for population in range(spikes[0].shape[0]):
             table = kernels[population]

@@ -90,8 +90,7 @@ class MeasuredScale:
         exc, inh = self.strengths()
         found = []
         for projection, codes in zip(grid.network.projections, recording.codes, strict=True):
-            begin = grid.start[projection.target]
-            part = slice(begin, begin + codes.shape[1])
+            part = grid.part[projection.target]
             found.append(np.where(codes < 0, inh[part], exc[part]))
         return found
 
@@ -162,7 +161,4 @@ def modelled_membranes(grid: ReadingGrid, recording: Recording, weights: Weights
     found = exc + inh - held
     found[:, 1:] += grid.decay[MEMBRANE] * v[:, :-1]
     found[:, 1:][~grid.undisturbed(recording)] = np.nan
-    return {
-        name: found[:, :, grid.start[name] : grid.start[name] + traces.shape[2]].astype(np.float32)
-        for name, traces in recording.membranes.items()
-    }
+    return {name: found[:, :, grid.part[name]].astype(np.float32) for name in recording.membranes}

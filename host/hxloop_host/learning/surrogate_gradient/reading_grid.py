@@ -8,6 +8,8 @@ came, which the chip reports, not at those of readings.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
@@ -74,8 +76,8 @@ class ReadingGrid:
 
     Attributes
     ----------
-    start : dict of str to int
-        First neuron of each population.
+    part : dict of str to slice
+        Neurons of each population.
     threshold : [n_neurons]
         Nominal thresholds in model units, infinite where a population does not spike.
     swing : [n_neurons]
@@ -97,7 +99,7 @@ class ReadingGrid:
         self.network, self.period, self.delay, self.dtype = network, period_ticks, delay_ticks, dtype
         sizes = [p.size for p in network.populations]
         begins = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-        self.start = {p.name: begin for p, begin in zip(network.populations, begins, strict=False)}
+        self.part = {p.name: slice(*ends) for p, ends in zip(network.populations, pairwise(begins), strict=True)}
         self.n_neurons = begins[-1]
         since = np.arange(period_ticks + 1) * tick_us
         self.kernels = np.empty((len(sizes), at.N_TABLES, period_ticks + 1), dtype)
@@ -105,7 +107,7 @@ class ReadingGrid:
         self.threshold, self.swing = np.empty(self.n_neurons, dtype), np.empty(self.n_neurons, dtype)
         for k, population in enumerate(network.populations):
             tau_syn_us = population.tau_syn_us * tau_factor
-            part = slice(begins[k], begins[k + 1])
+            part = self.part[population.name]
             # A weight's first slope is its model weight over the nominal time constant.
             self.kernels[k, at.MEMBRANE_RISE] = tau_factor * rise(since, population.tau_mem_us, tau_syn_us)
             self.kernels[k, at.CURRENT_LEFT] = np.exp(-since / tau_syn_us)
@@ -154,7 +156,7 @@ class ReadingGrid:
                 continue
             offsets.append(before + np.searchsorted(found.sample, samples))
             ticks.append(found.tick)
-            neurons.append(found.neuron + np.int32(self.start[population.name]))
+            neurons.append(found.neuron + np.int32(self.part[population.name].start))
             before += len(found.tick)
         return Events(np.array(offsets, np.int64), _joined(ticks, np.int64), _joined(neurons, np.int32))
 
@@ -163,8 +165,7 @@ class ReadingGrid:
         n_reads = len(recording.membrane_times_us)
         found = np.zeros((recording.n_samples, n_reads, self.n_neurons), self.dtype)
         for name, traces in recording.membranes.items():
-            begin = self.start[name]
-            found[:, :, begin : begin + traces.shape[2]] = traces
+            found[:, :, self.part[name]] = traces
         return found
 
     def undisturbed(self, recording: Recording) -> NDArray[np.bool_]:
@@ -177,18 +178,17 @@ class ReadingGrid:
         """
         n_steps = len(recording.membrane_times_us) - 1
         found = np.zeros((recording.n_samples, n_steps, self.n_neurons), np.bool_)
-        for (name, begin), quiet in zip(self.start.items(), self.quiet_ticks.tolist(), strict=True):
+        for (name, part), quiet in zip(self.part.items(), self.quiet_ticks.tolist(), strict=True):
             traces, spikes = recording.membranes.get(name), recording.spikes.get(name)
             if traces is None:
                 continue
-            part = slice(begin, begin + traces.shape[2])
             found[:, :, part] = ~_clipped(traces, self.swing[part])
             if spikes is None:
                 continue
             step = np.maximum(-(-spikes.tick // self.period) - 1, 0)
             for later in range(2 + quiet // self.period):
                 inside = step + later < n_steps
-                sample, neuron = spikes.sample[inside], begin + spikes.neuron[inside]
+                sample, neuron = spikes.sample[inside], part.start + spikes.neuron[inside]
                 found[sample, step[inside] + later, neuron] = False
         return found
 
@@ -224,6 +224,12 @@ class ReadingGrid:
             matrix = flat[link[at.AT] : link[at.AT] + size].reshape(link[at.N_SOURCES], link[at.N_TARGETS])
             found.append(np.repeat(matrix, projection.copies, axis=0) if projection.copies > 1 else matrix)
         return found
+
+
+@lru_cache(maxsize=4)
+def grid_of(network: Network, period_ticks: int, tick_us: float, delay_ticks: int, tau_factor: float) -> ReadingGrid:
+    """`ReadingGrid` of these; one that was made before is the same object."""
+    return ReadingGrid(network, period_ticks, tick_us, delay_ticks, tau_factor=tau_factor)
 
 
 def _aligned(size: int, dtype: Any) -> Floats:

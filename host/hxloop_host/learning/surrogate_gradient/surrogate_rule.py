@@ -13,7 +13,7 @@ from hxloop.rule import CADC_PERIOD_US, Batch, Column, Observe, Rule, RuleSettin
 from hxloop_host.learning.surrogate_gradient.backward_pass import spike_counts, weight_gradients
 from hxloop_host.learning.surrogate_gradient.first_use import warm_up
 from hxloop_host.learning.surrogate_gradient.measured_scale import MeasuredScale, measured, modelled_membranes
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
+from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid, grid_of
 from hxloop_host.learning.surrogate_gradient.surrogates import Surrogate
 
 if TYPE_CHECKING:
@@ -198,8 +198,7 @@ class SurrogateGradient(Rule):
         counts = spike_counts(grid, recording)
         cost, grad_count = self._activity_cost(network, grid, counts)
         if grad.ndim == 2:  # of spike counts
-            begin = grid.start[network.output]
-            grad_count[:, begin : begin + grad.shape[1]] += grad
+            grad_count[:, grid.part[network.output]] += grad
         if batch.number < own.measured_batches:
             self._scale(grid).add(grid, recording)
         factors, threshold = measured(self._scale(grid), grid, recording, runner.strength)
@@ -220,13 +219,13 @@ class SurrogateGradient(Rule):
             )
         period_ticks = round((times_us[1] - times_us[0]) / recording.tick_us)
         factor = 1.0 if strength is None else strength.tau_factor
-        return ReadingGrid(recording.network, period_ticks, recording.tick_us, recording.delay_ticks, tau_factor=factor)
+        return grid_of(recording.network, period_ticks, recording.tick_us, recording.delay_ticks, factor)
 
     def _activity_cost(self, network: Network, grid: ReadingGrid, counts: NDArray[np.int64]) -> tuple[float, Array]:
         """Cost of bursts and rates, and its derivative by the spike counts."""
         own, cost, grad = self.settings, 0.0, np.zeros(counts.shape)
         for name in network.spiking:
-            part = slice(grid.start[name], grid.start[name] + network.population(name).size)
+            part = grid.part[name]
             mine = counts[:, part].astype(np.float64)
             cost += own.bursts * float((mine**2).mean())
             grad[:, part] += 2.0 * own.bursts * mine / mine.size
