@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final, Self
 from hxloop.kit.waiting import listener
 
 if TYPE_CHECKING:
+    from collections.abc import Sized
+
     from hxloop.kit.waiting import Listener
 
 _TELL_EVERY_S: Final = 1.0
@@ -51,12 +53,12 @@ class Compilations:
 
     Parameters
     ----------
-    total : int
-        Kernels of the library.
+    kernels : sized
+        Those of the library; not all of them are needed, and some in several versions.
     """
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._open = total, 0, 0
+    def __init__(self, kernels: Sized) -> None:
+        self._kernels, self._done, self._open = kernels, 0, 0
         self._begun_s = 0.0
         self._is_told = False
         self._listener: Listener | None = None
@@ -79,14 +81,18 @@ class Compilations:
 
     def state(self) -> Compiling:
         """How far it is."""
-        total = max(self._total, self._done + self._open)
+        total = max(len(self._kernels), self._done + self._open)
         return Compiling(self._done, total, time.monotonic() - self._begun_s)
 
     def _tell(self) -> None:
         self._listener = self._listener or listener()
+        told = False
         while self._goes_on():
             self._listener.show(str(self.state()))
+            told = True
         self._listener.close()
+        if told:
+            self._listener.say(f"compiled {self._done} kernels in {time.monotonic() - self._begun_s:.0f} s")
 
     def _goes_on(self) -> bool:
         time.sleep(_TELL_EVERY_S)

@@ -1,7 +1,8 @@
 """Kernels that are compiled once: a cache in the place of Numba's own.
 
 Numba's trusts whatever lies in its folder, takes a damaged file for a reason to fail, and is one for all kernels of a
-process, also those of a user. Numba itself is handed in: this package does not use it.
+process, also those of a user. Kept are kernels that Python calls, with all that they call in them; one process compiles
+one, and others that need it wait. Numba itself is handed in: this package does not use it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from hxloop.kernels.compiling import Compilations
+from hxloop.kernels.kernel_parts import is_part, made_of_parts
 from hxloop.kernels.kernel_store import KernelStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from hxloop.files.locks import FileLock
 
 log = logging.getLogger(__name__)
 
@@ -30,26 +34,31 @@ class KernelLibrary:
         Files that hold the kernels. A kernel contains those it calls, so a change of any file makes all stale.
     numba : module
         Numba.
-    total : int
-        Kernels that are compiled when none is stored, for those who wait.
     """
 
-    def __init__(self, sources: Iterable[Path], numba: Any, total: int = 1) -> None:
+    def __init__(self, sources: Iterable[Path], numba: Any) -> None:
         digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
         for path in sorted(sources):
             digest.update(path.name.encode() + path.read_bytes())
         self._store = KernelStore(digest.hexdigest()[:16])
         self._numba = numba
         self._kept: set[Any] = set()
-        numba.core.event.register("numba:compile", _listener(numba, self._kept, Compilations(total)))
+        self.compilations = Compilations(self._kept)
+        numba.core.event.register("numba:compile", _listener(numba, self._kept, self.compilations))
 
     def keep(self, dispatcher: Any, signature: Any = None) -> Any:
-        """Give a dispatcher of Numba this cache; with a signature, compile it now and for nothing else."""
+        """Give a dispatcher of Numba this cache; with a signature, it is compiled for nothing else."""
         self._kept.add(dispatcher)
         dispatcher._cache = _Cache(dispatcher.py_func, self._store, self._numba)
+        made_of_parts(dispatcher, self._numba, dispatcher._cache.unlock)
         if signature is not None:
-            dispatcher.compile(signature)
-            dispatcher.disable_compile()
+
+            def compile_once(*_: Any, **__: Any) -> Any:
+                dispatcher.compile(signature)
+                dispatcher.disable_compile()
+                return dispatcher  # which is called again, and converts what it is given
+
+            dispatcher._compile_for_args = compile_once
         return dispatcher
 
 
@@ -74,6 +83,7 @@ class _Cache:
     def __init__(self, function: Any, store: KernelStore, numba: Any) -> None:
         self._name = f"{function.__module__}.{function.__qualname__}"
         self._store, self._numba = store, numba
+        self._lock: FileLock | None = None
 
     @property
     def cache_path(self) -> str:
@@ -81,9 +91,15 @@ class _Cache:
         return ""
 
     def load_overload(self, signature: Any, context: Any) -> Any:
-        """Compiled function for a signature, None if it must be compiled."""
+        """Compiled function for a signature, None if it must be compiled; by this process, once this has returned."""
+        if is_part():
+            return None
         context.refresh()
-        content = self._store.read(self._file(signature, context.codegen()))
+        file = self._file(signature, context.codegen())
+        content = self._store.read(file)
+        if content is None:
+            self._lock = self._store.lock(file)
+            content = self._store.read(file)  # another process may have compiled it
         if content is None:
             return None
         core = self._numba.core
@@ -95,8 +111,15 @@ class _Cache:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep what was compiled."""
-        content = self._numba.core.serialize.dumps(result._reduce())
-        self._store.write(self._file(signature, result.codegen), content)
+        if not is_part():
+            content = self._numba.core.serialize.dumps(result._reduce())
+            self._store.write(self._file(signature, result.codegen), content)
+
+    def unlock(self) -> None:
+        """It is compiled, or cannot be: others need not wait any longer."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def enable(self) -> None:
         """Nothing: it always is."""

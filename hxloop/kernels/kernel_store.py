@@ -19,6 +19,7 @@ import platformdirs
 
 from hxloop.errors import InvalidInputError
 from hxloop.files.folders import cache_directory
+from hxloop.files.locks import FileLock
 from hxloop.files.private_files import private_directory, read_private, trusted_directory, write_private
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,16 @@ class KernelStore:
         except OSError as error:
             log.warning("%s; kernels are compiled again at the next start", _why(folder, error))
             self._home = None  # the disk is full: the next one is not tried
+
+    def lock(self, file: str) -> FileLock | None:
+        """Wait until no other process compiles a kernel, and keep others waiting; None where there is no place."""
+        folder = self._find_home()
+        if folder is None:
+            return None
+        try:
+            return FileLock(folder / f"{file}.lock", field="HXLOOP_CACHE_DIR")
+        except (InvalidInputError, OSError):  # it is compiled twice
+            return None
 
     def _find_home(self) -> Path | None:
         """First folder that can be written; None if none can."""

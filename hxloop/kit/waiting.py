@@ -35,6 +35,9 @@ class Listener(Protocol):
     def close(self) -> None:
         """It is over."""
 
+    def say(self, text: str) -> None:
+        """What remains to be read, once it is over."""
+
 
 class StatusLine:
     """For the user's eyes.
@@ -69,6 +72,10 @@ class StatusLine:
         if self.is_terminal:
             speak()
 
+    def say(self, text: str) -> None:
+        """Print a line of its own."""
+        say(text, self._stream)
+
     def _take_away(self) -> None:
         self._write(_CLEAR)
 
@@ -99,6 +106,10 @@ class LogLine:
     def close(self) -> None:
         """Nothing is left to do."""
 
+    def say(self, text: str) -> None:
+        """Log it."""
+        self._logger.info("%s", text)
+
 
 class Silence:
     """For a process whose parent tells the user."""
@@ -107,6 +118,9 @@ class Silence:
         """Say nothing."""
 
     def close(self) -> None:
+        """Say nothing."""
+
+    def say(self, text: str) -> None:
         """Say nothing."""
 
 

@@ -8,7 +8,7 @@ callers.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numba
 from numba.extending import intrinsic
@@ -16,10 +16,7 @@ from numba.extending import intrinsic
 from hxloop.kernels.kernel_library import KernelLibrary
 
 _BARE: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-N_KERNELS: Final = 122
-"""As many are compiled when none is stored, which a test counts; only for those who wait."""
-
-_library = KernelLibrary(Path(__file__).parent.rglob("*.py"), numba, N_KERNELS)
+_library = KernelLibrary(Path(__file__).parent.rglob("*.py"), numba)
 
 
 def compiled(function: Any) -> Any:
@@ -28,7 +25,7 @@ def compiled(function: Any) -> Any:
 
 
 def compiled_for(signature: Any) -> Any:
-    """The same, for these arguments alone: no time is lost on finding out what they are."""
+    """The same, for these arguments alone, when it is first called: no time is lost on finding out what they are."""
     return lambda function: _library.keep(numba.njit(nogil=True)(function), signature)
 
 

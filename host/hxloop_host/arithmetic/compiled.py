@@ -13,10 +13,7 @@ _HERE = Path(__file__).parent
 SOURCES: Final = (*_HERE.glob("*.py"), *(_HERE.parent / "learning").rglob("kernels.py"))
 """Files that hold kernels: those of a rule are in its own ``kernels.py``."""
 
-N_KERNELS: Final = 19
-"""As many are compiled when none is stored, which a test counts; only for those who wait."""
-
-_library = KernelLibrary(SOURCES, numba, N_KERNELS)
+_library = KernelLibrary(SOURCES, numba)
 
 
 def compiled(function: Any) -> Any:

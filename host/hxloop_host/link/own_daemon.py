@@ -127,11 +127,15 @@ class Daemon:
     def _wait_until_ready(self, process: subprocess.Popen[bytes], file: Path) -> ConnectionFile:
         """Wait as long as its log says something new; the user is told what."""
         starting = text = f"starting chip {self._name}"
+        compiled: Compiling | None = None
         told, growing = listener(), _GrowingLog(self.log_file)
         show_s = time.monotonic() + _SHOW_AFTER_S
         try:
             while time.monotonic() - growing.grown_s < _SILENCE_S:
                 if file.exists():
+                    if compiled is not None:
+                        told.close()
+                        say(f"chip {self._name}: kernels compiled in {compiled.elapsed_s:.0f} s")
                     return read_connection_file(file)
                 code = process.poll()
                 if code is not None:
@@ -144,7 +148,7 @@ class Daemon:
                         if text == starting:
                             told.close()
                             told, show_s = listener(), 0.0  # news is told at once
-                        text = f"{starting}: {state}"
+                        text, compiled = f"{starting}: {state}", state
                 if time.monotonic() > show_s:
                     show_s = time.monotonic() + _SHOW_AFTER_S
                     told.show(text)

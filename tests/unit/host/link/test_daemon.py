@@ -1,6 +1,7 @@
 """Starting, reviving and ending a daemon; a stub stands for the emulator, the processes are real."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,7 +132,9 @@ def test_one_that_goes_on_compiling_is_waited_for_and_shown(monkeypatch, shown, 
     assert shown[0].startswith("starting chip compiling/1")
     assert any("compiling kernels, only once: 7 of 10" in text for text in shown)
     assert shown[-1] == ""
-    assert "warning: no place for kernels" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "warning: no place for kernels" in said
+    assert re.search(r"chip compiling/1: kernels compiled in \d+ s", said)
 
 
 def test_a_start_that_takes_no_time_shows_nothing(monkeypatch, shown):

@@ -3,10 +3,14 @@
 import os
 import pickle
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numba
 import pytest
+from support.places import PYTHONPATH
 from support.strangers.second_user import as_second_user, needs_second_user
 
 from hxloop.files.folders import cache_directory
@@ -48,6 +52,75 @@ def test_a_kernel_is_compiled_once(places):
     assert compilations() == 1
     assert compilations() == 0
     assert [len(kernels(place)) for place in places] == [1, 0, 0]
+
+
+def caller_and_part():
+    """A kernel that calls another one, both of a fresh library."""
+    library = KernelLibrary([SOURCE], numba)
+    part = library.keep(numba.njit(twice))
+
+    def calls_it(x):
+        return part(x) + 1
+
+    return library.keep(numba.njit(calls_it)), part
+
+
+def test_what_a_kernel_calls_becomes_part_of_it_and_is_not_kept(places):
+    caller, part = caller_and_part()
+    assert caller(7) == 15
+    assert [file.name.split("-")[0].rpartition(".")[2] for file in kernels(places[0])] == ["calls_it"]
+    caller, part = caller_and_part()
+    assert caller(8) == 17
+    assert sum(caller.stats.cache_misses.values()) + sum(part.stats.cache_misses.values()) == 0
+
+
+def test_a_part_can_be_called_from_python_after_all(places):
+    caller, part = caller_and_part()
+    assert (caller(7), part(7), caller(1.5), part(1.5), caller(7)) == (15, 14, 4.0, 3.0, 15)
+    assert len(kernels(places[0])) == 4
+
+
+def test_with_a_signature_it_is_compiled_when_it_is_first_called_and_for_nothing_else(places):
+    kernel = KernelLibrary([SOURCE], numba).keep(numba.njit(twice), numba.float64(numba.float64))
+    assert kernels(places[0]) == []
+    assert (kernel(7), kernel(1.5)) == (14.0, 3.0)
+    assert len(kernels(places[0])) == 1
+    assert len(kernel.signatures) == 1
+
+
+def compiled_by_processes(n, folder):
+    """How many kernels each of so many processes compiles that start together with an empty cache."""
+    program = "import numba, time; from test_kernel_library import *; compile_slowly(); print(compilations())"
+    environment = os.environ | {
+        "HXLOOP_CACHE_DIR": str(folder),
+        "PYTHONPATH": str(SOURCE.parent) + os.pathsep + PYTHONPATH,
+    }
+    command = [sys.executable, "-c", program]
+    begun = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(n)]
+    return sorted(int(process.communicate(timeout=60)[0]) for process in begun)
+
+
+def compile_slowly():
+    compiler = numba.core.dispatcher._FunctionCompiler.compile
+
+    def slow(*arguments):
+        time.sleep(2.0)
+        return compiler(*arguments)
+
+    numba.core.dispatcher._FunctionCompiler.compile = slow
+
+
+def test_of_processes_that_need_the_same_kernel_one_compiles_it(places):
+    assert compiled_by_processes(3, places[0]) == [0, 0, 1]
+    assert [path.suffix for path in places[0].rglob("*") if path.is_file()] == [".kernel"]
+
+
+def test_a_kernel_that_cannot_be_compiled_keeps_nobody_waiting(places):
+    kernel = KernelLibrary([SOURCE], numba).keep(numba.njit(lambda x: x.nothing))
+    for _ in range(2):
+        with pytest.raises(numba.TypingError):
+            kernel(7)
+    assert [path for path in places[0].rglob("*") if path.is_file()] == []
 
 
 def test_another_source_compiles_it_again(tmp_path):

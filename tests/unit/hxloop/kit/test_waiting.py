@@ -74,6 +74,9 @@ def told():
         def close(self):
             texts.append("closed")
 
+        def say(self, text):
+            texts.append(text)
+
     tell(Listener)
     yield texts
     tell(StatusLine)
@@ -81,7 +84,7 @@ def told():
 
 def test_compilations_are_counted_and_told_while_they_last(told, monkeypatch):
     monkeypatch.setattr("hxloop.kernels.compiling._TELL_EVERY_S", 0.05)
-    compilations = Compilations(5)
+    compilations = Compilations(range(5))
     compilations.began()
     compilations.began()  # what the first one calls
     compilations.ended()
@@ -89,13 +92,13 @@ def test_compilations_are_counted_and_told_while_they_last(told, monkeypatch):
     compilations.ended()
     time.sleep(0.3)
     assert told[0] == "compiling kernels, only once: 1 of 5, 0 s"
-    assert told[-1] == "closed"
+    assert told[-2:] == ["closed", "compiled 2 kernels in 0 s"]
     assert told.count("closed") == 1
     assert 1 < len(told) < 8
 
 
 def test_more_than_expected_is_no_more_than_all(told):
-    compilations = Compilations(1)
+    compilations = Compilations(range(1))
     for _ in range(3):
         compilations.began()
     assert (compilations.state().done, compilations.state().total) == (0, 3)
