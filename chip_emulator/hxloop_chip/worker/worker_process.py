@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hxloop.codes.boot import BootSettings
+    from hxloop.program import ChipConfig
     from hxloop_chip.service.stores import Frames
     from hxloop_chip.service.stream_board import StreamBoard
 
@@ -123,6 +124,7 @@ class Worker:
         self._work = ChipWork(chip, settings.boot_id, settings.limits, board)
         self._stream_work = StreamWork(self._work, settings, chip.spec, board, streams.flush)
         self._told_s = 0.0
+        self._left: ChipConfig | None = None  # what the chip had after the supervisor's last job, as it was told
 
     def serve(self) -> None:
         """Say ready, then do what comes, for ever."""
@@ -140,6 +142,7 @@ class Worker:
             if self._streams.wait(self._link) and (frames := self._link.receive()) is not None:
                 order = read_order(frames[0])
                 reply = self.work(order, frames[1:])
+                self._left = self._work.config if self._work.config_hash is not None else None
                 answer = Answer(job=order.job, configured=self._work.config_hash)
                 self._send([envelope(answer), *reply])
             if (asked := self._streams.next()) is not None:
@@ -170,6 +173,8 @@ class Worker:
                 sequence = request.sequence
                 if split:
                     self._restore(frames[:split])
+                elif self._left is not None and self._left.sha256() != self._work.config_hash:
+                    self._work.write(self._left)  # a stream's request came in between
                 result = self._work.do(request, arrays, partial(self._report, order.job))
                 return self._work.encoded(request, result)
         except HxloopError as error:
