@@ -22,10 +22,12 @@ _STOP, _AT_WORK, _DRAINING, _SLOT, _SEQUENCE, _DONE, _TOTAL = range(7)
 _OWN: Final = ("requests", "runs_executed", "replies_resent", "errors", "samples")
 _PLACES: Final = {name: 8 + k for k, name in enumerate((*_OWN, *COUNTS))}
 _SLOTS: Final = 32
-_LAST, _CANCELLED = range(2)
+_SLOT_WORDS: Final = 16  # the highest number used up, and a ring of numbers that were cancelled
+MOST_AHEAD: Final = _SLOT_WORDS - 1
+"""Numbers in a row that can be cancelled before they come."""
 MOST_SLOTS: Final = 128
 """Sessions on streams at a time."""
-N_WORDS: Final = _SLOTS + 2 * MOST_SLOTS
+N_WORDS: Final = _SLOTS + _SLOT_WORDS * MOST_SLOTS
 
 
 class StreamBoard:
@@ -59,8 +61,8 @@ class StreamBoard:
 
     def free(self, slot: int) -> None:
         """Prepare a slot for a new session."""
-        for word in (_LAST, _CANCELLED):
-            self._words[_SLOTS + 2 * slot + word] = 0
+        for word in range(_SLOT_WORDS):
+            self._words[_SLOTS + _SLOT_WORDS * slot + word] = 0
 
     def running(self, slot: int) -> int | None:
         """Sequence number of the slot's request at work, or None."""
@@ -93,11 +95,11 @@ class StreamBoard:
 
     def last_sequence(self, slot: int) -> int:
         """Highest sequence number used up."""
-        return self._words[_SLOTS + 2 * slot + _LAST]
+        return self._words[_SLOTS + _SLOT_WORDS * slot]
 
     def cancel(self, slot: int, sequence: int) -> None:
         """Cancel a request that runs or has not come yet."""
-        self._words[_SLOTS + 2 * slot + _CANCELLED] = sequence
+        self._words[_ring(slot, sequence)] = sequence
         job = self._words[_AT_WORK]
         if self.running(slot) == sequence:  # else the worker looks before it begins
             self.stop(job)
@@ -107,6 +109,11 @@ class StreamBoard:
         own = {name: getattr(book, name) + self._words[_PLACES[name]] for name in _OWN}
         counts: dict[str, Any] = {n: self._memory(kind)[_PLACES[n]] for n, kind in COUNTS.items()}
         return replace(book, **own, counts=RunCounts.total([book.counts, RunCounts(**counts)]))
+
+    def to_stop(self) -> int | None:
+        """Job of a stream at work that was cancelled, or None."""
+        job, slot, sequence = self._words[_AT_WORK], self._words[_SLOT] - 1, self._words[_SEQUENCE]
+        return job if slot >= 0 and self.is_cancelled(slot, sequence) else None
 
     # What the worker says and asks.
 
@@ -132,7 +139,7 @@ class StreamBoard:
 
     def is_cancelled(self, slot: int, sequence: int) -> bool:
         """Whether the session's owner has cancelled a request."""
-        return self._words[_SLOTS + 2 * slot + _CANCELLED] == sequence
+        return self._words[_ring(slot, sequence)] == sequence
 
     def report(self, done: int, total: int) -> None:
         """Note how far a run is."""
@@ -140,7 +147,7 @@ class StreamBoard:
 
     def use_up(self, slot: int, sequence: int) -> None:
         """Note that a number has its answer."""
-        self._words[_SLOTS + 2 * slot + _LAST] = sequence
+        self._words[_SLOTS + _SLOT_WORDS * slot] = sequence
 
     def count(self, name: str, number: int = 1) -> None:
         """Add to one of the sums of all streams that a ledger has."""
@@ -155,3 +162,7 @@ class StreamBoard:
 
     def _memory(self, kind: type) -> memoryview[Any]:
         return self._words if kind is int else self._numbers
+
+
+def _ring(slot: int, sequence: int) -> int:
+    return _SLOTS + _SLOT_WORDS * slot + 1 + sequence % MOST_AHEAD

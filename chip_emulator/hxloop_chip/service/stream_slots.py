@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hxloop.errors import OverloadedError, SessionError
 from hxloop_chip.service.stream_board import MOST_SLOTS, StreamBoard
 
 if TYPE_CHECKING:
     from hxloop_chip.service.sessions import QueuedSession, SessionTable
-
-
-class _Cancelled(NamedTuple):
-    """The last request that was cancelled."""
-
-    slot: int
-    sequence: int
 
 
 class StreamSlots:
@@ -39,7 +32,6 @@ class StreamSlots:
         self._sessions: dict[int, QueuedSession] = {}
         self._last: dict[int, int] = {}  # numbers used up when it was last looked at
         self._requests = 0
-        self._cancelled: _Cancelled | None = None
 
     def attach(self, session: QueuedSession) -> int:
         """Slot of a session, from its beginning or again.
@@ -86,14 +78,7 @@ class StreamSlots:
         if not 0 < sequence - last <= reach:
             return "unknown"
         self.board.cancel(session.slot, sequence)
-        self._cancelled = _Cancelled(session.slot, sequence)
         return "cancelled"
-
-    def to_stop(self) -> int | None:
-        """Job at work that was cancelled, or None."""
-        if self._cancelled is None or self.board.running(self._cancelled.slot) != self._cancelled.sequence:
-            return None
-        return self.board.at_work
 
     def lost(self, table: SessionTable) -> None:
         """Drop all sessions with the worker that had them."""

@@ -155,7 +155,7 @@ class WorkDesk:
         job = self.running
         if job is not None and job.cancelled and job.number == self.streams.board.at_work:
             return job.number
-        return self.streams.to_stop()
+        return self.streams.board.to_stop()
 
     def worker_lost(self, why: str) -> None:
         """Give the running job to the next worker, or give it up."""

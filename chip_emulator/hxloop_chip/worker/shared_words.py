@@ -14,6 +14,8 @@ import numpy as np
 
 from hxloop_chip.service.stream_board import N_WORDS, StreamBoard
 
+_N_BYTES = 8 * N_WORDS
+
 
 def make_board() -> tuple[int, StreamBoard]:
     """File descriptor to hand to the other process, and the board."""
@@ -22,10 +24,10 @@ def make_board() -> tuple[int, StreamBoard]:
     else:
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, mmap.PAGESIZE)
+    os.ftruncate(descriptor, _N_BYTES)
     return descriptor, map_board(descriptor)
 
 
 def map_board(descriptor: int) -> StreamBoard:
     """Board that a descriptor of `make_board` leads to."""
-    return StreamBoard(np.frombuffer(mmap.mmap(descriptor, mmap.PAGESIZE), np.int64, count=N_WORDS))
+    return StreamBoard(np.frombuffer(mmap.mmap(descriptor, _N_BYTES), np.int64, count=N_WORDS))

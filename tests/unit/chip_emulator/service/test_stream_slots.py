@@ -13,7 +13,7 @@ from hxloop.protocol.messages import Limits
 from hxloop.result import COUNTS
 from hxloop_chip.service.ledger import LedgerBook
 from hxloop_chip.service.sessions import EVICTABLE_S, SessionTable
-from hxloop_chip.service.stream_board import MOST_SLOTS
+from hxloop_chip.service.stream_board import MOST_AHEAD, MOST_SLOTS
 from hxloop_chip.service.stream_slots import StreamSlots
 
 LIMITS = Limits(max_sessions=2, session_idle_s=100)
@@ -90,16 +90,30 @@ def test_what_becomes_of_a_cancel(slots, table):
     assert [slots.cancel(a, n, reach=3) for n in (0, 1, 2, 6)] == ["unknown", "finished", "finished", "unknown"]
     board.begin(-5, a.slot, 3)
     assert slots.cancel(b, 3, reach=3) == "cancelled" and not board.stopped, "that is another session's"
-    assert slots.to_stop() is None
-    assert slots.cancel(a, 3, reach=3) == "cancelled" and board.stopped and slots.to_stop() == -5
+    assert board.to_stop() is None
+    assert slots.cancel(a, 3, reach=3) == "cancelled" and board.stopped and board.to_stop() == -5
     board.end()
     board.begin(-6, a.slot, 4)
-    assert not board.stopped and slots.to_stop() is None, "a cancel that comes too late hits nothing else"
+    assert not board.stopped and board.to_stop() is None, "a cancel that comes too late hits nothing else"
     board.end()
     assert slots.cancel(a, 5, reach=3) == "cancelled"
     board.begin(-7, a.slot, 5)
-    assert board.is_cancelled(a.slot, 5) and slots.to_stop() == -7
+    assert board.is_cancelled(a.slot, 5) and board.to_stop() == -7
     np.testing.assert_array_equal(board.stop_words, [-5, -7])
+
+
+def test_as_many_can_be_cancelled_ahead_as_a_queue_is_long(slots, table):
+    reach = Limits().max_queue + 1
+    assert reach <= MOST_AHEAD
+    a, b = table.open("a", 0.0), table.open("b", 0.0)
+    for session in (a, b):
+        slots.attach(session)
+    slots.board.use_up(a.slot, 100)
+    for sequence in range(101, 101 + reach):
+        assert slots.cancel(a, sequence, reach) == "cancelled"
+    for sequence in range(90, 130):
+        assert slots.board.is_cancelled(a.slot, sequence) == (101 <= sequence < 101 + reach)
+        assert not slots.board.is_cancelled(b.slot, sequence)
 
 
 def test_sums_of_streams_are_added_to_the_ledger(slots):
