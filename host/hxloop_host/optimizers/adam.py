@@ -70,9 +70,12 @@ def adam_change(
     second: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Step number `step` of Adam; the running means `first` and `second` are moved in place."""
-    correction1 = 1.0 - whole_power(settings.beta1, step)
-    correction2 = 1.0 - whole_power(settings.beta2, step)
-    np.add(first, (1.0 - settings.beta1) * (gradient - first), out=first)
-    np.add(second, (1.0 - settings.beta2) * (gradient * gradient - second), out=second)
-    change: NDArray[np.float64] = rate * (first / correction1) / (np.sqrt(second / correction2) + settings.epsilon)
+    from hxloop_host.arithmetic.moments import move_moments  # compiled: not needed to read settings
+
+    change = np.empty(gradient.shape)
+    move_moments(
+        np.ravel(gradient), first.reshape(-1), second.reshape(-1), settings.beta1, settings.beta2,
+        1.0 - whole_power(settings.beta1, step), 1.0 - whole_power(settings.beta2, step), rate, settings.epsilon,
+        change.reshape(-1),
+    )  # fmt: skip
     return change
