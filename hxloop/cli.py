@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "map": "hxloop_host.cli.map:map_",
     "calibrate": "hxloop_host.cli.calibrate:calibrate",
     "serve": "hxloop_host.cli.emulator:serve",
+    "compile": "hxloop_host.cli.compile_kernels:compile_",
     "chip": "hxloop_host.cli.emulator:chip",
     "runs": "hxloop_host.cli.runs:runs",
     "tasks": "hxloop_host.cli.tasks:tasks",

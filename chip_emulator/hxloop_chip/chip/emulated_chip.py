@@ -11,7 +11,6 @@ import numpy as np
 from hxloop.chip import ChipIdentity
 from hxloop.errors import OutOfRangeError, SessionError
 from hxloop.kit.turns import Turn, Unsendable
-from hxloop.program import ChipConfig, Routes, Synapses
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed
 from hxloop.spikes import SpikeBatch
@@ -22,6 +21,7 @@ from hxloop_chip.chip.configured import Configured, make_configured
 from hxloop_chip.chip.delivery import deliver, deliver_plain
 from hxloop_chip.chip.membrane_reads import MembraneReads
 from hxloop_chip.chip.running import Runner
+from hxloop_chip.chip.smallest_run import run_one_synapse
 from hxloop_chip.silicon.boot_codes import boot_settings
 from hxloop_chip.silicon.mechanisms.addressed_draws import SiliconDraws, TrialDraws
 from hxloop_chip.silicon.mechanisms.mechanism import Passing
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.codes.boot import BootSettings
+    from hxloop.program import ChipConfig
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
     from hxloop_chip.chip.delivery import Delivered
@@ -233,7 +234,9 @@ class EmulatedChip(Unsendable):
 
     def warm_up(self) -> None:
         """Compile the kernels of ordinary runs, or load them from the cache; others are compiled when needed."""
-        _warm_up(self)
+        before = self._configured
+        run_one_synapse(self, record="first_ticks")
+        self._configured = before
 
     def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> tuple[Configured, Delivered | None]:
         """What a run needs, its inputs checked; and these delivered, unless that takes more than one pass."""
@@ -299,24 +302,3 @@ def _first_ticks(
     column[columns] = np.arange(len(columns))
     first = np.empty((len(counts), len(columns)), np.uint32)
     return first if unpack_first(packed, counts, column[heads], first) <= most else None
-
-
-def _warm_up(chip: EmulatedChip) -> None:
-    circuit, label = np.zeros(1, np.int16), np.zeros(1, np.uint8)
-    sign = np.zeros((chip.spec.n_hemispheres, chip.spec.n_rows), np.int8)
-    sign[0, 0] = 1
-    routes = Routes(np.zeros(1, np.int32), np.zeros(1, np.int16), label)
-    code = np.full(1, 63.0) if chip.spec.continuous_weights else np.full(1, 63, np.int8)
-    config = ChipConfig(
-        neurons=chip.boot.of(circuit, circuit),
-        shared=chip.boot.shared,
-        synapses=Synapses(circuit, circuit, label, code),
-        row_sign=sign,
-        input_routes=routes,
-        neuron_routes=routes,
-    )
-    before = chip._configured
-    chip.configure(config)
-    inputs = SpikeBatch.from_arrays([0] * 9, range(9), [0] * 9, 1)
-    chip.run(inputs, duration_ticks=1000, record="first_ticks")
-    chip._configured = before
