@@ -72,14 +72,18 @@ def quantise(
         raise OutOfRangeError(f"must be 0..8, got {bits}", field="bits")
     if not np.isfinite(weights).all():
         raise OutOfRangeError("must be finite", field="weights", hint="did the training diverge?")
+    if bits == 6 or (bits == 0 and not continuous):  # in one pass: every step of a training does it
+        from hxloop_host.arithmetic.rounding import fill_codes  # compiled: not needed to read settings
+
+        whole = np.empty(weights.shape, np.int8)
+        fill_codes(np.ravel(weights), scale_weights, code_max, whole.reshape(-1))
+        return whole
     codes = clipped(weights * scale_weights, -code_max, code_max)
-    if bits not in {0, 6}:
+    if bits:
         levels = 2**bits - 1
         # In this order the largest level is code_max to the last bit.
         codes = np.rint(codes * (levels / code_max)) * code_max / levels
-    if continuous and bits != 6:
-        return np.asarray(codes + 0.0)  # no -0
-    return np.asarray(np.rint(codes), np.int8)
+    return np.asarray(codes + 0.0) if continuous else np.asarray(np.rint(codes), np.int8)  # + 0.0: no -0
 
 
 def clipped(values: NDArray[Any], low: Any, high: Any, out: NDArray[Any] | None = None) -> NDArray[Any]:
