@@ -40,7 +40,8 @@ CLOCKS: Final = ("cpu", "wall")
 def raced(of: Race, here: Tree, other: Tree, asked: argparse.Namespace) -> Iterator[Figure]:
     """Figures of one load."""
     trees = {"here": here} if of.speed is None else {"here": here, "other": other}
-    how = {"quick": asked.quick, "core": max(os.sched_getaffinity(0)), "peers": asked.peers}
+    starts = of.load == "first_start"  # compiles on all cores, for as long as twenty repeats of the others
+    how = {"quick": asked.quick, "core": None if starts else max(os.sched_getaffinity(0)), "peers": asked.peers}
     with ExitStack() as stack:
         racers = {
             name: stack.enter_context(Racer(tree, of.load, **how, workloads=peers_folder() / "workloads"))
@@ -75,10 +76,7 @@ def over_bare(racer: Racer, unit: str, clock: str) -> list[float]:
 
 def _told(found: dict[str, list[float]]) -> dict[str, Any]:
     """Interval and median of this tree, and the median of the other one."""
-    told: dict[str, Any] = {
-        "median": rounded(median(found["here"])),
-        "interval": [*map(rounded, interval(found["here"]))],
-    }
+    told: dict[str, Any] = {"median": rounded(median(found["here"])), "interval": interval(found["here"])}
     return told | ({"of_other": rounded(median(found["other"]))} if "other" in found else {})
 
 

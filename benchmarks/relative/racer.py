@@ -44,9 +44,15 @@ def cpu_s(pids: set[int]) -> float:
 def timed(work: Callable[[], object]) -> tuple[float, float]:
     """CPU and wall seconds of a piece of work in this process and its children."""
     pids = family(os.getpid())
-    cpu, wall = cpu_s(pids), time.perf_counter()
+    cpu, wall = cpu_s(pids) + ended_s(), time.perf_counter()
     work()
-    return cpu_s(pids) - cpu, time.perf_counter() - wall
+    return cpu_s(pids) + ended_s() - cpu, time.perf_counter() - wall
+
+
+def ended_s() -> float:
+    """CPU time of children that have ended, with theirs, in s."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def private_output() -> TextIO:

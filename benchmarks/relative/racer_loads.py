@@ -5,17 +5,22 @@ All that differs between trees is here: where a tree keeps things, and how its t
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from subprocess import run
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import ExitStack
-    from pathlib import Path
 
 _NOW: Final = {
     "circuits": "benchmarks.workloads.circuits",
@@ -181,6 +186,28 @@ def peer_workload(_: ExitStack, file: str, *, quick: bool, workloads: Path) -> R
     return RacerLoad(calls * n, work, about)
 
 
+def first_start(stack: ExitStack, *, quick: bool) -> RacerLoad:
+    """`hxloop train`, an epoch of the preset `quick`, with an empty cache and with the one that it leaves."""
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="hxloop-race-")))
+    command = [sys.executable, "-P", "-m", "hxloop", "train", "yin-yang", "--preset", "quick", "--epochs", "1"]
+    command += ["--no-plots", "--out"]
+    runs = count()
+
+    def train() -> None:
+        done = run(
+            [*command, str(folder / f"run-{next(runs)}")],
+            env=os.environ | {"HXLOOP_CACHE_DIR": str(folder / "cache")}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(done.stderr)
+
+    def with_an_empty_cache() -> None:
+        shutil.rmtree(folder / "cache", ignore_errors=True)
+        train()
+
+    return RacerLoad(1, with_an_empty_cache, {"batch": 1}, train)
+
+
 def daemon_chip(stack: ExitStack) -> Any:
     """`typical`, serial 1, behind a daemon of the tree's, with one thread."""
     suite = tree("suite")
@@ -199,6 +226,7 @@ LOADS: Final[dict[str, Callable[..., RacerLoad]]] = {
     "service_mnist_1000": partial(service, name="MNIST", n=1000),
     "training_paper": partial(training, preset="paper", n_train=5000, n_validation=1000),
     "training_mnist16": partial(training, preset="mnist16", n_train=5000, n_validation=1000),
+    "first_start": first_start,
     "peer_yin_yang": partial(peer_workload, file="yin_yang.npz"),
     "peer_mnist16": partial(peer_workload, file="mnist16.npz"),
     "peer_dense": partial(peer_workload, file="dense.npz"),
@@ -209,5 +237,6 @@ def prepare(stack: ExitStack, name: str, *, quick: bool, workloads: Path) -> Rac
     """Make a load; what it must close goes onto the stack."""
     more = {"workloads": workloads} if name.startswith("peer_") else {}
     load = LOADS[name](stack, quick=quick, **more)
-    load.work()
+    if name != "first_start":
+        load.work()
     return load

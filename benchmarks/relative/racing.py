@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -32,7 +33,7 @@ class Racer:
         Seconds of every repeat, by clock.
     """
 
-    def __init__(self, tree: Tree, load: str, *, quick: bool, core: int, peers: Path, workloads: Path) -> None:
+    def __init__(self, tree: Tree, load: str, *, quick: bool, core: int | None, peers: Path, workloads: Path) -> None:
         command = [sys.executable, "-P", str(RACER), load, "quick" if quick else "full", str(workloads)]
         self._process = subprocess.Popen(
             command,
@@ -42,7 +43,8 @@ class Racer:
             stdout=subprocess.PIPE,
             text=True,
         )
-        os.sched_setaffinity(self._process.pid, {core})
+        if core is not None:
+            os.sched_setaffinity(self._process.pid, {core})
         self._name = f"{load} of {tree.commit}"
         self.times: list[dict[str, float]] = []
         self.about = self._answer()
@@ -82,13 +84,13 @@ def race(racers: Sequence[Racer], repeats: int) -> None:
             racer.repeat()
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
+def interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Interval that holds the median with a probability of 95 %, from the order of the values alone.
 
-    `scipy.stats.quantile_test`; for seven values it is their range, for fewer there is none and NaN stands for an end.
+    `scipy.stats.quantile_test`; for seven values it is their range, for fewer than six there is none.
     """
     found = quantile_test(values, p=0.5).confidence_interval(COVERAGE)
-    return float(found.low), float(found.high)
+    return None if isnan(found.low) or isnan(found.high) else (float(found.low), float(found.high))
 
 
 def ratios(slow: Sequence[float], fast: Sequence[float]) -> list[float]:

@@ -69,6 +69,7 @@ RACES: Final = (
     _service("service_mnist_1000", "MNIST, batch 1000, first spikes", 4.0, None),
     _race("training_paper", "training `paper`, epochs end to end through the service", 2.0),
     _race("training_mnist16", "training `mnist16`, a tenth of an epoch, as above", 1.8),
+    _race("first_start", "first start: `hxloop train`, one epoch of `quick`, with an empty cache, on all cores", 2.0),
     _race("peer_yin_yang", "peers' workload `yin_yang`, `ideal`, spike lists to spike lists"),
     _race("peer_mnist16", "peers' workload `mnist16`, as above"),
     _race("peer_dense", "peers' workload `dense`, as above"),
