@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.measuring.figures import ROOT, read_lines, write_lines
 from benchmarks.peers import CLAIMS as PEER_CLAIMS
+from benchmarks.relative.relative_claims import CLAIMS as RACE_CLAIMS
 from benchmarks.suites import SUITES
 
 if TYPE_CHECKING:
@@ -37,21 +38,13 @@ _PUBLISHED = {
 def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Every generated part of the page by its name."""
     known = {found["name"]: found for found in lines}
-    ours = [claim for suite in SUITES for claim in suite.claims if suite.name not in {"sweep", "machine", "kernels"}]
-    barred = [claim for claim in ours if claim.bar is not None]
-    others = [claim for claim in ours if claim.bar is None]
+    barred = [claim for suite in SUITES for claim in suite.claims if claim.bar is not None]
     sweeps = next(suite.claims for suite in SUITES if suite.name == "sweep")
-    limits = next(suite.claims for suite in SUITES if suite.name == "machine")
     return {
         "bars": _bars(barred, known),
+        "ratios": _ratios(known),
         "peers": _bars([claim for claim in PEER_CLAIMS if claim.bar is not None], known, peers=True),
-        "speed_up": _speed_up(ours, known),
         "published": _published(known),
-        "others": _table(
-            ("figure", "value", "spread"), [_plain(c, known) for c in (*others, *PEER_CLAIMS) if c.bar is None]
-        ),
-        "machine": _table(("limit", "value", "spread"), [_plain(c, known) for c in limits]),
-        "kernels": _kernels(next(suite.claims for suite in SUITES if suite.name == "kernels"), known),
         "sweep": _sweep(sweeps, known),
         "about": _about(lines),
     }
@@ -79,14 +72,33 @@ def _bars(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]], *, pe
     return _table(("what", "unit", "bar (stretch)", "measured", "spread", "met", *(("than",) if peers else ())), rows)
 
 
-def _speed_up(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
+def _ratios(known: Mapping[str, Mapping[str, Any]]) -> str:
+    """What races have shown; what a sample takes is CPU time on one core."""
     rows = []
-    for claim in claims:
-        found = known.get(claim.name, {})
-        if "speedup_over_biology" in found:
-            rate = f"{found['mean_rate_khz']:g} kHz" if "mean_rate_khz" in found else ""
-            rows.append((f"`{claim.name}`", _number(found["speedup_over_biology"]), rate, str(found.get("data", ""))))
-    return _table(("workload", "speed-up over biology", "mean rate of a neuron", "data"), rows)
+    for claim in RACE_CLAIMS:
+        found = known.get(claim.name)
+        bar = (
+            ""
+            if claim.bar is None
+            else f"{'<=' if claim.at_most else '>='} {_number(claim.bar)} {claim.unit.strip('1')}"
+        )
+        if found is None:
+            rows.append((claim.what, bar.strip(), _NOT_MEASURED, "", "", ""))
+            continue
+        took = found["us_per_sample_cpu"]
+        low_high = found[f"{found['clock']}_interval"]
+        between = "" if low_high is None else f"{_number(low_high[0])} .. {_number(low_high[1])}"
+        rows.append(
+            (
+                claim.what,
+                bar.strip(),
+                _number(found["value"]),
+                between,
+                _number(took["here"]),
+                _number(took.get("other")),
+            )
+        )
+    return _table(("what", "bar", "measured", "95 %", "us a sample", "other tree"), rows)
 
 
 def _published(known: Mapping[str, Mapping[str, Any]]) -> str:
@@ -96,31 +108,6 @@ def _published(known: Mapping[str, Mapping[str, Any]]) -> str:
         shown = _NOT_MEASURED if found is None else _number(found["speedup_over_biology"])
         rows.append((what, shown, f"`make bench ONLY={name}`"))
     return _table(("workload, on `typical` with all noise", "speed-up", "command"), rows)
-
-
-def _plain(claim: Claim, known: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-    found = known.get(claim.name)
-    value = _NOT_MEASURED if found is None else f"{_number(found['value'])} {claim.unit.replace('1/s', '/ s')}"
-    return f"`{claim.name}`: {claim.what}", value, "" if found is None else _spread(found)
-
-
-def _kernels(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
-    """Time of every kernel beside its roof: bytes over the second level's bandwidth, operations over the peak."""
-    level, peak = (known.get(f"machine.{k}", {}).get("value") for k in ("l2_read_gb_per_s", "fma_float32_gflop_per_s"))
-    rows = []
-    for claim in claims:
-        found = known.get(claim.name)
-        if found is None or level is None or peak is None:
-            rows.append((claim.name, claim.what, _NOT_MEASURED, "", "", "", ""))
-            continue
-        moving, computing = found["bytes"] / level, found["operations"] / peak
-        bound = "bytes" if moving > computing else "operations"
-        share = f"{max(moving, computing) / found['value']:.0%} ({bound})"
-        rows.append(
-            (f"`{claim.name.removesuffix('_ns')}`", claim.what, _number(found["value"]), _number(found["bytes"]),
-             _number(found["operations"]), f"{moving:.0f}, {computing:.0f}", share)
-        )  # fmt: skip
-    return _table(("kernel", "one call", "ns", "bytes", "operations", "roofs, ns", "of the roof"), rows)
 
 
 def _sweep(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:

@@ -6,7 +6,6 @@ from typing import Final
 
 from benchmarks.suites import (
     inference,
-    kernels,
     limits,
     loop,
     machine_limits,
@@ -20,7 +19,7 @@ from benchmarks.suites.suite_parts import Options, Suite
 SUITES: Final = (
     *inference.SUITES, *whole_chip.SUITES, *ratios.SUITES, *limits.SUITES, *loop.SUITES, *sweep.SUITES,
     *surrogate_epoch.SUITES,
-    *machine_limits.SUITES, *kernels.SUITES,
+    *machine_limits.SUITES,
 )  # fmt: skip
 """In the order in which they run."""
 
