@@ -95,6 +95,14 @@ def figures(rows: Sequence[Mapping[str, Any]], checks: Mapping[str, Mapping[str,
             yield Figure(f"peers.{workload}.beyond_two_ticks", [wrong], about | context)
 
 
+def merged(rounds: Sequence[Sequence[Figure]]) -> Iterator[Figure]:
+    """Figures with a value from every round; their context is that of the last one."""
+    by_name = {figure.name: figure for found in rounds for figure in found}
+    for name, last in by_name.items():
+        values = [value for found in rounds for figure in found if figure.name == name for value in figure.values]
+        yield Figure(name, values, last.context)
+
+
 def measure(folder: Path, asked: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Result lines of peers and candidate, and the check of each workload."""
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -126,16 +134,21 @@ def main() -> int:
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"), help="folder with run_all.py")
     parser.add_argument("--only-peers", nargs="+", default=list(DEFAULT_PEERS), metavar="PEER")
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="WORKLOAD")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="timed passes of a process, of which the median counts")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="processes of everyone, in turn; ratios are within a round"
+    )
     parser.add_argument("--out", type=Path, help="also put the lines into this file, in place of older ones")
     asked = parser.parse_args()
     folder = asked.peers.resolve()
     if not (folder / "run_all.py").is_file():
         print(f"no peers in {folder}: nothing to compare with", file=sys.stderr)
         return 0
-    rows, checks = measure(folder, asked)
     claims = {claim.name: claim for claim in CLAIMS}
-    lines = [line(claims[figure.name], figure, machine()) for figure in figures(rows, checks)]
+    lines = [
+        line(claims[figure.name], figure, machine())
+        for figure in merged([list(figures(*measure(folder, asked))) for _ in range(asked.rounds)])
+    ]
     for found in lines:
         print(json.dumps(found))
     if asked.out is not None:

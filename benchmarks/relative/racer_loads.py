@@ -122,7 +122,8 @@ def membranes(_: ExitStack, *, quick: bool) -> RacerLoad:
 
 
 def service(stack: ExitStack, name: str, n: int, *, quick: bool) -> RacerLoad:
-    """First spikes of a configured chip behind a daemon, and in this process."""
+    """First spikes of a configured chip behind a daemon, and in this process, in the form that a tree's host takes."""
+    record = "first_ticks" if hasattr(import_module("hxloop.spikes"), "NO_SPIKE") else "first_spikes"
     networks, calls = tree("networks"), max(1, (500 if quick else 4000) // n)
     local = tree("chip").EmulatedChip("typical", 1, 1)
     remote = daemon_chip(stack)
@@ -133,7 +134,7 @@ def service(stack: ExitStack, name: str, n: int, *, quick: bool) -> RacerLoad:
 
         def work() -> None:
             for seed in range(calls):
-                chip.run(load.inputs, duration_ticks=load.duration_ticks, trial_seed=seed, record="first_spikes")
+                chip.run(load.inputs, duration_ticks=load.duration_ticks, trial_seed=seed, record=record)
 
         work()
         return work

@@ -116,6 +116,10 @@ def test_peers_are_compared_with_the_fastest_of_each_step():
         "peers.dense.samples_per_core_s": 100.0, "peers.dense.over_fastest_at_0.1us": 10.0,
         "peers.dense.over_fastest_at_1us": 2.0, "peers.dense.over_exact": 50.0, "peers.dense.beyond_two_ticks": 6,
     }  # fmt: skip
+    twice = list(peers.merged([list(peers.figures(rows, {})), list(peers.figures(rows, checked))]))
+    assert {figure.name: len(figure.values) for figure in twice} == dict.fromkeys(found, 2) | {
+        "peers.dense.beyond_two_ticks": 1
+    }
 
 
 def test_a_race_compares_repeats_that_ran_beside_each_other():
