@@ -36,7 +36,8 @@ def main() -> int:
     summary = {name: value for name, value in vars(total).items() if name != "worst"}
     summary |= {"networks": options.networks, "seed": options.seed, "failed_networks": failed}
     summary |= {"wall_s": round(time.perf_counter() - started, 1)}
-    print(json.dumps(summary) if options.json else "\n".join(f"{key}: {value}" for key, value in summary.items()))
+    text = "\n".join(f"{key}: {value}" for key, value in summary.items())
+    print(json.dumps(summary, default=int) if options.json else text)
     return 1 if failed else 0
 
 

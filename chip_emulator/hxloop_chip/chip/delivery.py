@@ -68,14 +68,16 @@ def deliver_plain(
     )
     if not sound or len(background.generator):
         return None
-    reached = np.empty(len(inputs.tick), np.int64)
-    plain = take_in(
+    fanout = wiring.inputs
+    offsets = np.empty(len(inputs.offsets), np.int64)
+    tick, source = np.empty((2, len(inputs.tick) * fanout.most), np.int64)
+    count = take_in(
         inputs.offsets, inputs.tick, inputs.source, duration_ticks,
-        wiring.inputs.first, wiring.inputs.source, wiring.source_bus, spec.n_hemispheres * spec.n_padi_buses,
+        fanout.first, fanout.source, wiring.source_bus, spec.n_hemispheres * spec.n_padi_buses,
         (exact_rate(spec.link_in_per_tick), float(spec.link_in_depth)),
-        (exact_rate(spec.padi_per_tick), float(spec.padi_depth)), reached,
+        (exact_rate(spec.padi_per_tick), float(spec.padi_depth)), offsets, tick, source,
     )  # fmt: skip
-    return Delivered(at.Inputs(inputs.offsets, inputs.tick, reached), len(reached), 0) if plain else None
+    return Delivered(at.Inputs(offsets, tick[:count], source[:count]), len(inputs.tick), 0) if count >= 0 else None
 
 
 def deliver(

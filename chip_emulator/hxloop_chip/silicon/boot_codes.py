@@ -15,6 +15,7 @@ from hxloop.codes import nominal
 from hxloop.codes.boot import BootSettings, OperatingPoint
 from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.codes.operating_point import nominal_boot
+from hxloop.kit.exponential import exp_of
 from hxloop.seeds import generator
 from hxloop.spec import quadrant
 from hxloop_chip.silicon.circuits import true_capacitance_pf, true_circuits
@@ -64,10 +65,10 @@ def nightly_boot(
         return spread * generator(serial, "nightly", name).standard_normal(shape)
 
     capacitance = true_capacitance_pf(np.full(n, boot.neurons.capacitance_code[0]), circuit, mismatch)
-    leak_ns = 1e3 * capacitance / (target.tau_mem_us * np.exp(error("tau_mem", s.tau_mem_residual, n)))
+    leak_ns = 1e3 * capacitance / (target.tau_mem_us * exp_of(error("tau_mem", s.tau_mem_residual, n)))
     code[:, Cell.i_leak] = leak_ns / mismatch.leak_conductance / nominal.LEAK_NS_PER_CODE
-    tau_syn = target.tau_syn_us * np.exp(error("tau_syn", s.tau_syn_residual, 2, n))
-    gain = target.synapse_gain_mv_per_us * np.exp(error("synaptic_input", s.synaptic_input_residual, 2, n))
+    tau_syn = target.tau_syn_us * exp_of(error("tau_syn", s.tau_syn_residual, 2, n))
+    gain = target.synapse_gain_mv_per_us * exp_of(error("synaptic_input", s.synaptic_input_residual, 2, n))
     reference = error("synaptic_reference", s.synaptic_reference_residual_mv, 2, n)
     step_mv = nominal.synapse_step_mv(boot.shared.quadrant_code[:, QuadrantCell.i_synapse_dac]) * mismatch.synapse_dac
     for k, (tau_cell, gm_cell, shift_cell) in enumerate(_PAIRS):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hxloop.spec import ChipSpec
 
 
-MODEL_VERSION: Final = "4"
+MODEL_VERSION: Final = "5"
 """Version of the physics; raise it when the same inputs give other spikes. Here, so that it can be told without the
 solver."""
 

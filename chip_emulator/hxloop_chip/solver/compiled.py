@@ -1,4 +1,4 @@
-"""How kernels are compiled: decorators, and an instruction that Numba has no name for.
+"""How kernels are compiled: decorators.
 
 Numba counts the references to every array among a kernel's arguments, with atomic operations that cost more than the
 arithmetic of a small step. Kernels that allocate nothing can do without, and those called often are compiled into their
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.extending import intrinsic
 
 from hxloop.kernels.kernel_library import KernelLibrary
 
@@ -42,13 +41,3 @@ def inlined(function: Any) -> Any:
 def spliced(function: Any) -> Any:
     """Kernel whose source becomes part of every kernel that calls it; there is none to keep."""
     return numba.njit(nogil=True, inline="always")(function)
-
-
-@intrinsic
-def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c``, rounded once; one instruction where there is one, and the same number on every machine.
-
-    A compiler that may contract products and sums by itself (fast math) does so as it likes, so that results would
-    depend on the machine.
-    """
-    return a(a, a, a), lambda context, builder, signature, arguments: builder.fma(*arguments)

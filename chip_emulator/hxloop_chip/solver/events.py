@@ -3,57 +3,70 @@
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import inlined, uncounted
+from hxloop_chip.solver.compiled import inlined, spliced
 from hxloop_chip.solver.random import STREAM_AMPLITUDE, fill_normals_at
 
+_BLOCK_BITS, _BLOCK_MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
 
-@inlined
-def send(stamp, source, circuit, state):
-    """Put the event of a spike on its way; False if there is no more room for it."""
+
+@spliced
+def send(slot, stamp, source, circuit, state):
+    """Put the events of a spike on their way; False if there is no more room for them."""
     arrival = stamp + circuit.delay
-    slot = (arrival // at.STEP_TICKS) % state.n_pending.size
-    capacity = state.key.size
-    count = state.n_pending[slot]
-    if count == capacity:
+    turn = (arrival // at.STEP_TICKS) % state.n_pending.shape[1]
+    pending, count = state.pending[slot, turn], state.n_pending[slot, turn]
+    tick, second = (arrival % at.STEP_TICKS) << at.SOURCE_BITS, circuit.rows[source, 1]
+    if count + 1 + (second >= 0) > pending.size:
         return False
-    state.pending[slot * capacity + count] = ((arrival % at.STEP_TICKS) << at.SOURCE_BITS) | source
-    state.n_pending[slot] = count + 1
+    pending[count] = tick | circuit.rows[source, 0]
+    if second >= 0:
+        pending[count + 1] = tick | second
+    state.n_pending[slot, turn] = count + 1 + (second >= 0)
     return True
 
 
-@inlined
-def collect(step, pointer, stop, inputs, circuit, state):
-    """Fill `state.event` and `state.event_gain` with the events of a step, by tick and then source.
+@spliced
+def collect(slot, step, pointer, stop, inputs, circuit, trial, state):
+    """Fill a slot with the events of a step, by tick and then row, and note which blocks hear them.
 
     Parameters
     ----------
-    step : int
-        Number of the step.
+    slot, step : int
     pointer, stop : int
         Input events of the sample that are still to come.
 
     Returns
     -------
-    (count, pointer)
-        Number of events (`layout.EVENTS_FULL`: there are more than `event` holds) and the advanced pointer.
+    int
+        The advanced pointer; `layout.EVENTS_FULL` if there are more events than the arrays hold.
     """
-    base, capacity = step * at.STEP_TICKS, state.key.size
-    end, count = base + at.STEP_TICKS, 0
+    key, capacity = state.key, state.key.size
+    base, count = step * at.STEP_TICKS, 0
+    end = base + at.STEP_TICKS
     while pointer < stop and inputs.tick[pointer] < end:
-        if count == capacity:
-            return at.EVENTS_FULL, pointer
-        _insert(state.key, count, ((inputs.tick[pointer] - base) << at.SOURCE_BITS) | inputs.source[pointer])
+        first, second = circuit.rows[inputs.source[pointer], 0], circuit.rows[inputs.source[pointer], 1]
+        if count + 1 + (second >= 0) > capacity:
+            return at.EVENTS_FULL
+        tick = (inputs.tick[pointer] - base) << at.SOURCE_BITS
+        _insert(key, count, tick | first)
         count += 1
+        if second >= 0:
+            _insert(key, count, tick | second)
+            count += 1
         pointer += 1
-    slot = step % state.n_pending.size
-    n_pending = state.n_pending[slot]
+    turn = step % state.n_pending.shape[1]
+    pending, n_pending = state.pending[slot, turn], state.n_pending[slot, turn]
     if count + n_pending > capacity:
-        return at.EVENTS_FULL, pointer
-    for k in range(n_pending):
-        _insert(state.key, count, state.pending[slot * capacity + k])
+        return at.EVENTS_FULL
+    for i in range(n_pending):
+        _insert(key, count, pending[i])
         count += 1
-    state.n_pending[slot] = 0
-    return _spread(count, circuit, state), pointer
+    state.n_pending[slot, turn] = 0
+    state.n_events[slot] = count
+    if count > 0:
+        _weigh(slot, base, count, circuit, trial, state)
+        _list_heard(slot, count, circuit, state)
+    return pointer
 
 
 @inlined
@@ -67,39 +80,56 @@ def _insert(key, count, new):
 
 
 @inlined
-def _spread(count, circuit, state):
-    """Unpack sorted keys; a source that both excites and inhibits a neuron acts by two rows."""
-    total = 0
-    for k in range(count):
-        tick, source = state.key[k] >> at.SOURCE_BITS, state.key[k] & at.SOURCE_MASK
-        partner = circuit.partner[source]
-        if total + 1 + (partner >= 0) > state.event_gain.size:
-            return at.EVENTS_FULL
-        state.event[0, total], state.event[1, total], state.event_gain[total] = tick, source, 1.0
-        total += 1
-        if partner >= 0:
-            state.event[0, total], state.event[1, total], state.event_gain[total] = tick, partner, 1.0
-            total += 1
-    return total
+def _weigh(slot, base, n_events, circuit, trial, state):
+    """Unpack sorted keys; gain of each event, and gain times basis."""
+    tick, place, deviate, sigma = state.tick[slot], state.place[slot], state.deviate[0], trial.sigma[at.SIGMA_AMPLITUDE]
+    for e in range(n_events):
+        row = state.key[e] & at.SOURCE_MASK
+        tick[e], place[e] = state.key[e] >> at.SOURCE_BITS, row << _BLOCK_BITS
+        state.name[e], deviate[e] = circuit.row_id[row], 0.0
+    if sigma > 0.0:
+        # One draw per event and source, common to all its synapses.
+        sample = state.tally[slot, at.TALLY_SAMPLE]
+        fill_normals_at(deviate, n_events, state.name, tick, trial.key, STREAM_AMPLITUDE, sample, base)
+    gains, out, n_functions = state.gain[slot], state.basis[slot], circuit.basis.shape[1]
+    for e in range(n_events):
+        gain = np.float32(max(0.0, 1.0 + sigma * deviate[e]))
+        gains[e], left = gain, at.STEP_TICKS - tick[e]
+        signed = -gain if circuit.kind[place[e] >> _BLOCK_BITS] == at.INH else gain
+        for m in range(n_functions):
+            out[e * n_functions + m] = signed * circuit.basis[left, m]
 
 
 @inlined
-def draw_gains(base, count, circuit, trial, sample, state):
-    """Relative amplitude of each event: one draw per event and source, common to all its synapses."""
-    for k in range(count):
-        state.name[k] = circuit.source_id[state.event[1, k]]
-    fill_normals_at(state.event_gain, count, state.name, state.event[0], trial.key, STREAM_AMPLITUDE, sample, base)
-    _scale_gains(state.event_gain, count, trial.sigma[at.SIGMA_AMPLITUDE])
+def _list_heard(slot, n_events, circuit, state):
+    """Lists of the events that each class of blocks hears; without branches, which could not be predicted."""
+    place = state.place[slot]
+    for c in range(circuit.hears.shape[0]):
+        every, each, hears = state.heard[slot, c, at.HEARD], state.heard[slot, c], circuit.hears[c]
+        n_every, n_each = 0, state.n_heard[slot, c]
+        n_each[at.EXC] = n_each[at.INH] = n_each[at.BOTH] = 0
+        for e in range(n_events):
+            row = place[e] >> _BLOCK_BITS
+            heard, kind = np.int64(hears[row]), circuit.kind[row]
+            every[n_every] = e
+            n_every += heard
+            each[kind, n_each[kind]] = e
+            n_each[kind] += heard
+        n_each[at.HEARD] = n_every
 
 
-@uncounted
-def _scale_gains(gain, count, sigma):
-    for k in range(count):
-        gain[k] = max(0.0, 1.0 + sigma * gain[k])
+@spliced
+def list_all(slot, circuit, state):
+    """The same for the last class, which hears all of them."""
+    c = circuit.hears.shape[0]
+    for e in range(state.n_events[slot]):
+        state.heard[slot, c, at.HEARD, e] = e
+    state.n_heard[slot, c, at.HEARD] = state.n_events[slot]
 
 
 @inlined
-def weight(source, n, circuit):
-    """Excitatory and inhibitory current step of a source in a neuron."""
-    signed = np.float64(circuit.weights[source * circuit.neuron_id.size + n])
+def weight(place, n, circuit):
+    """Excitatory and inhibitory current step of an event at `place` in a neuron."""
+    n_rows = circuit.row_id.size
+    signed = np.float64(circuit.weights[(n >> _BLOCK_BITS) * n_rows * at.BLOCK + place + (n & _BLOCK_MASK)])
     return max(signed, 0.0), max(-signed, 0.0)

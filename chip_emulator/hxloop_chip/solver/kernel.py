@@ -1,27 +1,27 @@
 """The macro-step solver: all neurons together where they are far from threshold, a few at a time where they are near.
 
-Every step of 64 ticks first advances all neurons in closed form, with all events of the step (`inject`, `fast`). A
-neuron that is neither refractory nor within a strict bound of its threshold keeps that state, which is exact; the
-others are done again from event to event (`walk`). Neurons with adaptation, exponential or conductance-based inputs
-have no closed form and are always done again (`substep`). Membrane noise is a current held constant over the step, so
-it only shifts the resting potential and the propagator stays exact.
+Every step of 64 ticks first advances all neurons in closed form, with all events of the step (`blocks`). A neuron that
+is neither refractory nor within a strict bound of its threshold keeps that state, which is exact; the others are done
+again from event to event (`near.walk`). Neurons with adaptation, exponential or conductance-based inputs have no closed
+form and are always done again (`near.substep`). Membrane noise is a current held constant over the step, so it only
+shifts the resting potential and the propagator stays exact.
 
-State and weights of all neurons are in single precision, and so are crossings that can only be rises (`rise`); the
-others are solved in double precision. Against an event-driven solver in double precision (`benchmarks/exactness.py`)
-that moves a spike to the other tick in 2 of 10 000 cases, and never by more.
+State and weights of all neurons are in single precision, and so are crossings that can only be rises; the others are
+solved in double precision. Against an event-driven solver in double precision (`benchmarks/exactness.py`) that moves a
+spike to the other tick in 2 of 10 000 cases, and never by more.
 """
 
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import compiled, inlined, uncounted
-from hxloop_chip.solver.events import collect, draw_gains
-from hxloop_chip.solver.fast import advance, draw_shifts, list_near
-from hxloop_chip.solver.near.group import ROWS
+from hxloop_chip.solver.blocks import advance, is_quiet
+from hxloop_chip.solver.compiled import compiled, spliced, uncounted
+from hxloop_chip.solver.events import collect
 from hxloop_chip.solver.near.slow import redo_step
-from hxloop_chip.solver.near.spiking import fill_thresholds, in_order, keep_first, row_of
+from hxloop_chip.solver.near.spiking import fill_thresholds, in_order, keep_first, level_of
 from hxloop_chip.solver.near.substep import substep
-from hxloop_chip.solver.near.walk import walk
+from hxloop_chip.solver.near.walk import note_all, walk
+from hxloop_chip.solver.state import new_state, zeros
 from hxloop_chip.solver.stopping import is_stopped
 from hxloop_chip.solver.traces import (
     behind_reads,
@@ -32,7 +32,6 @@ from hxloop_chip.solver.traces import (
     read_membranes,
 )
 
-_ZERO = np.int64(0)  # with a literal zero Numba compiles a called kernel twice
 _QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
 
 
@@ -61,184 +60,154 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
         Number of spikes written; `layout.OUT_FULL` or `layout.EVENTS_FULL` if an array is too small, `layout.STOPPED`
         if it was told to stop (nothing is valid then).
     """
-    width = circuit.neuron_id.size
-    state = new_state(circuit, event_capacity)
-    now, end = np.zeros(at.N_ROWS * width, np.float32), np.zeros(at.N_ROWS * width, np.float32)
-    seen = np.full(width, -1, np.int64)
-    written = _ZERO
+    state = new_state(circuit, event_capacity, out.size)
+    size = at.SAMPLES * at.N_ROWS * circuit.neuron_id.size
+    now, end = zeros(size), zeros(size)
+    seen = np.full(circuit.neuron_id.size, -1, np.int64)
+    written = np.int64(0)
     prepare_reads(watch, state)
-    for k in range(first, last):
-        begin = written
-        written = _run_sample(inputs, k, k - first, circuit, trial, state, now, end, out, written, watch, stop_words)
-        if written < 0:
-            return written
-        counts[k, at.COUNT_IN] = inputs.offsets[k + 1] - inputs.offsets[k]
-        counts[k, at.COUNT_OUT] = state.tally[at.TALLY_OUT]
-        counts[k, at.COUNT_LOST] = state.tally[at.TALLY_LOST]
-        in_order(out[begin:written])
-        if trial.first_only:
-            written = begin + keep_first(out[begin:written], seen, k)
-        counts[k, at.COUNT_RECORDED] = written - begin
+    for k in range(first, last, at.SAMPLES):
+        n_slots = min(at.SAMPLES, last - k)
+        failed = _run_together(inputs, k, n_slots, k - first, circuit, trial, state, now, end, watch, stop_words)
+        if failed < 0:
+            return np.int64(failed)
+        for slot in range(n_slots):
+            tally, spikes = state.tally[slot], state.spikes[slot, : state.tally[slot, at.TALLY_RECORDED]]
+            counts[k + slot, at.COUNT_IN] = inputs.offsets[k + slot + 1] - inputs.offsets[k + slot]
+            counts[k + slot, at.COUNT_OUT] = tally[at.TALLY_OUT]
+            counts[k + slot, at.COUNT_LOST] = tally[at.TALLY_LOST]
+            in_order(spikes)
+            n_kept = keep_first(spikes, seen, k + slot) if trial.first_only else spikes.size
+            counts[k + slot, at.COUNT_RECORDED] = n_kept
+            if written + n_kept > out.size:
+                return np.int64(at.OUT_FULL)
+            out[written : written + n_kept] = spikes[:n_kept]
+            written += n_kept
     return written
 
 
-@compiled
-def new_state(circuit, event_capacity):
-    """Arrays for the samples of one thread."""
+@spliced
+def _rest(slot, k, state, now, inputs, circuit, trial, watch):
+    """Set all neurons of a slot to the state at the start of a sample."""
     width = circuit.neuron_id.size
-    stepped = (circuit.switches & at.MODEL_SWITCHES) != 0
-    # A spike's event arrives at most this many steps after the step of the spike.
-    reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS)) // at.STEP_TICKS + 1
-    near, group = np.zeros(width, np.uint8), np.zeros(ROWS * at.GROUP, np.float32)
-    return at.State(
-        np.zeros(at.N_ROWS * width, np.float32),
-        np.zeros(1, np.int64),
-        np.zeros(width),
-        np.zeros(at.N_ROWS * width, np.float32),
-        np.zeros(2 * at.RANK * width, np.float32),
-        np.zeros(4 * width, np.int32),
-        np.zeros((2, width)),
-        np.full(1, -1, np.int64),
-        near,
-        near.view(np.uint64),
-        np.zeros(width + at.GROUP, np.int64),
-        (~stepped).astype(np.uint8),
-        np.zeros((3, event_capacity), np.int64),
-        group,
-        group.view(np.uint64),
-        np.zeros(1, np.int64),
-        np.zeros(event_capacity * at.GROUP, np.float32),
-        np.zeros(width, np.int64),
-        np.zeros(at.N_TALLY, np.int64),
-        np.zeros(event_capacity, np.int64),
-        np.zeros((2, event_capacity), np.int64),
-        np.zeros(event_capacity),
-        np.zeros(event_capacity, np.uint64),
-        np.zeros(reach * event_capacity, np.int64),
-        np.zeros(reach, np.int64),
-        stepped,
-        np.flatnonzero(stepped),
-        np.zeros(width),
-        np.zeros(width),
-        np.zeros(width, np.int64),
-        np.zeros(2, np.int64),
-        np.zeros(1, np.bool_),
-        np.zeros(event_capacity, np.int64),
-        np.zeros(event_capacity),
-    )
+    now[slot * width * at.N_ROWS : (slot + 1) * width * at.N_ROWS] = 0.0
+    tally = state.tally[slot]
+    tally[:] = 0
+    tally[at.TALLY_SAMPLE], tally[at.TALLY_POINTER] = trial.first_sample + k, inputs.offsets[k]
+    tally[at.TALLY_SILENT] = circuit.recorded.sum()
+    tally[at.TALLY_NOTED] = 0 if watch.period > 0 else -1
+    for cell in range(slot * width, (slot + 1) * width):
+        state.level[level_of(cell, at.LEVEL_SHIFT)] = 0.0
+        state.level[level_of(cell, at.LEVEL_FREE)] = state.free[cell] = -1.0
+        state.w[cell] = 0.0
+        state.n_spikes[cell] = 0
+    state.n_pending[slot] = 0
+    fill_thresholds(slot, circuit, trial, state)
 
 
 @uncounted
-def _rest(state, now, circuit, trial, sample):
-    """Set all neurons to the state at the start of a sample."""
-    for i in range(now.size):
-        now[i] = 0.0
-    for n in range(circuit.neuron_id.size):
-        state.level[row_of(n, at.ROW_SHIFT)] = 0.0
-        state.level[row_of(n, at.ROW_FREE)] = state.free[n] = -1.0
-        state.w[n] = 0.0
-        state.n_spikes[n] = 0
-    fill_thresholds(circuit, trial, sample, state)
-    for i in range(state.n_pending.size):
-        state.n_pending[i] = 0
-    state.epoch[0] = 0
-    state.tally[at.TALLY_OUT] = state.tally[at.TALLY_LOST] = state.tally[at.TALLY_LATEST] = 0
-    state.tally[at.TALLY_SILENT] = circuit.recorded.sum()
-
-
-@uncounted
-def _run_sample(inputs, k, row, circuit, trial, state, now, end, out, written, watch, stop_words):
-    """Run sample `k` of the batch; returns the number of spikes written, or an error code."""
-    sample = trial.first_sample + k
+def _run_together(inputs, k, n_slots, row, circuit, trial, state, now, end, watch, stop_words):
+    """Run samples from `k` on in step; returns 0, or an error code."""
     reading = watch.period > 0 or watch.madc_neuron >= 0
-    _rest(state, now, circuit, trial, sample)
-    state.tally[at.TALLY_NOTED] = 0 if watch.period > 0 else -1
-    pointer, stop = inputs.offsets[k], inputs.offsets[k + 1]
-    first_read = after_read = _ZERO
+    state.epoch[0] = 0
+    for slot in range(n_slots):
+        _rest(slot, k + slot, state, now, inputs, circuit, trial, watch)
+    first_read = after_read = np.int64(0)
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         if is_stopped(stop_words):
-            return np.int64(at.STOPPED)
-        base = step * at.STEP_TICKS
-        n_events, pointer = collect(step, pointer, stop, inputs, circuit, state)
-        if n_events < 0:
-            return n_events
-        if (
-            n_events == 0
-            and not reading
-            and not trial.event_by_event
-            and _is_over(step, pointer, stop, circuit, trial, state, now)
-        ):
-            return written
-        if trial.sigma[at.SIGMA_MEMBRANE] > 0.0:
-            draw_shifts(step, sample, circuit, trial, state)
-        if trial.sigma[at.SIGMA_AMPLITUDE] > 0.0:
-            draw_gains(base, n_events, circuit, trial, sample, state)
+            return at.STOPPED
+        base, n_running = step * at.STEP_TICKS, 0
+        for slot in range(n_slots):
+            if state.tally[slot, at.TALLY_OVER] != 0:
+                continue
+            failed = _take_events(slot, k + slot, step, reading, inputs, circuit, trial, state, now)
+            if failed < 0:
+                return failed
+            n_running += 1 - state.tally[slot, at.TALLY_OVER]
+        if n_running == 0:
+            return 0
         if step - state.epoch[0] == at.EPOCH_STEPS:
             _new_epoch(step, state)
-        advance(step - state.epoch[0], n_events, now, end, circuit, state)
+        advance(step, n_slots, now, end, circuit, trial, state)
         if watch.period > 0:
             first_read, after_read = after_read, behind_reads(base, after_read, trial, watch)
-            if first_read < after_read:
-                read_membranes(
-                    base, first_read, after_read, row, sample, circuit, trial, state, now, n_events, watch
-                )  # fmt: skip
-        if watch.madc_neuron >= 0:
-            read_between_ticks(base, row, sample, circuit, trial, state, now, n_events, watch)
-        written = _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written)
-        if written < 0:
-            return written
-        if first_read < after_read or is_crowded(state):
-            correct_reads(base, first_read, after_read, row, circuit, state, now, n_events, watch)
+        if reading:
+            for slot in range(n_slots):
+                if state.tally[slot, at.TALLY_OVER] == 0:
+                    read_membranes(slot, base, first_read, after_read, row + slot, circuit, trial, state, now, watch)
+                    read_between_ticks(slot, base, row + slot, circuit, trial, state, now, watch)
+        failed = _near_threshold(n_slots, base, circuit, trial, state, now, end)
+        if failed < 0:
+            return failed
+        if reading:
+            for slot in range(n_slots):
+                if state.tally[slot, at.TALLY_OVER] == 0 and (first_read < after_read or is_crowded(slot, state)):
+                    correct_reads(slot, base, first_read, after_read, row + slot, circuit, state, now, watch)
         now, end = end, now
-    return written
+    return 0
+
+
+@spliced
+def _take_events(slot, k, step, reading, inputs, circuit, trial, state, now):
+    """Events of a step; notes if the sample is over."""
+    tally, stop = state.tally[slot], inputs.offsets[k + 1]
+    pointer = collect(slot, step, tally[at.TALLY_POINTER], stop, inputs, circuit, trial, state)
+    if pointer < 0:
+        return pointer
+    tally[at.TALLY_POINTER] = pointer
+    if state.n_events[slot] == 0 and not reading and not trial.event_by_event:
+        tally[at.TALLY_OVER] = is_over(slot, step, stop - pointer, circuit, trial, state, now)
+    return 0
 
 
 @uncounted
 def _new_epoch(step, state):
     """Count steps anew from here."""
     state.epoch[0] = step
-    for n in range(state.free.size):
-        state.level[row_of(n, at.ROW_FREE)] -= at.EPOCH_STEPS
+    for cell in range(state.free.size):
+        state.level[level_of(cell, at.LEVEL_FREE)] -= at.EPOCH_STEPS
 
 
-@inlined
-def _near_threshold(base, sample, circuit, trial, state, now, end, n_events, out, written):
+@spliced
+def _near_threshold(n_slots, base, circuit, trial, state, now, end):
     """Neurons for which the state of `advance` may not hold."""
-    if trial.event_by_event:
-        for n in range(circuit.neuron_id.size):
-            if not state.stepped[n] and state.free[n] < base + at.STEP_TICKS:
-                written = redo_step(n, base, sample, circuit, trial, state, now, end, n_events, out, written)
-                if written < 0:
-                    return written
-    else:
-        count = list_near(state)
-        if count > 0:
-            written = walk(count, base, sample, circuit, trial, state, now, end, n_events, out, written)
-            if written < 0:
-                return written
-    for n in state.model_neurons:
-        written = substep(n, base, sample, circuit, trial, state, now, end, n_events, out, written)
-        if written < 0:
-            return written
-    return written
+    n_spikes = np.int64(0)
+    for slot in range(n_slots):
+        if state.tally[slot, at.TALLY_OVER] != 0:
+            continue
+        if trial.event_by_event or circuit.longest == 0:
+            failed = _redo_all(slot, base, circuit, trial, state, now, end)
+        else:
+            failed = n_spikes = walk(slot, base, n_spikes, circuit, trial, state, now, end)
+        if failed < 0:
+            return failed
+        for n in state.model_neurons:
+            failed = substep(slot, n, base, circuit, trial, state, now, end)
+            if failed < 0:
+                return np.int64(failed)
+    return note_all(n_spikes, base, circuit, trial, state) if n_spikes > 0 else np.int64(0)
 
 
-@inlined
-def _is_over(step, pointer, stop, circuit, trial, state, now):
-    """Whether nothing that is recorded can happen any more in this sample.
+@spliced
+def _redo_all(slot, base, circuit, trial, state, now, end):
+    for n in range(circuit.neuron_id.size):
+        if not state.stepped[n] and state.free[slot * circuit.neuron_id.size + n] < base + at.STEP_TICKS:
+            failed = redo_step(slot, n, base, circuit, trial, state, now, end)
+            if failed < 0:
+                return np.int64(failed)
+    return np.int64(0)
+
+
+@spliced
+def is_over(slot, step, n_coming, circuit, trial, state, now):
+    """Whether nothing that is recorded can happen any more in this sample, which has `n_coming` inputs to come.
 
     Either every recorded neuron has had its first spike, and later ones, jitter included, are stamped later; or no
     event is on its way, and no neuron's currents and noise can lift it to its threshold.
     """
-    latest = state.tally[at.TALLY_LATEST] + int(at.MAX_JITTER_TICKS)
-    if trial.first_only and state.tally[at.TALLY_SILENT] == 0 and step * at.STEP_TICKS > latest:
+    latest = state.tally[slot, at.TALLY_LATEST] + int(at.MAX_JITTER_TICKS)
+    if trial.first_only and state.tally[slot, at.TALLY_SILENT] == 0 and step * at.STEP_TICKS > latest:
         return True
-    if step % _QUIET_EVERY != 0 or pointer < stop or state.model_neurons.size > 0 or state.n_pending.sum() > 0:
+    if step % _QUIET_EVERY != 0 or n_coming > 0 or state.model_neurons.size > 0 or state.n_pending[slot].sum() > 0:
         return False
-    noisy = 1.0 if trial.sigma[at.SIGMA_MEMBRANE] > 0.0 else 0.0
-    for n in range(circuit.neuron_id.size):
-        v = max(now[row_of(n, at.ROW_V)], circuit.parameters[at.RESET, n], 0.0)
-        most = v + circuit.peaks[0, n] * now[row_of(n, at.ROW_EXC)] + noisy * circuit.peaks[1, n]
-        if most >= state.level[row_of(n, at.ROW_THRESHOLD)]:
-            return False
-    return True
+    return is_quiet(slot, trial.sigma[at.SIGMA_MEMBRANE] > 0.0, now, circuit, state)

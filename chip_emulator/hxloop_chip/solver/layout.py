@@ -19,12 +19,15 @@ MAX_JITTER_TICKS = 64.0
 BULGE = 0.2500001
 """A curve whose slope falls by F in all over a time T exceeds its end points by at most T F / 4; rounding included."""
 
-LANES = 64
-"""Neurons are handled in blocks of so many, the last one filled up with neurons that never spike: loops of a fixed
-length, at fixed distances in flat arrays, are what a compiler turns into vector instructions."""
+BLOCK = 64
+"""Neurons are handled in blocks of so many, four vectors; the last one is filled up with neurons that never spike."""
 
 GROUP = 16
-"""Neurons near threshold are followed together, so many at a time."""
+"""Neurons near threshold are followed together, so many at a time: one vector."""
+
+SAMPLES = 4
+"""Samples that are solved together, step by step and in each step block by block: a block's coefficients are fetched
+once for all of them."""
 
 # float64 parameters [N_PARAMETERS, width]; times in ticks, voltages in mV above the neuron's own leak potential
 R_MEM, R_EXC, R_INH, THRESHOLD, RESET, REFRACTORY, MEMBRANE_SHIFT = range(7)
@@ -46,38 +49,51 @@ MODEL_SWITCHES = SWITCH_ADAPTATION | SWITCH_EXPONENTIAL | SWITCH_COBA_EXC | SWIT
 ) = range(11)  # fmt: skip
 N_MODEL = 11
 
-# float64 tables [N_TABLES, STEP_TICKS + 1, width]: effect after d ticks
-DECAY_MEM, DECAY_EXC, DECAY_INH, KERNEL_EXC, KERNEL_INH = range(5)
-N_TABLES = 5
-
-# float32 steps, flat [n_blocks, N_STEPS, LANES]: what a whole step needs of each neuron, its propagator and the factors
-# of the bound of `fast.advance`; float32 kernels, flat [n_blocks, STEP_TICKS + 1, N_KERNELS, LANES]: what an event so
-# many ticks before the end of a step does by that end to V (by either current) and to the currents
+# float32 steps, flat [n_blocks, N_STEPS, BLOCK]: what a whole step needs of each neuron: its propagator, the size of
+# its noise, reset potential, and how far the membrane may rise after now by 1 mV per tick of current, and by noise
 (
-    STEP_LOSS,
-    STEP_EXC,
-    STEP_INH,
-    STEP_LOSS_EXC,
-    STEP_LOSS_INH,
-    BOUND_EXC,
-    BOUND_INH,
-    BOUND_BELOW,
-    STEP_RESET,
-    STEP_NOISE,
-) = range(10)
-N_STEPS = 10
+    STEP_LOSS, STEP_EXC, STEP_INH, STEP_LOSS_EXC, STEP_LOSS_INH, STEP_NOISE, STEP_RESET, PEAK_EXC, PEAK_NOISE,
+) = range(9)  # fmt: skip
+N_STEPS = 9
+
+# float32 bounds, flat [n_blocks, N_BOUNDS]: factors of the bound of `blocks`, the largest of a block
+BOUND_EXC, BOUND_INH, BOUND_BELOW = range(3)
+N_BOUNDS = 3
+
+# float32 neuron, flat [width, N_NEURON]: what `walk` needs of each neuron
+NEURON_MEM, NEURON_EXC, NEURON_INH, NEURON_RESET = range(4)
+N_NEURON = 4
+
+# float32 passage, flat [n_blocks, STEP_TICKS + 1, N_PASSAGE, BLOCK]: propagator of the membrane over so many ticks
+PASS_MEM, PASS_EXC, PASS_INH = range(3)
+N_PASSAGE = 3
+
+RANK = 4
+"""Functions of the event's tick are added up so many at a time, see `hxloop_chip.solver.tables`."""
+
+# float32 coefficients, flat [n_blocks, n_functions, N_KERNELS, BLOCK]: what they do to V by either current (negative by
+# the inhibitory one), and to the currents
+KERNEL_V_EXC, KERNEL_V_INH, KERNEL_EXC, KERNEL_INH = range(4)
 N_KERNELS = 4
 
 EPOCH_STEPS = 1 << 20
 """Steps are counted in single precision from the start of an epoch: so many of them are exact."""
 
-RANK = 4
-"""Functions of the event's tick that together make up all kernels of a chip, see `hxloop_chip.solver.tables`."""
+# rows of the float32 flat arrays `now` and `end`, [SAMPLES, n_blocks, N_ROWS, BLOCK]; with equal rates ROW_EXC is the
+# difference of the currents, and ROW_INH means nothing
+ROW_V, ROW_EXC, ROW_INH = range(3)
+N_ROWS = 3
 
-# rows of the float32 flat arrays [n_blocks, N_ROWS, LANES] `now`, `end`, `change` and `level`
-ROW_V, ROW_EXC, ROW_INH, ROW_NEAR = range(4)
-ROW_SHIFT, ROW_THRESHOLD, ROW_FREE = range(3)
-N_ROWS = 4
+# rows of the float32 flat array `level`, [SAMPLES, n_blocks, N_LEVELS, BLOCK]: threshold in mV above leak, and what it
+# is without its noise; step of the epoch in which the refractory period ends, and the tick of that step; resting
+# potential of this step; by how much the membrane may exceed both ends of any part of this step
+LEVEL_THRESHOLD, LEVEL_STEADY, LEVEL_FREE, LEVEL_FREE_TICK, LEVEL_SHIFT, LEVEL_BULGE = range(6)
+N_LEVELS = 6
+
+# kinds of rows of weights: excitatory, inhibitory, both; lists of the events that a class of blocks hears: of rows of
+# each kind, and all
+EXC, INH, BOTH, HEARD = range(4)
+N_HEARD = 4
 
 # float64 noise levels, 0: none: threshold (mV), amplitude (relative), jitter (ticks), membrane (mV), drift of the
 # threshold (mV)
@@ -88,16 +104,29 @@ N_SIGMAS = 5
 COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED = range(4)
 N_COUNTS = 4
 
-# int64 tally of the running sample: spikes within the run, spikes stamped too late, recorded neurons that have not
-# spiked yet, latest stamp of a first spike, spikes noted for the reads of membranes (-1: nothing is read)
-TALLY_OUT, TALLY_LOST, TALLY_SILENT, TALLY_LATEST, TALLY_NOTED = range(5)
-N_TALLY = 5
+# int64 tally of a running sample: spikes within the run, spikes stamped too late, recorded neurons that have not spiked
+# yet, latest stamp of a first spike, spikes noted for the reads of membranes (-1: nothing is read), spikes recorded,
+# number within the trial, whether nothing recorded can happen any more, place of its next input event
+(
+    TALLY_OUT, TALLY_LOST, TALLY_SILENT, TALLY_LATEST, TALLY_NOTED, TALLY_RECORDED, TALLY_SAMPLE, TALLY_OVER,
+    TALLY_POINTER,
+) = range(9)  # fmt: skip
+N_TALLY = 9
 
 # A spike is one int64: stamp in ticks above, neuron index below; an event likewise: tick in its step, source
 NEURON_BITS = 16
 NEURON_MASK = (1 << NEURON_BITS) - 1
 SOURCE_BITS = 32
 SOURCE_MASK = (1 << SOURCE_BITS) - 1
+
+
+class SeparateRates(NamedTuple):
+    """Mark of a circuit whose excitatory and inhibitory currents are carried apart."""
+
+
+class EqualRates(NamedTuple):
+    """Mark of a circuit whose currents decay alike, so that only their difference is carried."""
+
 
 # What `run_samples` returns instead of a number of spikes
 OUT_FULL = -1
@@ -124,61 +153,66 @@ class Circuit(NamedTuple):
 
     Attributes
     ----------
-    weights : float32, flat [n_sources, width]
+    weights : float32, flat [n_blocks, n_rows, BLOCK]
         Current steps in mV per tick; those of negative weights are inhibitory.
-    source_blocks : int64 [n_sources, 2]
-        Blocks that a source reaches: first, last + 1.
-    source_sign : int8 [n_sources]
-        1 if all weights of a source are excitatory or zero, -1 if inhibitory or zero, 0 if it has both.
-    partner : int64 [n_sources]
-        Row of `weights` with what a source does to the neurons that it both excites and inhibits; -1 if none.
-    source_id, neuron_id : uint64 [n_sources], [width]
+    rows : int64 [n_sources, 2]
+        Row of `weights` that a source drives, and a second one, which inhibits neurons that the first excites, or -1.
+    kind : uint8 [n_rows]
+        `EXC`, `INH` or `BOTH` by the signs of the weights; with equal rates `EXC`, whatever the signs.
+    row_id, neuron_id : uint64 [n_rows], [width]
         Names for the random numbers.
+    block_class : int64 [n_blocks]
+        Blocks of a class hear the same sources.
+    hears : uint8 [n_classes, n_rows]
+        1 where they do.
     neuron_source : int64 [width]
-        Row of `weights` that a neuron's spikes drive, -1 if none.
+        Source that a neuron's spikes drive, -1 if none.
     recorded : bool [width]
         Neurons whose spikes are recorded.
     parameters : float64 [N_PARAMETERS, width]
-    tables : float64 [N_TABLES, STEP_TICKS + 1, width]
-    steps : float32, flat [n_blocks, N_STEPS, LANES]
-    kernels : float32, flat [n_blocks, STEP_TICKS + 1, N_KERNELS, LANES]
-    basis : float32 [STEP_TICKS + 1, RANK]
-    coefficients : float32, flat [n_blocks, RANK, N_KERNELS, LANES]
+    steps : float32, flat [n_blocks, N_STEPS, BLOCK]
+    bounds : float32, flat [n_blocks, N_BOUNDS]
+    neuron : float32, flat [width, N_NEURON]
+    passage : float32, flat [n_blocks, STEP_TICKS + 1, N_PASSAGE, BLOCK]
+    basis : float32 [STEP_TICKS + 1, n_functions]
+    coefficients : float32, flat [n_blocks, n_functions, N_KERNELS, BLOCK]
         See `hxloop_chip.solver.tables`.
-    peaks : float64 [2, width]
-        Most that the membrane can rise after now, in mV: by 1 mV per tick of excitatory current, by noise.
-    dense_events : int
-        Events for each block in a step from which on `basis` is used.
+    one : float32 [n_functions]
+        Sum of the basis that is 1 at every tick, to `tables.ONE_ERROR`.
     longest : int
-        Ticks over which the short series of `walk` hold.
+        Ticks over which the short series of `walk` hold; 0 if not even for one.
     delay : int
         Routing delay in ticks.
     switches : uint8 [width]
         Neurons with one of `MODEL_SWITCHES` are sub-stepped, the others solved in closed form.
     model : float64 [N_MODEL, width]
         Only rows of a neuron's switches are read.
+    rates : SeparateRates or EqualRates
+        Its type chooses among compiled kernels.
     """
 
     weights: NDArray[np.float32]
-    source_blocks: NDArray[np.int64]
-    source_sign: NDArray[np.int8]
-    partner: NDArray[np.int64]
-    source_id: NDArray[np.uint64]
+    rows: NDArray[np.int64]
+    kind: NDArray[np.uint8]
+    row_id: NDArray[np.uint64]
     neuron_id: NDArray[np.uint64]
+    block_class: NDArray[np.int64]
+    hears: NDArray[np.uint8]
     neuron_source: NDArray[np.int64]
     recorded: NDArray[np.bool_]
     parameters: NDArray[np.float64]
-    tables: NDArray[np.float64]
     steps: NDArray[np.float32]
-    kernels: NDArray[np.float32]
+    bounds: NDArray[np.float32]
+    neuron: NDArray[np.float32]
+    passage: NDArray[np.float32]
     basis: NDArray[np.float32]
     coefficients: NDArray[np.float32]
-    peaks: NDArray[np.float64]
-    dense_events: int
+    one: NDArray[np.float32]
     longest: int
     delay: int
     switches: NDArray[np.uint8]
     model: NDArray[np.float64]
+    rates: SeparateRates | EqualRates
 
 
 class Trial(NamedTuple):
@@ -241,111 +275,18 @@ class Watch(NamedTuple):
     madc: NDArray[np.float64]
 
 
-class State(NamedTuple):
-    """State of all neurons in one sample, beside V and currents at both ends of the step (`now`, `end`).
+class Heard(NamedTuple):
+    """Events of one sample in one step, for a neuron that goes from one to the next.
 
     Attributes
     ----------
-    level : float32, flat [n_blocks, N_ROWS, LANES]
-        Resting potential of this step (membrane noise) and threshold of this trial in mV above leak, step of the epoch
-        in which the refractory period ends.
-    epoch : int64 [1]
-        First step of the epoch.
-    free : float64 [width]
-        Tick at which the refractory period ends.
-    change : float32, flat [n_blocks, N_ROWS, LANES]
-        What the events of the step add to V, I_exc, I_inh by its end.
-    sums : float32, flat [n_blocks, 2 x RANK, LANES]
-        Of the excitatory and of the inhibitory events of the step, for each function of the basis.
-    noise : int32, flat [n_blocks, 4, LANES]
-        Membrane noise of four steps, as sums of random bytes.
-    drift : float64 [2, width]
-        Drift of the thresholds at the points before and after this sample.
-    drift_point : int64 [1]
-        The first of these points.
-    near : uint8 [width]
-        May reach threshold within the step, or leaves its refractory period.
-    near_words : uint64 [width / 8]
-        The same memory.
-    near_neurons : int64 [width + GROUP]
-        Those of them that are solved in closed form.
-    closed : uint8 [width]
-        Is solved in closed form.
-    order : int64 [3, capacity]
-        Events by the sign of their source: excitatory, inhibitory, both. Later in the step, the first row has those
-        that a group listens to.
-    group : float32 [rows x GROUP]
-        Neurons that are followed together, see `walk`.
-    group_words : uint64 [rows x GROUP / 2]
-        The same memory, two values a word.
-    aside : int64 [1]
-        Pieces in which one of them was looked at.
-    arriving : float32, flat [capacity, GROUP]
-        What the events of the step add to their currents, inhibitory steps negative.
-    n_spikes : int64 [width]
-    tally : int64 [N_TALLY]
-    key : int64 [capacity]
-        Events of the step in order: tick in the step above, source below.
-    event : int64 [2, capacity]
-        The same as tick in the step, source.
-    event_gain : float64 [capacity]
-        Their relative amplitudes.
-    name : uint64 [capacity]
-        Names of their sources for the random numbers.
-    pending : int64, flat [reach, capacity]
-        Events of spikes, on their way to later steps; as `key`.
-    n_pending : int64 [reach]
-    stepped : bool [width]
-        Is sub-stepped.
-    model_neurons : int64 [n_stepped]
-        Neurons that are.
-    w : float64 [width]
-        Adaptation current in mV per tick.
-    trace : float64 [width]
-        Membranes at the time of a read.
-    column : int64 [width]
-        Where the reads of a neuron go: column of `Watch.cadc`, -1 if none.
-    read_blocks : int64 [2]
-        Blocks with neurons that are read: first, last + 1.
-    in_order : bool [1]
-        They are neighbours and read in their order.
-    noted : int64 [capacity]
-        Neurons of the spikes that reads may have to be corrected for.
-    noted_at : float64 [capacity]
-        When these spikes were, in ticks.
+    tick, place : uint32 [capacity]
+    gain : float32 [capacity]
+        As in `hxloop_chip.solver.state.State`.
+    n_events : int
     """
 
-    level: NDArray[np.float32]
-    epoch: NDArray[np.int64]
-    free: NDArray[np.float64]
-    change: NDArray[np.float32]
-    sums: NDArray[np.float32]
-    noise: NDArray[np.int32]
-    drift: NDArray[np.float64]
-    drift_point: NDArray[np.int64]
-    near: NDArray[np.uint8]
-    near_words: NDArray[np.uint64]
-    near_neurons: NDArray[np.int64]
-    closed: NDArray[np.uint8]
-    order: NDArray[np.int64]
-    group: NDArray[np.float32]
-    group_words: NDArray[np.uint64]
-    aside: NDArray[np.int64]
-    arriving: NDArray[np.float32]
-    n_spikes: NDArray[np.int64]
-    tally: NDArray[np.int64]
-    key: NDArray[np.int64]
-    event: NDArray[np.int64]
-    event_gain: NDArray[np.float64]
-    name: NDArray[np.uint64]
-    pending: NDArray[np.int64]
-    n_pending: NDArray[np.int64]
-    stepped: NDArray[np.bool_]
-    model_neurons: NDArray[np.int64]
-    w: NDArray[np.float64]
-    trace: NDArray[np.float64]
-    column: NDArray[np.int64]
-    read_blocks: NDArray[np.int64]
-    in_order: NDArray[np.bool_]
-    noted: NDArray[np.int64]
-    noted_at: NDArray[np.float64]
+    tick: NDArray[np.uint32]
+    place: NDArray[np.uint32]
+    gain: NDArray[np.float32]
+    n_events: int

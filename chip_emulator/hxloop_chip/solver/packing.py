@@ -8,7 +8,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.random import LARGEST_FOURTH
-from hxloop_chip.solver.tables import make_tables
+from hxloop_chip.solver.tables import blocked, make_tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def padded_width(n_neurons: int) -> int:
     """Neurons, rounded up to whole blocks."""
-    return max(1, -(-n_neurons // at.LANES)) * at.LANES
+    return max(1, -(-n_neurons // at.BLOCK)) * at.BLOCK
 
 
 def padded(values: NDArray[Any], fill: Any) -> NDArray[Any]:
@@ -45,25 +45,19 @@ def pack_circuit(
     wide = padded(parameters, 0.0)
     wide[[at.R_MEM, at.R_EXC, at.R_INH], n_neurons:] = 1e-3
     wide[at.THRESHOLD, n_neurons:] = np.inf
-    tables = make_tables(wide, n_neurons)
+    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=bool((switches & at.MODEL_SWITCHES).any()))
     return at.Circuit(
         weights=np.empty(0, np.float32),
-        source_blocks=np.empty((0, 2), np.int64),
-        source_sign=np.empty(0, np.int8),
-        partner=np.empty(0, np.int64),
-        source_id=np.empty(0, np.uint64),
+        rows=np.empty((0, 2), np.int64),
+        kind=np.empty(0, np.uint8),
+        row_id=np.empty(0, np.uint64),
         neuron_id=padded(neuron_id, 0),
+        block_class=np.zeros(wide.shape[1] // at.BLOCK, np.int64),
+        hears=np.empty((0, 0), np.uint8),
         neuron_source=padded(neuron_source, -1),
         recorded=padded(np.ones(n_neurons, np.bool_), False),
         parameters=wide,
-        tables=tables.tables,
-        steps=tables.steps,
-        kernels=tables.kernels,
-        basis=tables.basis,
-        coefficients=tables.coefficients,
-        peaks=np.stack([tables.peak_exc, LARGEST_FOURTH * wide[at.MEMBRANE_SHIFT]]),
-        dense_events=tables.dense_events,
-        longest=tables.longest,
+        **tables._asdict(),
         delay=delay,
         switches=padded(switches, 0),
         model=padded(model, 0.0),
@@ -84,26 +78,37 @@ def with_weights(
     source_range : int64 [n_sources, 2]
         First and last + 1 neuron that a source reaches.
     """
-    rows, partner, origin = _pack_weights(exc, inh)
-    one_sign = np.where(rows.min(axis=1) >= 0.0, 1, np.where(rows.max(axis=1) <= 0.0, -1, 0))
-    blocks = np.stack([source_range[:, 0] // at.LANES, -(-source_range[:, 1] // at.LANES)], axis=1)
+    signed, rows, kind, origin = _rows(exc, inh, isinstance(circuit.rates, at.EqualRates))
+    weights = np.zeros((len(signed), circuit.neuron_id.size), np.float32)
+    weights[:, : exc.shape[1]] = signed
+    first = np.arange(circuit.block_class.size)[:, None] * at.BLOCK
+    reached = (source_range[origin, 0] < first + at.BLOCK) & (first < source_range[origin, 1])
+    classes = {row.tobytes(): row for row in reached}
+    numbers = {name: number for number, name in enumerate(classes)}
     return circuit._replace(
-        weights=rows.ravel(),
-        partner=partner,
-        source_sign=one_sign.astype(np.int8),
-        source_id=source_id[origin],
-        source_blocks=blocks[origin],
+        weights=blocked(weights),
+        rows=rows,
+        kind=kind,
+        row_id=source_id[origin],
+        block_class=np.array([numbers[row.tobytes()] for row in reached], np.int64),
+        hears=np.stack(list(classes.values())).astype(np.uint8),
     )
 
 
-def _pack_weights(exc: Floats, inh: Floats) -> tuple[NDArray[np.float32], Ints, Ints]:
-    """Signed weights [n_rows, width], `layout.Circuit.partner`, and the source that each row belongs to."""
-    n_sources = len(exc)
-    both = (exc > 0.0) & (inh > 0.0)
-    mixed = np.flatnonzero(both.any(axis=1))
-    weights = np.zeros((n_sources + len(mixed), padded_width(exc.shape[1])), np.float32)
-    weights[:n_sources, : exc.shape[1]] = np.where(both, exc, exc - inh)
-    weights[n_sources:, : exc.shape[1]] = np.where(both[mixed], -inh[mixed], 0.0)
-    partner = np.full(len(weights), -1, np.int64)
-    partner[mixed] = n_sources + np.arange(len(mixed))
-    return weights, partner, np.concatenate([np.arange(n_sources), mixed])
+def _rows(exc: Floats, inh: Floats, equal: bool) -> tuple[Floats, Ints, NDArray[np.uint8], Ints]:
+    """Signed rows [n_rows, n_neurons], `layout.Circuit.rows` and `kind`, and the source that each row belongs to."""
+    signed, every = exc - inh, np.arange(len(exc))
+    rows = np.stack([every, np.full(len(exc), -1)], axis=1)
+    if equal:
+        return signed, rows, np.full(len(exc), at.EXC, np.uint8), every
+    excites, inhibits = exc.any(axis=1), inh.any(axis=1)
+    kind = np.where(excites, np.where(inhibits, at.BOTH, at.EXC), np.where(inhibits, at.INH, at.EXC)).astype(np.uint8)
+    mixed = np.flatnonzero(excites & inhibits)
+    overlap = (exc[mixed] > 0.0) & (inh[mixed] > 0.0)
+    signed[mixed] += np.where(overlap, inh[mixed], 0.0)
+    partners = overlap.any(axis=1)
+    second = mixed[partners]
+    rows[second, 1] = len(exc) + np.arange(len(second))
+    below = np.where(overlap[partners], -inh[second], 0.0)
+    kinds = np.concatenate([kind, np.full(len(second), at.INH, np.uint8)])
+    return np.concatenate([signed, below]), rows, kinds, np.concatenate([every, second])

@@ -11,28 +11,29 @@ import math
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import fma, inlined, uncounted
+from hxloop_chip.solver.compiled import inlined, spliced, uncounted
 from hxloop_chip.solver.events import weight
 from hxloop_chip.solver.near.membrane import propagate
-from hxloop_chip.solver.near.slow import next_spike
-from hxloop_chip.solver.near.spiking import row_of, spike_noise
+from hxloop_chip.solver.near.slow import events_of, next_spike, start_of
+from hxloop_chip.solver.near.spiking import level_of, next_threshold, spike_noise
 from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
+from hxloop_chip.solver.rates import are_equal
+from hxloop_chip.solver.vector import LANES, floats, fused, load, negated, store
 
-_LANES = np.uint64(at.LANES)
-_ROWS = np.uint64(at.N_ROWS * at.LANES)
-_V, _EXC, _INH = (np.uint64(row * at.LANES) for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
-_SHIFT = np.uint64(at.ROW_SHIFT * at.LANES)
-_NOTHING = np.float32(0.0)
+_STATE, _LEVEL, _PASSAGE = at.N_ROWS * at.BLOCK, at.N_LEVELS * at.BLOCK, at.N_PASSAGE * at.BLOCK
+_V, _EXC, _INH = (row * at.BLOCK for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
+_SHIFT, _FUNCTION = at.LEVEL_SHIFT * at.BLOCK, at.N_KERNELS * at.BLOCK
+_BY_EXC, _BY_INH = at.KERNEL_V_EXC * at.BLOCK, at.KERNEL_V_INH * at.BLOCK
 
 
 @uncounted
 def prepare_reads(watch, state):
     """Note where the reads of each neuron go, and which blocks are read."""
     state.column[:] = -1
-    state.read_blocks[0], state.read_blocks[1] = state.column.size // at.LANES, 0
+    state.read_blocks[0], state.read_blocks[1] = state.column.size // at.BLOCK, 0
     state.in_order[0] = True
     for j in range(watch.neuron.size):
-        block = watch.neuron[j] // at.LANES
+        block = watch.neuron[j] // at.BLOCK
         state.column[watch.neuron[j]] = j
         state.in_order[0] &= watch.neuron[j] == watch.neuron[0] + j
         state.read_blocks[0] = min(state.read_blocks[0], block)
@@ -48,68 +49,87 @@ def behind_reads(base, first, trial, watch):
     return first
 
 
-@inlined
-def read_membranes(base, first, after, k, sample, circuit, trial, state, now, n_events, watch):
+@spliced
+def read_membranes(slot, base, first, after, k, circuit, trial, state, now, watch):
     """Take reads `first`..`after - 1`, which fall into the step at `base`, before it is solved; into row `k`."""
     for r in range(first, after):
-        _read_all(r * watch.period - base, circuit, state, now, n_events)
+        _read_all(slot, r * watch.period - base, circuit, state, now)
         _pick(watch.cadc[k, r], state.trace, watch.neuron, state.in_order[0])
     for n in state.model_neurons:
-        if state.column[n] >= 0:
+        if state.column[n] >= 0 and first < after:
             begin, values = float(first * watch.period - base), watch.cadc[k, first:after, state.column[n]]
-            _read_one(n, begin, float(watch.period), values, base, sample, circuit, trial, state, now, n_events)
+            _read_one(slot, n, begin, float(watch.period), values, base, circuit, trial, state, now)
 
 
-@uncounted
-def read_between_ticks(base, k, sample, circuit, trial, state, now, n_events, watch):
-    """The same for the MADC."""
+@spliced
+def read_between_ticks(slot, base, k, circuit, trial, state, now, watch):
+    """The same for the MADC, if it is read."""
+    if watch.madc_neuron < 0:
+        return
     end = min(base + at.STEP_TICKS, trial.duration)
     first = math.ceil(base / watch.madc_period)
     after = min(math.ceil(end / watch.madc_period), watch.madc.shape[1])
     if first < after:
         begin = max(0.0, first * watch.madc_period - base)
-        n, values = watch.madc_neuron, watch.madc[k, first:after:1]  # a step: the same array type as above
-        _read_one(n, begin, watch.madc_period, values, base, sample, circuit, trial, state, now, n_events)
+        values = watch.madc[k, first:after]
+        _read_one(slot, watch.madc_neuron, begin, watch.madc_period, values, base, circuit, trial, state, now)
+
+
+@spliced
+def _read_all(slot, d, circuit, state, now):
+    """Fill `state.trace` with the membranes `d` ticks into the step, as if no neuron spiked or was refractory.
+
+    What an event did `d - q` ticks ago is what one at tick ``q + 64 - d`` does by the end of a step.
+    """
+    n_blocks, n_functions = circuit.block_class.size, circuit.basis.shape[1]
+    for b in range(state.read_blocks[0], state.read_blocks[1]):
+        first = b * circuit.row_id.size * at.BLOCK
+        for column in range(0, at.BLOCK, LANES):
+            s, v = (slot * n_blocks + b) * _STATE + column, (slot * n_blocks + b) * _LEVEL + column
+            p, k = (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column, b * n_functions * _FUNCTION + column
+            shift = load(state.level, v + _SHIFT)
+            trace = fused(load(circuit.passage, p + at.PASS_MEM * at.BLOCK), load(now, s + _V) - shift, shift)
+            trace = fused(load(circuit.passage, p + at.PASS_EXC * at.BLOCK), load(now, s + _EXC), trace)
+            if not are_equal(circuit.rates):
+                by_inh = load(circuit.passage, p + at.PASS_INH * at.BLOCK)
+                trace = fused(negated(by_inh), load(now, s + _INH), trace)
+            for m in range(0, n_functions if state.n_events[slot] > 0 else 0, at.RANK):
+                c, w, rank = circuit.block_class[b], first + column, min(at.RANK, n_functions - m)
+                trace = _add_events(slot, c, d, w, m, rank, k + m * _FUNCTION, trace, circuit, state)
+            store(state.trace, b * at.BLOCK + column, trace)
 
 
 @inlined
-def _read_all(d, circuit, state, now, n_events):
-    """Fill `state.trace` with the membranes `d` ticks into the step, as if no neuron spiked or was refractory."""
-    tables, low, high = circuit.tables, np.uint64(state.read_blocks[0]), np.uint64(state.read_blocks[1])
-    _decay(
-        state.trace, now, state.level, tables[at.DECAY_MEM, d], tables[at.KERNEL_EXC, d], tables[at.KERNEL_INH, d],
-        low, high,
-    )  # fmt: skip
-    for e in range(n_events):
-        tick, source = state.event[0, e], state.event[1, e]
-        if tick < d:
-            reached = circuit.source_blocks[source]
-            _add_event(
-                state.trace, circuit.weights, np.uint64(source) * np.uint64(circuit.neuron_id.size),
-                state.event_gain[e], tables[at.KERNEL_EXC, d - tick], tables[at.KERNEL_INH, d - tick],
-                max(low, np.uint64(reached[0])), min(high, np.uint64(reached[1])),
-            )  # fmt: skip
+def _add_events(slot, c, d, first, m, rank, k, trace, circuit, state):
+    """Membranes of sixteen neurons with what the events before tick `d` did, by two to four functions of the basis."""
+    z, equal = floats(np.float32(0.0)), are_equal(circuit.rates)
+    a0, a1, a2, a3, b0, b1, b2, b3 = z, z, z, z, z, z, z, z
+    listed, tick, place, gain = state.heard[slot, c, at.HEARD], state.tick[slot], state.place[slot], state.gain[slot]
+    for i in range(state.n_heard[slot, c, at.HEARD]):
+        event = listed[i]
+        if tick[event] >= d:
+            break
+        w, left = load(circuit.weights, first + place[event]) * gain[event], d - tick[event]
+        up = w if equal else max(w, z)
+        down = up - w
+        a0, b0 = fused(up, circuit.basis[left, m], a0), fused(down, circuit.basis[left, m], b0)
+        a1, b1 = fused(up, circuit.basis[left, m + 1], a1), fused(down, circuit.basis[left, m + 1], b1)
+        if rank > 2:
+            a2, b2 = fused(up, circuit.basis[left, m + 2], a2), fused(down, circuit.basis[left, m + 2], b2)
+        if rank > 3:
+            a3, b3 = fused(up, circuit.basis[left, m + 3], a3), fused(down, circuit.basis[left, m + 3], b3)
+    trace = _respond(trace, a0, a1, a2, a3, rank, k + _BY_EXC, circuit)
+    return trace if equal else _respond(trace, b0, b1, b2, b3, rank, k + _BY_INH, circuit)
 
 
-@uncounted
-def _decay(trace, now, level, decay, exc, inh, low, high):
-    for b in range(low, high):
-        r, c = b * _ROWS, b * _LANES
-        for lane in range(_LANES):
-            shift = np.float64(level[r + _SHIFT + lane])
-            u = np.float64(now[r + _V + lane]) - shift
-            u_exc, u_inh = exc[c + lane] * np.float64(now[r + _EXC + lane]), inh[c + lane] * now[r + _INH + lane]
-            trace[c + lane] = fma(decay[c + lane], u, shift + u_exc - u_inh)
-
-
-@uncounted
-def _add_event(trace, weights, row, gain, exc, inh, low, high):
-    for c in range(low * _LANES, high * _LANES, _LANES):
-        for lane in range(_LANES):
-            signed = weights[row + c + lane]
-            up = max(signed, _NOTHING)
-            down = up - signed
-            trace[c + lane] += gain * (np.float64(up) * exc[c + lane] - np.float64(down) * inh[c + lane])
+@inlined
+def _respond(trace, a, b, c, d, rank, k, circuit):
+    trace = fused(a, load(circuit.coefficients, k), fused(b, load(circuit.coefficients, k + _FUNCTION), trace))
+    if rank > 2:
+        trace = fused(c, load(circuit.coefficients, k + 2 * _FUNCTION), trace)
+    if rank > 3:
+        trace = fused(d, load(circuit.coefficients, k + 3 * _FUNCTION), trace)
+    return trace
 
 
 @uncounted
@@ -123,118 +143,109 @@ def _pick(out, values, places, in_order):
             out[j] = values[np.uint64(places[j])]
 
 
-@inlined
-def is_crowded(state):
+@spliced
+def is_crowded(slot, state):
     """Whether it is time to forget spikes that can have no effect on reads any more."""
-    return 2 * state.tally[at.TALLY_NOTED] > state.noted.size
+    return 2 * state.tally[slot, at.TALLY_NOTED] > state.noted.shape[1]
 
 
-@inlined
-def correct_reads(base, first, after, k, circuit, state, now, n_events, watch):
+@spliced
+def correct_reads(slot, base, first, after, k, circuit, state, now, watch):
     """Put right what was read of neurons that spiked in this step or were refractory in it, now that it is solved.
 
     Spikes whose refractory period is over are forgotten.
     """
     kept = 0
-    for i in range(state.tally[at.TALLY_NOTED]):
-        n, spike = state.noted[i], state.noted_at[i]
+    for i in range(state.tally[slot, at.TALLY_NOTED]):
+        n, spike = state.noted[slot, i], state.noted_at[slot, i]
         free = spike + circuit.parameters[at.REFRACTORY, n]
         if free > base and state.column[n] >= 0 and not state.stepped[n]:
-            _correct(i, spike, free, base, first, after, k, circuit, state, now, n_events, watch)
-        state.noted[kept], state.noted_at[kept] = n, spike
+            _correct(slot, i, spike, free, base, first, after, k, circuit, state, now, watch)
+        state.noted[slot, kept], state.noted_at[slot, kept] = n, spike
         kept += free > base + at.STEP_TICKS
-    state.tally[at.TALLY_NOTED] = kept
+    state.tally[slot, at.TALLY_NOTED] = kept
 
 
-@inlined
-def _correct(i, spike, free, base, first, after, k, circuit, state, now, n_events, watch):
+@spliced
+def _correct(slot, i, spike, free, base, first, after, k, circuit, state, now, watch):
     """Correct reads of a neuron behind the `i`-th noted spike, which ends its refractory period at tick `free`."""
-    n, jump = state.noted[i], 0.0
+    n, jump = state.noted[slot, i], 0.0
     reset = circuit.parameters[at.RESET, n]
     for r in range(first, after):
         tick = float(r * watch.period)
         if spike < tick <= free:
             watch.cadc[k, r, state.column[n]] = reset
-        elif tick > free and not _spikes_again(i, tick, state):
+        elif tick > free and not _spikes_again(slot, i, tick, state):
             if jump == 0.0:
-                jump = reset - _undisturbed(n, free - base, circuit, state, now, n_events)
+                jump = reset - _undisturbed(slot, n, free - base, circuit, state, now)
             watch.cadc[k, r, state.column[n]] += jump * math.exp(-circuit.parameters[at.R_MEM, n] * (tick - free))
 
 
-@inlined
-def _spikes_again(i, tick, state):
+@spliced
+def _spikes_again(slot, i, tick, state):
     """Whether the neuron of the `i`-th noted spike has another one before `tick`."""
-    for later in range(i + 1, state.tally[at.TALLY_NOTED]):
-        if state.noted[later] == state.noted[i] and state.noted_at[later] < tick:
+    for later in range(i + 1, state.tally[slot, at.TALLY_NOTED]):
+        if state.noted[slot, later] == state.noted[slot, i] and state.noted_at[slot, later] < tick:
             return True
     return False
 
 
-@inlined
-def _undisturbed(n, t, circuit, state, now, n_events):
+@spliced
+def _undisturbed(slot, n, t, circuit, state, now):
     """What `read_membranes` would read of a neuron at any time `t` of the step."""
     r_mem, r_exc = circuit.parameters[at.R_MEM, n], circuit.parameters[at.R_EXC, n]
-    r_inh, shift = circuit.parameters[at.R_INH, n], np.float64(state.level[row_of(n, at.ROW_SHIFT)])
-    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
-    v = shift + propagate(now[row_of(n, at.ROW_V)] - shift, ie, ii, r_mem, r_exc, r_inh, t)[0]
-    for e in range(n_events):
-        exc, inh = weight(state.event[1, e], n, circuit)
-        if state.event[0, e] < t and exc + inh > 0.0:
-            v += state.event_gain[e] * propagate(0.0, exc, inh, r_mem, r_exc, r_inh, t - state.event[0, e])[0]
+    r_inh, cell = circuit.parameters[at.R_INH, n], slot * circuit.neuron_id.size + n
+    u, ie, ii = start_of(cell, now, circuit, state)
+    v = state.level[level_of(cell, at.LEVEL_SHIFT)] + propagate(u, ie, ii, r_mem, r_exc, r_inh, t)[0]
+    heard = events_of(slot, state)
+    for e in range(heard.n_events):
+        exc, inh = weight(heard.place[e], n, circuit)
+        if heard.tick[e] < t and exc + inh > 0.0:
+            v += heard.gain[e] * propagate(0.0, exc, inh, r_mem, r_exc, r_inh, t - heard.tick[e])[0]
     return v
 
 
-@uncounted
-def _next(n, t, u, w, ie, ii, free, k, threshold, reset, until, circuit, state, n_events):
+@inlined
+def _next(n, t, u, w, ie, ii, free, e, threshold, reset, shift, until, circuit, state, heard):
     """Next spike of a neuron of either kind."""
     if state.stepped[n]:
-        return next_model_spike(
-            n,
-            t,
-            u,
-            w,
-            ie,
-            ii,
-            free,
-            k,
-            threshold,
-            reset,
-            state.level[row_of(n, at.ROW_SHIFT)],
-            until,
-            circuit,
-            state,
-            n_events,
-        )
-    t, u, ie, ii, k, spiked = next_spike(
-        n, t, u, ie, ii, free, k, threshold, reset, until, circuit, state, n_events
-    )  # fmt: skip
-    return t, u, w, ie, ii, k, spiked
+        return next_model_spike(n, t, u, w, ie, ii, free, e, threshold, reset, shift, until, circuit, heard)
+    t, u, ie, ii, e, spiked = next_spike(n, t, u, ie, ii, free, e, threshold, reset, until, circuit, heard)
+    return t, u, w, ie, ii, e, spiked
 
 
 @uncounted
-def _read_one(n, begin, period, values, base, sample, circuit, trial, state, now, n_events):
+def _read_one(slot, n, begin, period, values, base, circuit, trial, state, now):
     """Fill `values` with the membrane of neuron `n`, `begin`, `begin + period`, .. ticks into the step.
 
     The spikes are found first, exactly as the step will find them; between them the neuron goes from read to read.
     """
-    shift, end = np.float64(state.level[row_of(n, at.ROW_SHIFT)]), float(at.STEP_TICKS)
-    t, k, u, w = 0.0, np.int64(0), now[row_of(n, at.ROW_V)] - shift, state.w[n]
-    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
-    reset, free = circuit.parameters[at.RESET, n] - shift, state.free[n] - base
-    threshold, spike, i = np.float64(state.level[row_of(n, at.ROW_THRESHOLD)]), state.n_spikes[n], 0
+    cell = slot * circuit.neuron_id.size + n
+    shift, end = np.float64(state.level[level_of(cell, at.LEVEL_SHIFT)]), float(at.STEP_TICKS)
+    t, e, w = 0.0, np.int64(0), state.w[cell]
+    u, ie, ii = start_of(cell, now, circuit, state)
+    reset, free = circuit.parameters[at.RESET, n] - shift, state.free[cell] - base
+    threshold, spike, i = np.float64(state.level[level_of(cell, at.LEVEL_THRESHOLD)]), state.n_spikes[cell], 0
+    heard = events_of(slot, state)
     while i < values.size:
-        t_next, _, w_next, ie_next, ii_next, k_next, spiked = _next(
-            n, t, u, w, ie, ii, free, k, threshold - shift, reset, end, circuit, state, n_events
+        t_next, _, w_next, ie_next, ii_next, e_next, spiked = _next(
+            n, t, u, w, ie, ii, free, e, threshold - shift, reset, shift, end, circuit, state, heard
         )
-        due = k
+        due = e
         while i < values.size and not (spiked and begin + i * period > t_next):
             place = begin + i * period
-            while due < n_events and state.event[0, due] < place:
+            while due < heard.n_events and heard.tick[due] < place:
                 due += 1
-            t, u, w, ie, ii, k, _ = _next(n, t, u, w, ie, ii, free, k, math.inf, reset, place, circuit, state, due)
+            before = at.Heard(heard.tick, heard.place, heard.gain, due)
+            t, u, w, ie, ii, e, _ = _next(
+                n, t, u, w, ie, ii, free, e, math.inf, reset, shift, place, circuit, state, before
+            )
             values[i] = u + shift
             i += 1
-        _, threshold = spike_noise(n, spike, circuit, trial, sample, state)
+        threshold = next_threshold(
+            cell, n, spike_noise(slot, n, spike, circuit, trial, state)[1], circuit, trial, state
+        )
         spike += 1
-        t, u, w, ie, ii, k = t_next, reset, w_next + step_at_spike(n, circuit), ie_next, ii_next, k_next
+        t, u, ie, ii, e = t_next, reset, ie_next, ii_next, e_next
+        w = w_next + (step_at_spike(n, circuit) if state.stepped[n] else 0.0)
         free = t + circuit.parameters[at.REFRACTORY, n]

@@ -9,6 +9,7 @@ import numpy as np
 
 from hxloop.codes.capmem import Switch
 from hxloop.codes.nominal import EXP_SLOPE_MV
+from hxloop.kit.exponential import exp_of
 from hxloop_chip.solver import layout as at
 
 if TYPE_CHECKING:
@@ -145,5 +146,5 @@ def membrane_shift_mv(r_mem: Floats, sigma_mv: float) -> Floats:
     ----------
     Gillespie, "Exact numerical simulation of the Ornstein-Uhlenbeck process", Phys. Rev. E 54, 2084 (1996).
     """
-    a = np.exp(-at.STEP_TICKS * r_mem)
+    a = exp_of(-at.STEP_TICKS * r_mem)
     return np.asarray(sigma_mv * np.sqrt((1.0 + a) / (1.0 - a)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +72,11 @@ class Fanout:
 
     first: Ints
     source: Ints
+
+    @cached_property
+    def most(self) -> int:
+        """Most sources of one name."""
+        return int(np.diff(self.first).max(initial=0))
 
     def expand(self, name: Ints) -> tuple[Ints, Ints]:
         """Position in `name` and source, for every source of every name; in order."""

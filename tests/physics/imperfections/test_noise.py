@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy.stats import norm
+from support.solving.called import called
 from support.solving.single import events, side_by_side
 
 from hxloop.codes.units import TICK_US
@@ -13,13 +14,15 @@ from hxloop.spec import TEXTBOOK
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 from hxloop_chip.silicon.presets import CHIPS, NamedChip
-from hxloop_chip.solver.random import STREAM_AMPLITUDE, STREAM_MEMBRANE, STREAM_SPIKE, STREAM_THRESHOLD, normal
+from hxloop_chip.solver import random
+from hxloop_chip.solver.random import STREAM_AMPLITUDE, STREAM_MEMBRANE, STREAM_SPIKE, STREAM_THRESHOLD
 
 N = 512
 STEP_TICKS = 64
 CODE, GAIN, TAU = 60, 2.0, 6.0
 STREAMS = STREAM_MEMBRANE, STREAM_THRESHOLD, STREAM_AMPLITUDE, STREAM_SPIKE
 PEAK = CODE * GAIN * TAU / np.e
+normal = called(random.normal)
 
 
 @pytest.fixture

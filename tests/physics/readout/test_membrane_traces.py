@@ -141,7 +141,8 @@ def test_both_readings_agree_where_they_meet(switches):
         assert error.max() < 1e-3
         for k in range(N_SAMPLES):
             before = ticks < min([*spikes.of(k, n), DURATION]) - at.MAX_JITTER_TICKS
-            assert error[k, before].max(initial=0.0) < 1e-9
+            # Single precision: sums over the basis against one event after the other, a part in 10^6 at most.
+            assert error[k, before].max(initial=0.0) < 2e-6 * max(100.0, np.abs(slow.cadc[k, :, n]).max())
 
 
 @pytest.mark.parametrize("switches", [0, np.resize(SWITCHES, N)])
@@ -170,7 +171,8 @@ def test_a_read_at_the_time_of_a_spike_sees_the_membrane_before_the_reset():
     spikes = solve(circuit, make_inputs([]), make_trial(40), watch)
     assert list(spikes.of(0, 0)) == [0]
     assert list(spikes.of(0, 1)) == [0, 10, 20, 30]
-    assert list(watch.cadc[0, :12, 0]) == [0.0] + [-50.0] * 10 + [-50.0 * np.exp(-1 / 750)]
+    assert list(watch.cadc[0, :11, 0]) == [0.0] + [-50.0] * 10
+    assert watch.cadc[0, 11, 0] == pytest.approx(-50.0 * np.exp(-1 / 750), rel=1e-7)
     assert list(watch.cadc[0, :, 1]) == [0.0] + [-3.0] * 39
 
 

@@ -1,26 +1,31 @@
 """The counter-based generator: published test vectors, and its normal deviates against the normal distribution."""
 
+import numba
 import numpy as np
 import pytest
 from scipy.stats import kstest, norm
+from support.solving.called import called
 
 from hxloop.seeds import generator
 from hxloop_chip.solver import layout as at
+from hxloop_chip.solver import random
 from hxloop_chip.solver.random import (
     LARGEST_FOURTH,
     STREAM_MEMBRANE,
     STREAM_SPIKE,
     _of_eight_bytes,
-    fill_normals,
-    fill_normals_at,
-    fill_sums,
-    normal,
     of_four_bytes,
     philox,
     philox_7,
-    two_normals,
 )
+from hxloop_chip.solver.vector import LANES, load, store
 
+fill_normals, fill_normals_at, fill_sums = (
+    called(kernel) for kernel in (random.fill_normals, random.fill_normals_at, random.fill_sums)
+)
+normal, two_normals, fill_two_normals = (
+    called(kernel) for kernel in (random.normal, random.two_normals, random.fill_two_normals)
+)
 KEY = np.uint64(0x1234_5678_9ABC_DEF0)
 PI = "243f6a88 85a308d3 13198a2e 03707344 a4093822 299f31d0"
 SIGMAS = 4.5
@@ -43,6 +48,21 @@ def test_philox_is_the_published_one(rounds, arguments, expected):
     assert [int(x) for x in found] == [int(word, 16) for word in expected.split()]
 
 
+@numba.njit
+def _fill_fours(sums, out):
+    for first in range(0, sums.size, LANES):
+        store(out, first, of_four_bytes(load(sums, first)))
+
+
+def _of_fours(sums):
+    """Deviates of sums of four bytes."""
+    padded = np.zeros(-(-sums.size // LANES) * LANES, np.int32)
+    padded[: sums.size] = sums
+    out = np.empty(padded.size, np.float32)
+    _fill_fours(padded, out)
+    return out[: sums.size].astype(np.float64)
+
+
 def _of_sum(n_bytes):
     """Deviate of every possible sum of the bytes, and its probability."""
     probability = np.ones(1)
@@ -50,9 +70,8 @@ def _of_sum(n_bytes):
         probability = np.convolve(probability, np.full(256, 1 / 256))
     sums = np.arange(probability.size)
     if n_bytes == 4:
-        return np.array([of_four_bytes(np.int32(s)) for s in sums], np.float64), probability
-    words = [sum(min(255, max(0, int(s) - 255 * k)) << (8 * k) for k in range(8)) for s in sums]
-    return np.array([_of_eight_bytes(np.uint64(w)) for w in words]), probability
+        return _of_fours(sums), probability
+    return np.array([_of_eight_bytes(float(s)) for s in sums]), probability
 
 
 @pytest.mark.parametrize(("n_bytes", "kurtosis", "quantiles"), [(4, 1e-4, 0.013), (8, 2e-5, 0.003)])
@@ -88,10 +107,10 @@ def _correlation(a, b):
 
 def _fours(members, n_indices, *, sample=3, key=KEY, stream=STREAM_MEMBRANE, first=0):
     """[n_indices, 4, n_members]."""
-    out = np.empty((n_indices, members.size // at.LANES, 4, at.LANES), np.int32)
+    out = np.empty((n_indices, members.size // at.BLOCK, 4, at.BLOCK), np.int32)
     for k in range(n_indices):
-        fill_sums(out[k].reshape(-1), members, key, stream, sample, first + k)
-    deviates = np.array([of_four_bytes(np.int32(total)) for total in range(4 * 255 + 1)], np.float64)
+        fill_sums(out.reshape(-1), out[0].size * k, members, key, stream, sample, first + k)
+    deviates = _of_fours(np.arange(4 * 255 + 1))
     return deviates[out].transpose(0, 2, 1, 3).reshape(n_indices, 4, members.size)
 
 
@@ -170,11 +189,15 @@ def test_two_deviates_of_samples_spikes_and_neurons_are_independent(twos, axis):
 def test_many_normals_at_once_are_the_single_ones(count):
     rng = generator(count, "counters")
     capacity = 64
-    members, ticks = rng.integers(0, 2**32, capacity).astype(np.uint64), rng.integers(0, 64, capacity)
+    members, ticks = rng.integers(0, 2**32, capacity).astype(np.uint64), rng.integers(0, 64, capacity).astype(np.uint32)
     out, base, sample = np.full(capacity, np.nan), 6400, 2**32 + 5
     fill_normals_at(out, count, members, ticks, KEY, STREAM_SPIKE, sample, base)
     expected = [normal(KEY, STREAM_SPIKE, sample, base + ticks[k], members[k]) for k in range(count)]
     assert list(out[:count]) == expected
+    second, samples = np.full(capacity, np.nan), 2**32 * rng.integers(0, 3, capacity) + rng.integers(0, 99, capacity)
+    fill_two_normals(out, second, count, members, ticks, KEY, STREAM_SPIKE, samples)
+    expected = [two_normals(KEY, STREAM_SPIKE, samples[k], ticks[k], members[k]) for k in range(count)]
+    assert list(zip(out[:count], second[:count], strict=True)) == expected
     fill_normals(out, members, KEY, STREAM_SPIKE, sample, 9)
     assert list(out) == [normal(KEY, STREAM_SPIKE, sample, 9, m) for m in members]
 

@@ -3,22 +3,23 @@
 That the solver without short cuts is right is shown elsewhere (`test_exactness`, `test_closed_forms`).
 """
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from support.solving.bare_solver import empty_state, make_circuit, make_inputs, make_trial, make_watch, solve
+from support.solving.bare_solver import make_circuit, make_inputs, make_trial, make_watch, solve
 from support.solving.margins import ALL_NOISE, DURATION, N_SAMPLES, assert_same_spikes, cases, trial_of
 
 from hxloop.seeds import generator
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.kernel import _is_over
+from hxloop_chip.solver.kernel import is_over
 from hxloop_chip.solver.random import LARGEST_FOURTH
+from hxloop_chip.solver.state import new_state
 
 STEP = at.STEP_TICKS
-NEVER = 2**40
 noisy_or_not = pytest.mark.parametrize("noise", [False, True])
 recurrent_or_not = pytest.mark.parametrize("recurrent", [False, True])
 
@@ -36,14 +37,41 @@ def test_short_cuts_change_no_spike(noise, recurrent, data):
 
 
 @noisy_or_not
-@settings(max_examples=60)
-@given(case=cases(recurrent=False, regimes=("alike", "equal", "twice")))
-def test_sums_over_the_basis_are_the_kernels_added_up(noise, case):
-    circuit = case.circuit()
-    assume(circuit.dense_events < NEVER)  # the basis is good enough for these time constants
-    by_basis = solve(circuit._replace(dense_events=0), case.inputs, trial_of(noise))
-    by_kernels = solve(circuit._replace(dense_events=NEVER), case.inputs, trial_of(noise))
-    assert_same_spikes(case, noise, by_basis, by_kernels)
+@recurrent_or_not
+@settings(max_examples=40)
+@given(data=st.data())
+def test_equal_rates_are_a_case_of_separate_ones(noise, recurrent, data):
+    case = data.draw(cases(recurrent=recurrent, regimes=("equal", "twice", "currents alike")))
+    assume(case.kind[6] != "both")  # weights that all but cancel are rounded one by one, or their difference is
+    assert isinstance(case.circuit().rates, at.EqualRates)
+    assert isinstance(case.apart.circuit().rates, at.SeparateRates)
+    equal, separate = (solve(c.circuit(), case.inputs, trial_of(noise)) for c in (case, case.apart))
+    # Each has a basis of its own, with an error of up to 2e-6 of what an event does in a whole step.
+    assert_same_spikes(case, noise, equal, separate, grazing=3e-6)
+    event_by_event = solve(case.circuit(), case.inputs, trial_of(noise, event_by_event=True))
+    assert_same_spikes(case, noise, equal, event_by_event, grazing=3e-6)
+
+
+@noisy_or_not
+@recurrent_or_not
+@settings(max_examples=40)
+@given(data=st.data())
+def test_samples_that_are_solved_together_are_those_solved_alone(noise, recurrent, data):
+    case = data.draw(cases(recurrent=recurrent))
+    trains = data.draw(st.lists(st.sampled_from([[], *case.trains]), min_size=at.SAMPLES + 1, max_size=3 * at.SAMPLES))
+    circuit, inputs, n_samples = case.circuit(), make_inputs(*trains), len(trains)
+    trial = trial_of(noise, first_only=data.draw(st.booleans()), first_sample=5)
+    watches = [make_watch(n_samples, DURATION, neuron=[0], period=29, madc_neuron=0) for _ in range(2)]
+    whole = solve(circuit, inputs, trial, watches[0])
+    cuts = data.draw(st.sets(st.integers(1, n_samples - 1)))
+    for part in itertools.pairwise([0, *sorted(cuts), n_samples]):
+        within = (whole.sample >= part[0]) & (whole.sample < part[1])
+        some = solve(circuit, inputs, trial, watches[1], part)
+        for name in ("sample", "stamp", "neuron"):
+            assert np.array_equal(getattr(some, name), getattr(whole, name)[within])
+        assert np.array_equal(some.counts[slice(*part)], whole.counts[slice(*part)])
+    assert np.array_equal(watches[0].cadc, watches[1].cadc)
+    assert np.array_equal(watches[0].madc, watches[1].madc)
 
 
 @noisy_or_not
@@ -175,6 +203,26 @@ def test_refractory_periods_that_end_anywhere_in_a_step(event_by_event):
         )
 
 
+@pytest.mark.parametrize("tau", [0.15, 0.6, 3.0, 5.0])
+@pytest.mark.parametrize("tau_inh", [1e9, 0.2])
+def test_membranes_that_follow_their_current_within_a_tick(tau, tau_inh):
+    # A constant current lifts them by I tau (1 - exp(-s / tau)); the shortest ones have no series that would hold.
+    beyond = np.array([1.001, 1.1, 2.0, 30.0])
+    n, held, duration = beyond.size, 7.25, 1000
+    circuit = make_circuit(
+        np.stack([beyond[None] * 100.0 / tau, np.zeros((1, n))]), tau_mem=tau, tau_exc=1e9, tau_inh=tau_inh,
+        threshold=100.0, refractory=held,
+    )  # fmt: skip
+    spikes = solve(circuit, make_inputs([(5, 0)]), make_trial(duration))
+    rise = -tau * np.log(1 - 1 / beyond)
+    for k in range(n):
+        exact = 5 + rise[k] + np.arange(200) * (rise[k] + held)
+        exact = exact[exact < duration - 2]
+        found = spikes.of(0, k)[: exact.size]
+        assert found.size == exact.size
+        assert np.abs(found - np.ceil(exact)).max() <= 1
+
+
 @pytest.mark.parametrize("event_by_event", [False, True])
 @pytest.mark.parametrize("begin", [0, 63, 64, 128])
 def test_events_at_the_same_tick_act_as_their_sum(event_by_event, begin):
@@ -196,18 +244,27 @@ def test_events_at_the_same_tick_act_as_their_sum(event_by_event, begin):
         assert (np.abs(a - b) <= 1).all()
 
 
-@pytest.mark.parametrize("dense_events", [0, NEVER])
-@pytest.mark.parametrize("regime", [(750, 750, 750), (1500, 750, 300), (400, 1000, 700)])
-def test_membranes_at_ends_of_steps_are_sums_of_responses(dense_events, regime):
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(
+    ("regime", "spread", "n_functions"),
+    [
+        ((750, 750.001, 750.001), 0.0, 2), ((6000, 9000, 9000), 0.2, 3), ((750, 750, 750), 0.2, 4),
+        ((1500, 750, 300), 0.2, 4), ((400, 900, 700), 0.2, 4), ((70, 150, 150), 0.2, 8), ((8, 20, 20), 0.2, 8),
+    ],
+)  # fmt: skip
+def test_membranes_at_ends_of_steps_are_sums_of_responses(apart, regime, spread, n_functions):
     rng = generator(9, "responses")
     n, n_sources = 70, 12
-    tau = np.array(regime)[:, None] * rng.uniform(0.8, 1.25, (3, n))
+    tau = np.array(regime)[:, None] * rng.uniform(1 - spread, 1 + spread, (3, n))
+    if regime[1] == regime[2]:
+        tau[2] = tau[1] * (1 + 1e-12 * apart)
     exc, inh = rng.uniform(0, 1, (2, n_sources, n)) * (rng.random((2, n_sources, n)) < 0.6)
     circuit = make_circuit([exc, inh], tau_mem=tau[0], tau_exc=tau[1], tau_inh=tau[2], threshold=1e9)
-    assert circuit.dense_events < NEVER
+    assert isinstance(circuit.rates, at.EqualRates) == (regime[1] == regime[2] and not apart)
+    assert circuit.basis.shape[1] == n_functions
     train = sorted(zip(rng.integers(0, 900, 200).tolist(), rng.integers(0, n_sources, 200).tolist(), strict=True))
     watch = make_watch(1, 1280, neuron=np.arange(n), period=STEP)
-    solve(circuit._replace(dense_events=dense_events), make_inputs(train), make_trial(1280), watch)
+    solve(circuit, make_inputs(train), make_trial(1280), watch)
     expected = np.zeros((20, n))
     for tick, source in train:
         s = np.maximum(np.arange(20) * STEP - tick, 0)[:, None]
@@ -216,35 +273,32 @@ def test_membranes_at_ends_of_steps_are_sums_of_responses(dense_events, regime):
     assert np.abs(watch.cadc[0] - expected).max() < 2e-6 * np.abs(expected).max() * np.sqrt(len(train))
 
 
-def _at_rest(circuit):
-    """State of a circuit of one block in which no neuron has spiked."""
-    state = empty_state(circuit, make_inputs([]), 0)
-    first = at.ROW_THRESHOLD * at.LANES
-    state.level[first : first + at.LANES] = circuit.parameters[at.THRESHOLD]
-    state.tally[at.TALLY_SILENT] = circuit.recorded.sum()
-    return state
+def _is_over(circuit, current=0.0, sigma=None, n_coming=0):
+    """Whether a sample in which nobody has spiked is over in step 4, if neuron 0 has this current."""
+    state = new_state(circuit, 8, 8)
+    thresholds = slice(at.LEVEL_THRESHOLD * at.BLOCK, (at.LEVEL_THRESHOLD + 1) * at.BLOCK)
+    state.level[thresholds] = circuit.parameters[at.THRESHOLD]
+    state.tally[0, at.TALLY_SILENT] = circuit.recorded.sum()
+    now = np.zeros(at.SAMPLES * at.N_ROWS * at.BLOCK, np.float32)
+    now[at.ROW_EXC * at.BLOCK] = current
+    return is_over(0, 4, n_coming, circuit, make_trial(1000, sigma), state, now)
 
 
 @pytest.mark.parametrize(("height", "over"), [(0.999, False), (1.001, True)])
 def test_a_sample_is_over_when_the_largest_noise_cannot_reach_the_threshold(height, over):
     shift = make_circuit(np.zeros((2, 1, 3)), sigma_membrane=2.0).parameters[at.MEMBRANE_SHIFT, 0]
     circuit = make_circuit(np.zeros((2, 1, 3)), sigma_membrane=2.0, threshold=height * LARGEST_FOURTH * shift)
-    state = _at_rest(circuit)
-    now = np.zeros(at.N_ROWS * at.LANES, np.float32)
-    trial = make_trial(1000, {at.SIGMA_MEMBRANE: 2.0})
-    assert _is_over(4, 0, 0, circuit, trial, state, now) == over
-    assert _is_over(4, 0, 0, circuit, make_trial(1000), state, now)
-    assert not _is_over(4, 0, 1, circuit, make_trial(1000), state, now)  # an input is still to come
+    assert _is_over(circuit, sigma={at.SIGMA_MEMBRANE: 2.0}) == over
+    assert _is_over(circuit)
+    assert not _is_over(circuit, n_coming=1)
 
 
-def test_the_largest_current_that_is_over_does_not_reach_the_threshold():
+@pytest.mark.parametrize("tau_inh", [500.0, 400.0])
+def test_the_largest_current_that_is_over_does_not_reach_the_threshold(tau_inh):
     # The bound is the peak of the response: w tau / e for equal time constants.
-    circuit = make_circuit(np.zeros((2, 1, 1)), tau_mem=500.0, tau_exc=500.0, threshold=100.0)
-    state = _at_rest(circuit)
+    circuit = make_circuit(np.zeros((2, 1, 1)), tau_mem=500.0, tau_exc=500.0, tau_inh=tau_inh, threshold=100.0)
     for factor, over in ((1.0 - 1e-4, True), (1.0 + 1e-4, False)):
-        now = np.zeros(at.N_ROWS * at.LANES, np.float32)
-        now[at.ROW_EXC * at.LANES] = factor * 100.0 * np.e / 500.0
-        assert _is_over(4, 0, 0, circuit, make_trial(1000), state, now) == over
+        assert _is_over(circuit, factor * 100.0 * np.e / 500.0) == over
 
 
 @pytest.mark.parametrize("offset", [-200, -64, 0, 40])

@@ -6,17 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from support.solving.called import called
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.kernel import new_state, run_samples
-from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
+from hxloop_chip.solver.kernel import run_samples
+from hxloop_chip.solver.near import substep
 from hxloop_chip.solver.packing import pack_circuit, padded, with_weights
 from hxloop_chip.solver.stopping import never
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-NO_WATCH = at.Watch(np.empty(0, np.int64), 0, np.empty((0, 0, 0)), -1, 0.0, np.empty((0, 0)))
+NO_WATCH = at.Watch(np.empty(0, np.int64), 0, np.empty((0, 0, 0), np.float32), -1, 0.0, np.empty((0, 0)))
+
+
+_next_model_spike, _step_at_spike = called(substep.next_model_spike), called(substep.step_at_spike)
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,9 @@ def make_circuit(
 
 def steps_of(circuit: at.Circuit, source: int, neuron: int) -> tuple[float, float]:
     """Excitatory and inhibitory current step of a source in a neuron, in single precision as the circuit has them."""
-    rows = circuit.weights.reshape(circuit.partner.size, -1)
-    used = [source] if circuit.partner[source] < 0 else [source, circuit.partner[source]]
-    signed = rows[used, neuron].astype(np.float64)
+    weights = circuit.weights.reshape(-1, circuit.row_id.size, at.BLOCK)
+    used = [row for row in circuit.rows[source] if row >= 0]
+    signed = weights[neuron // at.BLOCK, used, neuron % at.BLOCK].astype(np.float64)
     return float(signed[signed > 0].sum()), float(-signed[signed < 0].sum())
 
 
@@ -136,7 +140,7 @@ def make_watch(
     return at.Watch(
         neuron,
         period,
-        np.full((n_samples, n_reads, neuron.size), np.nan),
+        np.full((n_samples, n_reads, neuron.size), np.nan, np.float32),
         madc_neuron,
         madc_period,
         np.full((n_samples, n_madc), np.nan),
@@ -162,24 +166,24 @@ def solve(
     return Spikes(sample, out[:written] >> at.NEURON_BITS, out[:written] & at.NEURON_MASK, counts)
 
 
-def empty_state(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.State:
-    """State at rest whose events are all inputs of one sample, so that kernels of one neuron run a sample at a time."""
+def all_heard(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.Heard:
+    """All inputs of one sample as events of one step, so that kernels of one neuron run a sample at a time."""
     part = slice(inputs.offsets[sample], inputs.offsets[sample + 1])
-    event = np.ascontiguousarray([inputs.tick[part], inputs.source[part]])
-    assert (circuit.partner[event[1]] < 0).all(), "a source of both signs has two events"
-    return new_state(circuit, 8)._replace(event=event, event_gain=np.ones(event.shape[1]))
+    rows = circuit.rows[inputs.source[part]]
+    assert (rows[:, 1] < 0).all(), "a source of both signs has two events"
+    place = (rows[:, 0] * at.BLOCK).astype(np.uint32)
+    return at.Heard(inputs.tick[part].astype(np.uint32), place, np.ones(place.size, np.float32), place.size)
 
 
 def exact_spike_ticks(circuit: at.Circuit, inputs: at.Inputs, sample: int, neuron: int, duration: int) -> list[float]:
     """Spike times of one sub-stepped neuron before they are rounded to stamps."""
-    state, p = empty_state(circuit, inputs, sample), circuit.parameters[:, neuron]
+    heard, p = all_heard(circuit, inputs, sample), circuit.parameters[:, neuron]
     t, k, x, w, ie, ii, free, times = 0.0, 0, 0.0, 0.0, 0.0, 0.0, -1.0, []
     while True:
-        t, x, w, ie, ii, k, spiked = next_model_spike(
-            neuron, t, x, w, ie, ii, free, k, p[at.THRESHOLD], p[at.RESET], 0.0, float(duration),
-            circuit, state, state.event.shape[1],
+        t, x, w, ie, ii, k, spiked = _next_model_spike(
+            neuron, t, x, w, ie, ii, free, k, p[at.THRESHOLD], p[at.RESET], 0.0, float(duration), circuit, heard,
         )  # fmt: skip
         if not spiked:
             return times
         times.append(t)
-        x, w, free = p[at.RESET], w + step_at_spike(neuron, circuit), t + p[at.REFRACTORY]
+        x, w, free = p[at.RESET], w + _step_at_spike(neuron, circuit), t + p[at.REFRACTORY]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +33,7 @@ _TAUS = {  # ticks: of membrane, excitation, inhibition; 40 ticks are 0.3 us
 }
 
 
-REGIMES = (*_TAUS, "equal", "twice", "alike")
+REGIMES = (*_TAUS, "equal", "twice", "alike", "currents alike")
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Case:
     def circuit(self, stretch: float = 1.0) -> at.Circuit:
         """Circuit with all thresholds multiplied by `stretch`."""
         return make_circuit(self.weights, **{**self.options, "threshold": self.options["threshold"] * stretch})
+
+    @property
+    def apart(self) -> Case:
+        """The same with currents that decay alike to a part in 10^12, so that each is carried by itself."""
+        return replace(self, options={**self.options, "tau_inh": self.options["tau_inh"] * (1 + 1e-12)})
 
     @property
     def inputs(self) -> at.Inputs:
@@ -67,6 +72,9 @@ def _time_constants(regime: str, n: int, rng: np.random.Generator) -> NDArray[np
     if regime == "twice":
         tau = rng.uniform(60, 1000, n)
         return np.stack([2 * tau, tau, tau])
+    if regime == "currents alike":
+        tau_mem, tau = rng.uniform(60, 2000, (2, n))
+        return np.stack([tau_mem, tau, tau])
     return np.stack([rng.uniform(low, high, n) for low, high in _TAUS[regime]])
 
 
@@ -159,8 +167,8 @@ def _trains(spikes: Spikes, n: int) -> list[list[NDArray[np.int64]]]:
     return [[spikes.of(k, neuron) for neuron in range(n)] for k in range(N_SAMPLES)]
 
 
-def assert_same_spikes(case: Case, noise: bool, found: Spikes, expected: Spikes) -> int:
-    """Spikes equal to one tick, but for neurons with a peak that grazes: there a threshold moved by `GRAZING` decides.
+def assert_same_spikes(case: Case, noise: bool, found: Spikes, expected: Spikes, *, grazing: float = GRAZING) -> int:
+    """Spikes equal to one tick, but for neurons with a peak that grazes: there a threshold moved by `grazing` decides.
 
     In a recurrent network what hangs on a spike that fell on the other tick is not compared. Returns the number of
     spikes compared.
@@ -181,7 +189,7 @@ def assert_same_spikes(case: Case, noise: bool, found: Spikes, expected: Spikes)
             if moved is None:
                 moved = [
                     _trains(solve(case.circuit(s), case.inputs, trial_of(noise, event_by_event=True)), n)
-                    for s in (1 - GRAZING, 1 + GRAZING)
+                    for s in (1 - grazing, 1 + grazing)
                 ]
             low, high = moved[0][k], moved[1][k]
             grazes = not _same(low[neuron], high[neuron], until)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from hxloop.kit.exponential import exp_of
 from hxloop.seeds import derive_seed, generator
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class SiliconDraws(NamedTuple):
 
     def factor(self, mechanism: str, spread: float, *shape: int) -> Floats:
         """Log-normal with median 1."""
-        return np.exp(self.offset(mechanism, spread, *shape))
+        return np.asarray(exp_of(self.offset(mechanism, spread, *shape)), np.float64)
 
 
 class TrialDraws(NamedTuple):

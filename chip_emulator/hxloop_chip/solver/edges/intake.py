@@ -13,13 +13,15 @@ _TABLE = types.Array(types.int64, 2, "C", readonly=True)
 
 
 @compiled_for(
-    types.boolean(
+    types.int64(
         _LONGS, _LONGS, _INTS, types.int64, _LONGS, _LONGS, _LONGS, types.int64, types.UniTuple(types.float64, 2),
-        types.UniTuple(types.float64, 2), types.int64[::1],
+        types.UniTuple(types.float64, 2), types.int64[::1], types.int64[::1], types.int64[::1],
     )
 )  # fmt: skip
-def take_in(offsets, tick, channel, duration, first, source, bus, n_buses, link, lane, reached):
-    """Check events and find their sources, as long as every channel has one and no link is overloaded.
+def take_in(
+    offsets, tick, channel, duration, first, source, bus, n_buses, link, lane, out_offsets, out_tick, out_source
+):  # fmt: skip
+    """Check events and find their sources, as long as every channel has some and no link is overloaded.
 
     Parameters
     ----------
@@ -34,40 +36,47 @@ def take_in(offsets, tick, channel, duration, first, source, bus, n_buses, link,
     n_buses : int
     link, lane : (float, float)
         Rate and depth of the link and of every bus, as in `pass_buckets`.
-    reached : int64 [n_events]
-        Receives the sources.
+    out_offsets, out_tick, out_source : int64 [n_samples + 1], [n], [n]
+        Receive the events of the sources; n is enough for all.
 
     Returns
     -------
-    bool
-        False if anything is wrong, lost, or to be multiplied; `reached` means nothing then.
+    int
+        How many there are; -1 if anything is wrong or lost, what was received means nothing then.
     """
-    n_events = tick.size
+    n_events, count = tick.size, 0
     if channel.size != n_events or offsets.size == 0 or offsets[0] != 0 or offsets[-1] != n_events:
-        return False
+        return -1
     level = np.zeros(1 + n_buses)
     last = np.zeros(1 + n_buses, np.int64)
+    out_offsets[0] = 0
     for sample in range(offsets.size - 1):
         begin, end = offsets[sample], offsets[sample + 1]
         if end < begin or end > n_events:
-            return False
+            return -1
         level[:] = 0.0
         last[:] = 0
         for k in range(begin, end):
             now, name = tick[k], np.int64(channel[k])
             # last[n_buses]: of the event before, so that what is checked here is the order of the events too
             if now < last[n_buses] or now >= duration or name < 0 or name >= first.size - 1:
-                return False
-            if first[name + 1] - first[name] != 1:
-                return False
-            reached[k] = source[first[name]]
-            here = bus[reached[k]]
+                return -1
+            if first[name] == first[name + 1]:
+                return -1
             level[n_buses] = max(0.0, level[n_buses] - link[0] * (now - last[n_buses])) + 1.0
-            level[here] = max(0.0, level[here] - lane[0] * (now - last[here])) + 1.0
-            last[n_buses] = last[here] = now
-            if level[n_buses] > link[1] or level[here] > lane[1]:
-                return False
-    return True
+            last[n_buses] = now
+            if level[n_buses] > link[1]:
+                return -1
+            for place in range(first[name], first[name + 1]):
+                here = bus[source[place]]
+                level[here] = max(0.0, level[here] - lane[0] * (now - last[here])) + 1.0
+                last[here] = now
+                if level[here] > lane[1]:
+                    return -1
+                out_tick[count], out_source[count] = now, source[place]
+                count += 1
+        out_offsets[sample + 1] = count
+    return count
 
 
 @compiled_for(types.int64(_LONGS, _TABLE, _LONGS, types.int64[::1], types.int64[::1], types.int32[::1]))

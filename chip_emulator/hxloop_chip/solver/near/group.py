@@ -1,55 +1,73 @@
-"""Neurons that are followed together through a step, as rows of a small array."""
+"""Neurons that are followed together, as rows of a small array."""
 
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import inlined, uncounted
-from hxloop_chip.solver.near.spiking import row_of
+from hxloop_chip.solver.compiled import inlined
+from hxloop_chip.solver.events import list_all
+from hxloop_chip.solver.near.spiking import level_of, row_of
 
-MEMBERS = np.uint64(at.GROUP)
-_TWO = np.uint64(2)
-
-# rows of `State.group`: the state at the end of the last piece and at its start; threshold, reset potential, end of the
-# refractory period; rates; whether a neuron needs a look; how far the slope may fall in the piece; whether a spike
-# leaves a neuron either refractory beyond the step or not at all; and of a neuron set aside (`rise`): state at the
-# start of the piece, distance to threshold, rise, length and start of the piece, and the tick of the spike
+# rows of `State.group`: state at the start of the step, in mV above the resting potential of the step as all that
+# follows; threshold; reset potential; tick at which the refractory period ends, or 0; resting potential; rates; when it
+# spikes; its membrane at the end of the step without the spike and behind it, above leak
 (
-    U, EXC, INH, U_OLD, EXC_OLD, INH_OLD, THETA, RESET, FREE, R_MEM, R_EXC, R_INH, LOOK, FALL, SIMPLE,
-    ASIDE_U, ASIDE_EXC, ASIDE_INH, ASIDE_GOAL, ASIDE_RISE, ASIDE_D, ASIDE_T, SPIKE,
-) = (np.uint64(row * at.GROUP) for row in range(23))  # fmt: skip
-ROWS = 23
-
-
-@uncounted
-def gather(members, group, level, free, now, parameters, base, longest):
-    """Copy neurons into the group; places without a neuron get one at rest that never spikes."""
-    for j in range(members.size):
-        n, k = members[j], np.uint64(j)
-        v = row_of(n, 0)
-        shift = level[v + at.ROW_SHIFT * at.LANES]
-        group[U + k] = now[v] - shift
-        group[EXC + k] = now[v + at.ROW_EXC * at.LANES]
-        group[INH + k] = now[v + at.ROW_INH * at.LANES]
-        group[THETA + k] = level[v + at.ROW_THRESHOLD * at.LANES] - shift
-        group[FREE + k] = free[n] - base
-        group[RESET + k] = parameters[at.RESET, n] - shift
-        group[R_MEM + k], group[R_EXC + k] = parameters[at.R_MEM, n], parameters[at.R_EXC, n]
-        group[R_INH + k] = parameters[at.R_INH, n]
-        refractory = parameters[at.REFRACTORY, n]
-        whole = refractory >= at.STEP_TICKS or (refractory == 0.0 and longest == at.STEP_TICKS)
-        group[SIMPLE + k] = 1.0 if whole else 0.0
-    for j in range(members.size, at.GROUP):
-        k = np.uint64(j)
-        group[U + k] = group[EXC + k] = group[INH + k] = group[SIMPLE + k] = 0.0
-        group[THETA + k], group[FREE + k] = np.inf, -1.0
-    for k in range(MEMBERS):
-        group[ASIDE_D + k] = 0.0
+    U, EXC, INH, THETA, RESET, FREE, SHIFT, R_MEM, R_EXC, R_INH, SPIKE, U_END, U_JUMP,
+) = (row * at.GROUP for row in range(13))  # fmt: skip
+ROWS = 13
+_BITS, _MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
+_NOTHING = np.float32(0.0)
 
 
 @inlined
-def some_look(words):
-    """Whether any neuron needs a look; `words` is the group's memory."""
-    found = np.uint64(0)
-    for k in range(MEMBERS // _TWO):
-        found |= words[LOOK // _TWO + k]
-    return found != np.uint64(0)
+def gather(slot, first, m, base, now, circuit, state):
+    """Copy near neurons `first` .. `first + m - 1` into the group; places without a neuron keep what they had.
+
+    Returns
+    -------
+    (c, wakes)
+        The class of blocks they all belong to, or the last one if there is no such; mask of those whose refractory
+        period ends in the step.
+    """
+    group, level, of_epoch = state.group, state.level, np.float32(base // at.STEP_TICKS - state.epoch[0])
+    width = circuit.neuron_id.size
+    c, wakes = circuit.block_class[state.near[slot, first] >> _BITS], np.uint64(0)
+    for j in range(m):
+        n = state.near[slot, first + j]
+        s, v, p = row_of(slot * width + n, 0), level_of(slot * width + n, 0), n * at.N_NEURON
+        shift = level[v + at.LEVEL_SHIFT * at.BLOCK]
+        reset = circuit.neuron[p + at.NEURON_RESET] - shift
+        awake = level[v + at.LEVEL_FREE * at.BLOCK] != of_epoch
+        wakes |= np.uint64(not awake) << np.uint64(j)
+        group[U + j] = now[s + at.ROW_V * at.BLOCK] - shift if awake else reset
+        group[EXC + j] = now[s + at.ROW_EXC * at.BLOCK]
+        group[INH + j] = now[s + at.ROW_INH * at.BLOCK]
+        group[THETA + j] = level[v + at.LEVEL_THRESHOLD * at.BLOCK] - shift
+        group[RESET + j] = reset
+        group[FREE + j] = _NOTHING if awake else level[v + at.LEVEL_FREE_TICK * at.BLOCK]
+        group[SHIFT + j] = shift
+        group[R_MEM + j] = circuit.neuron[p + at.NEURON_MEM]
+        group[R_EXC + j] = circuit.neuron[p + at.NEURON_EXC]
+        group[R_INH + j] = circuit.neuron[p + at.NEURON_INH]
+        c = c if circuit.block_class[n >> _BITS] == c else np.int64(circuit.hears.shape[0])
+    return c, wakes
+
+
+@inlined
+def fetch_weights(slot, first, m, c, circuit, state):
+    """Fill `State.arriving` with the weights of the events of a class in each neuron; returns their number.
+
+    Done long before the first of them is needed: a vector that is read right after it was written in parts has to wait.
+    """
+    if state.n_events[slot] == 0:
+        return 0
+    if c == circuit.hears.shape[0]:
+        list_all(slot, circuit, state)
+    listed, n_events, places = state.heard[slot, c, at.HEARD], state.n_heard[slot, c, at.HEARD], state.arriving_place
+    for i in range(n_events):
+        places[i] = state.place[slot, listed[i]]
+    for j in range(m):
+        n = state.near[slot, first + j]
+        home = (n >> _BITS) * circuit.row_id.size * at.BLOCK + (n & _MASK)
+        for i in range(n_events):
+            state.arriving[i * at.GROUP + j] = circuit.weights[home + places[i]]
+    return n_events

@@ -5,117 +5,141 @@ import math
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import inlined, uncounted
+from hxloop_chip.solver.compiled import inlined, spliced, uncounted
 from hxloop_chip.solver.events import send
 from hxloop_chip.solver.random import STREAM_DRIFT, STREAM_SPIKE, STREAM_THRESHOLD, fill_normals, two_normals
 
-_LANE_BITS, _LANE_MASK = at.LANES.bit_length() - 1, at.LANES - 1
+_BITS, _MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
 _LEAST_GAP_MV = 0.1  # a noisy threshold stays this far above reset
 
 
 @inlined
-def row_of(n, row):
-    """Place of neuron `n` in the flat arrays [n_blocks, N_ROWS, LANES]."""
-    return ((n >> _LANE_BITS) * at.N_ROWS + row) * at.LANES + (n & _LANE_MASK)
+def row_of(cell, row):
+    """Place of a cell in `now` and `end`."""
+    return ((cell >> _BITS) * at.N_ROWS + row) * at.BLOCK + (cell & _MASK)
 
 
-@uncounted
-def fill_thresholds(circuit, trial, sample, state):
-    """First thresholds of a sample, in mV above leak: a trial's noise and the drift."""
-    key, sigma = trial.key, trial.sigma[at.SIGMA_THRESHOLD]
-    noise = state.trace  # not in use between samples
+@inlined
+def level_of(cell, row):
+    """Place of a cell in `State.level`."""
+    return ((cell >> _BITS) * at.N_LEVELS + row) * at.BLOCK + (cell & _MASK)
+
+
+@inlined
+def fill_thresholds(slot, circuit, trial, state):
+    """First thresholds of a sample, in mV above leak: a trial's noise and the drift.
+
+    The drift is a slow change, the same for all spikes of a sample, similar in samples close by: independent normal
+    deviates on a lattice of samples, interpolated and scaled so that the variance is the same everywhere between the
+    points; samples two lattice points apart are independent.
+    """
+    width, key, sample = circuit.neuron_id.size, trial.key, state.tally[slot, at.TALLY_SAMPLE]
+    sigma, drift = trial.sigma[at.SIGMA_THRESHOLD], trial.sigma[at.SIGMA_DRIFT]
     if sigma > 0.0:
-        fill_normals(noise, circuit.neuron_id, key, STREAM_THRESHOLD, sample, 0)
-    f = 0.0
-    if trial.sigma[at.SIGMA_DRIFT] > 0.0:
+        fill_normals(state.drift[2], circuit.neuron_id, key, STREAM_THRESHOLD, sample, 0)
+    before = after = 0.0
+    if drift > 0.0:
         place = sample / trial.drift_samples
         point = math.floor(place)
         f = place - point
+        norm = drift / math.sqrt((1.0 - f) ** 2 + f**2)
+        before, after = norm * (1.0 - f), norm * f
         if state.drift_point[0] != point:
             state.drift_point[0] = point
             fill_normals(state.drift[0], circuit.neuron_id, key, STREAM_DRIFT, point, 0)
             fill_normals(state.drift[1], circuit.neuron_id, key, STREAM_DRIFT, point + 1, 0)
-    for n in range(circuit.neuron_id.size):
-        threshold = circuit.parameters[at.THRESHOLD, n]
-        if sigma > 0.0:
-            threshold += sigma * noise[n]
-        state.level[row_of(n, at.ROW_THRESHOLD)] = _limited(threshold + _drift(n, f, trial, state), n, circuit, trial)
+    for n in range(width):
+        steady, cell = circuit.parameters[at.THRESHOLD, n], slot * width + n
+        if drift > 0.0:
+            steady += before * state.drift[0, n] + after * state.drift[1, n]
+        state.level[level_of(cell, at.LEVEL_STEADY)] = steady
+        noise = sigma * state.drift[2, n] if sigma > 0.0 else 0.0
+        state.level[level_of(cell, at.LEVEL_THRESHOLD)] = limited(steady + noise, n, circuit, trial)
 
 
-@inlined
-def _drift(n, f, trial, state):
-    """Slow change of the threshold in mV: the same for all spikes of a sample, similar in samples close by.
-
-    Independent normal deviates on a lattice of samples, interpolated and scaled so that the variance is the same
-    everywhere between the points; samples two lattice points apart are independent.
-    """
-    sigma = trial.sigma[at.SIGMA_DRIFT]
-    if sigma == 0.0:
-        return 0.0
-    return sigma * ((1.0 - f) * state.drift[0, n] + f * state.drift[1, n]) / math.sqrt((1.0 - f) ** 2 + f**2)
-
-
-@inlined
-def _limited(threshold, n, circuit, trial):
+@spliced
+def limited(threshold, n, circuit, trial):
+    """A noisy threshold, kept above the reset potential."""
     if trial.sigma[at.SIGMA_THRESHOLD] > 0.0 or trial.sigma[at.SIGMA_DRIFT] > 0.0:
         return max(threshold, circuit.parameters[at.RESET, n] + _LEAST_GAP_MV)
     return threshold
 
 
-@inlined
-def spike_noise(n, spike, circuit, trial, sample, state):
-    """Jitter of a spike's stamp in ticks, and the threshold in mV above leak after it."""
-    threshold, jitter = circuit.parameters[at.THRESHOLD, n], 0.0
-    if trial.sigma[at.SIGMA_JITTER] > 0.0 or trial.sigma[at.SIGMA_THRESHOLD] > 0.0:
-        first, second = two_normals(trial.key, STREAM_SPIKE, sample, spike, circuit.neuron_id[n])
-        jitter = min(max(trial.sigma[at.SIGMA_JITTER] * first, -at.MAX_JITTER_TICKS), at.MAX_JITTER_TICKS)
-        threshold += trial.sigma[at.SIGMA_THRESHOLD] * second
-    if trial.sigma[at.SIGMA_DRIFT] > 0.0:
-        place = sample / trial.drift_samples
-        threshold += _drift(n, place - math.floor(place), trial, state)
-    return jitter, _limited(threshold, n, circuit, trial)
+@spliced
+def is_spike_noisy(trial):
+    """Whether spikes need normal deviates."""
+    return trial.sigma[at.SIGMA_JITTER] > 0.0 or trial.sigma[at.SIGMA_THRESHOLD] > 0.0
+
+
+@spliced
+def spike_noise(slot, n, spike, circuit, trial, state):
+    """Normal deviates of a spike, for its stamp and for the threshold after it."""
+    if is_spike_noisy(trial):
+        return two_normals(trial.key, STREAM_SPIKE, state.tally[slot, at.TALLY_SAMPLE], spike, circuit.neuron_id[n])
+    return 0.0, 0.0
+
+
+@spliced
+def next_threshold(cell, n, deviate, circuit, trial, state):
+    """Threshold in mV above leak after a spike."""
+    steady = np.float64(state.level[level_of(cell, at.LEVEL_STEADY)])
+    return limited(steady + trial.sigma[at.SIGMA_THRESHOLD] * deviate, n, circuit, trial)
 
 
 @inlined
-def note_spike(n, t, base, sample, circuit, trial, state, out, written):
+def note_spike(slot, n, t, base, circuit, trial, state):
+    """`note_spike_with` the noise of that spike."""
+    spike = state.n_spikes[slot * circuit.neuron_id.size + n]
+    first, second = spike_noise(slot, n, spike, circuit, trial, state)
+    return note_spike_with(slot, n, t, first, second, base, circuit, trial, state)
+
+
+@inlined
+def note_spike_with(slot, n, t, first, second, base, circuit, trial, state):
     """Spike of neuron `n` at tick `t` of the step: stamp, event, refractory period, next threshold.
 
-    The stamp is the first clock tick not before the spike (and its jitter).
+    The stamp is the first clock tick not before the spike (and its jitter); `first` and `second` are normal deviates.
 
     Returns
     -------
     int
-        Advanced `written`; `layout.OUT_FULL` or `layout.EVENTS_FULL` if there is no more room.
+        0; `layout.OUT_FULL` or `layout.EVENTS_FULL` if there is no more room.
     """
-    spike = state.n_spikes[n]
-    jitter, threshold = spike_noise(n, spike, circuit, trial, sample, state)
-    state.n_spikes[n] = spike + 1
-    state.free[n] = base + t + circuit.parameters[at.REFRACTORY, n]
-    state.level[row_of(n, at.ROW_FREE)] = math.floor(state.free[n] / at.STEP_TICKS) - state.epoch[0]
-    state.level[row_of(n, at.ROW_THRESHOLD)] = threshold
-    noted = state.tally[at.TALLY_NOTED]
+    cell = slot * circuit.neuron_id.size + n
+    spike = state.n_spikes[cell]
+    state.n_spikes[cell] = spike + 1
+    free = base + t + circuit.parameters[at.REFRACTORY, n]
+    step = math.floor(free / at.STEP_TICKS)
+    state.free[cell] = free
+    state.level[level_of(cell, at.LEVEL_FREE)] = step - state.epoch[0]
+    state.level[level_of(cell, at.LEVEL_FREE_TICK)] = free - at.STEP_TICKS * step
+    state.level[level_of(cell, at.LEVEL_THRESHOLD)] = next_threshold(cell, n, second, circuit, trial, state)
+    noted = state.tally[slot, at.TALLY_NOTED]
     if noted >= 0:
-        if noted == state.noted.size:
+        if noted == state.noted.shape[1]:
             return at.EVENTS_FULL
-        state.noted[noted], state.noted_at[noted] = n, base + t
-        state.tally[at.TALLY_NOTED] = noted + 1
+        state.noted[slot, noted], state.noted_at[slot, noted] = n, base + t
+        state.tally[slot, at.TALLY_NOTED] = noted + 1
+    jitter = min(max(trial.sigma[at.SIGMA_JITTER] * first, -at.MAX_JITTER_TICKS), at.MAX_JITTER_TICKS)
     stamp = max(0, np.int64(base) + np.int64(math.ceil(t + jitter)))
     if stamp >= trial.duration:
-        state.tally[at.TALLY_LOST] += 1
-        return written
-    state.tally[at.TALLY_OUT] += 1
+        state.tally[slot, at.TALLY_LOST] += 1
+        return 0
+    state.tally[slot, at.TALLY_OUT] += 1
     source = circuit.neuron_source[n]
-    if source >= 0 and not send(stamp, source, circuit, state):
+    if source >= 0 and not send(slot, stamp, source, circuit, state):
         return at.EVENTS_FULL
     if not circuit.recorded[n]:
-        return written
+        return 0
     if spike == 0:
-        state.tally[at.TALLY_SILENT] -= 1
-        state.tally[at.TALLY_LATEST] = max(state.tally[at.TALLY_LATEST], stamp)
-    if written == out.size:
+        state.tally[slot, at.TALLY_SILENT] -= 1
+        state.tally[slot, at.TALLY_LATEST] = max(state.tally[slot, at.TALLY_LATEST], stamp)
+    written = state.tally[slot, at.TALLY_RECORDED]
+    if written == state.spikes.shape[1]:
         return at.OUT_FULL
-    out[written] = (stamp << at.NEURON_BITS) | n
-    return written + 1
+    state.spikes[slot, written] = (stamp << at.NEURON_BITS) | n
+    state.tally[slot, at.TALLY_RECORDED] = written + 1
+    return 0
 
 
 @uncounted

@@ -29,7 +29,8 @@ from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import uncounted
 from hxloop_chip.solver.events import weight
 from hxloop_chip.solver.near.membrane import factors, propagate
-from hxloop_chip.solver.near.spiking import note_spike, row_of
+from hxloop_chip.solver.near.slow import events_of, start_of
+from hxloop_chip.solver.near.spiking import level_of, note_spike, row_of
 
 _PACE = 0.1  # longest sub-step in units of the fastest time constant
 _STEEPEST = 1e6  # mV/tick: the exponential stops to grow here, a thousandth of a tick before any threshold
@@ -183,21 +184,25 @@ def _glide(t, x, w, ie, ii, stop, threshold, shift, rates, terms):
 
 
 @uncounted
-def next_model_spike(n, t, x, w, ie, ii, free, k, threshold, reset, shift, until, circuit, state, n_events):
+def next_model_spike(n, t, x, w, ie, ii, free, e, threshold, reset, shift, until, circuit, heard):
     """`slow.next_spike` for a neuron with an adaptation current w; x, threshold and reset are in mV above `shift`.
 
     Returns
     -------
-    (t, x, w, I_exc, I_inh, k, spiked)
+    (t, x, w, I_exc, I_inh, e, spiked)
         State at the spike (before reset and step of w) or at `until`.
     """
-    parameters, event = circuit.parameters, state.event
+    parameters = circuit.parameters
     rates = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     terms = _terms(n, circuit)
     while True:
-        while k < n_events and circuit.weights[event[1, k] * circuit.neuron_id.size + n] == 0.0:
-            k += 1
-        stop = float(event[0, k]) if k < n_events else until
+        exc = inh = 0.0
+        while e < heard.n_events:
+            exc, inh = weight(heard.place[e], n, circuit)
+            if exc + inh > 0.0:
+                break
+            e += 1
+        stop = float(heard.tick[e]) if e < heard.n_events else until
         if t < free:
             hold = min(free, stop)
             w = _relax(reset + shift, w, hold - t, terms)
@@ -206,13 +211,12 @@ def next_model_spike(n, t, x, w, ie, ii, free, k, threshold, reset, shift, until
         if t < stop:
             t, x, w, ie, ii, spiked = _glide(t, x, w, ie, ii, stop, threshold, shift, rates, terms)
             if spiked:
-                return t, x, w, ie, ii, k, True
-        if k >= n_events:
-            return t, x, w, ie, ii, k, False
-        exc, inh = weight(event[1, k], n, circuit)
-        ie += state.event_gain[k] * exc
-        ii += state.event_gain[k] * inh
-        k += 1
+                return t, x, w, ie, ii, e, True
+        if e >= heard.n_events:
+            return t, x, w, ie, ii, e, False
+        ie += heard.gain[e] * exc
+        ii += heard.gain[e] * inh
+        e += 1
 
 
 @uncounted
@@ -222,33 +226,35 @@ def step_at_spike(n, circuit):
 
 
 @uncounted
-def substep(n, base, sample, circuit, trial, state, now, end, n_events, out, written):
+def substep(slot, n, base, circuit, trial, state, now, end):
     """`slow.redo_step` for a neuron with an adaptation current.
 
     Returns
     -------
     int
-        Advanced `written`, or an error code as of `spikes.note_spike`.
+        As of `spiking.note_spike`.
     """
-    v, threshold = row_of(n, at.ROW_V), row_of(n, at.ROW_THRESHOLD)
-    shift = np.float64(state.level[row_of(n, at.ROW_SHIFT)])
-    t, k, x, w = 0.0, np.int64(0), now[v] - shift, state.w[n]
-    ie, ii = np.float64(now[row_of(n, at.ROW_EXC)]), np.float64(now[row_of(n, at.ROW_INH)])
+    cell = slot * circuit.neuron_id.size + n
+    v, threshold = row_of(cell, at.ROW_V), level_of(cell, at.LEVEL_THRESHOLD)
+    shift = np.float64(state.level[level_of(cell, at.LEVEL_SHIFT)])
+    t, e, w = 0.0, np.int64(0), state.w[cell]
+    x, ie, ii = start_of(cell, now, circuit, state)
     reset, stop = circuit.parameters[at.RESET, n] - shift, float(at.STEP_TICKS)
+    heard = events_of(slot, state)
     while True:
-        if state.free[n] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
-            end[v], state.w[n] = reset + shift, _relax(reset + shift, w, stop - t, _terms(n, circuit))
-            return written
-        t, x, w, ie, ii, k, spiked = next_model_spike(
-            n, t, x, w, ie, ii, state.free[n] - base, k, state.level[threshold] - shift, reset, shift, stop,
-            circuit, state, n_events,
+        if state.free[cell] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
+            end[v], state.w[cell] = reset + shift, _relax(reset + shift, w, stop - t, _terms(n, circuit))
+            return 0
+        t, x, w, ie, ii, e, spiked = next_model_spike(
+            n, t, x, w, ie, ii, state.free[cell] - base, e, state.level[threshold] - shift, reset, shift, stop,
+            circuit, heard,
         )  # fmt: skip
         if not spiked:
-            end[v], state.w[n] = x + shift, w
-            return written
+            end[v], state.w[cell] = x + shift, w
+            return 0
         if base + t >= trial.duration:  # the run is over; the rest of its last step does not count
-            return written
+            return 0
         x, w = reset, w + step_at_spike(n, circuit)
-        written = note_spike(n, t, base, sample, circuit, trial, state, out, written)
-        if written < 0:
-            return written
+        full = note_spike(slot, n, t, base, circuit, trial, state)
+        if full < 0:
+            return full

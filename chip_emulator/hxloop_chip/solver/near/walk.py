@@ -1,200 +1,302 @@
 """Neurons near threshold through one macro-step, from event to event, sixteen at a time.
 
-All neurons of a group take the same pieces of time, from one event to the next (`series`), in vector instructions. A
-neuron that can only rise to its threshold in a piece is noted and solved with the others at the end of the step
-(`rise`); one that might have crossed it, or leaves its refractory period, goes through the piece by itself.
+In a frame that moves with its decays, a neuron between two events is nearly at rest: with ``U = u exp(r_mem t)`` and
+``E = I_exc exp(r_exc t)``, both currents stand still, and ``U`` grows by ``E (psi(t1) - psi(t0))``, psi(t) the integral
+of ``exp((r_mem - r_exc) s)`` from 0 to t. So a piece of time costs two multiply-adds and short series of t, the same
+for all events of a step. A neuron that leaves its refractory period at tick f simply has all times raised to f.
+
+A crossing of the threshold is noted with the piece it is in; those which can only be rises are solved together at the
+end, the few others are done again by themselves (`slow`). Derivations: docs/solver.md.
 """
 
 import numpy as np
 
 from hxloop_chip.solver import layout as at
-from hxloop_chip.solver.compiled import fma, inlined, uncounted
-from hxloop_chip.solver.near.crossing import crossing
-from hxloop_chip.solver.near.group import (
-    EXC,
-    EXC_OLD,
-    FALL,
-    FREE,
-    INH,
-    INH_OLD,
-    LOOK,
-    MEMBERS,
-    R_EXC,
-    R_INH,
-    R_MEM,
-    RESET,
-    THETA,
-    U_OLD,
-    U,
-    gather,
-    some_look,
-)
-from hxloop_chip.solver.near.rise import finish, set_aside, solve_rises
-from hxloop_chip.solver.near.series import fall_of_slope, half_exponential, loss, propagators, sinhc_32
-from hxloop_chip.solver.near.spiking import note_spike, row_of
+from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.near import group as of
+from hxloop_chip.solver.near.group import fetch_weights, gather
+from hxloop_chip.solver.near.slow import redo_step
+from hxloop_chip.solver.near.spiking import is_spike_noisy, level_of, limited, note_spike_with, row_of
+from hxloop_chip.solver.random import LARGEST_EIGHTH, STREAM_SPIKE, fill_two_normals
+from hxloop_chip.solver.rates import are_equal
+from hxloop_chip.solver.vector import chosen, floats, fused, load, lowest, negated, store
 
 _NOTHING, _HALF, _ONE, _BULGE = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(at.BULGE)
-_WIDER = np.float32(2e-6)  # the bound must hold in spite of single precision
+_WIDER = np.float32(-2e-6)  # the bound must hold in spite of single precision
+_3RD, _4TH, _5TH, _6TH, _24TH, _120TH, _720TH = (np.float32(1.0 / k) for k in (3, 4, 5, 6, 24, 120, 720))
+_2, _3, _4 = np.float32(2.0), np.float32(3.0), np.float32(4.0)
+_STEP = np.float32(at.STEP_TICKS)
+_EVERY = np.uint64(0xFFFF)
+_NEWTON_STEPS = 6
+_NEWTON_TICKS = np.float32(4e-3)  # a step this short leaves an error of its square, times the curvature
 
 
-@inlined
-def walk(count, base, sample, circuit, trial, state, now, end, n_events, out, written):
-    """Take the first `count` neurons of `state.near_neurons` through the step at tick `base`.
+@spliced
+def walk(slot, base, n_spikes, circuit, trial, state, now, end):
+    """Take the near neurons of a sample through the step at tick `base`; `n_spikes` of other samples are found already.
 
     Returns
     -------
     int
-        Advanced `written`, or an error code as of `spikes.note_spike`.
+        How many spikes are found now, still to be noted by `note_all`; or an error code as of `spiking.note_spike`.
     """
-    group, level = state.group, state.level
+    width, count = circuit.neuron_id.size, state.n_near[slot]
     for first in range(0, count, at.GROUP):
-        members = state.near_neurons[first : min(first + at.GROUP, count)]
-        gather(members, group, level, state.free, now, circuit.parameters, float(base), circuit.longest)
-        n_relevant = _fetch_weights(
-            members, state.arriving, state.order[0], circuit.weights, state.event, state.event_gain, n_events,
-            circuit.neuron_id.size,
-        )  # fmt: skip
-        written = _follow(members, base, sample, circuit, trial, state, n_relevant, out, written)
-        if written < 0:
-            return written
-        for j in range(members.size):
-            n = members[j]
-            end[row_of(n, at.ROW_V)] = group[U + np.uint64(j)] + level[row_of(n, at.ROW_SHIFT)]
-        if state.aside[0] > 0:
-            solve_rises(group)
-            written = finish(members, base, sample, circuit, trial, state, now, end, n_events, out, written)
-            if written < 0:
-                return written
-    return written
+        m = min(at.GROUP, count - first)
+        c, wakes = gather(slot, first, m, base, now, circuit, state)
+        n_events = fetch_weights(slot, first, m, c, circuit, state)
+        spiked, redone = _follow(c, slot, n_events, circuit, state)
+        members = (np.uint64(1) << np.uint64(m)) - np.uint64(1)
+        spiked, redone = spiked & members, redone & members
+        wakes &= ~(spiked | redone)
+        while wakes != np.uint64(0):
+            j = lowest(wakes)
+            wakes &= wakes - np.uint64(1)
+            end[row_of(slot * width + state.near[slot, first + j], at.ROW_V)] = state.group[of.U_END + j]
+        while spiked != np.uint64(0):
+            j = lowest(spiked)
+            spiked &= spiked - np.uint64(1)
+            n, t = state.near[slot, first + j], np.float64(state.group[of.SPIKE + j])
+            if base + t >= trial.duration:  # behind the end of the run nothing counts
+                continue
+            u_end = _behind_spike(slot, n, state.group[of.U_JUMP + j], circuit, trial, state)
+            if u_end == np.inf:
+                redone |= np.uint64(1) << np.uint64(j)
+                continue
+            end[row_of(slot * width + n, at.ROW_V)] = u_end
+            state.spiking[0, n_spikes], state.spiking[1, n_spikes], state.spike_tick[n_spikes] = slot, n, t
+            n_spikes += 1
+        while redone != np.uint64(0):
+            j = lowest(redone)
+            redone &= redone - np.uint64(1)
+            failed = redo_step(slot, state.near[slot, first + j], base, circuit, trial, state, now, end)
+            if failed < 0:
+                return failed
+    return n_spikes
 
 
-@uncounted
-def _fetch_weights(members, arriving, order, weights, event, gain, n_events, width):
-    """Fill `arriving` with what events of the step add to the currents of each member, and `order` with these events.
+@spliced
+def _behind_spike(slot, n, jumped, circuit, trial, state):
+    """Membrane of a neuron at the end of the step in which it spiked; infinite if that has to be found out.
 
-    Events that no member listens to are left out, so that they do not cut the step into more pieces. Done long before
-    the first weight is needed: a vector that is read right after it was written in parts has to wait for them.
+    A neuron that stays refractory ends the step at its reset potential. For one without refractory period the jump to
+    the reset potential decays like any change of the membrane, if it cannot reach its threshold again.
     """
-    count = 0
-    for k in range(n_events):
-        row, heard = event[1, k] * width, False
-        for j in range(members.size):
-            signed = weights[row + members[j]]
-            arriving[count * at.GROUP + j] = np.float32(gain[k]) * signed
-            heard |= signed != _NOTHING
-        order[count] = k
-        count += heard
-    return count
+    refractory, reset = circuit.parameters[at.REFRACTORY, n], circuit.neuron[n * at.N_NEURON + at.NEURON_RESET]
+    if refractory >= at.STEP_TICKS:
+        return reset
+    if refractory > 0.0 or circuit.longest < at.STEP_TICKS:
+        return np.float32(np.inf)
+    level = level_of(slot * circuit.neuron_id.size + n, 0)
+    below = min(reset - state.level[level + at.LEVEL_SHIFT * at.BLOCK], _NOTHING)
+    most = max(reset, jumped) + state.level[level + at.LEVEL_BULGE * at.BLOCK]
+    most -= circuit.bounds[(n // at.BLOCK) * at.N_BOUNDS + at.BOUND_BELOW] * below
+    steady = np.float64(state.level[level + at.LEVEL_STEADY * at.BLOCK])
+    least = limited(steady - LARGEST_EIGHTH * trial.sigma[at.SIGMA_THRESHOLD], n, circuit, trial)
+    return jumped if most < least else np.float32(np.inf)
+
+
+@spliced
+def note_all(n_spikes, base, circuit, trial, state):
+    """Note the spikes of a step that `walk` found, in order of their ticks; 0 or an error code."""
+    slots, found, ordered, number = state.spiking[0], state.spiking[1], state.spiking[2], state.spiking[3]
+    _order_by_tick(n_spikes, state)
+    first, second = state.deviate
+    if is_spike_noisy(trial):
+        for i in range(n_spikes):
+            state.name[i], state.sample[i] = circuit.neuron_id[found[i]], state.tally[slots[i], at.TALLY_SAMPLE]
+            number[i] = state.n_spikes[slots[i] * circuit.neuron_id.size + found[i]]
+        fill_two_normals(first, second, n_spikes, state.name, number, trial.key, STREAM_SPIKE, state.sample)
+    for place in range(n_spikes):
+        i = ordered[place]
+        x, y = (first[i], second[i]) if is_spike_noisy(trial) else (0.0, 0.0)
+        failed = note_spike_with(slots[i], found[i], state.spike_tick[i], x, y, base, circuit, trial, state)
+        if failed < 0:
+            return np.int64(failed)
+    return np.int64(0)
+
+
+@spliced
+def _order_by_tick(n_spikes, state):
+    """Sort the numbers of spikes by the ticks they are in, by counting."""
+    ordered, ends = state.spiking[2], state.spiking[3]
+    for tick in range(at.STEP_TICKS + 1):
+        ends[tick] = 0
+    for i in range(n_spikes):
+        ends[np.uint64(state.spike_tick[i])] += 1
+    before = 0
+    for tick in range(at.STEP_TICKS + 1):
+        before, ends[tick] = before + ends[tick], before
+    for i in range(n_spikes):
+        tick = np.uint64(state.spike_tick[i])
+        ordered[ends[tick]] = i
+        ends[tick] += 1
 
 
 @inlined
-def _follow(members, base, sample, circuit, trial, state, n_events, out, written):
-    """The whole step of one group, piece by piece."""
-    group, event, order = state.group, state.event, state.order[0]
-    t, k = np.int64(0), np.int64(0)
-    state.aside[0] = 0
-    while True:
-        stop = event[0, order[k]] if k < n_events else np.int64(at.STEP_TICKS)
-        while t < stop:
-            d = min(stop - t, circuit.longest)
-            if _piece(group, state.group_words, np.float32(t), np.float32(d)):
-                state.aside[0] += 1
-                if set_aside(group, state.group_words, np.float32(t), np.float32(d)):
-                    written = _look(members, t, d, base, sample, circuit, trial, state, out, written)
-                    if written < 0:
-                        return written
-            t += d
-        if k >= n_events:
-            return written
-        _add_event(group, state.arriving, np.uint64(k) * MEMBERS)
-        k += 1
+def _exp(x):
+    """exp(x) for abs(x) <= 1/4, to 4e-7."""
+    p = fused(x, floats(_120TH), floats(_24TH))
+    p = fused(x, p, floats(_6TH))
+    p = fused(x, p, floats(_HALF))
+    p = fused(x, p, floats(_ONE))
+    return fused(x, p, floats(_ONE))
 
 
 @inlined
-def _look(members, t, d, base, sample, circuit, trial, state, out, written):
-    for j in range(members.size):
-        if state.group[LOOK + np.uint64(j)] != _NOTHING:
-            written = _alone(members[j], np.uint64(j), t, d, base, sample, circuit, trial, state, out, written)
-            if written < 0:
-                return written
-    return written
+def _psi(t, difference):
+    """Integral of exp(-difference s) from 0 to t, for abs(difference t) <= 1/4."""
+    y = negated(difference * t)
+    p = fused(y, floats(_720TH), floats(_120TH))
+    p = fused(y, p, floats(_24TH))
+    p = fused(y, p, floats(_6TH))
+    p = fused(y, p, floats(_HALF))
+    p = fused(y, p, floats(_ONE))
+    return t * p
 
 
 @inlined
-def _add_event(group, arriving, first):
-    for j in range(MEMBERS):
-        signed = arriving[first + j]
-        exc = max(signed, _NOTHING)
-        group[EXC + j] += exc
-        group[INH + j] += exc - signed
-
-
-@inlined
-def _piece(group, words, t, d):
-    """Advance all of the group over `d` ticks without event; true if any of them needs a look of its own."""
-    half, later = _HALF * d, t + d
-    for j in range(MEMBERS):
-        u, ie, ii, free = group[U + j], group[EXC + j], group[INH + j], group[FREE + j]
-        r_mem, r_exc, r_inh = group[R_MEM + j], group[R_EXC + j], group[R_INH + j]
-        lost, mem = loss(r_mem * half)
-        lost_exc, exc = loss(r_exc * half)
-        lost_inh, inh = loss(r_inh * half)
-        rise = d * mem
-        rise_exc = rise * exc * sinhc_32((r_exc - r_mem) * half)
-        rise_inh = rise * inh * sinhc_32((r_inh - r_mem) * half)
-        u_end = fma(-lost, u, u + fma(rise_exc, ie, -(rise_inh * ii)))
-        fall = d * fma(r_mem, fma(r_mem, max(_NOTHING, fma(ii, d, -min(u, _NOTHING))), ie), r_exc * ie)
-        top = fma(_BULGE * d, fall, max(u, u_end))
-        held = free >= later
-        look = ((fma(_WIDER, max(top, -top), top) >= group[THETA + j]) | (free > t)) & (not held)
-        group[U_OLD + j], group[EXC_OLD + j], group[INH_OLD + j] = u, ie, ii
-        group[U + j] = group[RESET + j] if held else u_end
-        group[EXC + j] = fma(-lost_exc, ie, ie)
-        group[INH + j] = fma(-lost_inh, ii, ii)
-        group[LOOK + j] = _ONE if look else _NOTHING
-        group[FALL + j] = fall
-    return some_look(words)
-
-
-@inlined
-def _alone(n, j, t, d, base, sample, circuit, trial, state, out, written):
-    """One neuron of the group through one piece: with all its spikes in it. Its currents at the end are known."""
-    group, end = state.group, float(d)
-    u, ie, ii = np.float64(group[U_OLD + j]), np.float64(group[EXC_OLD + j]), np.float64(group[INH_OLD + j])
-    r_mem, r_exc = circuit.parameters[at.R_MEM, n], circuit.parameters[at.R_EXC, n]
-    r_inh, shift = circuit.parameters[at.R_INH, n], np.float64(state.level[row_of(n, at.ROW_SHIFT)])
-    u_end, ie_end, ii_end = np.float64(group[U + j]), np.float64(group[EXC + j]), np.float64(group[INH + j])
-    theta, reset = state.level[row_of(n, at.ROW_THRESHOLD)] - shift, circuit.parameters[at.RESET, n] - shift
-    free, s = state.free[n] - base - t, 0.0
-    while True:
-        if s < free:
-            if free >= end:
-                u_end = reset
+def _follow(c, slot, n_events, circuit, state):
+    """The whole step of one group; masks of the neurons that spike once, and of those to be done again."""
+    group, equal = state.group, are_equal(circuit.rates)
+    zero = floats(_NOTHING)
+    r_mem, r_exc, r_inh = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
+    theta, reset, free = load(group, of.THETA), load(group, of.RESET), load(group, of.FREE)
+    floor = max(theta, negated(theta)) * _WIDER
+    u, exc, inh = load(group, of.U), load(group, of.EXC), load(group, of.INH)
+    d_exc, d_inh = r_exc - r_mem, r_inh - r_mem
+    opened, spiked, redone = _EVERY, np.uint64(0), np.uint64(0)
+    at_u = at_u1 = at_exc = at_inh = at_t0 = at_t1 = at_begin = zero
+    i = 0
+    for begin in range(0, at.STEP_TICKS, circuit.longest):
+        # One frame: a step, or less where time constants are short.
+        last = min(begin + circuit.longest, at.STEP_TICKS)
+        ticks = np.float32(last - begin)
+        wakes = min(max(free - np.float32(begin), zero), floats(ticks))
+        u = chosen(wakes > _NOTHING, reset, u)
+        t0, grown = wakes, _exp(r_mem * wakes)
+        u, w = u * grown, fused(negated(theta), grown, u * grown)
+        p_exc, p_inh = _psi(t0, d_exc), _psi(t0, d_inh)
+        before = _NOTHING
+        while True:
+            here, t_event = i < n_events, ticks
+            if here:
+                e = state.heard[slot, c, at.HEARD, i]
+                here = state.tick[slot, e] < last
+                t_event = np.float32(state.tick[slot, e] - begin) if here else ticks
+            if t_event > before or not here:  # a piece; none between events of the same tick
+                before = t_event
+                t1 = max(wakes, floats(t_event))
+                grown = _exp(r_mem * t1)
+                q_exc = _psi(t1, d_exc)
+                u1 = fused(exc, q_exc - p_exc, u)
+                if not equal:
+                    q_inh = _psi(t1, d_inh)
+                    u1 = fused(negated(inh), q_inh - p_inh, u1)
+                    p_inh_next = q_inh
+                else:
+                    p_inh_next = p_inh
+                w1 = fused(negated(theta), grown, u1)
+                d = t1 - t0
+                fall = _fall(u, exc, inh, r_mem, r_exc, d, equal)
+                hot = (fused(floats(_BULGE) * d, fall * grown, max(w, w1)) >= floor) & opened
+                if hot != np.uint64(0):
+                    crossed = (w1 >= _NOTHING) & hot
+                    grazing = hot & ~crossed
+                    if grazing != np.uint64(0):
+                        redone |= grazing & ~_only_ends(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, w, equal)
+                    spiked |= crossed
+                    opened &= ~(spiked | redone)
+                    at_u, at_u1 = chosen(crossed, u, at_u), chosen(crossed, u1, at_u1)
+                    at_exc, at_inh = chosen(crossed, exc, at_exc), chosen(crossed, inh, at_inh)
+                    at_t0, at_t1 = chosen(crossed, t0, at_t0), chosen(crossed, t1, at_t1)
+                    at_begin = chosen(crossed, np.float32(begin), at_begin)
+                u, w, t0, p_exc, p_inh = u1, w1, t1, q_exc, p_inh_next
+            if not here:
                 break
-            _, _, _, exc, inh = propagators(r_mem, r_exc, r_inh, free - s)
-            s, u, ie, ii = free, reset, exc * ie, inh * ii
-            decay, rise_exc, rise_inh, _, _ = propagators(r_mem, r_exc, r_inh, end - s)
-            u_end = fma(decay, u, fma(rise_exc, ie, -(rise_inh * ii)))
-        span, fall = end - s, fall_of_slope(u, ie, ii, r_mem, r_exc, end - s)
-        found = crossing(u, ie, ii, r_mem, r_exc, r_inh, theta, span, u_end, ie_end, ii_end, fall)
-        if found < 0.0 or base + t + s + found >= trial.duration:  # behind the end of the run nothing counts
+            weights, gain = load(state.arriving, i * at.GROUP), state.gain[slot, e]
+            up = weights if equal else max(weights, zero)
+            exc = fused(up * gain, _exp(r_exc * t_event), exc)
+            if not equal:
+                inh = fused((up - weights) * gain, _exp(r_inh * t_event), inh)
+            i += 1
+        u = u * _exp(negated(r_mem * ticks))
+        if last < at.STEP_TICKS:
+            exc = exc * _exp(negated(r_exc * ticks))
+            inh = inh * _exp(negated(r_inh * ticks))
+    store(group, of.U_END, u + load(group, of.SHIFT))
+    if spiked != np.uint64(0):
+        sure, t = _solve(spiked, at_u, at_u1, at_exc, at_inh, r_mem, r_exc, r_inh, theta, at_t0, at_t1, equal)
+        t = t + at_begin
+        store(group, of.SPIKE, t)
+        store(group, of.U_JUMP, fused(reset - theta, _exp(r_mem * (t - _STEP)), u) + load(group, of.SHIFT))
+        redone |= spiked & ~sure
+        spiked &= ~redone
+    return spiked, redone
+
+
+@inlined
+def _fall(u, exc, inh, r_mem, r_exc, d, equal):
+    """How far the slope of the membrane may fall within d ticks; states of the frame only make it larger."""
+    below = min(u, floats(_NOTHING))
+    if equal:
+        up = max(exc, floats(_NOTHING))
+        return d * fused(r_mem + r_exc, up, r_mem * r_mem * fused(up - exc, d, negated(below)))
+    return d * fused(r_mem, fused(r_mem, fused(inh, d, negated(below)), exc), r_exc * exc)
+
+
+@inlined
+def _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal):
+    """Slopes of the membrane at both ends of a piece, and where it has no more than one turning point between them."""
+    begun, ended = _exp(negated(r_mem * t0)), _exp(negated(r_mem * t1))
+    exc0, exc1 = exc * _exp(negated(r_exc * t0)), exc * _exp(negated(r_exc * t1))
+    if equal:
+        return exc0 - r_mem * (u * begun), exc1 - r_mem * (u1 * ended), _EVERY
+    inh0, inh1 = inh * _exp(negated(r_inh * t0)), inh * _exp(negated(r_inh * t1))
+    zero = floats(_NOTHING)
+    h0, h1 = inh0 * r_inh - exc0 * r_exc, inh1 * r_inh - exc1 * r_exc
+    monotonic = ((h0 >= zero) & (h1 >= zero)) | ((zero >= h0) & (zero >= h1))
+    return exc0 - inh0 - r_mem * (u * begun), exc1 - inh1 - r_mem * (u1 * ended), monotonic
+
+
+@inlined
+def _only_ends(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, w, equal):
+    """Where a membrane that is below threshold at both ends of a piece has no peak between them."""
+    slope0, slope1, monotonic = _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal)
+    return monotonic & ((floats(_NOTHING) >= slope0) | (slope1 >= _NOTHING)) & (w < _NOTHING)
+
+
+@inlined
+def _solve(spiked, u, u1, exc, inh, r_mem, r_exc, r_inh, theta, t0, t1, equal):
+    """Where crossings are rises for sure, and when: Newton steps on the Taylor series of the membrane.
+
+    With c_k the k-th derivative of u over k!, E_k and I_k those of the currents: (k + 1) c_(k+1) = E_k - I_k - r_mem
+    c_k. In units of the piece, x = (t - t0) / (t1 - t0).
+    """
+    slope0, slope1, monotonic = _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal)
+    u = u * _exp(negated(r_mem * t0))
+    u1 = u1 * _exp(negated(r_mem * t1))
+    sure = monotonic & (u < theta) & (slope0 > _NOTHING) & (slope1 > _NOTHING)
+    d = t1 - t0
+    a, b, c = d * r_mem, d * r_exc, d * r_inh
+    i_exc = d * exc * _exp(negated(r_exc * t0))
+    i_inh = floats(_NOTHING) if equal else d * inh * _exp(negated(r_inh * t0))
+    c1 = i_exc - i_inh - a * u
+    i_exc, i_inh = negated(b * i_exc), negated(c * i_inh)
+    c2 = (i_exc - i_inh - a * c1) * _HALF
+    i_exc, i_inh = b * i_exc * -_HALF, c * i_inh * -_HALF
+    c3 = (i_exc - i_inh - a * c2) * _3RD
+    i_exc, i_inh = b * i_exc * -_3RD, c * i_inh * -_3RD
+    c4 = (i_exc - i_inh - a * c3) * _4TH
+    i_exc, i_inh = b * i_exc * -_4TH, c * i_inh * -_4TH
+    c5 = (i_exc - i_inh - a * c4) * _5TH
+    goal = theta - u
+    x = goal / (u1 - u)
+    for _ in range(_NEWTON_STEPS):
+        p = fused(x, fused(x, fused(x, fused(x, c5, c4), c3), c2), c1)
+        q = fused(x, fused(x, fused(x, c5 * _4, c4 * _3), c3 * _2), c2)
+        step = (goal - x * p) / fused(x, q, p)
+        x = min(max(x + step, floats(_NOTHING)), floats(_ONE))
+        if ((max(step, negated(step)) * d > _NEWTON_TICKS) & spiked) == np.uint64(0):
             break
-        written = note_spike(n, t + s + found, base, sample, circuit, trial, state, out, written)
-        if written < 0:
-            return written
-        lifted = theta
-        theta = state.level[row_of(n, at.ROW_THRESHOLD)] - shift
-        free = s + found + circuit.parameters[at.REFRACTORY, n]
-        if free >= end:
-            u_end = reset
-            break
-        if free == s + found:
-            # Without a refractory period the reset is one more jump of the membrane, which decays like all others.
-            half = half_exponential(0.5 * r_mem * (end - free))
-            u_end = fma(half * half, reset - max(lifted, u), u_end)
-            if fma(at.BULGE * span, fall_of_slope(reset, ie, ii, r_mem, r_exc, span), max(reset, u_end)) < theta:
-                break
-        _, _, _, exc, inh = propagators(r_mem, r_exc, r_inh, found)
-        s, u, ie, ii = s + found, reset, exc * ie, inh * ii
-    group[U + j], group[FREE + j], group[THETA + j] = u_end, free + t, theta
-    return written
+    return sure, fused(d, x, t0)

@@ -23,4 +23,4 @@ def test_a_chip_gets_ready_without_the_kernels_that_only_some_runs_need():
     )
     ready = set(done.stdout.split())
     assert {"run_samples", "take_in", "unpack_first"} <= ready
-    assert not ready & {"run_generators", "pass_faults", "add_read_noise", "add_pairs", "_run_sample", "walk"}
+    assert not ready & {"run_generators", "pass_faults", "add_read_noise", "add_pairs", "_run_together", "walk"}

@@ -1,0 +1,297 @@
+"""All neurons over one macro-step in closed form, block by block, and which of them need a closer look.
+
+For each block of 64 neurons: the sums of the basis over all events that it hears (`_sum_up`), then state, bound and
+mask of four vectors of neurons (`_advance`). The bound is derived in `hxloop_chip.solver.tables` and on the page
+docs/solver.md. Changes within one step are added up in single precision: what is lost is below 1e-7 of what the events
+of that step do.
+"""
+
+import numpy as np
+
+from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
+from hxloop_chip.solver.rates import are_equal
+from hxloop_chip.solver.vector import LANES, chosen, floats, fused, load, long_registers, lowest, negated, spread, store
+
+_TINY = np.float32(1e-30)  # below: set to zero, because denormal numbers are slow
+_WIDER = np.float32(2e-6)  # the bound must hold in spite of single precision
+_FALLING = np.float32(at.BULGE * at.STEP_TICKS)
+_NOTHING = np.float32(0.0)
+_SIGNS = (np.float32(1.0), np.float32(-1.0))  # of EXC and INH
+_NOISE_STEPS = 4  # steps served by one random block
+_LONG = long_registers()
+_ONE_OFF = np.float32(1.005)  # what `tables.ONE_ERROR` may make of a sum of weights, and more
+
+_STATE, _LEVEL, _STEP = at.N_ROWS * at.BLOCK, at.N_LEVELS * at.BLOCK, at.N_STEPS * at.BLOCK
+_FUNCTION = at.N_KERNELS * at.BLOCK
+_V, _EXC, _INH = (row * at.BLOCK for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
+_THRESHOLD, _FREE = at.LEVEL_THRESHOLD * at.BLOCK, at.LEVEL_FREE * at.BLOCK
+_SHIFT, _BULGE = at.LEVEL_SHIFT * at.BLOCK, at.LEVEL_BULGE * at.BLOCK
+_LOSS, _RISE_EXC, _RISE_INH, _LOSS_EXC, _LOSS_INH, _NOISE, _RESET, _PEAK, _PEAK_NOISE = (
+    row * at.BLOCK for row in range(at.N_STEPS)
+)
+_V_EXC, _V_INH, _I_EXC, _I_INH = (row * at.BLOCK for row in range(at.N_KERNELS))
+
+
+@spliced
+def advance(step, n_slots, now, end, circuit, trial, state):
+    """Take all samples over one step, as if no neuron spiked in it; fill `state.near`.
+
+    These are the neurons that might reach threshold inside the step, and those whose refractory period ends in it.
+    Neurons that stay refractory are held where they are, at their reset potential.
+    """
+    n_blocks = circuit.block_class.size
+    of_epoch = np.float32(step - state.epoch[0])
+    noisy = trial.sigma[at.SIGMA_MEMBRANE] > 0.0
+    if noisy and step % _NOISE_STEPS == 0:
+        for slot in range(n_slots):
+            if state.tally[slot, at.TALLY_OVER] == 0:
+                sample = state.tally[slot, at.TALLY_SAMPLE]
+                begin = slot * n_blocks * _NOISE_STEPS * at.BLOCK
+                index = step // _NOISE_STEPS
+                fill_sums(state.noise, begin, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, index)
+    for slot in range(n_slots):
+        state.n_near[slot] = 0
+    for b in range(n_blocks):
+        for slot in range(n_slots):
+            if state.tally[slot, at.TALLY_OVER] == 0:
+                _advance_block(b, slot, slot * n_blocks + b, of_epoch, step, noisy, now, end, circuit, state)
+
+
+@spliced
+def _advance_block(b, slot, place, step, number, noisy, now, end, circuit, state):
+    some = _sum_up(b, slot, circuit, state)
+    near = np.uint64(0)
+    for column in range(0, at.BLOCK, LANES):
+        shift = floats(_NOTHING)
+        if noisy:
+            sums = load(state.noise, (place * _NOISE_STEPS + number % _NOISE_STEPS) * at.BLOCK + column)
+            shift = load(circuit.steps, b * _STEP + _NOISE + column) * of_four_bytes(sums)
+        if are_equal(circuit.rates):
+            found = _advance_equal(b, place, column, step, some, shift, now, end, circuit, state)
+        else:
+            found = _advance_separate(b, place, column, step, some, shift, now, end, circuit, state)
+        near |= found << np.uint64(column)
+    near &= state.closed[b]
+    count = state.n_near[slot]
+    while near != np.uint64(0):
+        state.near[slot, count] = b * at.BLOCK + lowest(near)
+        count += 1
+        near &= near - np.uint64(1)
+    state.n_near[slot] = count
+
+
+@spliced
+def _sum_up(b, slot, circuit, state):
+    """Fill `state.sums` for a block; a bit for each kind of events that it hears."""
+    if state.n_events[slot] == 0:
+        return 0
+    n_heard, listed = state.n_heard[slot, circuit.block_class[b]], state.heard[slot, circuit.block_class[b]]
+    n_functions, first = circuit.basis.shape[1], b * circuit.row_id.size * at.BLOCK
+    both, n_both, some = listed[at.BOTH], n_heard[at.BOTH], 0
+    for kind in range(at.EXC, at.INH + 1):
+        n = n_heard[kind]
+        if n + n_both == 0 or (kind == at.INH and are_equal(circuit.rates)):
+            continue
+        some |= 1 << kind
+        for m in range(0, n_functions, at.RANK):
+            begin, rank = (kind * n_functions + m) * at.BLOCK, min(at.RANK, n_functions - m)
+            if _LONG:
+                _add_up_block(
+                    listed[kind], n, both, n_both, _SIGNS[kind], state.place[slot], state.basis[slot], m, n_functions,
+                    rank, circuit.weights, first, state.sums, begin,
+                )  # fmt: skip
+            else:
+                for column in range(0, at.BLOCK, LANES):
+                    _add_up_column(
+                        listed[kind], n, both, n_both, _SIGNS[kind], state.place[slot], state.basis[slot], m,
+                        n_functions, rank, circuit.weights, first + column, state.sums, begin + column,
+                    )  # fmt: skip
+        if are_equal(circuit.rates):
+            begin = 2 * n_functions * at.BLOCK
+            _add_up_excitation(
+                listed[kind], n, state.place[slot], state.gain[slot], circuit.weights, first, state.sums, begin
+            )
+    return some
+
+
+@inlined
+def _add_up_block(
+    listed, n, both, n_both, sign, place, basis, m, n_functions, rank, weights, first, sums, begin
+):  # fmt: skip
+    """Two to four functions of the basis for 64 neurons: up to sixteen sums in registers.
+
+    Of rows with weights of both signs, only those of one sign.
+    """
+    z = floats(_NOTHING)
+    a0, a1, a2, a3, b0, b1, b2, b3 = z, z, z, z, z, z, z, z
+    c0, c1, c2, c3, d0, d1, d2, d3 = z, z, z, z, z, z, z, z
+    for i in range(n + n_both):
+        e = listed[i] if i < n else both[i - n]
+        w, k = first + place[e], e * n_functions + m
+        w0, w1 = load(weights, w), load(weights, w + LANES)
+        w2, w3 = load(weights, w + 2 * LANES), load(weights, w + 3 * LANES)
+        if i >= n:
+            w0, w1, w2, w3 = max(w0 * sign, z), max(w1 * sign, z), max(w2 * sign, z), max(w3 * sign, z)
+        f = spread(basis, k)
+        a0, a1, a2, a3 = fused(w0, f, a0), fused(w1, f, a1), fused(w2, f, a2), fused(w3, f, a3)
+        f = spread(basis, k + 1)
+        b0, b1, b2, b3 = fused(w0, f, b0), fused(w1, f, b1), fused(w2, f, b2), fused(w3, f, b3)
+        if rank > 2:
+            f = spread(basis, k + 2)
+            c0, c1, c2, c3 = fused(w0, f, c0), fused(w1, f, c1), fused(w2, f, c2), fused(w3, f, c3)
+        if rank > 3:
+            f = spread(basis, k + 3)
+            d0, d1, d2, d3 = fused(w0, f, d0), fused(w1, f, d1), fused(w2, f, d2), fused(w3, f, d3)
+    _put(sums, begin, a0, a1, a2, a3)
+    _put(sums, begin + at.BLOCK, b0, b1, b2, b3)
+    if rank > 2:
+        _put(sums, begin + 2 * at.BLOCK, c0, c1, c2, c3)
+    if rank > 3:
+        _put(sums, begin + 3 * at.BLOCK, d0, d1, d2, d3)
+
+
+@inlined
+def _put(sums, begin, x0, x1, x2, x3):
+    store(sums, begin, x0)
+    store(sums, begin + LANES, x1)
+    store(sums, begin + 2 * LANES, x2)
+    store(sums, begin + 3 * LANES, x3)
+
+
+@inlined
+def _add_up_column(
+    listed, n, both, n_both, sign, place, basis, m, n_functions, rank, weights, first, sums, begin
+):  # fmt: skip
+    """The same for sixteen neurons, where registers are short."""
+    z = floats(_NOTHING)
+    a, b, c, d = z, z, z, z
+    for i in range(n + n_both):
+        e = listed[i] if i < n else both[i - n]
+        w, k = load(weights, first + place[e]), e * n_functions + m
+        if i >= n:
+            w = max(w * sign, z)
+        a, b = fused(w, spread(basis, k), a), fused(w, spread(basis, k + 1), b)
+        if rank > 2:
+            c = fused(w, spread(basis, k + 2), c)
+        if rank > 3:
+            d = fused(w, spread(basis, k + 3), d)
+    store(sums, begin, a)
+    store(sums, begin + at.BLOCK, b)
+    if rank > 2:
+        store(sums, begin + 2 * at.BLOCK, c)
+    if rank > 3:
+        store(sums, begin + 3 * at.BLOCK, d)
+
+
+@inlined
+def _add_up_excitation(listed, n, place, gain, weights, first, sums, begin):
+    """Sums of the excitatory weights alone."""
+    z = floats(_NOTHING)
+    p0, p1, p2, p3 = z, z, z, z
+    for i in range(n):
+        e = listed[i]
+        w, f = first + place[e], spread(gain, e)
+        p0, p1 = fused(max(load(weights, w), z), f, p0), fused(max(load(weights, w + LANES), z), f, p1)
+        p2 = fused(max(load(weights, w + 2 * LANES), z), f, p2)
+        p3 = fused(max(load(weights, w + 3 * LANES), z), f, p3)
+    _put(sums, begin, p0, p1, p2, p3)
+
+
+@inlined
+def _advance_separate(b, place, column, step, some, shift, now, end, circuit, state):
+    """Sixteen neurons over the step; mask of those that need a closer look."""
+    s, p = place * _STATE + column, b * _STEP + column
+    v, exc, inh = load(now, s + _V), load(now, s + _EXC), load(now, s + _INH)
+    exc_end = fused(negated(load(circuit.steps, p + _LOSS_EXC)), exc, exc)
+    inh_end = fused(negated(load(circuit.steps, p + _LOSS_INH)), inh, inh)
+    rise = load(circuit.steps, p + _RISE_EXC) * exc
+    rise = fused(negated(load(circuit.steps, p + _RISE_INH)), inh, rise)
+    n_functions = circuit.basis.shape[1]
+    k = b * n_functions * _FUNCTION + column
+    if some & 1 << at.EXC:
+        for m in range(n_functions):
+            x = load(state.sums, m * at.BLOCK + column)
+            rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_EXC), rise)
+            exc_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_EXC), exc_end)
+    if some & 1 << at.INH:
+        for m in range(n_functions):
+            x = load(state.sums, (n_functions + m) * at.BLOCK + column)
+            rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_INH), rise)
+            inh_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_INH), inh_end)
+    bulge = exc_end * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
+    bulge = fused(spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), inh_end, bulge)
+    higher = fused(floats(-_FALLING), inh, bulge)
+    store(end, s + _INH, chosen(inh_end > _TINY, inh_end, _NOTHING))
+    return _finish(b, place, column, step, v, rise, exc_end, bulge, higher, shift, end, circuit, state)
+
+
+@inlined
+def _advance_equal(b, place, column, step, some, shift, now, end, circuit, state):
+    """The same where the currents decay alike: the difference of both is one state.
+
+    Its bound needs the sums of all excitatory and of all inhibitory steps: the latter are the former less the sum of
+    all, which is a sum of the basis.
+    """
+    s, p = place * _STATE + column, b * _STEP + column
+    v, current = load(now, s + _V), load(now, s + _EXC)
+    exc = max(current, floats(_NOTHING))
+    inh = exc - current
+    current_end = fused(negated(load(circuit.steps, p + _LOSS_EXC)), current, current)
+    rise = load(circuit.steps, p + _RISE_EXC) * current
+    higher = spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH)
+    bulge = (higher - _FALLING) * inh
+    if some:
+        n_functions = circuit.basis.shape[1]
+        k = b * n_functions * _FUNCTION + column
+        total = floats(_NOTHING)
+        for m in range(n_functions):
+            x = load(state.sums, m * at.BLOCK + column)
+            rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_EXC), rise)
+            current_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_EXC), current_end)
+            total = fused(x, spread(circuit.one, m), total)
+        excitation = load(state.sums, 2 * n_functions * at.BLOCK + column)
+        exc = exc + excitation
+        inhibition = max(fused(excitation, floats(_ONE_OFF), negated(total)), floats(_NOTHING))
+        bulge = fused(higher, inhibition * _ONE_OFF, bulge)
+    bulge = fused(spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_EXC), exc, bulge)
+    return _finish(b, place, column, step, v, rise, current_end, bulge, bulge, shift, end, circuit, state)
+
+
+@inlined
+def _finish(b, place, column, step, v, rise, current, bulge, higher, shift, end, circuit, state):
+    """Membrane at the end of the step, and whether it may have been higher than the threshold before."""
+    s, level, p, u = place * _STATE + column, place * _LEVEL + column, b * _STEP + column, v - shift
+    u_end = fused(negated(load(circuit.steps, p + _LOSS)), u, u + rise)
+    top = max(u, u_end) + higher
+    below = spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_BELOW)
+    top = fused(negated(below), min(u, floats(_NOTHING)), top)
+    top = fused(floats(_WIDER), max(top, negated(top)), top)
+    free = load(state.level, level + _FREE)
+    held = free > step
+    near = ((top >= load(state.level, level + _THRESHOLD) - shift) | (free == step)) & ~held
+    v_end = chosen(held, v, u_end + shift)
+    store(end, s + _V, chosen(max(v_end, negated(v_end)) > _TINY, v_end, _NOTHING))
+    store(end, s + _EXC, chosen(max(current, negated(current)) > _TINY, current, _NOTHING))
+    store(state.level, level + _SHIFT, shift)
+    store(state.level, level + _BULGE, bulge)
+    return near & np.uint64(0xFFFF)
+
+
+@inlined
+def is_quiet(slot, noisy, now, circuit, state):
+    """Whether no neuron's currents and noise can lift it to its threshold any more, without any event."""
+    n_blocks = circuit.block_class.size
+    for b in range(n_blocks):
+        for column in range(0, at.BLOCK, LANES):
+            s, p = (slot * n_blocks + b) * _STATE + column, b * _STEP + column
+            most = max(load(now, s + _V), load(circuit.steps, p + _RESET))
+            most = max(most, floats(_NOTHING))
+            exc = max(load(now, s + _EXC), floats(_NOTHING))
+            most = fused(load(circuit.steps, p + _PEAK), exc, most)
+            if noisy:
+                most = most + load(circuit.steps, p + _PEAK_NOISE)
+            if (most >= load(state.level, (slot * n_blocks + b) * _LEVEL + _THRESHOLD + column)) != np.uint64(0):
+                return False
+    return True
