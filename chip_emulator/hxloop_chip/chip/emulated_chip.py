@@ -174,25 +174,21 @@ class EmulatedChip(Unsendable):
             delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, on_way_in)
         silicon = observing.Silicon(self._spec, self.mismatch, self._acting["reading"])
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
-        circuit = configured.circuit
-        if chosen is not None and not needs_all:
-            circuit = circuit._replace(recorded=padded(chosen, False))
+        whole = configured.circuit
+        circuit = whole if chosen is None or needs_all else whole._replace(recorded=padded(chosen, False))
         packed, counts = self._runner.run(delivered.inputs, circuit, trial, reads, progress, stop_words)
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
             first_ticks = _first_ticks(packed, counts, configured.neurons.heads, columns, self._spec.link_out_depth)
+        spikes, most = SpikeBatch.empty(inputs.n_samples), 0
         if first_ticks is None:
             spikes, most = _unpack(packed, counts, configured.neurons.heads)
-        else:
-            spikes, most = SpikeBatch.empty(inputs.n_samples), 0
         observations = observing.observe(
             readout, reads, spikes, delivered.inputs, configured.config, configured.neurons, configured.wiring,
             configured.sensors, silicon, trial, stop_words,
         )  # fmt: skip
-        if needs_all and record != "spikes":
-            spikes = spikes.first_of_each_source()
-        if needs_all and chosen is not None:
-            spikes = spikes.select(np.isin(spikes.source, configured.neurons.heads[chosen]))
+        if needs_all:
+            spikes = _asked_for(spikes, record, None if chosen is None else configured.neurons.heads[chosen])
         all_arrive = most <= self._spec.link_out_depth and not self._acting["on_way_out"]
         sent, lost_out = (spikes, 0) if all_arrive else self._reaching_host(spikes, trial)
         if columns is not None and first_ticks is None:
@@ -288,6 +284,12 @@ def _unpack(packed: NDArray[np.int64], counts: NDArray[np.int64], heads: NDArray
     """Spikes, and the most of them in one sample."""
     batch = SpikeBatch(np.empty(len(counts) + 1, np.int64), np.empty_like(packed), np.empty(len(packed), np.int32))
     return batch, unpack(packed, counts, heads, batch.offsets, batch.tick, batch.source)
+
+
+def _asked_for(spikes: SpikeBatch, record: Recording, heads: NDArray[np.int64] | None) -> SpikeBatch:
+    """What was to be recorded, of all spikes; None: of all neurons."""
+    spikes = spikes if record == "spikes" else spikes.first_of_each_source()
+    return spikes if heads is None else spikes.select(np.isin(spikes.source, heads))
 
 
 def _first_ticks(

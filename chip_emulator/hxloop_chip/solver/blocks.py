@@ -10,8 +10,8 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
-from hxloop_chip.solver.rates import are_equal
 from hxloop_chip.solver.vector import LANES, chosen, floats, fused, load, long_registers, lowest, negated, spread, store
 
 _TINY = np.float32(1e-30)  # below: set to zero, because denormal numbers are slow

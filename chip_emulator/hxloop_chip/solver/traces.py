@@ -12,12 +12,12 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
+from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.events import weight
 from hxloop_chip.solver.near.membrane import propagate
 from hxloop_chip.solver.near.slow import events_of, next_spike, start_of
 from hxloop_chip.solver.near.spiking import level_of, next_threshold, spike_noise
 from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
-from hxloop_chip.solver.rates import are_equal
 from hxloop_chip.solver.vector import LANES, floats, fused, load, negated, store
 
 _STATE, _LEVEL, _PASSAGE = at.N_ROWS * at.BLOCK, at.N_LEVELS * at.BLOCK, at.N_PASSAGE * at.BLOCK

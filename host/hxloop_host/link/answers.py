@@ -11,15 +11,30 @@ from hxloop.errors import (
     UnreachableError,
     error_from_code,
 )
+from hxloop.protocol.codec import decode_reply, encode
 from hxloop.protocol.messages import ErrorReply
 
 if TYPE_CHECKING:
     from hxloop.chip import ChipIdentity
-    from hxloop.protocol.messages import AnyReply
+    from hxloop.protocol.codec import Arrays
+    from hxloop.protocol.messages import AnyReply, Message
     from hxloop.protocol.packed_runs import PackedReply
-    from hxloop_host.link.transport import Address
+    from hxloop_host.link.transport import Address, Opener
 
 Kind = TypeVar("Kind")
+
+
+def ask_once(
+    open_transport: Opener, endpoint: str, request: Message, timeout_s: float
+) -> tuple[AnyReply, Arrays] | None:
+    """One question on a connection of its own, so that the answer cannot be one to an older question."""
+    transport = open_transport(endpoint)
+    try:
+        transport.send(encode(request))
+        frames = transport.poll(timeout_s)
+    finally:
+        transport.close()
+    return None if frames is None else decode_reply(frames)
 
 
 def expect(reply: AnyReply | PackedReply, kind: type[Kind]) -> Kind:

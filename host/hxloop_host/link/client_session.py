@@ -41,7 +41,7 @@ from hxloop.protocol.messages import (
 )
 from hxloop.protocol.packed_runs import PackedReply, is_packed, unpack_reply
 from hxloop.version import __version__
-from hxloop_host.link.answers import as_error, check_identity, expect, unreachable
+from hxloop_host.link.answers import as_error, ask_once, check_identity, expect, unreachable
 from hxloop_host.link.calls import Calls
 from hxloop_host.link.patience import Owner, Patience
 from hxloop_host.link.session_lanes import Lanes
@@ -212,7 +212,7 @@ class Session:
                 field="endpoint",
                 hint="connect with the daemon's connection file instead",
             )
-        answer = self._ask_once(self.address.control, request, timeout_s or self.patience.control_s)
+        answer = ask_once(self._open, self.address.control, request, timeout_s or self.patience.control_s)
         if answer is None:
             raise unreachable(self.address, self._identity, 1)
         reply = answer[0]
@@ -231,7 +231,7 @@ class Session:
         """
         for _ in range(self.patience.tries):
             timeout_s = self.patience.poll_s + self.patience.control_s
-            answer = self._ask_once(self.address.data, DescribeRequest(), timeout_s)
+            answer = ask_once(self._open, self.address.data, DescribeRequest(), timeout_s)
             if answer is None:
                 self._count_silence()
                 continue
@@ -355,10 +355,10 @@ class Session:
             raise UnknownSessionError(_STARTED_AGAIN)
         if self.address.control is None:
             # `describe` is answered by the daemon itself while its chip runs; it shows life, but no progress.
-            answer = self._ask_once(self.address.data, DescribeRequest(), self.patience.control_s)
+            answer = ask_once(self._open, self.address.data, DescribeRequest(), self.patience.control_s)
         else:
             status = StatusRequest(session=self.hello.session)
-            answer = self._ask_once(self.address.control, status, self.patience.control_s)
+            answer = ask_once(self._open, self.address.control, status, self.patience.control_s)
         if answer is None:
             if self._count_silence():
                 raise UnknownSessionError(_STARTED_AGAIN)
@@ -374,16 +374,6 @@ class Session:
             at_work = reply.running_sequence == sequence or reply.queue_position is not None
             return (reply.queue_position, reply.progress) if at_work else "idle"
         return "alive"
-
-    def _ask_once(self, endpoint: str, request: Message, timeout_s: float) -> tuple[AnyReply, Arrays] | None:
-        """One question on a connection of its own, so that the answer cannot be one to an older question."""
-        transport = self._open(endpoint)
-        try:
-            transport.send(encode(request))
-            frames = transport.poll(timeout_s)
-        finally:
-            transport.close()
-        return None if frames is None else decode_reply(frames)
 
     def _abandon(self, sequence: int) -> None:
         """Tell the daemon that nobody waits for this request any more; without waiting long for its answer."""

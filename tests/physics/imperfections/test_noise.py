@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from scipy.stats import norm
-from support.solving.called import called
+from support.solving.bare_solver import called
 from support.solving.single import events, side_by_side
 
 from hxloop.codes.units import TICK_US

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 from scipy.stats import kstest, norm
-from support.solving.called import called
+from support.solving.bare_solver import called
 
 from hxloop.seeds import generator
 from hxloop_chip.solver import layout as at

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numba
 import numpy as np
-from support.solving.called import called
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.kernel import run_samples
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 NO_WATCH = at.Watch(np.empty(0, np.int64), 0, np.empty((0, 0, 0), np.float32), -1, 0.0, np.empty((0, 0)))
+
+
+def called(kernel: Any) -> Any:
+    """A kernel that only kernels may call, to be called from Python."""
+
+    @numba.njit
+    def call(*arguments):
+        return kernel(*arguments)
+
+    return call
 
 
 _next_model_spike, _step_at_spike = called(substep.next_model_spike), called(substep.step_at_spike)

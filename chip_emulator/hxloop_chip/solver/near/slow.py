@@ -8,10 +8,10 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
+from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.events import weight
 from hxloop_chip.solver.near.membrane import first_crossing, propagate
 from hxloop_chip.solver.near.spiking import level_of, note_spike, row_of
-from hxloop_chip.solver.rates import are_equal
 
 
 @spliced

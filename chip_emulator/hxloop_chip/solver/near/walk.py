@@ -13,12 +13,12 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.near import group as of
 from hxloop_chip.solver.near.group import fetch_weights, gather
 from hxloop_chip.solver.near.slow import redo_step
 from hxloop_chip.solver.near.spiking import is_spike_noisy, level_of, limited, note_spike_with, row_of
 from hxloop_chip.solver.random import LARGEST_EIGHTH, STREAM_SPIKE, fill_two_normals
-from hxloop_chip.solver.rates import are_equal
 from hxloop_chip.solver.vector import chosen, floats, fused, load, lowest, negated, store
 
 _NOTHING, _HALF, _ONE, _BULGE = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(at.BULGE)
@@ -158,26 +158,22 @@ def _psi(t, difference):
 @inlined
 def _follow(c, slot, n_events, circuit, state):
     """The whole step of one group; masks of the neurons that spike once, and of those to be done again."""
-    group, equal = state.group, are_equal(circuit.rates)
-    zero = floats(_NOTHING)
-    r_mem, r_exc, r_inh = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
+    group, equal, zero = state.group, are_equal(circuit.rates), floats(_NOTHING)
+    rates = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
     theta, reset, free = load(group, of.THETA), load(group, of.RESET), load(group, of.FREE)
-    floor = max(theta, negated(theta)) * _WIDER
     u, exc, inh = load(group, of.U), load(group, of.EXC), load(group, of.INH)
-    d_exc, d_inh = r_exc - r_mem, r_inh - r_mem
+    floor = max(theta, negated(theta)) * _WIDER
     opened, spiked, redone = _EVERY, np.uint64(0), np.uint64(0)
-    at_u = at_u1 = at_exc = at_inh = at_t0 = at_t1 = at_begin = zero
+    crossing, at_begin = (zero, zero, zero, zero, zero, zero), zero
     i = 0
     for begin in range(0, at.STEP_TICKS, circuit.longest):
         # One frame: a step, or less where time constants are short.
         last = min(begin + circuit.longest, at.STEP_TICKS)
-        ticks = np.float32(last - begin)
+        ticks, before = np.float32(last - begin), _NOTHING
         wakes = min(max(free - np.float32(begin), zero), floats(ticks))
-        u = chosen(wakes > _NOTHING, reset, u)
-        t0, grown = wakes, _exp(r_mem * wakes)
+        u, t0, grown = chosen(wakes > _NOTHING, reset, u), wakes, _exp(rates[0] * wakes)
         u, w = u * grown, fused(negated(theta), grown, u * grown)
-        p_exc, p_inh = _psi(t0, d_exc), _psi(t0, d_inh)
-        before = _NOTHING
+        psi = _psi(t0, rates[1] - rates[0]), _psi(t0, rates[2] - rates[0])
         while True:
             here, t_event = i < n_events, ticks
             if here:
@@ -185,54 +181,60 @@ def _follow(c, slot, n_events, circuit, state):
                 here = state.tick[slot, e] < last
                 t_event = np.float32(state.tick[slot, e] - begin) if here else ticks
             if t_event > before or not here:  # a piece; none between events of the same tick
-                before = t_event
-                t1 = max(wakes, floats(t_event))
-                grown = _exp(r_mem * t1)
-                q_exc = _psi(t1, d_exc)
-                u1 = fused(exc, q_exc - p_exc, u)
-                if not equal:
-                    q_inh = _psi(t1, d_inh)
-                    u1 = fused(negated(inh), q_inh - p_inh, u1)
-                    p_inh_next = q_inh
-                else:
-                    p_inh_next = p_inh
-                w1 = fused(negated(theta), grown, u1)
-                d = t1 - t0
-                fall = _fall(u, exc, inh, r_mem, r_exc, d, equal)
-                hot = (fused(floats(_BULGE) * d, fall * grown, max(w, w1)) >= floor) & opened
+                before, t1 = t_event, max(wakes, floats(t_event))
+                u1, w1, psi, top = _piece(u, w, exc, inh, t0, t1, psi, theta, rates, equal)
+                hot = (top >= floor) & opened
                 if hot != np.uint64(0):
                     crossed = (w1 >= _NOTHING) & hot
-                    grazing = hot & ~crossed
-                    if grazing != np.uint64(0):
-                        redone |= grazing & ~_only_ends(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, w, equal)
+                    piece = u, u1, exc, inh, t0, t1
+                    if hot != crossed:
+                        redone |= hot & ~crossed & ~_only_ends(piece, w, rates, equal)
                     spiked |= crossed
                     opened &= ~(spiked | redone)
-                    at_u, at_u1 = chosen(crossed, u, at_u), chosen(crossed, u1, at_u1)
-                    at_exc, at_inh = chosen(crossed, exc, at_exc), chosen(crossed, inh, at_inh)
-                    at_t0, at_t1 = chosen(crossed, t0, at_t0), chosen(crossed, t1, at_t1)
-                    at_begin = chosen(crossed, np.float32(begin), at_begin)
-                u, w, t0, p_exc, p_inh = u1, w1, t1, q_exc, p_inh_next
+                    crossing, at_begin = _kept(crossed, piece, crossing), chosen(crossed, np.float32(begin), at_begin)
+                u, w, t0 = u1, w1, t1
             if not here:
                 break
             weights, gain = load(state.arriving, i * at.GROUP), state.gain[slot, e]
             up = weights if equal else max(weights, zero)
-            exc = fused(up * gain, _exp(r_exc * t_event), exc)
+            exc = fused(up * gain, _exp(rates[1] * t_event), exc)
             if not equal:
-                inh = fused((up - weights) * gain, _exp(r_inh * t_event), inh)
+                inh = fused((up - weights) * gain, _exp(rates[2] * t_event), inh)
             i += 1
-        u = u * _exp(negated(r_mem * ticks))
+        u = u * _exp(negated(rates[0] * ticks))
         if last < at.STEP_TICKS:
-            exc = exc * _exp(negated(r_exc * ticks))
-            inh = inh * _exp(negated(r_inh * ticks))
+            exc, inh = exc * _exp(negated(rates[1] * ticks)), inh * _exp(negated(rates[2] * ticks))
     store(group, of.U_END, u + load(group, of.SHIFT))
     if spiked != np.uint64(0):
-        sure, t = _solve(spiked, at_u, at_u1, at_exc, at_inh, r_mem, r_exc, r_inh, theta, at_t0, at_t1, equal)
+        sure, t = _solve(spiked, crossing, theta, rates, equal)
         t = t + at_begin
         store(group, of.SPIKE, t)
-        store(group, of.U_JUMP, fused(reset - theta, _exp(r_mem * (t - _STEP)), u) + load(group, of.SHIFT))
+        store(group, of.U_JUMP, fused(reset - theta, _exp(rates[0] * (t - _STEP)), u) + load(group, of.SHIFT))
         redone |= spiked & ~sure
         spiked &= ~redone
     return spiked, redone
+
+
+@inlined
+def _piece(u, w, exc, inh, t0, t1, psi, theta, rates, equal):
+    """From t0 to t1 without event: U, U less threshold, both psi, and by how much it may exceed its threshold."""
+    grown, psi_exc = _exp(rates[0] * t1), _psi(t1, rates[1] - rates[0])
+    u1, psi_inh = fused(exc, psi_exc - psi[0], u), psi[1]
+    if not equal:
+        psi_inh = _psi(t1, rates[2] - rates[0])
+        u1 = fused(negated(inh), psi_inh - psi[1], u1)
+    w1, d = fused(negated(theta), grown, u1), t1 - t0
+    fall = _fall(u, exc, inh, rates[0], rates[1], d, equal)
+    return u1, w1, (psi_exc, psi_inh), fused(floats(_BULGE) * d, fall * grown, max(w, w1))
+
+
+@inlined
+def _kept(crossed, new, old):
+    """The piece in which a neuron crosses its threshold."""
+    return (
+        chosen(crossed, new[0], old[0]), chosen(crossed, new[1], old[1]), chosen(crossed, new[2], old[2]),
+        chosen(crossed, new[3], old[3]), chosen(crossed, new[4], old[4]), chosen(crossed, new[5], old[5]),
+    )  # fmt: skip
 
 
 @inlined
@@ -246,8 +248,9 @@ def _fall(u, exc, inh, r_mem, r_exc, d, equal):
 
 
 @inlined
-def _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal):
+def _slopes(piece, rates, equal):
     """Slopes of the membrane at both ends of a piece, and where it has no more than one turning point between them."""
+    (u, u1, exc, inh, t0, t1), (r_mem, r_exc, r_inh) = piece, rates
     begun, ended = _exp(negated(r_mem * t0)), _exp(negated(r_mem * t1))
     exc0, exc1 = exc * _exp(negated(r_exc * t0)), exc * _exp(negated(r_exc * t1))
     if equal:
@@ -260,20 +263,21 @@ def _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal):
 
 
 @inlined
-def _only_ends(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, w, equal):
+def _only_ends(piece, w, rates, equal):
     """Where a membrane that is below threshold at both ends of a piece has no peak between them."""
-    slope0, slope1, monotonic = _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal)
+    slope0, slope1, monotonic = _slopes(piece, rates, equal)
     return monotonic & ((floats(_NOTHING) >= slope0) | (slope1 >= _NOTHING)) & (w < _NOTHING)
 
 
 @inlined
-def _solve(spiked, u, u1, exc, inh, r_mem, r_exc, r_inh, theta, t0, t1, equal):
+def _solve(spiked, piece, theta, rates, equal):
     """Where crossings are rises for sure, and when: Newton steps on the Taylor series of the membrane.
 
     With c_k the k-th derivative of u over k!, E_k and I_k those of the currents: (k + 1) c_(k+1) = E_k - I_k - r_mem
     c_k. In units of the piece, x = (t - t0) / (t1 - t0).
     """
-    slope0, slope1, monotonic = _slopes(u, u1, exc, inh, r_mem, r_exc, r_inh, t0, t1, equal)
+    (u, u1, exc, inh, t0, t1), (r_mem, r_exc, r_inh) = piece, rates
+    slope0, slope1, monotonic = _slopes(piece, rates, equal)
     u = u * _exp(negated(r_mem * t0))
     u1 = u1 * _exp(negated(r_mem * t1))
     sure = monotonic & (u < theta) & (slope0 > _NOTHING) & (slope1 > _NOTHING)
