@@ -96,11 +96,12 @@ def _rest(slot, k, state, now, inputs, circuit, trial, watch):
     tally[at.TALLY_SAMPLE], tally[at.TALLY_POINTER] = trial.first_sample + k, inputs.offsets[k]
     tally[at.TALLY_SILENT] = circuit.recorded.sum()
     tally[at.TALLY_NOTED] = 0 if watch.period > 0 else -1
-    for cell in range(slot * width, (slot + 1) * width):
-        state.level[level_of(cell, at.LEVEL_SHIFT)] = 0.0
-        state.level[level_of(cell, at.LEVEL_FREE)] = state.free[cell] = -1.0
-        state.w[cell] = 0.0
-        state.n_spikes[cell] = 0
+    cells = slice(slot * width, (slot + 1) * width)
+    state.free[cells], state.w[cells], state.n_spikes[cells] = -1.0, 0.0, 0
+    for first in range(slot * width, (slot + 1) * width, at.BLOCK):
+        for row, value in ((at.LEVEL_SHIFT, 0.0), (at.LEVEL_FREE, -1.0)):
+            begin = level_of(first, row)
+            state.level[begin : begin + at.BLOCK] = value
     state.n_pending[slot] = 0
     fill_thresholds(slot, circuit, trial, state)
 
