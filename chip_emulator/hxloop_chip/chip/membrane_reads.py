@@ -71,6 +71,11 @@ class MembraneReads:
         self.cadc = np.empty((n_samples, readout.cadc_reads(trial.duration), len(self._circuit)), np.uint8)
         self.madc = np.empty((n_samples, n_madc), np.int16)
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is read."""
+        return self._period > 0 or self._madc_circuit is not None
+
     def pieces(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Samples ``first <= k < last`` in pieces to be solved and then converted."""
         readings = self.cadc[:1].size + self.madc[:1].size

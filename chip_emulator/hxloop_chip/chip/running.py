@@ -76,7 +76,9 @@ class Runner:
             pieces = []
             for piece in reads.pieces(*bounds):
                 watch = reads.room(piece[1] - piece[0])
-                pieces.append(self._piece(inputs, piece, circuit, trial, counts, watch, stop_words))
+                pieces.append(
+                    self._piece(inputs, piece, circuit, trial, counts, watch if reads.any else None, stop_words)
+                )
                 reads.convert(watch, piece[0])
                 check_wanted(stop_words)
                 found.append(len(pieces[-1]))
@@ -96,14 +98,17 @@ class Runner:
         circuit: at.Circuit,
         trial: at.Trial,
         counts: NDArray[np.int64],
-        watch: at.Watch,
+        watch: at.Watch | None,
         stop_words: NDArray[np.int64],
     ) -> NDArray[np.int64]:
         n_samples = bounds[1] - bounds[0]
+        models = circuit.model_neurons if circuit.model_neurons.size else None
         while True:
             events = self._events_per_step
             out = np.empty(min(n_samples * self._spikes_per_sample, MAX_SPIKES), np.int64)
-            written: int = run_samples(inputs, *bounds, circuit, trial, events, out, counts, watch, stop_words)
+            written: int = run_samples(
+                inputs, *bounds, circuit, models, trial, events, out, counts, watch, stop_words
+            )  # fmt: skip
             if written >= 0:
                 return out[:written].copy()
             if written == at.STOPPED:

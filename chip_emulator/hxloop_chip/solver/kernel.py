@@ -36,21 +36,23 @@ _QUIET_EVERY = 4  # steps between two looks at whether anything can still happen
 
 
 @compiled
-def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts, watch, stop_words):
+def run_samples(inputs, first, last, circuit, models, trial, event_capacity, out, counts, watch, stop_words):
     """Run samples `first`..`last - 1` of a batch.
 
     Parameters
     ----------
     inputs, circuit, trial
         See `hxloop_chip.solver.layout`.
+    models : int64 [n] or None
+        `Circuit.model_neurons`, None if there are none: most runs do without the kernels for them.
     event_capacity : int
         Most events in one step, a multiple of eight.
     out : int64 [capacity]
         Receives the recorded spikes, sample after sample, sorted by (stamp, neuron).
     counts : int64 [n_samples, N_COUNTS]
         Receives the counters of each sample.
-    watch
-        Membranes to read, see `hxloop_chip.solver.layout.Watch`; spikes do not depend on it.
+    watch : Watch or None
+        Membranes to read, None for none; spikes do not depend on it.
     stop_words : int64 [N_WORDS]
         Asked in every step whether to go on, see `hxloop_chip.solver.stopping`.
 
@@ -65,10 +67,13 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
     now, end = zeros(size), zeros(size)
     seen = np.full(circuit.neuron_id.size, -1, np.int64)
     written = np.int64(0)
-    prepare_reads(watch, state)
+    if watch is not None:
+        prepare_reads(watch, state)
     for k in range(first, last, at.SAMPLES):
         n_slots = min(at.SAMPLES, last - k)
-        failed = _run_together(inputs, k, n_slots, k - first, circuit, trial, state, now, end, watch, stop_words)
+        failed = _run_together(
+            inputs, k, n_slots, k - first, circuit, models, trial, state, now, end, watch, stop_words
+        )
         if failed < 0:
             return np.int64(failed)
         for slot in range(n_slots):
@@ -87,7 +92,7 @@ def run_samples(inputs, first, last, circuit, trial, event_capacity, out, counts
 
 
 @spliced
-def _rest(slot, k, state, now, inputs, circuit, trial, watch):
+def _rest(slot, k, noted, state, now, inputs, circuit, trial):
     """Set all neurons of a slot to the state at the start of a sample."""
     width = circuit.neuron_id.size
     now[slot * width * at.N_ROWS : (slot + 1) * width * at.N_ROWS] = 0.0
@@ -95,7 +100,7 @@ def _rest(slot, k, state, now, inputs, circuit, trial, watch):
     tally[:] = 0
     tally[at.TALLY_SAMPLE], tally[at.TALLY_POINTER] = trial.first_sample + k, inputs.offsets[k]
     tally[at.TALLY_SILENT] = circuit.recorded.sum()
-    tally[at.TALLY_NOTED] = 0 if watch.period > 0 else -1
+    tally[at.TALLY_NOTED] = noted
     cells = slice(slot * width, (slot + 1) * width)
     state.free[cells], state.w[cells], state.n_spikes[cells] = -1.0, 0.0, 0
     for first in range(slot * width, (slot + 1) * width, at.BLOCK):
@@ -107,12 +112,14 @@ def _rest(slot, k, state, now, inputs, circuit, trial, watch):
 
 
 @uncounted
-def _run_together(inputs, k, n_slots, row, circuit, trial, state, now, end, watch, stop_words):
+def _run_together(inputs, k, n_slots, row, circuit, models, trial, state, now, end, watch, stop_words):
     """Run samples from `k` on in step; returns 0, or an error code."""
-    reading = watch.period > 0 or watch.madc_neuron >= 0
     state.epoch[0] = 0
+    reading, noted = False, -1
+    if watch is not None:  # asked of an argument that is None, this leaves out all behind it before it is compiled
+        reading, noted = True, 0 if watch.period > 0 else -1
     for slot in range(n_slots):
-        _rest(slot, k + slot, state, now, inputs, circuit, trial, watch)
+        _rest(slot, k + slot, noted, state, now, inputs, circuit, trial)
     first_read = after_read = np.int64(0)
     for step in range((trial.duration + at.STEP_TICKS - 1) // at.STEP_TICKS):
         if is_stopped(stop_words):
@@ -130,9 +137,8 @@ def _run_together(inputs, k, n_slots, row, circuit, trial, state, now, end, watc
         if step - state.epoch[0] == at.EPOCH_STEPS:
             _new_epoch(step, state)
         advance(step, n_slots, now, end, circuit, trial, state)
-        if watch.period > 0:
+        if watch is not None:
             first_read, after_read = after_read, behind_reads(base, after_read, trial, watch)
-        if reading:
             for slot in range(n_slots):
                 if state.tally[slot, at.TALLY_OVER] == 0:
                     read_membranes(slot, base, first_read, after_read, row + slot, circuit, trial, state, now, watch)
@@ -140,7 +146,13 @@ def _run_together(inputs, k, n_slots, row, circuit, trial, state, now, end, watc
         failed = _near_threshold(n_slots, base, circuit, trial, state, now, end)
         if failed < 0:
             return failed
-        if reading:
+        if models is not None:
+            for slot in range(n_slots):
+                for n in models[: models.size * (1 - state.tally[slot, at.TALLY_OVER])]:
+                    failed = substep(slot, n, base, circuit, trial, state, now, end)
+                    if failed < 0:
+                        return failed
+        if watch is not None:
             for slot in range(n_slots):
                 if state.tally[slot, at.TALLY_OVER] == 0 and (first_read < after_read or is_crowded(slot, state)):
                     correct_reads(slot, base, first_read, after_read, row + slot, circuit, state, now, watch)
@@ -182,10 +194,6 @@ def _near_threshold(n_slots, base, circuit, trial, state, now, end):
             failed = n_spikes = walk(slot, base, n_spikes, circuit, trial, state, now, end)
         if failed < 0:
             return failed
-        for n in state.model_neurons:
-            failed = substep(slot, n, base, circuit, trial, state, now, end)
-            if failed < 0:
-                return np.int64(failed)
     return note_all(n_spikes, base, circuit, trial, state) if n_spikes > 0 else np.int64(0)
 
 
@@ -209,6 +217,6 @@ def is_over(slot, step, n_coming, circuit, trial, state, now):
     latest = state.tally[slot, at.TALLY_LATEST] + int(at.MAX_JITTER_TICKS)
     if trial.first_only and state.tally[slot, at.TALLY_SILENT] == 0 and step * at.STEP_TICKS > latest:
         return True
-    if step % _QUIET_EVERY != 0 or n_coming > 0 or state.model_neurons.size > 0 or state.n_pending[slot].sum() > 0:
+    if step % _QUIET_EVERY != 0 or n_coming > 0 or circuit.model_neurons.size > 0 or state.n_pending[slot].sum() > 0:
         return False
     return is_quiet(slot, trial.sigma[at.SIGMA_MEMBRANE] > 0.0, now, circuit, state)

@@ -185,6 +185,8 @@ class Circuit(NamedTuple):
         Routing delay in ticks.
     switches : uint8 [width]
         Neurons with one of `MODEL_SWITCHES` are sub-stepped, the others solved in closed form.
+    model_neurons : int64 [n]
+        The former.
     model : float64 [N_MODEL, width]
         Only rows of a neuron's switches are read.
     rates : SeparateRates or EqualRates
@@ -211,6 +213,7 @@ class Circuit(NamedTuple):
     longest: int
     delay: int
     switches: NDArray[np.uint8]
+    model_neurons: NDArray[np.int64]
     model: NDArray[np.float64]
     rates: SeparateRates | EqualRates
 

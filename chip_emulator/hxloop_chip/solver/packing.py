@@ -45,7 +45,8 @@ def pack_circuit(
     wide = padded(parameters, 0.0)
     wide[[at.R_MEM, at.R_EXC, at.R_INH], n_neurons:] = 1e-3
     wide[at.THRESHOLD, n_neurons:] = np.inf
-    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=bool((switches & at.MODEL_SWITCHES).any()))
+    model_neurons = np.flatnonzero(switches & at.MODEL_SWITCHES)
+    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=bool(model_neurons.size))
     return at.Circuit(
         weights=np.empty(0, np.float32),
         rows=np.empty((0, 2), np.int64),
@@ -60,6 +61,7 @@ def pack_circuit(
         **tables._asdict(),
         delay=delay,
         switches=padded(switches, 0),
+        model_neurons=model_neurons,
         model=padded(model, 0.0),
     )
 

@@ -57,7 +57,6 @@ class State(NamedTuple):
     tally: NDArray[np.int64]  # `N_TALLY` counters of each slot
     spikes: NDArray[np.int64]  # recorded spikes of each slot
     stepped: NDArray[np.bool_]  # neurons that are sub-stepped
-    model_neurons: NDArray[np.int64]  # their numbers
     w: NDArray[np.float64]  # adaptation current of each cell in mV per tick
     trace: NDArray[np.float32]  # membranes at the time of a read
     column: NDArray[np.int64]  # where the reads of a neuron go: column of `Watch.cadc`, -1 if none
@@ -121,7 +120,6 @@ def new_state(circuit, event_capacity, spike_capacity):
         np.zeros((at.SAMPLES, at.N_TALLY), np.int64),
         np.empty((at.SAMPLES, spike_capacity), np.int64),
         stepped,
-        np.flatnonzero(stepped),
         np.zeros(n_cells),
         zeros(width),
         np.zeros(width, np.int64),

@@ -44,7 +44,7 @@ def prepare_reads(watch, state):
 def behind_reads(base, first, trial, watch):
     """First read of the CADC behind the step at `base`, of which `first` is the first one that is still to come."""
     end = min(base + at.STEP_TICKS, trial.duration)
-    while first < watch.cadc.shape[1] and first * watch.period < end:
+    while watch.period > 0 and first < watch.cadc.shape[1] and first * watch.period < end:
         first += 1
     return first
 
@@ -55,7 +55,7 @@ def read_membranes(slot, base, first, after, k, circuit, trial, state, now, watc
     for r in range(first, after):
         _read_all(slot, r * watch.period - base, circuit, state, now)
         _pick(watch.cadc[k, r], state.trace, watch.neuron, state.in_order[0])
-    for n in state.model_neurons:
+    for n in circuit.model_neurons:
         if state.column[n] >= 0 and first < after:
             begin, values = float(first * watch.period - base), watch.cadc[k, first:after, state.column[n]]
             _read_one(slot, n, begin, float(watch.period), values, base, circuit, trial, state, now)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.solving.bare_solver import NO_WATCH, make_circuit, make_inputs, make_trial, make_watch, solve, steps_of
+from support.solving.bare_solver import make_circuit, make_inputs, make_trial, make_watch, solve, steps_of
 from support.solving.neuron_models import Neuron, integrate
 
 from hxloop.seeds import generator
@@ -87,7 +87,7 @@ def test_traces_are_those_of_scipy(seed):
 def test_reading_changes_no_spike(noise, switches):
     circuit, inputs = network(5, switches=switches)
     trial = make_trial(DURATION, noise, drift_samples=3.0)
-    blind = solve(circuit, inputs, trial, NO_WATCH)
+    blind = solve(circuit, inputs, trial)
     assert len(blind.stamp) > 300
     for period, madc_neuron in ((1, -1), (213, 3), (64, 4), (0, 0), (50, 2)):
         watch = make_watch(N_SAMPLES, DURATION, neuron=np.arange(N)[::-1], period=period, madc_neuron=madc_neuron)

@@ -17,8 +17,6 @@ from hxloop_chip.solver.stopping import never
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-NO_WATCH = at.Watch(np.empty(0, np.int64), 0, np.empty((0, 0, 0), np.float32), -1, 0.0, np.empty((0, 0)))
-
 
 def called(kernel: Any) -> Any:
     """A kernel that only kernels may call, to be called from Python."""
@@ -150,7 +148,7 @@ def make_watch(
     return at.Watch(
         neuron,
         period,
-        np.full((n_samples, n_reads, neuron.size), np.nan, np.float32),
+        np.full((n_samples, n_reads, neuron.size), np.nan),
         madc_neuron,
         madc_period,
         np.full((n_samples, n_madc), np.nan),
@@ -161,7 +159,7 @@ def solve(
     circuit: at.Circuit,
     inputs: at.Inputs,
     trial: at.Trial,
-    watch: at.Watch = NO_WATCH,
+    watch: at.Watch | None = None,
     part: tuple[int, int] | None = None,
 ) -> Spikes:
     """Run all samples, or those of `part`, in one call."""
@@ -169,8 +167,10 @@ def solve(
     first, last = part or (0, n_samples)
     counts = np.zeros((n_samples, at.N_COUNTS), np.int64)
     out = np.empty(1_000_000, np.int64)
-    watch = watch._replace(cadc=watch.cadc[first:last], madc=watch.madc[first:last])
-    written = run_samples(inputs, first, last, circuit, trial, 4096, out, counts, watch, never())
+    if watch is not None:
+        watch = watch._replace(cadc=watch.cadc[first:last], madc=watch.madc[first:last])
+    models = circuit.model_neurons if circuit.model_neurons.size else None
+    written = run_samples(inputs, first, last, circuit, models, trial, 4096, out, counts, watch, never())
     assert written >= 0
     sample = np.repeat(np.arange(n_samples), counts[:, at.COUNT_RECORDED])
     return Spikes(sample, out[:written] >> at.NEURON_BITS, out[:written] & at.NEURON_MASK, counts)
