@@ -59,7 +59,7 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
             n, t = state.near[slot, first + j], np.float64(state.group[of.SPIKE + j])
             if base + t >= trial.duration:  # behind the end of the run nothing counts
                 continue
-            u_end = _behind_spike(slot, n, state.group[of.U_JUMP + j], circuit, trial, state)
+            u_end = _behind_spike(slot, n, t, state.group[of.U_JUMP + j], circuit, trial, state)
             if u_end == np.inf:
                 redone |= np.uint64(1) << np.uint64(j)
                 continue
@@ -76,14 +76,14 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
 
 
 @spliced
-def _behind_spike(slot, n, jumped, circuit, trial, state):
-    """Membrane of a neuron at the end of the step in which it spiked; infinite if that has to be found out.
+def _behind_spike(slot, n, t, jumped, circuit, trial, state):
+    """Membrane of a neuron at the end of the step at whose tick t it spiked; infinite if that has to be found out.
 
     A neuron that stays refractory ends the step at its reset potential. For one without refractory period the jump to
     the reset potential decays like any change of the membrane, if it cannot reach its threshold again.
     """
     refractory, reset = circuit.parameters[at.REFRACTORY, n], circuit.neuron[n * at.N_NEURON + at.NEURON_RESET]
-    if refractory >= at.STEP_TICKS:
+    if t + refractory >= at.STEP_TICKS:
         return reset
     if refractory > 0.0 or circuit.longest < at.STEP_TICKS:
         return np.float32(np.inf)
