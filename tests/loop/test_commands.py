@@ -209,10 +209,16 @@ def test_stopped_daemon_is_replaced_by_its_owner(monkeypatch):
     with launch("ideal", 1, threads=1, patience=Patience(poll_s=0.1, control_s=0.3)) as chip:
         chip.configure(_valid_config(chip))
         stopped = chip._owner.pid
+        workers = descendants(stopped)
+        assert workers
         send(stopped, signal.SIGSTOP)
         chip.run(SpikeBatch.empty(1), duration_ticks=100)
+        assert chip._owner.pid == stopped  # runs go straight to the worker, which works
+        for pid in workers:
+            send(pid, signal.SIGSTOP)
+        chip.run(SpikeBatch.empty(1), duration_ticks=100)
         assert chip._owner.pid != stopped
-        assert not is_running(stopped)
+        assert not any(map(is_running, {stopped, *workers}))
 
 
 def test_train_eval_and_runs(tmp_path):

@@ -8,12 +8,14 @@ from support.chips.fake_chip import small_config, small_inputs
 from support.daemons.daemon import Daemon
 
 from hxloop.codes.capmem import Cell
+from hxloop.protocol.packed_runs import REPLY_HEADER, REPLY_MAGIC, is_packed
 from hxloop.result import Readout
 from hxloop_chip.silicon.boot_codes import nightly_boot
 from hxloop_chip.silicon.circuits import true_circuits
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import named_chip
 from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.stream_transport import StreamTransport
 from hxloop_host.link.transport import Address, ZmqTransport
 
 pytestmark = pytest.mark.processes
@@ -53,7 +55,11 @@ def truth():
 
 def leaks(frames, secret):
     """Numbers of a message, in its header or in its arrays at any type, that are a secret to nine digits."""
-    header = np.array(numbers(json.loads(bytes(frames[0]))))
+    head = bytes(frames[0])
+    if is_packed(frames):
+        header = np.concatenate([np.frombuffer(head[i : i + (len(head) - i) // 8 * 8], "<f8") for i in range(8)])
+    else:
+        header = np.array(numbers(json.loads(head)))
     floats = [np.frombuffer(bytes(f)[: len(f) // 8 * 8], "<f8") for f in frames[1:]]
     sent = np.concatenate([header, *floats])
     sent = sent[np.isfinite(sent) & (sent != 0)]
@@ -63,16 +69,27 @@ def leaks(frames, secret):
     return sent[gap < 1e-9 * np.abs(sent)]
 
 
-class Eavesdropper(ZmqTransport):
-    """Keeps every reply."""
+@pytest.fixture
+def heard(monkeypatch):
+    """Every reply, on the sockets and on the streams."""
+    kept = {ZmqTransport: [], StreamTransport: []}
 
-    heard: list = []  # noqa: RUF012 (one list for all connections)
+    def listening(kind, poll):
+        def listen(self, timeout_s):
+            frames = poll(self, timeout_s)
+            if frames is not None:
+                kept[kind].append([bytes(frame) for frame in frames])
+            return frames
 
-    def poll(self, timeout_s):
-        frames = super().poll(timeout_s)
-        if frames is not None:
-            self.heard.append([bytes(frame) for frame in frames])
-        return frames
+        return listen
+
+    for kind in kept:
+        monkeypatch.setattr(kind, "poll", listening(kind, kind.poll))
+    return kept
+
+
+def kinds(replies):
+    return {"packed run" if is_packed(frames) else json.loads(frames[0])["reply"] for frames in replies}
 
 
 def test_a_leak_would_be_noticed():
@@ -80,22 +97,25 @@ def test_a_leak_would_be_noticed():
     assert leaks([json.dumps({"v": [1.5, float(secret[77])]}).encode()], secret).size == 1
     assert leaks([b"{}", secret[100:110].astype("<f8").tobytes()], secret).size == 10
     assert leaks([b'{"v": 0.123}', np.arange(9).tobytes()], secret).size == 0
+    for secrets in ((), secret[77:79]):
+        times = [0.5, 1.5, 2.5, *secrets][-3:]
+        header = REPLY_HEADER.pack(REPLY_MAGIC, False, 0, 5, 0, 0, *range(5), *times)
+        assert leaks([header], secret).size == len(secrets)
 
 
-def test_no_reply_holds_the_true_mismatch():
+def test_no_reply_holds_the_true_mismatch(heard):
     secret = truth()
-    Eavesdropper.heard.clear()
     with Daemon(chip="typical", serial=SERIAL, fake=False) as daemon:
         daemon.wait_ready()
-        address = Address(daemon.endpoint)
-        with RemoteChip(address, open_transport=Eavesdropper) as chip:
+        with RemoteChip(Address(daemon.endpoint)) as chip:
             codes = chip.boot.neurons.capmem_code
             assert codes.shape == (512, len(Cell)) and np.unique(codes[:, Cell.v_threshold]).size > 50
             chip.configure(small_config())
             result = chip.run(small_inputs(n_samples=10), duration_ticks=3000, readout=EVERYTHING)
             assert all(array.size for array in vars(result.observations).values())
+            chip.run(small_inputs(n_samples=10), duration_ticks=3000)
             chip.status()
-    replies = {json.loads(frames[0])["reply"] for frames in Eavesdropper.heard}
-    assert replies == {"hello", "describe", "configure", "run", "status"}
-    for frames in Eavesdropper.heard:
+    assert kinds(heard[ZmqTransport]) == {"hello", "describe", "status"}
+    assert kinds(heard[StreamTransport]) == {"configure", "run", "packed run"}
+    for frames in (*heard[ZmqTransport], *heard[StreamTransport]):
         assert leaks(frames, secret).size == 0

@@ -27,7 +27,8 @@ def attempts(folder, files, sockets):
         return "done"
 
     def connect(path):
-        with socket.socket(socket.AF_UNIX) as client:
+        kind = socket.SOCK_DGRAM if path.name == "stream.sock" else socket.SOCK_STREAM
+        with socket.socket(socket.AF_UNIX, kind) as client:
             client.connect(str(path))
 
     ends = {f"connect {path.name}": tried(connect, path) for path in sockets}
@@ -45,10 +46,11 @@ def test_of_a_daemon_that_serves(square, umask):
     """In a place where everybody may write; what he plants while it runs changes nothing."""
     with Daemon(endpoint=f"ipc://{square}/a/b/data.sock", directory=square) as daemon:
         folder = square / "a" / "b"
-        sockets = [folder / "data.sock", folder / "control.sock"]
+        sockets = [folder / f"{name}.sock" for name in ("data", "control", "stream")]
         assert all(path.is_socket() for path in sockets)
         files = [*sockets, *folder.glob("*.lock"), square / "connection.json", square / "connection.json.lock"]
-        assert len(files) == 6
+        assert len(files) == 8
+        assert not any(path.stat().st_mode & 0o077 for path in (folder, *files))
         ends = as_second_user(attempts, folder, files, sockets)
         assert set(ends.values()) == {"PermissionError"}, ends
         assert ready_client(daemon).run(HASH, INPUTS)[0].reply == "run"

@@ -1,6 +1,5 @@
 """Kernels compiled ahead of time: by several processes, without a part that fails, and again for nothing."""
 
-import importlib
 import os
 import time
 
@@ -59,9 +58,3 @@ def test_the_command_says_how_long_and_where_and_force_removes_what_is_there(fun
     assert str(tmp_path / "cache" / "kernels") in done.stdout.splitlines()[1]
     assert CliRunner().invoke(app, ["compile", "--force"]).exit_code == 0
     assert not old.exists()
-
-
-def test_every_part_is_a_function():
-    for call in compile_kernels.PARTS.values():
-        module, _, name = call.partition(":")
-        assert callable(getattr(importlib.import_module(module), name))
