@@ -238,3 +238,20 @@ def fill_normals(out, members, key, stream, sample, index):
         out[n] = _straightened(out[n])
     for n in range(whole, out.size):
         out[n] = _normal(members[n] & _LOW, c1, c2, c3, k0, k1)
+
+
+@uncounted
+def fill_pairs(first, second, members, key, stream, sample, index):
+    """`two_normals` for many members (uint64 [n]) and one index."""
+    sample = np.uint64(sample)
+    c1, c2 = words(np.uint64(index) & _LOW), words(sample & _LOW)
+    c3 = words(((sample >> _S32) << _EIGHT | np.uint64(stream)) & _LOW)
+    k0, k1, whole = key & _LOW, key >> _S32, members.size - members.size % 8
+    for n in range(0, whole, 8):
+        r0, r1, r2, r3 = philox(load(members, n) & _LOW, c1, c2, c3, k0, k1)
+        store(first, n, _sum_of_bytes(r0 | r1 << _S32))
+        store(second, n, _sum_of_bytes(r2 | r3 << _S32))
+    for n in range(whole):
+        first[n], second[n] = _of_eight_bytes(first[n]), _of_eight_bytes(second[n])
+    for n in range(whole, members.size):
+        first[n], second[n] = two_normals(key, stream, sample, index, members[n])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from hxloop_chip.solver.compiled import compiled
-from hxloop_chip.solver.random import fill_normals
+from hxloop_chip.solver.random import fill_pairs
 
 _NOTHING = np.int64(0)
 
@@ -39,12 +39,13 @@ def add_read_noise(readings, sigma, channel, key, stream, first_sample):
     first_sample : int
         Number of sample 0 within the trial.
     """
-    noise = np.empty(readings.shape[2])
+    noise = np.empty((2, readings.shape[2]))
     for sample in range(readings.shape[0]):
         for read in range(readings.shape[1]):
-            fill_normals(noise, channel, key, stream, first_sample + sample, read)
-            for n in range(noise.size):
-                readings[sample, read, n] += sigma * noise[n]
+            if read % 2 == 0:  # a random block serves two reads
+                fill_pairs(noise[0], noise[1], channel, key, stream, first_sample + sample, read // 2)
+            for n in range(channel.size):
+                readings[sample, read, n] += sigma * noise[read % 2, n]
 
 
 @compiled
