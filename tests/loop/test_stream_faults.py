@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -33,6 +34,7 @@ from hxloop.protocol.messages import DescribeRequest, Limits
 from hxloop.protocol.stream_frames import HEAD, STREAM_MAGIC, attach_message, stream_parts
 from hxloop.result import Readout
 from hxloop_host.link.client import RemoteChip
+from hxloop_host.link.patience import Patience
 from hxloop_host.link.transport import Address
 
 pytestmark = pytest.mark.processes
@@ -126,6 +128,20 @@ def test_a_worker_that_is_killed_ends_its_streams_and_clients_come_back(undistur
         ledger = chip.status().ledger
         assert (ledger.worker_restarts, ledger.runs_executed) == (2, 6)
         assert chip._session._lanes.on_stream, "what follows goes over a stream again"
+
+
+def test_a_worker_that_stands_still_is_replaced_by_its_supervisor():
+    """Even for a client whose tries on the stream are used up sooner than the supervisor's patience."""
+    with Daemon(options=["--stall-timeout-s", "2"]) as daemon:
+        patience = Patience(poll_s=0.1, control_s=2.0, tries=3)
+        with RemoteChip(Address(daemon.endpoint), patience=patience) as chip:
+            chip.configure(small_config())
+            before = chip.run(small_inputs(n_samples=4), duration_ticks=3000)
+            worker = chip.status().worker_pid
+            os.kill(worker, signal.SIGSTOP)
+            after = chip.run(small_inputs(n_samples=4), duration_ticks=3000)
+            np.testing.assert_array_equal(after.spikes.tick, before.spikes.tick)
+            assert not is_running(worker)
 
 
 def test_a_batch_that_always_crashes_is_given_up_and_others_go_on():

@@ -271,8 +271,7 @@ class Session:
                 self._identity = reply.identity
                 if self.address.control is None:
                     self.address = Address(self.address.data, reply.control_endpoint or None)
-                self._silences = 0
-                self.sequence = 0
+                self._silences = self.sequence = 0
                 if stream:
                     self._lanes.take_stream(reply)
                 return reply
@@ -298,6 +297,8 @@ class Session:
                 raise refusal
             if self._pause():
                 raise UnknownSessionError(_STARTED_AGAIN)
+        if refusal is None and self._lanes.on_stream:
+            raise UnknownSessionError("the stream is silent")  # the supervisor sees whether a worker stands still
         raise refusal or unreachable(self.address, self._identity, self.patience.tries)
 
     def _wait_for(self, sequence: int, frames: list[Frame]) -> tuple[AnyReply | PackedReply, Arrays] | None:
@@ -391,8 +392,7 @@ class Session:
         revived = self._owner.revive(force=force) if self._owner else None
         if revived is None:
             return False
-        self._silences = 0
-        self.address = revived
+        self._silences, self.address = 0, revived
         return True
 
     def _pause(self) -> bool:  # for a daemon that goes down
