@@ -10,10 +10,10 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from hxloop.errors import EndpointInUseError, InvalidInputError
+from hxloop.protocol.outbox import send_waiting
 from hxloop_chip.server.zmtp import OPENING, Incoming, PeerError, framed
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ MAX_UNREAD_BYTES: Final = 128 * 2**20
 MAX_HELD_BYTES: Final = 512 * 2**20
 """Bytes of unfinished messages, and of unread replies, of all peers together."""
 _BACKLOG: Final = 128
-_VECTOR: Final = 64
 _TELL_AGAIN_S: Final = 60.0
 
 
@@ -86,16 +85,7 @@ class _Peer:
         OSError
             The peer is gone.
         """
-        while self.out:
-            try:
-                sent = self.connection.sendmsg(list(islice(self.out, _VECTOR)))
-            except BlockingIOError:
-                break
-            self.sent += sent
-            while self.out and sent >= len(self.out[0]):
-                sent -= len(self.out.popleft())
-            if sent:
-                self.out[0] = memoryview(self.out[0])[sent:]
+        self.sent += send_waiting(self.connection, self.out)
         while self.ends and self.ends[0] <= self.sent:
             self.ends.popleft()
 

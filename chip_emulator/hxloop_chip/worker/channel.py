@@ -11,17 +11,17 @@ import socket
 import struct
 from collections import deque
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
+
+from hxloop.protocol.outbox import send_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _BUFFER_BYTES: Final = 4 * 2**20
 """Asked of the system for each direction; it may give less."""
-_VECTOR: Final = 64
 _WORD: Final = struct.Struct("<Q")
 _PADDING: Final = tuple(bytes(k) for k in range(_WORD.size))
 
@@ -84,18 +84,10 @@ class Channel:
 
     def flush(self) -> None:
         """Send what waits, as far as the other side takes it."""
-        while self._waiting:
-            try:
-                sent = self._socket.sendmsg(list(islice(self._waiting, _VECTOR)))
-            except BlockingIOError:
-                return
-            except OSError:
-                self._waiting.clear()
-                return
-            while self._waiting and sent >= len(self._waiting[0]):
-                sent -= len(self._waiting.popleft())
-            if sent:
-                self._waiting[0] = memoryview(self._waiting[0])[sent:]
+        try:
+            send_waiting(self._socket, self._waiting)
+        except OSError:
+            self._waiting.clear()
 
     def drain(self) -> None:
         """Wait until all is sent."""

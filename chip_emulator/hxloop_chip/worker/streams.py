@@ -13,10 +13,10 @@ import struct
 import time
 from collections import deque
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from hxloop.errors import HxloopError
+from hxloop.protocol.outbox import send_waiting
 from hxloop.protocol.stream_frames import ATTACH_BYTES, StreamReader, stream_parts
 from hxloop_chip.worker.stream_work import new_session
 
@@ -33,7 +33,6 @@ MAX_HELD_BYTES: Final = 512 * 2**20
 _HANDED_OVER: Final = struct.Struct("<I")
 """Slot; the name of the session follows. No name: forget the session of this slot."""
 _BUFFER_BYTES: Final = 4 * 2**20
-_VECTOR: Final = 64
 _READ: Final = select.POLLIN
 
 
@@ -104,15 +103,7 @@ class Stream:
         OSError
             The client is gone.
         """
-        while self.out:
-            try:
-                sent = self.connection.sendmsg(list(islice(self.out, _VECTOR)), [], socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            while self.out and sent >= len(self.out[0]):
-                sent -= len(self.out.popleft())
-            if sent:
-                self.out[0] = memoryview(self.out[0])[sent:]
+        send_waiting(self.connection, self.out)
 
 
 class Streams:

@@ -7,11 +7,11 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Final, final
 
 from hxloop.errors import UnknownSessionError
 from hxloop.protocol.messages import Limits
+from hxloop.protocol.outbox import send_waiting
 from hxloop.protocol.stream_frames import StreamReader, attach_message, stream_parts
 from hxloop_host.link.transport import Transport
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hxloop_host.link.transport import Frame
 
 _BUFFER_BYTES: Final = 4 * 2**20
-_VECTOR: Final = 64
 _REPLY_LIMITS: Final = Limits(max_message_bytes=2**31)
 
 
@@ -122,15 +121,7 @@ class StreamTransport(Transport):
                 return list(message)
 
     def _flush(self) -> None:
-        while self._out:
-            try:
-                sent = self._end.sendmsg(list(islice(self._out, _VECTOR)))
-            except BlockingIOError:
-                return
-            except OSError:
-                self._out.clear()  # its end is noticed when the answer is read, which may be there already
-                return
-            while self._out and sent >= len(self._out[0]):
-                sent -= len(self._out.popleft())
-            if sent:
-                self._out[0] = memoryview(self._out[0])[sent:]
+        try:
+            send_waiting(self._end, self._out)
+        except OSError:
+            self._out.clear()  # its end is noticed when the answer is read, which may be there already
