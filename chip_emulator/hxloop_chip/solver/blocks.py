@@ -1,7 +1,7 @@
 """All neurons over one macro-step in closed form, block by block, and which of them need a closer look.
 
 For each block of 64 neurons: the sums of the basis over all events that it hears (`_sum_up`), then state, bound and
-mask of four vectors of neurons (`_advance`). The bound is derived in `hxloop_chip.solver.tables` and on the page
+mask of four vectors of neurons (`_finish`). The bound is derived in `hxloop_chip.solver.tables` and on the page
 docs/solver.md. Changes within one step are added up in single precision: what is lost is below 1e-7 of what the events
 of that step do.
 """

@@ -15,7 +15,7 @@ def send(slot, stamp, source, circuit, state):
     arrival = stamp + circuit.delay
     turn = (arrival // at.STEP_TICKS) % state.n_pending.shape[1]
     pending, count = state.pending[slot, turn], state.n_pending[slot, turn]
-    tick, second = (arrival % at.STEP_TICKS) << at.SOURCE_BITS, circuit.rows[source, 1]
+    tick, second = (arrival % at.STEP_TICKS) << at.ROW_BITS, circuit.rows[source, 1]
     if count + 1 + (second >= 0) > pending.size:
         return False
     pending[count] = tick | circuit.rows[source, 0]
@@ -47,7 +47,7 @@ def collect(slot, step, pointer, stop, inputs, circuit, trial, state):
         first, second = circuit.rows[inputs.source[pointer], 0], circuit.rows[inputs.source[pointer], 1]
         if count + 1 + (second >= 0) > capacity:
             return at.EVENTS_FULL
-        tick = (inputs.tick[pointer] - base) << at.SOURCE_BITS
+        tick = (inputs.tick[pointer] - base) << at.ROW_BITS
         _insert(key, count, tick | first)
         count += 1
         if second >= 0:
@@ -84,8 +84,8 @@ def _weigh(slot, base, n_events, circuit, trial, state):
     """Unpack sorted keys; gain of each event, and gain times basis."""
     tick, place, deviate, sigma = state.tick[slot], state.place[slot], state.deviate[0], trial.sigma[at.SIGMA_AMPLITUDE]
     for e in range(n_events):
-        row = state.key[e] & at.SOURCE_MASK
-        tick[e], place[e] = state.key[e] >> at.SOURCE_BITS, row << _BLOCK_BITS
+        row = state.key[e] & at.ROW_MASK
+        tick[e], place[e] = state.key[e] >> at.ROW_BITS, row << _BLOCK_BITS
         state.name[e], deviate[e] = circuit.row_id[row], 0.0
     if sigma > 0.0:
         # One draw per event and source, common to all its synapses.
@@ -133,3 +133,14 @@ def weight(place, n, circuit):
     n_rows = circuit.row_id.size
     signed = np.float64(circuit.weights[(n >> _BLOCK_BITS) * n_rows * at.BLOCK + place + (n & _BLOCK_MASK)])
     return max(signed, 0.0), max(-signed, 0.0)
+
+
+@inlined
+def next_event(e, n, circuit, heard):
+    """Event `e` or the next one after it that a neuron hears, and what it adds to both currents."""
+    while e < heard.n_events:
+        exc, inh = weight(heard.place[e], n, circuit)
+        if exc + inh > 0.0:
+            return e, heard.gain[e] * exc, heard.gain[e] * inh
+        e += 1
+    return e, 0.0, 0.0

@@ -113,11 +113,12 @@ N_COUNTS = 4
 ) = range(9)  # fmt: skip
 N_TALLY = 9
 
-# A spike is one int64: stamp in ticks above, neuron index below; an event likewise: tick in its step, source
+# A spike is one int64: stamp in ticks above, neuron index below; an event likewise: tick in its step,
+# row of weights
 NEURON_BITS = 16
 NEURON_MASK = (1 << NEURON_BITS) - 1
-SOURCE_BITS = 32
-SOURCE_MASK = (1 << SOURCE_BITS) - 1
+ROW_BITS = 32
+ROW_MASK = (1 << ROW_BITS) - 1
 
 
 class SeparateRates(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
 from hxloop_chip.solver.equal_rates import are_equal
-from hxloop_chip.solver.events import weight
+from hxloop_chip.solver.events import next_event
 from hxloop_chip.solver.near.membrane import first_crossing, propagate
 from hxloop_chip.solver.near.spiking import level_of, note_spike, row_of
 
@@ -45,12 +45,7 @@ def next_spike(n, t, u, ie, ii, free, e, threshold, reset, until, circuit, heard
     parameters = circuit.parameters
     r_mem, r_exc, r_inh = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     while True:
-        exc = inh = 0.0
-        while e < heard.n_events:
-            exc, inh = weight(heard.place[e], n, circuit)
-            if exc + inh > 0.0:
-                break
-            e += 1
+        e, exc, inh = next_event(e, n, circuit, heard)
         stop = float(heard.tick[e]) if e < heard.n_events else until
         if t < free:
             hold = min(free, stop)
@@ -69,8 +64,8 @@ def next_spike(n, t, u, ie, ii, free, e, threshold, reset, until, circuit, heard
             t, u, ie, ii = stop, u_end, ie_end, ii_end
         if e >= heard.n_events:
             return t, u, ie, ii, e, False
-        ie += heard.gain[e] * exc
-        ii += heard.gain[e] * inh
+        ie += exc
+        ii += inh
         e += 1
 
 

@@ -48,17 +48,15 @@ def fill_thresholds(slot, circuit, trial, state):
             state.drift_point[0] = point
             fill_normals(state.drift[0], circuit.neuron_id, key, STREAM_DRIFT, point, 0)
             fill_normals(state.drift[1], circuit.neuron_id, key, STREAM_DRIFT, point + 1, 0)
-    noisy, threshold, reset = sigma + drift > 0.0, circuit.parameters[at.THRESHOLD], circuit.parameters[at.RESET]
-    for first in range(
-        0, width, at.BLOCK
-    ):  # loops of constant length, without branches: a compiler makes vectors of them
+    for first in range(0, width, at.BLOCK):  # loops of constant length: a compiler makes vectors of them
         v = level_of(slot * width + first, 0)
         for lane in range(at.BLOCK):
             n = first + lane
-            steady = threshold[n] + (before * state.drift[0, n] + after * state.drift[1, n])
-            least = reset[n] + _LEAST_GAP_MV if noisy else -np.inf
+            steady = circuit.parameters[at.THRESHOLD, n] + (before * state.drift[0, n] + after * state.drift[1, n])
             state.level[v + at.LEVEL_STEADY * at.BLOCK + lane] = steady
-            state.level[v + at.LEVEL_THRESHOLD * at.BLOCK + lane] = max(steady + sigma * state.drift[2, n], least)
+            state.level[v + at.LEVEL_THRESHOLD * at.BLOCK + lane] = limited(
+                steady + sigma * state.drift[2, n], n, circuit, trial
+            )
 
 
 @spliced

@@ -27,7 +27,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import uncounted
-from hxloop_chip.solver.events import weight
+from hxloop_chip.solver.events import next_event
 from hxloop_chip.solver.near.membrane import factors, propagate
 from hxloop_chip.solver.near.slow import events_of, start_of
 from hxloop_chip.solver.near.spiking import level_of, note_spike, row_of
@@ -196,12 +196,7 @@ def next_model_spike(n, t, x, w, ie, ii, free, e, threshold, reset, shift, until
     rates = parameters[at.R_MEM, n], parameters[at.R_EXC, n], parameters[at.R_INH, n]
     terms = _terms(n, circuit)
     while True:
-        exc = inh = 0.0
-        while e < heard.n_events:
-            exc, inh = weight(heard.place[e], n, circuit)
-            if exc + inh > 0.0:
-                break
-            e += 1
+        e, exc, inh = next_event(e, n, circuit, heard)
         stop = float(heard.tick[e]) if e < heard.n_events else until
         if t < free:
             hold = min(free, stop)
@@ -214,8 +209,8 @@ def next_model_spike(n, t, x, w, ie, ii, free, e, threshold, reset, shift, until
                 return t, x, w, ie, ii, e, True
         if e >= heard.n_events:
             return t, x, w, ie, ii, e, False
-        ie += heard.gain[e] * exc
-        ii += heard.gain[e] * inh
+        ie += exc
+        ii += inh
         e += 1
 
 
