@@ -11,6 +11,7 @@ from hxloop.codes.capmem import Cell, QuadrantCell
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop_chip.checks.arrays import check_array, check_range, check_unique
 from hxloop_chip.checks.routes import check_routing
+from hxloop_chip.solver.edges.weights_kernel import are_sound
 from hxloop_chip.wiring.neurons import SUBSTEPPED
 
 if TYPE_CHECKING:
@@ -166,14 +167,14 @@ def check_weights(config: ChipConfig, sign: NDArray[np.int8], spec: ChipSpec) ->
     synapses: Synapses = config.synapses
     dtypes = ("|i1", "<f8") if spec.continuous_weights else ("|i1",)
     check_array(synapses.weight_code, dtypes, (len(synapses.circuit),), "synapses.weight_code")
+    if are_sound(synapses.weight_code.astype(np.float64), sign, spec.weight_code_max):
+        return
     check_range(synapses.weight_code, -spec.weight_code_max, spec.weight_code_max, "synapses.weight_code")
-    against = synapses.weight_code * sign < 0  # 63 times -1 at most: fits int8
-    if against.any():
-        k = int(against.argmax())
-        kind = "excitatory" if sign[k] > 0 else "inhibitory"
-        raise InvalidInputError(
-            f"weight {synapses.weight_code[k]:g} cannot sit on row {synapses.row[k]} of hemisphere "
-            f"{synapses.circuit[k] // spec.n_columns}, which is {kind}",
-            field=f"synapses.weight_code[{k}]",
-            hint="a row has one sign; a signed input takes two rows",
-        )
+    k = int((synapses.weight_code * sign < 0).argmax())  # 63 times -1 at most: fits int8
+    kind = "excitatory" if sign[k] > 0 else "inhibitory"
+    raise InvalidInputError(
+        f"weight {synapses.weight_code[k]:g} cannot sit on row {synapses.row[k]} of hemisphere "
+        f"{synapses.circuit[k] // spec.n_columns}, which is {kind}",
+        field=f"synapses.weight_code[{k}]",
+        hint="a row has one sign; a signed input takes two rows",
+    )

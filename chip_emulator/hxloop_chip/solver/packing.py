@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.edges.weights_kernel import fill_rows, sort_rows
 from hxloop_chip.solver.random import LARGEST_FOURTH
-from hxloop_chip.solver.tables import blocked, make_tables
+from hxloop_chip.solver.tables import aligned, make_tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,43 +75,34 @@ def with_weights(
     Parameters
     ----------
     circuit : Circuit
+        Without weights, or with some of the same sources.
     exc, inh : float64 [n_sources, n_neurons], mV per tick
-        Current steps, not negative.
+        Current steps, not negative; of neurons that a source does not reach they mean nothing.
     source_id : uint64 [n_sources]
     source_range : int64 [n_sources, 2]
         First and last + 1 neuron that a source reaches.
     """
-    signed, rows, kind, origin = _rows(exc, inh, isinstance(circuit.rates, at.EqualRates))
-    weights = np.zeros((len(signed), circuit.neuron_id.size), np.float32)
-    weights[:, : exc.shape[1]] = signed
+    n_sources = len(source_id)
+    rows, origin = np.empty((n_sources, 2), np.int64), np.empty(2 * n_sources, np.int64)
+    kind = np.empty(2 * n_sources, np.uint8)
+    equal = isinstance(circuit.rates, at.EqualRates)
+    n_rows: int = sort_rows(exc, inh, source_range, equal, rows, kind, origin)
+    n_blocks = circuit.block_class.size
+    weights = aligned(np.zeros(n_blocks * n_rows * at.BLOCK, np.float32))
+    fill_rows(exc, inh, source_range, rows, n_rows, weights)
+    same = circuit.weights.size and np.array_equal(rows, circuit.rows)  # as in most steps of a training
+    wired: dict[str, Any] = {} if same else {"rows": rows, **_heard(circuit, source_id, source_range, origin[:n_rows])}
+    return circuit._replace(weights=weights, kind=kind[:n_rows], **wired)
+
+
+def _heard(circuit: at.Circuit, source_id: NDArray[np.uint64], source_range: Ints, origin: Ints) -> dict[str, Any]:
+    """Names of rows, and which blocks hear them: `layout.Circuit.row_id`, `block_class` and `hears`."""
     first = np.arange(circuit.block_class.size)[:, None] * at.BLOCK
     reached = (source_range[origin, 0] < first + at.BLOCK) & (first < source_range[origin, 1])
     classes = {row.tobytes(): row for row in reached}
     numbers = {name: number for number, name in enumerate(classes)}
-    return circuit._replace(
-        weights=blocked(weights),
-        rows=rows,
-        kind=kind,
-        row_id=source_id[origin],
-        block_class=np.array([numbers[row.tobytes()] for row in reached], np.int64),
-        hears=np.stack(list(classes.values())).astype(np.uint8),
-    )
-
-
-def _rows(exc: Floats, inh: Floats, equal: bool) -> tuple[Floats, Ints, NDArray[np.uint8], Ints]:
-    """Signed rows [n_rows, n_neurons], `layout.Circuit.rows` and `kind`, and the source that each row belongs to."""
-    signed, every = exc - inh, np.arange(len(exc))
-    rows = np.stack([every, np.full(len(exc), -1)], axis=1)
-    if equal:
-        return signed, rows, np.full(len(exc), at.EXC, np.uint8), every
-    excites, inhibits = exc.any(axis=1), inh.any(axis=1)
-    kind = np.where(excites, np.where(inhibits, at.BOTH, at.EXC), np.where(inhibits, at.INH, at.EXC)).astype(np.uint8)
-    mixed = np.flatnonzero(excites & inhibits)
-    overlap = (exc[mixed] > 0.0) & (inh[mixed] > 0.0)
-    signed[mixed] += np.where(overlap, inh[mixed], 0.0)
-    partners = overlap.any(axis=1)
-    second = mixed[partners]
-    rows[second, 1] = len(exc) + np.arange(len(second))
-    below = np.where(overlap[partners], -inh[second], 0.0)
-    kinds = np.concatenate([kind, np.full(len(second), at.INH, np.uint8)])
-    return np.concatenate([signed, below]), rows, kinds, np.concatenate([every, second])
+    return {
+        "row_id": source_id[origin],
+        "block_class": np.array([numbers[row.tobytes()] for row in reached], np.int64),
+        "hears": np.stack(list(classes.values())).astype(np.uint8),
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop_chip.solver.edges.weights_kernel import add_current_steps
+from hxloop_chip.solver.edges.weights_kernel import fill_current_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,12 +58,16 @@ class Wiring:
     _n_neurons: int
 
     def current_steps(self, weight_code: NDArray[np.generic]) -> tuple[Floats, Floats]:
-        """Excitatory and inhibitory current steps in mV per tick, float64 [n_sources, n_neurons] each."""
-        steps = np.zeros((2, len(self.source_id) * self._n_neurons))
+        """Excitatory and inhibitory current steps in mV per tick, float64 [n_sources, n_neurons] each.
+
+        Those of neurons beyond the range of a source mean nothing.
+        """
+        steps = np.empty((2, len(self.source_id), self._n_neurons))
         bits = np.empty((len(weight_code), 0)) if self._bits is None else self._bits
-        add_current_steps(weight_code.astype(np.float64), bits, self._gain, self.reached[1], self._place, steps)
-        exc, inh = steps.reshape(2, len(self.source_id), self._n_neurons)
-        return exc, inh
+        fill_current_steps(
+            weight_code.astype(np.float64), bits, self._gain, self.reached[1], self._place, self.source_range, steps
+        )  # fmt: skip
+        return steps[0], steps[1]
 
 
 @dataclass(frozen=True, eq=False)
