@@ -63,7 +63,7 @@ class Wiring:
         Those of neurons beyond the range of a source mean nothing.
         """
         steps = np.empty((2, len(self.source_id), self._n_neurons))
-        bits = np.empty((len(weight_code), 0)) if self._bits is None else self._bits
+        bits = np.empty((0, len(weight_code))) if self._bits is None else self._bits
         fill_current_steps(
             weight_code.astype(np.float64), bits, self._gain, self.reached[1], self._place, self.source_range, steps
         )  # fmt: skip
@@ -137,6 +137,7 @@ def wire_up(config: ChipConfig, neurons: Neurons, mismatch: Mismatch, spec: Chip
         * mismatch.synapse(hemisphere, row, column)
     )
     target = neurons.index[circuit[synapse]]
+    n_sources = table.n_bus_sources + len(senders)
     neuron_source = np.full(neurons.n_neurons, -1, np.int64)
     neuron_source[neurons.index[senders]] = table.n_bus_sources + np.arange(len(senders))
     return Wiring(
@@ -145,11 +146,13 @@ def wire_up(config: ChipConfig, neurons: Neurons, mismatch: Mismatch, spec: Chip
         neuron_source,
         np.concatenate([table.identity, 2**32 - 1 - senders]).astype(np.uint64),
         np.concatenate([table.bus, np.full(len(senders), -1)]),
-        _ranges(source, target, table.n_bus_sources + len(senders), neurons.n_neurons),
+        _ranges(source, target, n_sources, neurons.n_neurons),
         np.stack([source, synapse]),
-        source * neurons.n_neurons + target,
+        (inhibitory[synapse] * n_sources + source) * neurons.n_neurons + target,
         gain,
-        None if mismatch.weight_dacs_are_exact else mismatch.weight_bits(hemisphere, row, column),
+        None
+        if mismatch.weight_dacs_are_exact
+        else np.ascontiguousarray(mismatch.weight_bits(hemisphere, row, column).T),
         neurons.n_neurons,
     )
 

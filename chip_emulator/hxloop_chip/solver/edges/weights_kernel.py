@@ -30,32 +30,31 @@ def fill_current_steps(code, bits, gain, synapse, place, reach, steps):
     ----------
     code : float64 [n_synapses]
         Signed weight codes.
-    bits : float64 [n_synapses, n_bits]
+    bits : float64 [n_bits, n_synapses]
         What each bit of a synapse's DAC is worth, the lowest first; no bits: codes are worth themselves.
     gain : float64 [n_synapses]
         In mV per tick, not negative.
     synapse, place : int64 [n_deliveries]
-        Synapse of each delivery, and the entry of a row of `steps` after the other that it adds to.
+        Synapse of each delivery, and the entry of all `steps` that it adds to.
     reach : int64 [n_sources, 2]
         First and last + 1 neuron that a source reaches.
     steps : float64 [2, n_sources, n_neurons]
         Receives excitatory and inhibitory sums, not negative, of the neurons that a source reaches.
     """
+    worth = np.abs(code)
+    if bits.shape[0]:
+        worth[:] = 0.0
+        whole = np.abs(code).astype(np.int64)
+        for bit in range(bits.shape[0]):
+            for k in range(code.size):
+                worth[k] += bits[bit, k] if (whole[k] >> bit) & 1 else 0.0
+    for k in range(code.size):
+        worth[k] *= gain[k]
     for source in range(reach.shape[0]):
         steps[:, source, reach[source, 0] : reach[source, 1]] = 0.0
-    n_bits = bits.shape[1]
-    sums = steps.reshape(2, -1)
+    sums = steps.reshape(-1)
     for k in range(synapse.size):
-        name = synapse[k]
-        worth = abs(code[name])
-        if worth == 0.0:
-            continue
-        if n_bits:
-            whole = int(worth)
-            worth = 0.0
-            for bit in range(n_bits):
-                worth += ((whole >> bit) & 1) * bits[name, bit]
-        sums[int(code[name] < 0.0), place[k]] += worth * gain[name]
+        sums[place[k]] += worth[synapse[k]]
 
 
 @compiled_for(

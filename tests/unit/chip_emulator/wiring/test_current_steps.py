@@ -18,18 +18,18 @@ def test_current_steps_are_sums_over_deliveries_and_bits(n_bits):
     code[:5] = 0.0
     if not n_bits:
         code += 0.25  # where codes are worth themselves they need not be whole
-    bits, gain = rng.random((n_synapses, n_bits)), rng.random(n_synapses)
-    synapse, place = rng.integers(0, n_synapses, n_deliveries), rng.integers(0, np.prod(shape), n_deliveries)
+    bits, gain = rng.random((n_bits, n_synapses)), rng.random(n_synapses)
+    synapse, place = rng.integers(0, n_synapses, n_deliveries), rng.integers(0, 2 * np.prod(shape), n_deliveries)
     steps = np.full((2, *shape), np.nan)
     fill_current_steps(code, bits, gain, synapse, place, np.tile([0, shape[1]], (shape[0], 1)), steps)
-    expected = np.zeros((2, np.prod(shape)))
+    expected = np.zeros(2 * np.prod(shape))
     for s, p in zip(synapse, place, strict=True):
         magnitude = abs(code[s])
         if n_bits:
-            magnitude = sum(bits[s, b] for b in range(n_bits) if f"{int(magnitude):06b}"[::-1][b] == "1")
-        expected[0 if code[s] >= 0 else 1, p] += magnitude * gain[s]
-    np.testing.assert_allclose(steps.reshape(2, -1), expected, rtol=1e-14)
-    assert (expected > 0).any(axis=1).all()
+            magnitude = sum(bits[b, s] for b in range(n_bits) if f"{int(magnitude):06b}"[::-1][b] == "1")
+        expected[p] += magnitude * gain[s]
+    np.testing.assert_allclose(steps.ravel(), expected, rtol=1e-14)
+    assert (expected > 0).mean() > 0.5
 
 
 @pytest.mark.parametrize("rates", [(700.0, 800.0), (800.0, 800.0)], ids=["apart", "equal"])
