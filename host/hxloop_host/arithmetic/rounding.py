@@ -1,4 +1,4 @@
-"""Numbers to the nearest of a chip's weight codes, in one pass."""
+"""Weights to the codes of a chip and spikes back from it, in a pass each: every step of a training does it."""
 
 # Kernels stay un-annotated: numba infers the types.
 # ruff: noqa: ANN001, ANN201
@@ -10,8 +10,32 @@ from hxloop_host.arithmetic.compiled import compiled
 
 
 @compiled
-def fill_codes(weights, scale, code_max, codes):
-    """Fill int8 `codes` [n] with the nearest whole numbers (ties to even) of `scale` times `weights`, clipped."""
+def fill_codes(weights, low, high, scale, code_max, codes):
+    """Fill int8 `codes` [n] with the nearest whole numbers (ties to even) of `scale` times `weights`, clipped.
+
+    The weights are clipped too, to `low` and `high` [n]. Whether none of them is NaN.
+    """
     largest = np.float64(code_max)
+    sound = True
     for k in range(weights.size):
-        codes[k] = np.int8(np.rint(min(max(weights[k] * scale, -largest), largest)))
+        weight = min(max(weights[k], low[k]), high[k])
+        sound &= weights[k] == weights[k]
+        codes[k] = np.int8(np.rint(min(max(weight * scale, -largest), largest)))
+    return sound
+
+
+@compiled
+def split_signs(codes, code_max, both):
+    """Fill int8 `both` [2, n] with the positive and the negative ones of `codes` [n], clipped, and 0 for the others."""
+    for k in range(codes.size):
+        both[0, k] = min(max(codes[k], 0), code_max)
+        both[1, k] = max(min(codes[k], 0), -code_max)
+
+
+@compiled
+def fill_first_ticks(first_ticks, column, silent, found):
+    """Fill float64 `found` [n_samples, n] with columns of uint32 `first_ticks` from `column` on, inf where `silent`."""
+    for sample in range(found.shape[0]):
+        for k in range(found.shape[1]):
+            tick = first_ticks[sample, column + k]
+            found[sample, k] = np.inf if tick == silent else np.float64(tick)

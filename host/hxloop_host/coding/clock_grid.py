@@ -33,19 +33,12 @@ def to_ticks(times: NDArray[np.float64], tau_syn_us: float, tick_us: float, dura
     float64 [...]
         Whole ticks, ``inf`` where no spike.
     """
-    given = np.where(np.isfinite(times), times, np.inf)
-    given *= tau_syn_us / tick_us
-    return mirrored(np.rint(given, out=given), duration_ticks - 1)
+    from hxloop_host.arithmetic.input_clock import fill_ticks  # compiled: not needed to read settings
 
-
-def mirrored(ticks: NDArray[np.float64], last: int) -> NDArray[np.float64]:
-    """Whole ticks (or inf) within 0..`last`: others are mirrored at tick 0 and behind the last, as often as needed."""
-    outside = np.isfinite(ticks) & ((ticks < 0) | (ticks > last))
-    if outside.any():
-        # Whole numbers: exact, and a tick inside of the sample is not touched.
-        there_and_back = 2 * last + 1
-        within = np.abs(ticks[outside]) % there_and_back
-        ticks[outside] = np.minimum(within, there_and_back - within)
+    ticks = np.empty(times.shape)
+    fill_ticks(
+        np.ravel(times).astype(np.float64, copy=False), tau_syn_us / tick_us, duration_ticks - 1, ticks.reshape(-1)
+    )
     return ticks
 
 
@@ -62,11 +55,11 @@ def one_spike_a_channel(ticks: NDArray[np.float64]) -> SpikeBatch:
     SpikeBatch
         Its sources are the columns, sorted by time and then source.
     """
-    n_channels = max(1, ticks.shape[1])
-    # Time and source as one number, exact in float64 (times of hours), sort a sample's spikes in one go.
-    keys = ticks * n_channels + np.arange(ticks.shape[1])
+    from hxloop_host.arithmetic.input_clock import fill_keys, take_apart  # compiled, as above
+
+    keys = np.empty(ticks.shape, np.int64)
+    n_spikes = fill_keys(ticks, keys)
     keys.sort(axis=1)
-    spiked = np.isfinite(keys)
-    tick, source = np.divmod(keys[spiked].astype(np.int64), n_channels)
-    offsets = np.concatenate([[0], np.cumsum(spiked.sum(axis=1))]).astype(np.int64)
-    return SpikeBatch(offsets, tick, source.astype(np.int32))
+    batch = SpikeBatch(np.empty(len(ticks) + 1, np.int64), np.empty(n_spikes, np.int64), np.empty(n_spikes, np.int32))
+    take_apart(keys, batch.offsets, batch.tick, batch.source)
+    return batch

@@ -45,9 +45,12 @@ class InputSource(ABC):
     Attributes
     ----------
     n_samples : int
+    takes_random : bool
+        Whether `take` draws random numbers of a training batch; of a source that says False, none are made.
     """
 
     n_samples: int
+    takes_random: bool = True
 
     @abstractmethod
     def take(self, samples: NDArray[np.int64] | slice, random: np.random.Generator | None = None) -> Inputs:

@@ -72,14 +72,15 @@ class TimedFeatureSource(InputSource):
         self._coding, self._features = coding, features
         self._bias_times = np.array(network.bias_times_us, np.float64) / coding.tau_syn_us
         self._tick_us, self._duration_ticks = tick_us, duration_ticks
+        self.takes_random = coding.settings.jitter > 0.0
 
     def take(self, samples: NDArray[np.int64] | slice, random: np.random.Generator | None = None) -> Inputs:
         """See `InputSource.take`; with jitter, the noise is normal on all times, those of the biases included."""
         coding = self._coding
-        times = coding.times(self._features[samples])
-        if self._bias_times.size:
-            times = np.hstack([times, np.broadcast_to(self._bias_times, (len(times), self._bias_times.size))])
-        if random is not None and coding.settings.jitter:
-            times = times + random.normal(0.0, coding.settings.jitter, times.shape)
+        coded = coding.times(self._features[samples])
+        times = np.empty((len(coded), coded.shape[1] + self._bias_times.size))
+        times[:, : coded.shape[1]], times[:, coded.shape[1] :] = coded, self._bias_times
+        if random is not None and self.takes_random:
+            times += random.normal(0.0, coding.settings.jitter, times.shape)
         ticks = to_ticks(times, coding.tau_syn_us, self._tick_us, self._duration_ticks)
         return Inputs(one_spike_a_channel(ticks), ticks)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from hxloop.chip import Chip
     from hxloop.codes.calibration_table import CalibrationTable
-    from hxloop.network import Network, Population
+    from hxloop.network import Network, Population, Projection
     from hxloop.readout import Readout
     from hxloop.result import Readout as ChipReadout
     from hxloop.result import Recording as ChipRecord
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hxloop.rule import Batch, Codes, Inputs, Strength, Weights
     from hxloop_host.placing.placement import Columns
 
+    Array = NDArray[np.float64]
 
 NOTHING: Final = Observe("none")
 
@@ -109,7 +110,7 @@ class ChipRunner:
             calibration.check_chip(chip)
             self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
             self.strength = MeasuredStrength(calibration, self.placement)
-        self._limits = [network.limits(p, chip.spec.weight_code_max) for p in network.projections]
+        self._limits = [_limits(network, p, chip.spec.weight_code_max) for p in network.projections]
 
     def start_clock(self, at_s: float) -> None:
         """Make all runs to come one continuous trial, that of calibration, which goes on at this chip time."""
@@ -141,11 +142,12 @@ class ChipRunner:
         check_weight_bits(self._bits, spec)
         return [
             quantise(
-                clipped(w, *limits),
+                w,
                 p.scale_weights,
                 spec.weight_code_max,
                 self._bits,
                 continuous=spec.continuous_weights,
+                limits=limits,
             )
             for p, w, limits in zip(self.network.projections, weights, self._limits, strict=True)
         ]
@@ -312,6 +314,14 @@ class ChipRunner:
             self.duration_ticks,
             **joined,
         )
+
+
+def _limits(network: Network, projection: Projection, code_max: int) -> tuple[Array, Array]:
+    """`Network.limits`, in the shape of the weights."""
+    low, high = (
+        np.broadcast_to(limit, network.weight_shape(projection)) for limit in network.limits(projection, code_max)
+    )
+    return np.ascontiguousarray(low), np.ascontiguousarray(high)
 
 
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:

@@ -36,7 +36,13 @@ def check_weight_bits(weight_bits: int, spec: ChipSpec) -> None:
 
 
 def quantise(
-    weights: NDArray[np.float64], scale_weights: float, code_max: int, bits: int = 6, *, continuous: bool = False
+    weights: NDArray[np.float64],
+    scale_weights: float,
+    code_max: int,
+    bits: int = 6,
+    *,
+    continuous: bool = False,
+    limits: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> Codes:
     """Nearest weight codes of model weights (ties to even), clipped to the range of codes.
 
@@ -56,6 +62,9 @@ def quantise(
     continuous : bool
         Keep magnitudes between two codes; otherwise each is the code nearest to it.
 
+    limits : (float64 [...], float64 [...]), optional
+        Smallest and largest weights, in the shape of `weights`, to which these are clipped first.
+
     Returns
     -------
     int8 [...], or float64 [...] where `continuous` and `bits` is not 6
@@ -64,26 +73,37 @@ def quantise(
     Raises
     ------
     OutOfRangeError
-        `code_max` or `bits` does not fit, or a weight is not finite.
+        `code_max` or `bits` does not fit, or a weight is not finite (with limits: is NaN).
     """
     if not 1 <= code_max <= 127:
         raise OutOfRangeError(f"must be 1..127, got {code_max}", field="code_max")
     if not 0 <= bits <= 8:
         raise OutOfRangeError(f"must be 0..8, got {bits}", field="bits")
-    if not np.isfinite(weights).all():
-        raise OutOfRangeError("must be finite", field="weights", hint="did the training diverge?")
+    if limits is None:
+        if not np.isfinite(weights).all():
+            raise _not_finite()
+        limits = np.full(weights.shape, -np.inf), np.full(weights.shape, np.inf)
     if bits == 6 or (bits == 0 and not continuous):  # in one pass: every step of a training does it
         from hxloop_host.arithmetic.rounding import fill_codes  # compiled: not needed to read settings
 
         whole = np.empty(weights.shape, np.int8)
-        fill_codes(np.ravel(weights), scale_weights, code_max, whole.reshape(-1))
+        low, high = limits
+        if not fill_codes(weights.ravel(), low.ravel(), high.ravel(), scale_weights, code_max, whole.reshape(-1)):
+            raise _not_finite()
         return whole
+    weights = clipped(weights, *limits)
+    if np.isnan(weights).any():
+        raise _not_finite()
     codes = clipped(weights * scale_weights, -code_max, code_max)
     if bits:
         levels = 2**bits - 1
         # In this order the largest level is code_max to the last bit.
         codes = np.rint(codes * (levels / code_max)) * code_max / levels
     return np.asarray(codes + 0.0) if continuous else np.asarray(np.rint(codes), np.int8)  # + 0.0: no -0
+
+
+def _not_finite() -> OutOfRangeError:
+    return OutOfRangeError("must be finite", field="weights", hint="did the training diverge?")
 
 
 def clipped(values: NDArray[Any], low: Any, high: Any, out: NDArray[Any] | None = None) -> NDArray[Any]:

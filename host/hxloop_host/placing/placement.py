@@ -76,7 +76,9 @@ class Placement:
             A continuous weight outside the datasheet, a weight against the sign of its source, or one that is not 0
             outside a mask.
         """
-        projections = self.network.projections
+        from hxloop_host.arithmetic.rounding import split_signs  # compiled: not needed to place a network
+
+        projections, continuous = self.network.projections, self.spec.continuous_weights
         if len(weight_codes) != len(projections):
             raise ArrayError(f"expected {len(projections)} matrices, got {len(weight_codes)}", field="weight_codes")
         parts: list[NDArray[np.int8] | NDArray[np.float64]] = []
@@ -88,6 +90,11 @@ class Placement:
                     f"got {matrix.shape}",
                     field=f"weight_codes[{k}]",
                 )
+            if projection.signs is None and projection.mask is None and matrix.dtype == np.int8 and not continuous:
+                both = np.empty((2, matrix.size), np.int8)  # of most steps of a training, in one pass
+                split_signs(matrix.ravel(), self.spec.weight_code_max, both)
+                parts.append(both.reshape(-1))
+                continue
             flat = self._existing(k, self._representable(matrix.ravel(), f"weight_codes[{k}]"))
             parts += [np.maximum(flat, 0), np.minimum(flat, 0)] if projection.signs is None else [flat]
         return self.wiring.with_weight_codes(np.concatenate([self.wiring.synapses.weight_code[:0], *parts]))
@@ -119,8 +126,6 @@ class Placement:
         self, matrix: NDArray[np.integer] | NDArray[np.floating], field: str
     ) -> NDArray[np.int8] | NDArray[np.float64]:
         limit = self.spec.weight_code_max
-        if matrix.dtype == np.int8 and not self.spec.continuous_weights:  # of every step of a training
-            return np.asarray(np.minimum(np.maximum(matrix, -limit), limit), np.int8)
         if np.issubdtype(matrix.dtype, np.integer) and not self.spec.continuous_weights:
             return np.asarray(np.clip(matrix, -limit, limit), np.int8)
         code = matrix.astype(np.float64)
@@ -350,9 +355,12 @@ def first_of_each(
 
 def decode_first_ticks(first_ticks: NDArray[np.uint32], columns: Columns) -> NDArray[np.float64]:
     """What `Placement.decode_first_spikes` says of the population in these columns, from a dense array."""
-    own = _taken(first_ticks, columns)
-    found = own.astype(np.float64)
-    found[own == NO_SPIKE] = np.inf
+    from hxloop_host.arithmetic.rounding import fill_first_ticks  # compiled, as above
+
+    first, last = (columns.start, columns.stop) if isinstance(columns, slice) else (0, len(columns))
+    of = first_ticks if isinstance(columns, slice) else first_ticks.take(columns, axis=-1)
+    found = np.empty((len(of), last - first))
+    fill_first_ticks(of, first, NO_SPIKE, found)
     return found
 
 

@@ -115,7 +115,7 @@ class Trainer:
 
         def batch(number: int) -> Batch:
             samples = order[number * size : (number + 1) * size]
-            jitter = generator(self.seed, "jitter", epoch, number)
+            jitter = generator(self.seed, "jitter", epoch, number) if self._inputs.takes_random else None
             return Batch(self._inputs.take(samples, jitter), self._label[samples], epoch, number, self.seed)
 
         # The inputs of the next batch are made while the chip runs this one; of few, a thread would cost more.

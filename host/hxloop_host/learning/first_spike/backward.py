@@ -9,6 +9,8 @@ Goeltz, Kriener et al., Nature Machine Intelligence 3, 823-835 (2021): chain rul
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -31,8 +33,9 @@ SAME: Final = 1e-9
 """Relative difference below which time constants are equal."""
 
 
-def feed_forward(network: Network) -> list[str]:
-    """Names of the populations, sources before targets.
+@lru_cache(maxsize=16)
+def feed_forward(network: Network) -> tuple[str, ...]:
+    """Names of the populations, sources before targets; worked out once for a network.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def feed_forward(network: Network) -> list[str]:
             )
         order.append(ready)
         del waiting[ready]
-    return order
+    return tuple(order)
 
 
 def first_times(recording: Recording) -> dict[str, Array]:
@@ -108,21 +111,26 @@ def weight_gradients(
         weights = [
             recording.weights[k] if f is None else recording.weights[k] * f for k, f in zip(onto, factors, strict=True)
         ]
-        t_in, seen = np.hstack([arrivals(recording, k) for k in onto]), np.vstack(weights)
+        t_in, seen = _joined([arrivals(recording, k) for k in onto], 1), _joined(weights, 0)
         arguments = _in_units(t_in, unit), seen, _in_units(times[name], unit), slopes[name], max_dw_norm or None
-        rows = np.cumsum([len(matrix) for matrix in weights])[:-1]
+        rows = list(pairwise(accumulate(map(len, weights), initial=0)))
         if all(network.projections[k].source == INPUT for k in onto):
             grad_w = layer.weight_gradient(*arguments)
         else:
             grad_w, grad_rows = layer.gradients(*arguments)
-            _pass_back(network, onto, np.split(grad_rows, rows, axis=1), slopes)
-        for k, f, grad in zip(onto, factors, np.split(grad_w, rows), strict=True):
+            _pass_back(network, onto, [grad_rows[:, first:last] for first, last in rows], slopes)
+        for k, f, (first, last) in zip(onto, factors, rows, strict=True):
+            grad = grad_w[first:last]
             found[k] = grad if f is None else grad * f
     return [found[k] for k in range(len(network.projections))]
 
 
 def _tau_per_tick(recording: Recording) -> float:
     return recording.tick_us / recording.network.populations[0].tau_syn_us
+
+
+def _joined(parts: Sequence[Array], axis: int) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def _in_units(times: Array, unit: float) -> Array:

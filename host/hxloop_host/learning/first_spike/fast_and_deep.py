@@ -16,7 +16,7 @@ from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike.backward import SAME, feed_forward, first_times, weight_gradients
 from hxloop_host.learning.first_spike.closed_form import warm_up
-from hxloop_host.learning.first_spike.weight_bumper import WeightBumper
+from hxloop_host.learning.first_spike.weight_bumper import WeightBumper, silent_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +151,7 @@ class FastAndDeep(Rule):
             readout.predict(scores),
             gradients,
             new,
-            {"bump_fraction": bump, "silent_fraction": np.array([np.mean(~np.isfinite(t)) for t in t_out])},
+            {"bump_fraction": bump, "silent_fraction": np.array([silent_share(t) for t in t_out])},
         )
 
     def _bumped(self, network: Network, weights: Weights, number: int, silent: list[Array]) -> Weights:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def silent_share(times: NDArray[np.float64]) -> float:
+    """Share of (sample, neuron) pairs without a spike, of first spike times [n_samples, n_neurons]."""
+    return (times.size - np.count_nonzero(np.isfinite(times))) / times.size
+
+
 @final
 class WeightBumper:
     """Raises the weights of silent neurons; a batch that needs it takes no gradient step.
@@ -71,7 +76,7 @@ class WeightBumper:
         if len(t_layers) != len(self.limits):
             raise ArrayError(f"has {len(t_layers)} layers, but there are {len(self.limits)} limits", field="t_layers")
         for layer, (times, limit) in enumerate(zip(t_layers, self.limits, strict=True)):
-            if times.size and np.mean(~np.isfinite(times)) > limit:
+            if times.size and silent_share(times) > limit:
                 return layer
         self._last_layer = -1
         return None

@@ -14,9 +14,10 @@ from hxloop_host.training.assembly import runner_of
 
 def test_clipping_in_place():
     runner = make_runner(load_settings("small"), GridChip())
-    w, other = np.array([[-3.0, -2.1, 0.3, 2.2]]), np.zeros((1, 1))
+    w, other = (np.zeros(runner.network.weight_shape(p)) for p in runner.network.projections)
+    w[3, :4] = [-3.0, -2.1, 0.3, 2.2]
     runner.clip([w, other])  # 63 codes of 1/30
-    np.testing.assert_array_equal(w[0], [-2.1, -2.1, 0.3, 2.1])
+    np.testing.assert_array_equal(w[3, :5], [-2.1, -2.1, 0.3, 2.1, 0.0])
 
 
 def test_codes_keep_signs_and_masks_of_any_weights():
