@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.kernels.compiling import Compilations
 from hxloop.kernels.kernel_parts import is_part, made_of_parts
@@ -18,11 +19,12 @@ from hxloop.kernels.kernel_store import KernelStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from hxloop.files.locks import FileLock
 
 log = logging.getLogger(__name__)
+
+_HERE: Final = Path(__file__).parent
 
 
 class KernelLibrary:
@@ -31,14 +33,15 @@ class KernelLibrary:
     Parameters
     ----------
     sources : iterable of Path
-        Files that hold the kernels. A kernel contains those it calls, so a change of any file makes all stale.
+        Files that hold the kernels, and those whose constants are in them. A kernel contains those it calls, so a
+        change of any file makes all stale; so does a change of how they are compiled and kept, which is here.
     numba : module
         Numba.
     """
 
     def __init__(self, sources: Iterable[Path], numba: Any) -> None:
         digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
-        for path in sorted(sources):
+        for path in sorted({*sources, *_HERE.glob("*.py")}):
             digest.update(path.name.encode() + path.read_bytes())
         self._store = KernelStore(digest.hexdigest()[:16])
         self._numba = numba

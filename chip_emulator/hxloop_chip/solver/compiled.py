@@ -8,14 +8,20 @@ callers.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numba
 
+from hxloop import spikes
+from hxloop.codes import capmem
 from hxloop.kernels.kernel_library import KernelLibrary
 
 _BARE: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
-_library = KernelLibrary(Path(__file__).parent.rglob("*.py"), numba)
+
+SOURCES: Final = (*Path(__file__).parent.rglob("*.py"), Path(spikes.__file__), Path(capmem.__file__))
+"""Files that hold kernels, and those whose constants are in them."""
+
+_library = KernelLibrary(SOURCES, numba)
 
 
 def compiled(function: Any) -> Any:

@@ -69,7 +69,7 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
         while redone != np.uint64(0):
             j = lowest(redone)
             redone &= redone - np.uint64(1)
-            failed = redo_step(slot, state.near[slot, first + j], base, circuit, trial, state, now, end)
+            failed = redo_step(slot, np.int64(state.near[slot, first + j]), base, circuit, trial, state, now, end)
             if failed < 0:
                 return failed
     return n_spikes
@@ -110,7 +110,8 @@ def note_all(n_spikes, base, circuit, trial, state):
     for place in range(n_spikes):
         i = ordered[place]
         x, y = (first[i], second[i]) if is_spike_noisy(trial) else (0.0, 0.0)
-        failed = note_spike_with(slots[i], found[i], state.spike_tick[i], x, y, base, circuit, trial, state)
+        slot, n = np.int64(slots[i]), np.int64(found[i])
+        failed = note_spike_with(slot, n, state.spike_tick[i], x, y, base, circuit, trial, state)
         if failed < 0:
             return np.int64(failed)
     return np.int64(0)

@@ -1,7 +1,9 @@
 """Compiled kernels on disk: found again, damaged, planted by others, and without a place to be."""
 
+import gc
 import os
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
@@ -9,11 +11,13 @@ import time
 from pathlib import Path
 
 import numba
+import numpy as np
 import pytest
 from support.places import PYTHONPATH
 from support.strangers.second_user import as_second_user, needs_second_user
 
 from hxloop.files.folders import cache_directory
+from hxloop.kernels import kernel_library
 from hxloop.kernels.kernel_library import KernelLibrary
 from hxloop.kernels.kernel_store import KernelStore
 
@@ -338,3 +342,31 @@ def refuse_writing(monkeypatch, places):
         return make(path, flags, *rest, **named)
 
     monkeypatch.setattr("os.open", careful)
+
+
+def test_another_way_to_compile_compiles_it_again(tmp_path, monkeypatch):
+    shutil.copytree(kernel_library._HERE, tmp_path / "kernels")
+    monkeypatch.setattr(kernel_library, "_HERE", tmp_path / "kernels")
+    assert (compilations(), compilations()) == (1, 0)
+    for path in sorted((tmp_path / "kernels").glob("*.py")):
+        path.write_bytes(path.read_bytes() + b"\n")
+        assert (compilations(), compilations()) == (1, 0), path
+
+
+def test_what_a_kernel_calls_is_compiled_once_whether_its_arguments_are_known_or_not(places):
+    library = KernelLibrary([SOURCE], numba)
+    part = library.keep(numba.njit(twice))
+    caller = library.keep(numba.njit(lambda x: part(x) + part(3) + part(4)))
+    assert (caller(7), len(part.overloads)) == (28, 1)
+
+
+def test_functions_of_numba_in_a_kernel_are_as_good_as_ever(places):
+    """They are linked into kernels without an entry point of their own, also those that somebody compiles later."""
+    kept = KernelLibrary([SOURCE], numba).keep(numba.njit(spread_of))
+    values = np.random.default_rng(1).random((3, 5))
+    assert kept(values) == numba.njit(spread_of)(values) == pytest.approx(spread_of(values), rel=1e-12)
+    assert gc.isenabled()
+
+
+def spread_of(values):
+    return np.sort(values.ravel())[-1] - np.median(values) + np.zeros((2, 3)).sum()
