@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, "NDArray[Any]"]
 _NOTHING_SEEN = Observations.none()
+_LITTLE: Final = "<|=" if sys.byteorder == "little" else "<|"
 FIRST_TICKS: Final = "first_ticks"
 """Name of the dense array that a run answers in place of its spikes."""
 _OBSERVED = tuple(f"observations.{item.name}" for item in fields(Observations))
@@ -68,8 +70,13 @@ def encode(header: Message, arrays: Mapping[str, NDArray[Any]] | None = None) ->
 
 def array_frames(arrays: Iterable[NDArray[Any]]) -> list[bytes | memoryview]:
     """Raw bytes of arrays, in order."""
-    little = (np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in arrays)
-    return [array.data.cast("B") if array.size else b"" for array in little]
+    return [_little(array).data.cast("B") if array.size else b"" for array in arrays]
+
+
+def _little(array: NDArray[Any]) -> NDArray[Any]:
+    if array.flags.c_contiguous and array.dtype.byteorder in _LITTLE:
+        return array
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
 def decode_request(frames: Sequence[bytes | memoryview], limits: Limits) -> tuple[Request, Arrays]:

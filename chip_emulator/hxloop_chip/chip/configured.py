@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import TYPE_CHECKING
+from functools import cache, lru_cache, partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -73,8 +73,8 @@ class Configured:
         exc, inh = self.wiring.current_steps(config.synapses.weight_code)
         return with_weights(self.circuit, exc, inh, self.wiring.source_id, self.wiring.source_range)
 
-    def columns(self, neurons: tuple[int, ...] | None) -> NDArray[np.int64]:
-        """Heads in the order of the columns of dense arrays, int64 [n]: those asked for, or all of this configuration.
+    def columns(self, neurons: tuple[int, ...] | None) -> Columns:
+        """Columns of dense arrays: the heads asked for, or all of this configuration.
 
         Raises
         ------
@@ -82,12 +82,12 @@ class Configured:
             A circuit is no head of this configuration, or comes twice.
         """
         if neurons is None:
-            return self.neurons.heads
+            return _columns(self.neurons, None)
         self.recorded(neurons)
         if len(set(neurons)) < len(neurons):
             k = next(k for k, neuron in enumerate(neurons) if neuron in neurons[:k])
             raise InvalidInputError(f"circuit {neurons[k]} comes twice", field=f"neurons[{k}]")
-        return np.array(neurons, np.int64)
+        return _columns(self.neurons, neurons)
 
     def recorded(self, neurons: tuple[int, ...]) -> NDArray[np.bool_]:
         """Neurons among these heads, bool [n_neurons].
@@ -104,6 +104,29 @@ class Configured:
             k = int(unknown.argmax())
             raise InvalidInputError(f"circuit {neurons[k]} is not a configured head", field=f"neurons[{k}]")
         return np.isin(heads, asked)
+
+
+class Columns(NamedTuple):
+    """Columns of a dense array of first spikes.
+
+    Attributes
+    ----------
+    heads : int64 [n_columns]
+        Whose they are.
+    of_neuron : int64 [n_neurons]
+        Column of each neuron, -1 for none.
+    """
+
+    heads: NDArray[np.int64]
+    of_neuron: NDArray[np.int64]
+
+
+@lru_cache(maxsize=16)
+def _columns(neurons: Neurons, asked: tuple[int, ...] | None) -> Columns:
+    heads = neurons.heads if asked is None else np.array(asked, np.int64)
+    column = np.full(neurons.index.size, -1, np.int64)
+    column[heads] = np.arange(len(heads))
+    return Columns(heads, column[neurons.heads])
 
 
 def make_configured(

@@ -179,7 +179,7 @@ class EmulatedChip(Unsendable):
         packed, counts = self._runner.run(delivered.inputs, circuit, trial, reads, progress, stop_words)
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
-            first_ticks = _first_ticks(packed, counts, configured.neurons.heads, columns, self._spec.link_out_depth)
+            first_ticks = _first_ticks(packed, counts, columns.of_neuron, len(columns.heads), self._spec.link_out_depth)
         spikes, most = SpikeBatch.empty(inputs.n_samples), 0
         if first_ticks is None:
             spikes, most = _unpack(packed, counts, configured.neurons.heads)
@@ -192,7 +192,7 @@ class EmulatedChip(Unsendable):
         all_arrive = most <= self._spec.link_out_depth and not self._acting["on_way_out"]
         sent, lost_out = (spikes, 0) if all_arrive else self._reaching_host(spikes, trial)
         if columns is not None and first_ticks is None:
-            sent, first_ticks = SpikeBatch.empty(inputs.n_samples), sent.first_ticks(columns)
+            sent, first_ticks = SpikeBatch.empty(inputs.n_samples), sent.first_ticks(columns.heads)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
             spikes=sent,
@@ -293,14 +293,8 @@ def _asked_for(spikes: SpikeBatch, record: Recording, heads: NDArray[np.int64] |
 
 
 def _first_ticks(
-    packed: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    heads: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    most: int,
+    packed: NDArray[np.int64], counts: NDArray[np.int64], column: NDArray[np.int64], n_columns: int, most: int
 ) -> NDArray[np.uint32] | None:
-    """First spikes of the heads in these columns, in one pass; None if a sample has more than so many spikes."""
-    column = np.full(int(max(heads.max(initial=0), columns.max(initial=0))) + 1, -1, np.int64)
-    column[columns] = np.arange(len(columns))
-    first = np.empty((len(counts), len(columns)), np.uint32)
-    return first if unpack_first(packed, counts, column[heads], first) <= most else None
+    """First spikes of the neurons that have a column, in one pass; None if a sample has more than so many spikes."""
+    first = np.empty((len(counts), n_columns), np.uint32)
+    return first if unpack_first(packed, counts, column, first) <= most else None

@@ -25,6 +25,13 @@ def fill_codes(weights, low, high, scale, code_max, codes):
 
 
 @compiled
+def fill_weights(codes, scale, weights):
+    """Fill float64 `weights` [n] with what codes stand for."""
+    for k in range(codes.size):
+        weights[k] = codes[k] / scale
+
+
+@compiled
 def split_signs(codes, code_max, both):
     """Fill int8 `both` [2, n] with the positive and the negative ones of `codes` [n], clipped, and 0 for the others."""
     for k in range(codes.size):

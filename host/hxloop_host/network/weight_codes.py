@@ -114,4 +114,8 @@ def clipped(values: NDArray[Any], low: Any, high: Any, out: NDArray[Any] | None 
 
 def dequantise(codes: Codes, scale_weights: float) -> NDArray[np.float64]:
     """Model weights that codes stand for: what the chip ran with, so what gradients must be taken at."""
-    return np.asarray(codes / scale_weights)
+    from hxloop_host.arithmetic.rounding import fill_weights  # compiled, as above
+
+    weights = np.empty(codes.shape)
+    fill_weights(codes.reshape(-1), scale_weights, weights.reshape(-1))
+    return weights

@@ -97,15 +97,12 @@ class FirstSpikeReadout(Readout):
         """
         times, labels = check_labels(scores, label)
         n_samples = len(times)
-        gradient = np.zeros(times.shape)
         if n_samples == 0:
-            return 0.0, gradient
-        spiked = np.isfinite(times[np.arange(n_samples), labels])
-        if spiked.all():  # as in most steps of a training
-            values, gradient = self._per_sample(times, labels)
-        else:
-            values = np.full(n_samples, MISSING_LABEL_LOSS)
-            values[spiked], gradient[spiked] = self._per_sample(times[spiked], labels[spiked])
+            return 0.0, np.zeros(times.shape)
+        silent = ~np.isfinite(times[np.arange(n_samples), labels])
+        values, gradient = self._per_sample(times, labels)
+        if silent.any():
+            values[silent], gradient[silent] = MISSING_LABEL_LOSS, 0.0
         return float(values.mean()), gradient / n_samples
 
     def predict(self, scores: Times) -> Labels:
@@ -130,7 +127,7 @@ class FirstSpikeReadout(Readout):
 
     @abstractmethod
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
-        """Loss [n] and derivative [n, n_classes] of samples whose label output spiked."""
+        """Loss [n] and derivative [n, n_classes] of samples; those of silent label outputs mean nothing."""
 
 
 class SoftmaxTimesSettings(ReadoutSettings):
@@ -167,6 +164,7 @@ class SoftmaxTimes(FirstSpikeReadout):
 
         xi, alpha, beta = self.settings.xi, self.settings.alpha, self.settings.beta
         rows = np.arange(len(times))
+        times = np.where(np.isfinite(times[rows, labels])[:, None], times, 0.0)
         first = times.min(axis=1, keepdims=True)
         weights = exp_of(-(times - first) / xi)
         total = weights.sum(axis=1)

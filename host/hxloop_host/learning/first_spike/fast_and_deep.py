@@ -156,13 +156,8 @@ class FastAndDeep(Rule):
 
     def _bumped(self, network: Network, weights: Weights, number: int, silent: list[Array]) -> Weights:
         onto = network.onto(network.populations[number].name)
-        stacked = [np.empty((0, p.size)) for p in network.populations]
-        stacked[number] = np.vstack([weights[k] for k in onto])
-        self.bumper.apply(stacked, number, silent)
-        new = list(weights)
-        ends = np.cumsum([len(weights[k]) for k in onto])
-        for k, part in zip(onto, np.split(stacked[number], ends[:-1]), strict=True):
-            new[k] = part
+        new = [matrix.copy() if k in onto else matrix for k, matrix in enumerate(weights)]
+        self.bumper.apply([new[k] for k in onto], number, silent)
         return new
 
     def state(self) -> State:

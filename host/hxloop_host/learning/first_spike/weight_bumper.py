@@ -89,7 +89,7 @@ class WeightBumper:
         Parameters
         ----------
         weights : sequence of float64 [n_in, n_neurons]
-            Model weights onto each layer.
+            Model weights onto this layer, in any number of matrices.
         layer : int
             What `check` returned.
         t_layers : sequence of float64 [n_samples, n_neurons]
@@ -103,11 +103,11 @@ class WeightBumper:
         again = self.doubling and layer == self._last_layer
         self._increment = 2 * self._increment if again else self.bump
         self._last_layer = layer
+        raised: float | NDArray[np.float64] = self._increment
         if self.targeted:
-            silent = ~np.isfinite(t_layers[layer]).all(axis=0)
-            weights[layer][:, silent] += self._increment
-        else:
-            weights[layer][...] += self._increment
+            raised = np.where(np.isfinite(t_layers[layer]).all(axis=0), -0.0, self._increment)  # -0 changes nothing
+        for matrix in weights:
+            np.add(matrix, raised, out=matrix)
         return self._increment
 
     def state(self) -> dict[str, NDArray[np.generic]]:
