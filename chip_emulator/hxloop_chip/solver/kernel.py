@@ -86,7 +86,8 @@ def run_samples(inputs, first, last, circuit, models, trial, event_capacity, out
             counts[k + slot, at.COUNT_RECORDED] = n_kept
             if written + n_kept > out.size:
                 return np.int64(at.OUT_FULL)
-            out[written : written + n_kept] = spikes[:n_kept]
+            for i in range(n_kept):  # to assign a slice, Numba compiles all that writes its error's message
+                out[written + i] = spikes[i]
             written += n_kept
     return written
 

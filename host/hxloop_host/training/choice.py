@@ -6,6 +6,7 @@ All that is random in this trial has addresses of its own, so that the run is as
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hxloop.errors import InvalidInputError
@@ -20,6 +21,7 @@ from hxloop_host.training.chosen_steps import steps_of, with_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from hxloop.chip import Chip
@@ -117,6 +119,19 @@ class Named(NamedTuple):
             except InvalidInputError as error:
                 refused.append(error)
         raise refused[-1]
+
+
+def prepare_aside(choices: Sequence[Choice]) -> Future[None]:
+    """Let rules get ready while the chip does, which compiles kernels of its own; the result raises what they raise."""
+
+    def prepare() -> None:
+        for choice in choices:
+            choice.rule.prepare()
+
+    aside = ThreadPoolExecutor(1, thread_name_prefix="preparing")
+    preparing = aside.submit(prepare)
+    aside.shutdown(wait=False)
+    return preparing
 
 
 def best_of(

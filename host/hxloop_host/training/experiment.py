@@ -39,7 +39,7 @@ from hxloop_host.settings.experiment_settings import EPOCHS_MAX
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.tasks.fitted_preset import FITTED, preset_words
 from hxloop_host.training.assembly import check_same_rule, encoded, runner_of, trainer_of
-from hxloop_host.training.choice import Choice, Named, best_of
+from hxloop_host.training.choice import Choice, Named, best_of, prepare_aside
 from hxloop_host.training.evaluation import Evaluation, evaluate
 from hxloop_host.training.scoring import score
 
@@ -181,7 +181,9 @@ def train(
         for note in found.notes:
             progress.message(note)
         found.check_data(possible[0].settings)
+        preparing = prepare_aside(possible)
         with open_chip(chip, serial, endpoint, threads) as device:
+            preparing.result()
             _on_chip(device, label, possible, found, begin, calibration, seed, directory, progress, stored)
     return load_run(directory.path)
 
@@ -290,7 +292,6 @@ class _Experiment:
             begun = read_origin(stored)
             self.origin = replace(self.origin, preset=begun.preset, initial=begun.initial)
             restore(self.trainer, stored)
-        self.trainer.rule.prepare()
         self._keep_journal(partial(self.directory.write_journal, self.trainer.metrics))
         trainer, epochs = self.trainer, self.origin.settings.training.epochs
         begin = Started(
