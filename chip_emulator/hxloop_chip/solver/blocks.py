@@ -23,15 +23,15 @@ _NOISE_STEPS = 4  # steps served by one random block
 _LONG = long_registers()
 _ONE_OFF = np.float32(1.005)  # what `tables.ONE_ERROR` may make of a sum of weights, and more
 
-_STATE, _LEVEL, _STEP = at.N_ROWS * at.BLOCK, at.N_LEVELS * at.BLOCK, at.N_STEPS * at.BLOCK
-_FUNCTION = at.N_KERNELS * at.BLOCK
-_V, _EXC, _INH = (row * at.BLOCK for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
-_THRESHOLD, _FREE = at.LEVEL_THRESHOLD * at.BLOCK, at.LEVEL_FREE * at.BLOCK
-_SHIFT, _BULGE = at.LEVEL_SHIFT * at.BLOCK, at.LEVEL_BULGE * at.BLOCK
+_STATE, _LEVEL, _STEP = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_STEPS * LANES
+_FUNCTION, _VECTORS = at.N_KERNELS * LANES, at.BLOCK // LANES
+_V, _EXC, _INH = (row * LANES for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
+_THRESHOLD, _FREE = at.LEVEL_THRESHOLD * LANES, at.LEVEL_FREE * LANES
+_SHIFT, _BULGE = at.LEVEL_SHIFT * LANES, at.LEVEL_BULGE * LANES
 _LOSS, _RISE_EXC, _RISE_INH, _LOSS_EXC, _LOSS_INH, _NOISE, _RESET, _PEAK, _PEAK_NOISE = (
-    row * at.BLOCK for row in range(at.N_STEPS)
+    row * LANES for row in range(at.N_STEPS)
 )
-_V_EXC, _V_INH, _I_EXC, _I_INH = (row * at.BLOCK for row in range(at.N_KERNELS))
+_V_EXC, _V_INH, _I_EXC, _I_INH = (row * LANES for row in range(at.N_KERNELS))
 
 
 @spliced
@@ -67,7 +67,7 @@ def _advance_block(b, slot, place, step, number, noisy, now, end, circuit, state
         shift = floats(_NOTHING)
         if noisy:
             sums = load(state.noise, (place * _NOISE_STEPS + number % _NOISE_STEPS) * at.BLOCK + column)
-            shift = load(circuit.steps, b * _STEP + _NOISE + column) * of_four_bytes(sums)
+            shift = load(circuit.steps, (b * _VECTORS + column // LANES) * _STEP + _NOISE) * of_four_bytes(sums)
         if are_equal(circuit.rates):
             found = _advance_equal(b, place, column, step, some, shift, now, end, circuit, state)
         else:
@@ -202,14 +202,14 @@ def _add_up_excitation(listed, n, place, gain, weights, first, sums, begin):
 @inlined
 def _advance_separate(b, place, column, step, some, shift, now, end, circuit, state):
     """Sixteen neurons over the step; mask of those that need a closer look."""
-    s, p = place * _STATE + column, b * _STEP + column
+    s, p = (place * _VECTORS + column // LANES) * _STATE, (b * _VECTORS + column // LANES) * _STEP
     v, exc, inh = load(now, s + _V), load(now, s + _EXC), load(now, s + _INH)
     exc_end = fused(negated(load(circuit.steps, p + _LOSS_EXC)), exc, exc)
     inh_end = fused(negated(load(circuit.steps, p + _LOSS_INH)), inh, inh)
     rise = load(circuit.steps, p + _RISE_EXC) * exc
     rise = fused(negated(load(circuit.steps, p + _RISE_INH)), inh, rise)
     n_functions = circuit.basis.shape[1]
-    k = b * n_functions * _FUNCTION + column
+    k = (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
     if some & 1 << at.EXC:
         for m in range(n_functions):
             x = load(state.sums, m * at.BLOCK + column)
@@ -234,7 +234,7 @@ def _advance_equal(b, place, column, step, some, shift, now, end, circuit, state
     Its bound needs the sums of all excitatory and of all inhibitory steps: the latter are the former less the sum of
     all, which is a sum of the basis.
     """
-    s, p = place * _STATE + column, b * _STEP + column
+    s, p = (place * _VECTORS + column // LANES) * _STATE, (b * _VECTORS + column // LANES) * _STEP
     v, current = load(now, s + _V), load(now, s + _EXC)
     exc = max(current, floats(_NOTHING))
     inh = exc - current
@@ -244,7 +244,7 @@ def _advance_equal(b, place, column, step, some, shift, now, end, circuit, state
     bulge = (higher - _FALLING) * inh
     if some:
         n_functions = circuit.basis.shape[1]
-        k = b * n_functions * _FUNCTION + column
+        k = (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
         total = floats(_NOTHING)
         for m in range(n_functions):
             x = load(state.sums, m * at.BLOCK + column)
@@ -262,7 +262,8 @@ def _advance_equal(b, place, column, step, some, shift, now, end, circuit, state
 @inlined
 def _finish(b, place, column, step, v, rise, current, bulge, higher, shift, end, circuit, state):
     """Membrane at the end of the step, and whether it may have been higher than the threshold before."""
-    s, level, p, u = place * _STATE + column, place * _LEVEL + column, b * _STEP + column, v - shift
+    x = place * _VECTORS + column // LANES
+    s, level, p, u = x * _STATE, x * _LEVEL, (b * _VECTORS + column // LANES) * _STEP, v - shift
     u_end = fused(negated(load(circuit.steps, p + _LOSS)), u, u + rise)
     top = max(u, u_end) + higher
     below = spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_BELOW)
@@ -285,13 +286,14 @@ def is_quiet(slot, noisy, now, circuit, state):
     n_blocks = circuit.block_class.size
     for b in range(n_blocks):
         for column in range(0, at.BLOCK, LANES):
-            s, p = (slot * n_blocks + b) * _STATE + column, b * _STEP + column
+            x = (slot * n_blocks + b) * _VECTORS + column // LANES
+            s, p = x * _STATE, (b * _VECTORS + column // LANES) * _STEP
             most = max(load(now, s + _V), load(circuit.steps, p + _RESET))
             most = max(most, floats(_NOTHING))
             exc = max(load(now, s + _EXC), floats(_NOTHING))
             most = fused(load(circuit.steps, p + _PEAK), exc, most)
             if noisy:
                 most = most + load(circuit.steps, p + _PEAK_NOISE)
-            if (most >= load(state.level, (slot * n_blocks + b) * _LEVEL + _THRESHOLD + column)) != np.uint64(0):
+            if (most >= load(state.level, x * _LEVEL + _THRESHOLD)) != np.uint64(0):
                 return False
     return True

@@ -104,10 +104,10 @@ def _rest(slot, k, noted, state, now, inputs, circuit, trial):
     tally[at.TALLY_NOTED] = noted
     cells = slice(slot * width, (slot + 1) * width)
     state.free[cells], state.w[cells], state.n_spikes[cells] = -1.0, 0.0, 0
-    for first in range(slot * width, (slot + 1) * width, at.BLOCK):
+    for first in range(slot * width, (slot + 1) * width, at.LANES):
         for row, value in ((at.LEVEL_SHIFT, 0.0), (at.LEVEL_FREE, -1.0)):
             begin = level_of(first, row)
-            state.level[begin : begin + at.BLOCK] = value
+            state.level[begin : begin + at.LANES] = value
     state.n_pending[slot] = 0
     fill_thresholds(slot, circuit, trial, state)
 

@@ -22,6 +22,9 @@ BULGE = 0.2500001
 BLOCK = 64
 """Neurons are handled in blocks of so many, four vectors; the last one is filled up with neurons that never spike."""
 
+LANES = 16
+"""Neurons in a vector: what is kept for all of them is kept in rows of so many, all rows of a vector one behind the other."""
+
 GROUP = 16
 """Neurons near threshold are followed together, so many at a time: one vector."""
 

@@ -81,7 +81,7 @@ def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, *, apa
         blocked(_step_rows(parameters, by_exc[-1], by_inh[-1], largest_noise)),
         aligned(bounds.clip(max=_LARGEST_BOUND).reshape(at.N_BOUNDS, -1, at.BLOCK).max(axis=2).T.astype(np.float32)),
         aligned(neuron.astype(np.float32)),
-        blocked(np.stack([mem, by_exc, by_inh], axis=1)),
+        blocked(np.stack([mem, by_exc, by_inh], axis=1), at.BLOCK),
         basis.astype(np.float32),
         blocked(coefficients),
         one.astype(np.float32),
@@ -106,9 +106,9 @@ def aligned(values: Singles) -> Singles:
     return room[begin : begin + values.size]
 
 
-def blocked(rows: NDArray[np.floating]) -> Singles:
+def blocked(rows: NDArray[np.floating], size: int = at.LANES) -> Singles:
     """Flat float32 [n_blocks, ..., BLOCK] of an array [..., width]."""
-    split = rows.reshape(*rows.shape[:-1], rows.shape[-1] // at.BLOCK, at.BLOCK)
+    split = rows.reshape(*rows.shape[:-1], rows.shape[-1] // size, size)
     return aligned(np.moveaxis(split, -2, 0).astype(np.float32))
 
 

@@ -20,10 +20,10 @@ from hxloop_chip.solver.near.spiking import level_of, next_threshold, spike_nois
 from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
 from hxloop_chip.solver.vector import LANES, floats, fused, load, negated, store
 
-_STATE, _LEVEL, _PASSAGE = at.N_ROWS * at.BLOCK, at.N_LEVELS * at.BLOCK, at.N_PASSAGE * at.BLOCK
-_V, _EXC, _INH = (row * at.BLOCK for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
-_SHIFT, _FUNCTION = at.LEVEL_SHIFT * at.BLOCK, at.N_KERNELS * at.BLOCK
-_BY_EXC, _BY_INH = at.KERNEL_V_EXC * at.BLOCK, at.KERNEL_V_INH * at.BLOCK
+_STATE, _LEVEL, _PASSAGE = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_PASSAGE * at.BLOCK
+_V, _EXC, _INH = (row * LANES for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
+_SHIFT, _FUNCTION, _VECTORS = at.LEVEL_SHIFT * LANES, at.N_KERNELS * LANES, at.BLOCK // LANES
+_BY_EXC, _BY_INH = at.KERNEL_V_EXC * LANES, at.KERNEL_V_INH * LANES
 
 
 @uncounted
@@ -85,8 +85,10 @@ def _read_all(slot, d, circuit, state, now):
     for b in range(state.read_blocks[0], state.read_blocks[1]):
         first = b * circuit.row_id.size * at.BLOCK
         for column in range(0, at.BLOCK, LANES):
-            s, v = (slot * n_blocks + b) * _STATE + column, (slot * n_blocks + b) * _LEVEL + column
-            p, k = (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column, b * n_functions * _FUNCTION + column
+            x = (slot * n_blocks + b) * _VECTORS + column // LANES
+            s, v = x * _STATE, x * _LEVEL
+            p = (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column
+            k = (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
             shift = load(state.level, v + _SHIFT)
             trace = fused(load(circuit.passage, p + at.PASS_MEM * at.BLOCK), load(now, s + _V) - shift, shift)
             trace = fused(load(circuit.passage, p + at.PASS_EXC * at.BLOCK), load(now, s + _EXC), trace)

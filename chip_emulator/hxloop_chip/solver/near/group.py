@@ -34,16 +34,16 @@ def gather(slot, first, m, base, now, circuit, state):
     for j in range(m):
         n = state.near[slot, first + j]
         s, v, p = row_of(slot * width + n, 0), level_of(slot * width + n, 0), n * at.N_NEURON
-        shift = level[v + at.LEVEL_SHIFT * at.BLOCK]
+        shift = level[v + at.LEVEL_SHIFT * at.LANES]
         reset = circuit.neuron[p + at.NEURON_RESET] - shift
-        awake = level[v + at.LEVEL_FREE * at.BLOCK] != of_epoch
+        awake = level[v + at.LEVEL_FREE * at.LANES] != of_epoch
         wakes |= np.uint64(not awake) << np.uint64(j)
-        group[U + j] = now[s + at.ROW_V * at.BLOCK] - shift if awake else reset
-        group[EXC + j] = now[s + at.ROW_EXC * at.BLOCK]
-        group[INH + j] = now[s + at.ROW_INH * at.BLOCK]
-        group[THETA + j] = level[v + at.LEVEL_THRESHOLD * at.BLOCK] - shift
+        group[U + j] = now[s + at.ROW_V * at.LANES] - shift if awake else reset
+        group[EXC + j] = now[s + at.ROW_EXC * at.LANES]
+        group[INH + j] = now[s + at.ROW_INH * at.LANES]
+        group[THETA + j] = level[v + at.LEVEL_THRESHOLD * at.LANES] - shift
         group[RESET + j] = reset
-        group[FREE + j] = _NOTHING if awake else level[v + at.LEVEL_FREE_TICK * at.BLOCK]
+        group[FREE + j] = _NOTHING if awake else level[v + at.LEVEL_FREE_TICK * at.LANES]
         group[SHIFT + j] = shift
         group[R_MEM + j] = circuit.neuron[p + at.NEURON_MEM]
         group[R_EXC + j] = circuit.neuron[p + at.NEURON_EXC]

@@ -9,20 +9,20 @@ from hxloop_chip.solver.compiled import inlined, spliced, uncounted
 from hxloop_chip.solver.events import send
 from hxloop_chip.solver.random import STREAM_DRIFT, STREAM_SPIKE, STREAM_THRESHOLD, fill_normals, two_normals
 
-_BITS, _MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
+_BITS, _MASK = at.LANES.bit_length() - 1, at.LANES - 1
 _LEAST_GAP_MV = 0.1  # a noisy threshold stays this far above reset
 
 
 @inlined
 def row_of(cell, row):
     """Place of a cell in `now` and `end`."""
-    return ((cell >> _BITS) * at.N_ROWS + row) * at.BLOCK + (cell & _MASK)
+    return ((cell >> _BITS) * at.N_ROWS + row) * at.LANES + (cell & _MASK)
 
 
 @inlined
 def level_of(cell, row):
     """Place of a cell in `State.level`."""
-    return ((cell >> _BITS) * at.N_LEVELS + row) * at.BLOCK + (cell & _MASK)
+    return ((cell >> _BITS) * at.N_LEVELS + row) * at.LANES + (cell & _MASK)
 
 
 @inlined
@@ -48,13 +48,13 @@ def fill_thresholds(slot, circuit, trial, state):
             state.drift_point[0] = point
             fill_normals(state.drift[0], circuit.neuron_id, key, STREAM_DRIFT, point, 0)
             fill_normals(state.drift[1], circuit.neuron_id, key, STREAM_DRIFT, point + 1, 0)
-    for first in range(0, width, at.BLOCK):  # loops of constant length: a compiler makes vectors of them
+    for first in range(0, width, at.LANES):  # loops of constant length: a compiler makes vectors of them
         v = level_of(slot * width + first, 0)
-        for lane in range(at.BLOCK):
+        for lane in range(at.LANES):
             n = first + lane
             steady = circuit.parameters[at.THRESHOLD, n] + (before * state.drift[0, n] + after * state.drift[1, n])
-            state.level[v + at.LEVEL_STEADY * at.BLOCK + lane] = steady
-            state.level[v + at.LEVEL_THRESHOLD * at.BLOCK + lane] = limited(
+            state.level[v + at.LEVEL_STEADY * at.LANES + lane] = steady
+            state.level[v + at.LEVEL_THRESHOLD * at.LANES + lane] = limited(
                 steady + sigma * state.drift[2, n], n, circuit, trial
             )
 

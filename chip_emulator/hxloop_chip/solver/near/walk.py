@@ -88,10 +88,10 @@ def _behind_spike(slot, n, t, jumped, circuit, trial, state):
     if refractory > 0.0 or circuit.longest < at.STEP_TICKS:
         return np.float32(np.inf)
     level = level_of(slot * circuit.neuron_id.size + n, 0)
-    below = min(reset - state.level[level + at.LEVEL_SHIFT * at.BLOCK], _NOTHING)
-    most = max(reset, jumped) + state.level[level + at.LEVEL_BULGE * at.BLOCK]
+    below = min(reset - state.level[level + at.LEVEL_SHIFT * at.LANES], _NOTHING)
+    most = max(reset, jumped) + state.level[level + at.LEVEL_BULGE * at.LANES]
     most -= circuit.bounds[(n // at.BLOCK) * at.N_BOUNDS + at.BOUND_BELOW] * below
-    steady = np.float64(state.level[level + at.LEVEL_STEADY * at.BLOCK])
+    steady = np.float64(state.level[level + at.LEVEL_STEADY * at.LANES])
     least = limited(steady - LARGEST_EIGHTH * trial.sigma[at.SIGMA_THRESHOLD], n, circuit, trial)
     return jumped if most < least else np.float32(np.inf)
 
