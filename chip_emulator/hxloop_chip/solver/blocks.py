@@ -12,7 +12,20 @@ from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
-from hxloop_chip.solver.vector import LANES, chosen, floats, fused, load, long_registers, lowest, negated, spread, store
+from hxloop_chip.solver.vector import (
+    LANES,
+    WIDTH,
+    chosen,
+    floats,
+    fused,
+    item,
+    load,
+    load_wide,
+    lowest,
+    negated,
+    store,
+    wide,
+)  # fmt: skip
 
 _TINY = np.float32(1e-30)  # below: set to zero, because denormal numbers are slow
 _WIDER = np.float32(2e-6)  # the bound must hold in spite of single precision
@@ -20,7 +33,6 @@ _FALLING = np.float32(at.BULGE * at.STEP_TICKS)
 _NOTHING = np.float32(0.0)
 _SIGNS = (np.float32(1.0), np.float32(-1.0))  # of EXC and INH
 _NOISE_STEPS = 4  # steps served by one random block
-_LONG = long_registers()
 _ONE_OFF = np.float32(1.005)  # what `tables.ONE_ERROR` may make of a sum of weights, and more
 
 _STATE, _LEVEL, _STEP = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_STEPS * LANES
@@ -97,86 +109,39 @@ def _sum_up(b, slot, circuit, state):
         some |= 1 << kind
         for m in range(0, n_functions, at.RANK):
             begin, rank = (kind * n_functions + m) * at.BLOCK, min(at.RANK, n_functions - m)
-            if _LONG:
-                _add_up_block(
+            for column in range(0, at.BLOCK, WIDTH):
+                _add_up(
                     listed[kind], n, both, n_both, _SIGNS[kind], state.place[slot], state.basis[slot], m, n_functions,
-                    rank, circuit.weights, first, state.sums, begin,
+                    rank, circuit.weights, first + column, state.sums, begin + column,
                 )  # fmt: skip
-            else:
-                for column in range(0, at.BLOCK, LANES):
-                    _add_up_column(
-                        listed[kind], n, both, n_both, _SIGNS[kind], state.place[slot], state.basis[slot], m,
-                        n_functions, rank, circuit.weights, first + column, state.sums, begin + column,
-                    )  # fmt: skip
         if are_equal(circuit.rates):
             begin = 2 * n_functions * at.BLOCK
-            _add_up_excitation(
-                listed[kind], n, state.place[slot], state.gain[slot], circuit.weights, first, state.sums, begin
-            )
+            for column in range(0, at.BLOCK, WIDTH):
+                _add_up_excitation(
+                    listed[kind], n, state.place[slot], state.gain[slot], circuit.weights, first + column, state.sums,
+                    begin + column,
+                )  # fmt: skip
     return some
 
 
 @inlined
-def _add_up_block(
-    listed, n, both, n_both, sign, place, basis, m, n_functions, rank, weights, first, sums, begin
-):  # fmt: skip
-    """Two to four functions of the basis for 64 neurons: up to sixteen sums in registers.
+def _add_up(listed, n, both, n_both, sign, place, basis, m, n_functions, rank, weights, first, sums, begin):
+    """Two to four functions of the basis for `WIDTH` neurons, in registers.
 
     Of rows with weights of both signs, only those of one sign.
     """
-    z = floats(_NOTHING)
-    a0, a1, a2, a3, b0, b1, b2, b3 = z, z, z, z, z, z, z, z
-    c0, c1, c2, c3, d0, d1, d2, d3 = z, z, z, z, z, z, z, z
-    for i in range(n + n_both):
-        e = listed[i] if i < n else both[i - n]
-        w, k = first + place[e], e * n_functions + m
-        w0, w1 = load(weights, w), load(weights, w + LANES)
-        w2, w3 = load(weights, w + 2 * LANES), load(weights, w + 3 * LANES)
-        if i >= n:
-            w0, w1, w2, w3 = max(w0 * sign, z), max(w1 * sign, z), max(w2 * sign, z), max(w3 * sign, z)
-        f = spread(basis, k)
-        a0, a1, a2, a3 = fused(w0, f, a0), fused(w1, f, a1), fused(w2, f, a2), fused(w3, f, a3)
-        f = spread(basis, k + 1)
-        b0, b1, b2, b3 = fused(w0, f, b0), fused(w1, f, b1), fused(w2, f, b2), fused(w3, f, b3)
-        if rank > 2:
-            f = spread(basis, k + 2)
-            c0, c1, c2, c3 = fused(w0, f, c0), fused(w1, f, c1), fused(w2, f, c2), fused(w3, f, c3)
-        if rank > 3:
-            f = spread(basis, k + 3)
-            d0, d1, d2, d3 = fused(w0, f, d0), fused(w1, f, d1), fused(w2, f, d2), fused(w3, f, d3)
-    _put(sums, begin, a0, a1, a2, a3)
-    _put(sums, begin + at.BLOCK, b0, b1, b2, b3)
-    if rank > 2:
-        _put(sums, begin + 2 * at.BLOCK, c0, c1, c2, c3)
-    if rank > 3:
-        _put(sums, begin + 3 * at.BLOCK, d0, d1, d2, d3)
-
-
-@inlined
-def _put(sums, begin, x0, x1, x2, x3):
-    store(sums, begin, x0)
-    store(sums, begin + LANES, x1)
-    store(sums, begin + 2 * LANES, x2)
-    store(sums, begin + 3 * LANES, x3)
-
-
-@inlined
-def _add_up_column(
-    listed, n, both, n_both, sign, place, basis, m, n_functions, rank, weights, first, sums, begin
-):  # fmt: skip
-    """The same for sixteen neurons, where registers are short."""
-    z = floats(_NOTHING)
+    z = wide(_NOTHING)
     a, b, c, d = z, z, z, z
     for i in range(n + n_both):
         e = listed[i] if i < n else both[i - n]
-        w, k = load(weights, first + place[e]), e * n_functions + m
+        w, k = load_wide(weights, first + place[e]), e * n_functions + m
         if i >= n:
             w = max(w * sign, z)
-        a, b = fused(w, spread(basis, k), a), fused(w, spread(basis, k + 1), b)
+        a, b = fused(w, item(basis, k), a), fused(w, item(basis, k + 1), b)
         if rank > 2:
-            c = fused(w, spread(basis, k + 2), c)
+            c = fused(w, item(basis, k + 2), c)
         if rank > 3:
-            d = fused(w, spread(basis, k + 3), d)
+            d = fused(w, item(basis, k + 3), d)
     store(sums, begin, a)
     store(sums, begin + at.BLOCK, b)
     if rank > 2:
@@ -188,15 +153,12 @@ def _add_up_column(
 @inlined
 def _add_up_excitation(listed, n, place, gain, weights, first, sums, begin):
     """Sums of the excitatory weights alone."""
-    z = floats(_NOTHING)
-    p0, p1, p2, p3 = z, z, z, z
+    z = wide(_NOTHING)
+    total = z
     for i in range(n):
         e = listed[i]
-        w, f = first + place[e], spread(gain, e)
-        p0, p1 = fused(max(load(weights, w), z), f, p0), fused(max(load(weights, w + LANES), z), f, p1)
-        p2 = fused(max(load(weights, w + 2 * LANES), z), f, p2)
-        p3 = fused(max(load(weights, w + 3 * LANES), z), f, p3)
-    _put(sums, begin, p0, p1, p2, p3)
+        total = fused(max(load_wide(weights, first + place[e]), z), item(gain, e), total)
+    store(sums, begin, total)
 
 
 @inlined
@@ -221,7 +183,7 @@ def _advance_separate(b, place, column, step, some, shift, now, end, circuit, st
             rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_INH), rise)
             inh_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_INH), inh_end)
     bulge = exc_end * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
-    bulge = fused(spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), inh_end, bulge)
+    bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), inh_end, bulge)
     higher = fused(floats(-_FALLING), inh, bulge)
     store(end, s + _INH, chosen(inh_end > _TINY, inh_end, _NOTHING))
     return _finish(b, place, column, step, v, rise, exc_end, bulge, higher, shift, end, circuit, state)
@@ -240,7 +202,7 @@ def _advance_equal(b, place, column, step, some, shift, now, end, circuit, state
     inh = exc - current
     current_end = fused(negated(load(circuit.steps, p + _LOSS_EXC)), current, current)
     rise = load(circuit.steps, p + _RISE_EXC) * current
-    higher = spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH)
+    higher = item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH)
     bulge = (higher - _FALLING) * inh
     if some:
         n_functions = circuit.basis.shape[1]
@@ -250,12 +212,12 @@ def _advance_equal(b, place, column, step, some, shift, now, end, circuit, state
             x = load(state.sums, m * at.BLOCK + column)
             rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_EXC), rise)
             current_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_EXC), current_end)
-            total = fused(x, spread(circuit.one, m), total)
+            total = fused(x, item(circuit.one, m), total)
         excitation = load(state.sums, 2 * n_functions * at.BLOCK + column)
         exc = exc + excitation
         inhibition = max(fused(excitation, floats(_ONE_OFF), negated(total)), floats(_NOTHING))
         bulge = fused(higher, inhibition * _ONE_OFF, bulge)
-    bulge = fused(spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_EXC), exc, bulge)
+    bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_EXC), exc, bulge)
     return _finish(b, place, column, step, v, rise, current_end, bulge, bulge, shift, end, circuit, state)
 
 
@@ -266,8 +228,8 @@ def _finish(b, place, column, step, v, rise, current, bulge, higher, shift, end,
     s, level, p, u = x * _STATE, x * _LEVEL, (b * _VECTORS + column // LANES) * _STEP, v - shift
     u_end = fused(negated(load(circuit.steps, p + _LOSS)), u, u + rise)
     top = max(u, u_end) + higher
-    below = spread(circuit.bounds, b * at.N_BOUNDS + at.BOUND_BELOW)
-    top = fused(negated(below), min(u, floats(_NOTHING)), top)
+    below = item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_BELOW)
+    top = fused(-below, min(u, floats(_NOTHING)), top)
     top = fused(floats(_WIDER), max(top, negated(top)), top)
     free = load(state.level, level + _FREE)
     held = free > step

@@ -23,10 +23,8 @@ BLOCK = 64
 """Neurons are handled in blocks of so many, four vectors; the last one is filled up with neurons that never spike."""
 
 LANES = 16
-"""Neurons in a vector: what is kept for all of them is kept in rows of so many, all rows of a vector one behind the other."""
-
-GROUP = 16
-"""Neurons near threshold are followed together, so many at a time: one vector."""
+"""Neurons in a vector: rows are so long, all rows of a vector one behind the other. As many near threshold are followed
+together."""
 
 SAMPLES = 4
 """Samples that are solved together, step by step and in each step block by block: a block's coefficients are fetched
@@ -52,7 +50,7 @@ MODEL_SWITCHES = SWITCH_ADAPTATION | SWITCH_EXPONENTIAL | SWITCH_COBA_EXC | SWIT
 ) = range(11)  # fmt: skip
 N_MODEL = 11
 
-# float32 steps, flat [n_blocks, N_STEPS, BLOCK]: what a whole step needs of each neuron: its propagator, the size of
+# float32 steps, flat [n_vectors, N_STEPS, LANES]: what a whole step needs of each neuron: its propagator, the size of
 # its noise, reset potential, and how far the membrane may rise after now by 1 mV per tick of current, and by noise
 (
     STEP_LOSS, STEP_EXC, STEP_INH, STEP_LOSS_EXC, STEP_LOSS_INH, STEP_NOISE, STEP_RESET, PEAK_EXC, PEAK_NOISE,
@@ -74,20 +72,20 @@ N_PASSAGE = 3
 RANK = 4
 """Functions of the event's tick are added up so many at a time, see `hxloop_chip.solver.tables`."""
 
-# float32 coefficients, flat [n_blocks, n_functions, N_KERNELS, BLOCK]: what they do to V by either current (negative by
-# the inhibitory one), and to the currents
+# float32 coefficients, flat [n_vectors, n_functions, N_KERNELS, LANES]: what they do to V by either current (negative
+# by the inhibitory one), and to the currents
 KERNEL_V_EXC, KERNEL_V_INH, KERNEL_EXC, KERNEL_INH = range(4)
 N_KERNELS = 4
 
 EPOCH_STEPS = 1 << 20
 """Steps are counted in single precision from the start of an epoch: so many of them are exact."""
 
-# rows of the float32 flat arrays `now` and `end`, [SAMPLES, n_blocks, N_ROWS, BLOCK]; with equal rates ROW_EXC is the
+# rows of the float32 flat arrays `now` and `end`, [SAMPLES, n_vectors, N_ROWS, LANES]; with equal rates ROW_EXC is the
 # difference of the currents, and ROW_INH means nothing
 ROW_V, ROW_EXC, ROW_INH = range(3)
 N_ROWS = 3
 
-# rows of the float32 flat array `level`, [SAMPLES, n_blocks, N_LEVELS, BLOCK]: threshold in mV above leak, and what it
+# rows of the float32 flat array `level`, [SAMPLES, n_vectors, N_LEVELS, LANES]: threshold in mV above leak, and what it
 # is without its noise; step of the epoch in which the refractory period ends, and the tick of that step; resting
 # potential of this step; by how much the membrane may exceed both ends of any part of this step
 LEVEL_THRESHOLD, LEVEL_STEADY, LEVEL_FREE, LEVEL_FREE_TICK, LEVEL_SHIFT, LEVEL_BULGE = range(6)
@@ -174,12 +172,12 @@ class Circuit(NamedTuple):
     recorded : bool [width]
         Neurons whose spikes are recorded.
     parameters : float64 [N_PARAMETERS, width]
-    steps : float32, flat [n_blocks, N_STEPS, BLOCK]
+    steps : float32, flat [n_vectors, N_STEPS, LANES]
     bounds : float32, flat [n_blocks, N_BOUNDS]
     neuron : float32, flat [width, N_NEURON]
     passage : float32, flat [n_blocks, STEP_TICKS + 1, N_PASSAGE, BLOCK]
     basis : float32 [STEP_TICKS + 1, n_functions]
-    coefficients : float32, flat [n_blocks, n_functions, N_KERNELS, BLOCK]
+    coefficients : float32, flat [n_vectors, n_functions, N_KERNELS, LANES]
         See `hxloop_chip.solver.tables`.
     one : float32 [n_functions]
         Sum of the basis that is 1 at every tick, to `tables.ONE_ERROR`.

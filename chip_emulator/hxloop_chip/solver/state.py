@@ -19,7 +19,7 @@ _LINE = 16  # floats in a line of the cache
 class State(NamedTuple):
     """Shapes are those of `new_state`."""
 
-    level: NDArray[np.float32]  # flat [SAMPLES, n_blocks, N_LEVELS, BLOCK]
+    level: NDArray[np.float32]  # flat [SAMPLES, n_vectors, N_LEVELS, LANES]
     epoch: NDArray[np.int64]  # first step of the epoch
     free: NDArray[np.float64]  # tick at which the refractory period of a cell ends
     noise: NDArray[np.int32]  # flat [SAMPLES, n_blocks, 4, BLOCK]: membrane noise of four steps, sums of random bytes
@@ -46,8 +46,8 @@ class State(NamedTuple):
     deviate: NDArray[np.float64]  # their normal deviates
     pending: NDArray[np.int64]  # events of spikes, on their way to later steps; as `key`
     n_pending: NDArray[np.int64]
-    group: NDArray[np.float32]  # flat [ROWS, GROUP], see `near.group`
-    arriving: NDArray[np.float32]  # flat [capacity, GROUP]: weights of the events of the step in the group's neurons
+    group: NDArray[np.float32]  # flat [ROWS, LANES], see `near.group`
+    arriving: NDArray[np.float32]  # flat [capacity, LANES]: weights of the events of the step in the group's neurons
     arriving_place: NDArray[np.uint32]  # `place` of these events
     # slots and neurons of the spikes of the step, as they were found; their places there in order of ticks; ends of the
     # ticks in that, then how many spikes of their neurons came before
@@ -86,7 +86,7 @@ def new_state(circuit, event_capacity, spike_capacity):
             closed[n // at.BLOCK] |= np.uint64(1) << np.uint64(n % at.BLOCK)
     # A spike's event arrives at most this many steps after the step of the spike.
     reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS)) // at.STEP_TICKS + 1
-    each = max(event_capacity, n_cells + at.GROUP, at.STEP_TICKS + 8)  # of events or of cells, whole vectors
+    each = max(event_capacity, n_cells + at.LANES, at.STEP_TICKS + 8)  # of events or of cells, whole vectors
     return State(
         zeros(at.SAMPLES * n_blocks * at.N_LEVELS * at.BLOCK),
         np.zeros(1, np.int64),
@@ -96,7 +96,7 @@ def new_state(circuit, event_capacity, spike_capacity):
         np.full(1, -1, np.int64),
         zeros(3 * n_functions * at.BLOCK),
         closed,
-        np.zeros((at.SAMPLES, width + at.GROUP), np.uint32),
+        np.zeros((at.SAMPLES, width + at.LANES), np.uint32),
         np.zeros(at.SAMPLES, np.int64),
         np.zeros(event_capacity, np.int64),
         np.zeros((at.SAMPLES, event_capacity), np.uint32),
@@ -111,8 +111,8 @@ def new_state(circuit, event_capacity, spike_capacity):
         np.zeros((2, each)),
         np.zeros((at.SAMPLES, reach, event_capacity), np.int64),
         np.zeros((at.SAMPLES, reach), np.int64),
-        zeros(ROWS * at.GROUP),
-        zeros(event_capacity * at.GROUP),
+        zeros(ROWS * at.LANES),
+        zeros(event_capacity * at.LANES),
         np.zeros(event_capacity, np.uint32),
         np.zeros((4, each), np.uint32),
         np.zeros(each),

@@ -107,7 +107,7 @@ def aligned(values: Singles) -> Singles:
 
 
 def blocked(rows: NDArray[np.floating], size: int = at.LANES) -> Singles:
-    """Flat float32 [n_blocks, ..., BLOCK] of an array [..., width]."""
+    """Flat float32 [width / size, ..., size] of an array [..., width]."""
     split = rows.reshape(*rows.shape[:-1], rows.shape[-1] // size, size)
     return aligned(np.moveaxis(split, -2, 0).astype(np.float32))
 

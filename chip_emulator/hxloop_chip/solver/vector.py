@@ -1,4 +1,4 @@
-"""Vectors in registers: sixteen floats, eight 64-bit words, as types of Numba.
+"""Vectors in registers as types of Numba: sixteen floats, eight 64-bit words, and `WIDTH` floats.
 
 A loop over sixteen neurons becomes vector instructions only if a compiler finds out that it may; these types say so.
 Where a machine has shorter registers, LLVM splits each operation, so every lane has the same bits everywhere.
@@ -18,7 +18,7 @@ from numba.core.registry import cpu_target
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-LANES: Final = 16
+from hxloop_chip.solver.layout import LANES
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
@@ -46,15 +46,15 @@ FLOATS: Final = Vector(types.float32, ir.FloatType(), LANES)
 WORDS: Final = Vector(types.uint64, _I64, 8)
 
 
+# Sums of four functions for so many neurons stay in registers: of those that hold sixteen floats there are 32.
+WIDTH: Final = 4 * LANES if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else LANES
+WIDE: Final = Vector(types.float32, ir.FloatType(), WIDTH) if WIDTH > LANES else FLOATS
+
+
 @register_model(Vector)
 class _Model(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Vector) -> None:
         super().__init__(manager, kind, kind.ir)
-
-
-def long_registers() -> bool:
-    """Whether kernels are compiled for a machine on which sixteen floats fill one register."""
-    return "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 
 
 def _all(builder: Any, kind: Vector, x: Any) -> Any:
@@ -104,6 +104,9 @@ for _symbol, _sign in ((operator.ge, ">="), (operator.gt, ">"), (operator.eq, "=
     _define(_symbol, FLOATS, types.uint64, _comparison(_sign))
 _define(max, FLOATS, FLOATS, _larger(">"))
 _define(min, FLOATS, FLOATS, _larger("<"))
+if WIDE is not FLOATS:
+    _define(max, WIDE, WIDE, _larger(">"))
+    _define(operator.mul, WIDE, WIDE, lambda builder, a, b: builder.fmul(a, b))
 for _symbol, _name in (
     (operator.add, "add"), (operator.mul, "mul"), (operator.xor, "xor"), (operator.and_, "and_"),
     (operator.or_, "or_"), (operator.rshift, "lshr"), (operator.lshift, "shl"),
@@ -115,6 +118,12 @@ for _symbol, _name in (
 def floats(typing_context: Any, x: Any) -> Any:
     """Sixteen times the same float32."""
     return FLOATS(types.float32), lambda context, builder, sig, args: _all(builder, FLOATS, args[0])
+
+
+@intrinsic
+def wide(typing_context: Any, x: Any) -> Any:
+    """`WIDTH` times the same float32."""
+    return WIDE(types.float32), lambda context, builder, sig, args: _all(builder, WIDE, args[0])
 
 
 @intrinsic
@@ -151,13 +160,19 @@ def load(typing_context: Any, array: Any, first: Any) -> Any:
 
 
 @intrinsic
-def spread(typing_context: Any, array: Any, index: Any) -> Any:
-    """Sixteen times the same element of a flat array of float32."""
+def load_wide(typing_context: Any, array: Any, first: Any) -> Any:
+    """`WIDTH` elements ``first``.. of a flat array of float32."""
+    return WIDE(array, first), lambda context, builder, sig, args: _load(context, builder, sig, args, WIDE.ir)
+
+
+@intrinsic
+def item(typing_context: Any, array: Any, index: Any) -> Any:
+    """An element of a flat array of float32, not counted from the end."""
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _all(builder, FLOATS, builder.load(_place(context, builder, sig, args, FLOATS.ir.element)))
+        return builder.load(_place(context, builder, sig, args, FLOATS.ir.element))
 
-    return FLOATS(array, index), generate
+    return types.float32(array, index), generate
 
 
 @intrinsic
@@ -179,15 +194,15 @@ def store(typing_context: Any, array: Any, first: Any, vector: Any) -> Any:
 
 @intrinsic
 def fused(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c`` of floats or vectors of them, rounded once; one instruction where there is one."""
+    """``a * b + c`` of vectors of floats, or of floats and such, rounded once; one instruction where there is one."""
+    kind = WIDE if WIDE in {a, b, c} else FLOATS
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = FLOATS.ir
-        name = f"llvm.fma.v{LANES}f32"  # llvmlite's own name for it is not LLVM's
-        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
-        return builder.call(function, [_as_vector(builder, FLOATS, *g) for g in zip(sig.args, args, strict=True)])
+        name = f"llvm.fma.v{kind.lanes}f32"  # llvmlite's own name for it is not LLVM's
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind.ir, [kind.ir] * 3), name)
+        return builder.call(function, [_as_vector(builder, kind, *g) for g in zip(sig.args, args, strict=True)])
 
-    return FLOATS(*(given if given is FLOATS else types.float32 for given in (a, b, c))), generate
+    return kind(*(given if given is kind else types.float32 for given in (a, b, c))), generate
 
 
 @intrinsic

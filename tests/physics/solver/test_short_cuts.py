@@ -276,11 +276,11 @@ def test_membranes_at_ends_of_steps_are_sums_of_responses(apart, regime, spread,
 def _is_over(circuit, current=0.0, sigma=None, n_coming=0):
     """Whether a sample in which nobody has spiked is over in step 4, if neuron 0 has this current."""
     state = new_state(circuit, 8, 8)
-    thresholds = slice(at.LEVEL_THRESHOLD * at.BLOCK, (at.LEVEL_THRESHOLD + 1) * at.BLOCK)
-    state.level[thresholds] = circuit.parameters[at.THRESHOLD]
+    rows = state.level.reshape(-1, at.N_LEVELS, at.LANES)
+    rows[: circuit.neuron_id.size // at.LANES, at.LEVEL_THRESHOLD].flat = circuit.parameters[at.THRESHOLD]
     state.tally[0, at.TALLY_SILENT] = circuit.recorded.sum()
     now = np.zeros(at.SAMPLES * at.N_ROWS * at.BLOCK, np.float32)
-    now[at.ROW_EXC * at.BLOCK] = current
+    now[at.ROW_EXC * at.LANES] = current
     return is_over(0, 4, n_coming, circuit, make_trial(1000, sigma), state, now)
 
 

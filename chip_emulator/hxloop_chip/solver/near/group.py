@@ -12,7 +12,7 @@ from hxloop_chip.solver.near.spiking import level_of, row_of
 # spikes; its membrane at the end of the step without the spike and behind it, above leak
 (
     U, EXC, INH, THETA, RESET, FREE, SHIFT, R_MEM, R_EXC, R_INH, SPIKE, U_END, U_JUMP,
-) = (row * at.GROUP for row in range(13))  # fmt: skip
+) = (row * at.LANES for row in range(13))  # fmt: skip
 ROWS = 13
 _BITS, _MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
 _NOTHING = np.float32(0.0)
@@ -69,5 +69,5 @@ def fetch_weights(slot, first, m, c, circuit, state):
         n = state.near[slot, first + j]
         home = (n >> _BITS) * circuit.row_id.size * at.BLOCK + (n & _MASK)
         for i in range(n_events):
-            state.arriving[i * at.GROUP + j] = circuit.weights[home + places[i]]
+            state.arriving[i * at.LANES + j] = circuit.weights[home + places[i]]
     return n_events

@@ -41,8 +41,8 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
         How many spikes are found now, still to be noted by `note_all`; or an error code as of `spiking.note_spike`.
     """
     width, count = circuit.neuron_id.size, state.n_near[slot]
-    for first in range(0, count, at.GROUP):
-        m = min(at.GROUP, count - first)
+    for first in range(0, count, at.LANES):
+        m = min(at.LANES, count - first)
         c, wakes = gather(slot, first, m, base, now, circuit, state)
         n_events = fetch_weights(slot, first, m, c, circuit, state)
         spiked, redone = _follow(c, slot, n_events, circuit, state)
@@ -196,7 +196,7 @@ def _follow(c, slot, n_events, circuit, state):
                 u, w, t0 = u1, w1, t1
             if not here:
                 break
-            weights, gain = load(state.arriving, i * at.GROUP), state.gain[slot, e]
+            weights, gain = load(state.arriving, i * at.LANES), state.gain[slot, e]
             up = weights if equal else max(weights, zero)
             exc = fused(up * gain, _exp(rates[1] * t_event), exc)
             if not equal:

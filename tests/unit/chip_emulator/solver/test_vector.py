@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from hxloop.seeds import generator
 from hxloop_chip.solver.vector import (
     LANES,
+    WIDTH,
     chosen,
     floats,
     fused,
+    item,
     load,
+    load_wide,
     lowest,
     negated,
-    spread,
     store,
+    wide,
     words,
 )
 
@@ -155,7 +158,7 @@ def rounded(exact):
 @numba.njit
 def _moved(values, whole, out):
     store(out[0], 0, negated(load(values, 3)))
-    store(out[1], 0, spread(values, 5))
+    store(out[1], 0, floats(item(values, np.uint32(5))))
     store(out[2], 0, floats(values[7]))
     store(out[3], 0, load(whole, 2))
     store(out[4], 1, load(values, np.uint32(1)))  # places of any kind of integer, not only whole vectors
@@ -249,3 +252,31 @@ def test_words_of_other_integers_and_as_doubles(kind):
     kernel(a, out, doubles)
     assert np.array_equal(out, a[1:].astype(np.uint64))
     assert np.array_equal(doubles, [-1.0, *a[1:].astype(np.float64), -1.0])
+
+
+@numba.njit
+def _added_up(values, factors, out):
+    store(out[0], 1, fused(load_wide(values, 3), item(factors, 2), wide(factors[0])))
+    store(out[1], 1, max(load_wide(values, 3) * factors[1], wide(factors[0])))
+
+
+def test_wide_vectors_are_vectors_side_by_side():
+    values, factors = np.tile(drawn("wide"), 2), np.float32([0.0, -1.5, 3.1])
+    out, place = np.full((2, WIDTH + 2), 77.0, np.float32), slice(3, 3 + WIDTH)
+    _added_up(values, factors, out)
+    parts = np.full((2, WIDTH), np.nan, np.float32)
+    for k in range(0, WIDTH, LANES):
+        _added_up_in_lanes(values, factors, k, parts)
+    assert same_bits(out[0, 1:-1], parts[0])
+    assert same_bits(out[1, 1:-1], parts[1])
+    finite = np.isfinite(values[place])
+    with np.errstate(over="ignore"):
+        expected = np.maximum(values[place] * factors[1], 0)
+    assert same_bits(out[1, 1:-1][finite], expected[finite])
+    assert (out[:, [0, -1]] == 77.0).all()
+
+
+@numba.njit
+def _added_up_in_lanes(values, factors, k, out):
+    store(out[0], k, fused(load(values, 3 + k), factors[2], floats(factors[0])))
+    store(out[1], k, max(load(values, 3 + k) * factors[1], floats(factors[0])))
