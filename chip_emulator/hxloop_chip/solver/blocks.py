@@ -11,9 +11,9 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
 from hxloop_chip.solver.equal_rates import are_equal
+from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
 from hxloop_chip.solver.vector import (
-    LANES,
     WIDTH,
     chosen,
     floats,

@@ -14,11 +14,12 @@ from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.events import weight
+from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.near.membrane import propagate
 from hxloop_chip.solver.near.slow import events_of, next_spike, start_of
 from hxloop_chip.solver.near.spiking import level_of, next_threshold, spike_noise
 from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
-from hxloop_chip.solver.vector import LANES, floats, fused, load, negated, store
+from hxloop_chip.solver.vector import floats, fused, load, negated, store
 
 _STATE, _LEVEL, _PASSAGE = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_PASSAGE * at.BLOCK
 _V, _EXC, _INH = (row * LANES for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))

@@ -11,6 +11,7 @@ from support.places import PYTHONPATH, ROOT
 from support.solving.small_runs import digests
 
 from hxloop_chip.solver import vector
+from hxloop_chip.solver.layout import LANES
 
 _FEATURES = np._core._multiarray_umath.__cpu_features__
 LONG = [name for name, here in _FEATURES.items() if here and (name.startswith("AVX512") or name == "X86_V4")]
@@ -22,7 +23,7 @@ HIDDEN = {
 }
 
 
-@pytest.mark.skipif(vector.WIDTH == vector.LANES, reason="this machine has no AVX-512 to hide")
+@pytest.mark.skipif(vector.WIDTH == LANES, reason="this machine has no AVX-512 to hide")
 def test_a_machine_without_avx512_gives_the_same_bytes(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "support.solving.small_runs"],

@@ -9,6 +9,7 @@ from support.solving.bare_solver import called
 from hxloop.seeds import generator
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver import random
+from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.random import (
     LARGEST_FOURTH,
     STREAM_MEMBRANE,
@@ -18,7 +19,7 @@ from hxloop_chip.solver.random import (
     philox,
     philox_7,
 )
-from hxloop_chip.solver.vector import LANES, load, store
+from hxloop_chip.solver.vector import load, store
 
 fill_normals, fill_normals_at, fill_sums = (
     called(kernel) for kernel in (random.fill_normals, random.fill_normals_at, random.fill_sums)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hxloop.seeds import generator
+from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.vector import (
-    LANES,
     WIDTH,
     chosen,
     floats,
