@@ -36,7 +36,7 @@ NOTHING_FOR_KERNELS = {"hxloop.errors", "hxloop.kernels.kernel_library", "hxloop
 
 
 def test_stored_kernels_depend_on_all_modules_that_something_in_them_comes_from():
-    kernels = [path for path in compiled.SOURCES if "solver" in path.parts]
+    kernels = [path for path in compiled.SOURCES if "hxloop_chip/solver/" in path.as_posix()]
     assert len(kernels) > 20
     for path in kernels:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
