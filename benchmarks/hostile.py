@@ -1,9 +1,9 @@
 """What a daemon does under messages made to harm, and how fast a cancel is: one JSON object.
 
 ``python -m benchmarks.hostile messages`` sends random and mutated messages and counts deaths; ``cancels`` cancels runs
-at random moments; ``floods`` sends messages that never end and measures what another client notices; ``trips`` times
-round trips. Each starts a daemon of its own with the emulated chip. Figures depend on what else the machine does: the
-load average before and after is part of them.
+at random moments; ``floods`` sends messages that never end and measures what another client notices; ``streams``
+attacks streams to the worker; ``trips`` times round trips. Each starts a daemon of its own with the emulated chip.
+Figures depend on what else the machine does: the load average before and after is part of them.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 import zmq
 
 from benchmarks.workloads.networks import YIN_YANG, loop_network
+from benchmarks.workloads.stream_attacks import Attacker, attack, resident_mb
 from hxloop.protocol.codec import array_headers, config_arrays, config_from_arrays, decode_reply, encode, spike_arrays
 from hxloop.protocol.messages import (
     CancelRequest,
@@ -33,6 +34,7 @@ from hxloop.protocol.messages import (
     RunRequest,
     StatusRequest,
 )
+from hxloop.protocol.stream_frames import stream_parts
 from hxloop.result import Readout
 from hxloop.spikes import SpikeBatch
 from hxloop_chip.chip.emulated_chip import EmulatedChip
@@ -279,7 +281,7 @@ def floods(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: float
             threading.Thread(target=_flood, args=(daemon.connection.endpoint, chunk, over, sent, closed), daemon=True)
             for _ in range(4 if chunk else 0)
         ]
-        before = resident_mb(daemon)
+        before = resident_mb(daemon.pid)
         for thread in rude:
             thread.start()
         status, runs, most, end = [], [], before, time.monotonic() + 10 * scale
@@ -291,7 +293,7 @@ def floods(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: float
                 begun = time.monotonic()
                 ask()
                 seconds.append(time.monotonic() - begun)
-            most = max(most, resident_mb(daemon))
+            most = max(most, resident_mb(daemon.pid))
         over.set()
         for thread in rude:
             thread.join(10)
@@ -321,10 +323,27 @@ def _flood(endpoint: str, chunk: bytes, over: threading.Event, sent: list[int], 
                 closed[0] += 1
 
 
-def resident_mb(daemon: Daemon) -> float:
-    """Memory of the daemon's process that takes messages."""
-    pages = Path(f"/proc/{daemon.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def streams(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: float) -> dict[str, Any]:
+    """Frames made to harm on streams to the worker; it must live, hold no more than before, and answer as before."""
+    client = Client(daemon.connection)
+    hello = client.ask(client.data, encode(HelloRequest(client="attacker")))
+    attacker = Attacker(hello.stream_endpoint, hello.session, config, batch(config, 3, 40, 3000))
+    header = ConfigureRequest(
+        session=hello.session, sequence=1, config_hash=config.sha256(), arrays=array_headers(config_arrays(config))
+    )
+    attacker.say(b"".join(bytes(part) for part in stream_parts(encode(header, config_arrays(config)))))
+    before, worker, begun = attacker.say(attacker.run()), client.status().worker_pid, time.monotonic()
+    held_mb = resident_mb(worker)
+    attack(attacker, dice, round(20_000 * scale))
+    after = attacker.say(attacker.run())
+    return {
+        "answers": attacker.answers, "seconds": round(time.monotonic() - begun, 1),
+        "deaths_of_the_daemon": int(daemon.pid != status_pid(daemon)),
+        "workers_replaced": client.status().ledger.worker_restarts,
+        "tracebacks": daemon.log_file.read_text(encoding="utf-8", errors="replace").count("Traceback"),
+        "worker_grew_by_mb": round(resident_mb(worker) - held_mb, 1),
+        "same_result_afterwards": bool((before.result.first_ticks == after.result.first_ticks).all()),
+    }  # fmt: skip
 
 
 def trips(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: float) -> dict[str, Any]:
@@ -348,7 +367,7 @@ def trips(daemon: Daemon, config: ChipConfig, dice: random.Random, scale: float)
     return found
 
 
-WHAT = {"messages": messages, "cancels": cancels, "floods": floods, "trips": trips}
+WHAT = {"messages": messages, "cancels": cancels, "floods": floods, "streams": streams, "trips": trips}
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from hxloop.protocol import packed_runs, stream_frames
 from hxloop.protocol.codec import spike_arrays
 from hxloop.protocol.messages import PROTOCOL_VERSION, Limits, RunRequest
 from hxloop.result import Readout, RunResult
+from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
 
 IDENTITY = ChipIdentity(chip="typical", serial=1, spec="s", model="m")
@@ -180,6 +182,57 @@ def changed(frames, offset, value):
     return [bytes(header), *frames[1:]]
 
 
+def long_inputs(n=20_000, changes=None):
+    rng = generator(3, "long inputs")
+    ticks = rng.integers(0, 2**32, n)
+    for place, tick in (changes or {}).items():
+        ticks[place] = tick
+    return SpikeBatch(np.array([0, n]), ticks, rng.integers(0, 256, n).astype(np.int32))
+
+
+@pytest.mark.parametrize(("ticks", "narrow"), [({}, 1), ({7: 2**32}, 0), ({7: -1}, 0), ({7: 2**32 - 1}, 1)])
+def test_ticks_of_long_runs_take_half_the_bytes_if_they_may(ticks, narrow):
+    inputs = long_inputs(changes=ticks)
+    frames = packed(spike_arrays(inputs))
+    assert (frames[0][7], len(frames[2])) == (narrow, inputs.n_spikes * (4 if narrow else 8))
+    for name, array in packed_runs.unpack_run(frames)[1].items():
+        np.testing.assert_array_equal(array, spike_arrays(inputs)[name], strict=True)
+
+
+def checksum_by_the_book(frames):
+    """As the wire document has it."""
+    said = b""
+    for frame in frames:
+        if len(frame) < 65_536:
+            said += frame
+            continue
+        n_rows = len(frame) // 4096
+        words = struct.unpack_from(f"<{512 * n_rows}Q", frame)
+        sums = [sum(words[k::512]) for k in range(512)] + [sum(words[512 * k : 512 * k + 512]) for k in range(n_rows)]
+        said += struct.pack(f"<{len(sums)}Q", *(number % 2**64 for number in sums)) + frame[4096 * n_rows :]
+    return zlib.crc32(said)
+
+
+@pytest.mark.parametrize("n", [3, 16_383, 16_384, 20_000])
+def test_the_checksum_is_that_of_the_document(n):
+    frames = [bytes(frame) for frame in packed(spike_arrays(long_inputs(n)))]
+    assert struct.unpack_from("<I", frames[0], 8)[0] == checksum_by_the_book(frames[1:])
+
+
+@given(st.integers(0, 79_999), st.integers(1, 255), st.integers(0, 8999), st.integers(0, 8999))
+def test_no_changed_byte_and_no_exchanged_words_have_the_checksum_of_a_long_frame(place, change, one, other):
+    frame = bytearray(LONG_FRAMES[3])
+    frame[place] ^= change
+    with pytest.raises(MalformedMessageError, match="checksum"):
+        packed_runs.unpack_run([*LONG_FRAMES[:3], bytes(frame)])
+    words = np.frombuffer(LONG_FRAMES[3], "<u8").copy()
+    words[[one, other]] = words[[other, one]]
+    if words[one] != words[other]:
+        with pytest.raises(MalformedMessageError, match="checksum"):
+            packed_runs.unpack_run([*LONG_FRAMES[:3], words.tobytes()])
+
+
+LONG_FRAMES = [bytes(frame) for frame in packed(spike_arrays(long_inputs()))]
 FRAMES = packed({"synapses.weight_code": WEIGHTS}, base=BASE, neurons=(1, 2))
 Q = struct.Struct("<Q").pack
 
@@ -196,6 +249,7 @@ Q = struct.Struct("<Q").pack
         (changed(FRAMES, 4, b"\x03"), MalformedMessageError, "header"),
         (changed(FRAMES, 5, b"\x02"), MalformedMessageError, "header"),
         (changed(FRAMES, 6, b"\x03"), MalformedMessageError, "header"),
+        (changed(FRAMES, 7, b"\x02"), MalformedMessageError, "header"),
         (changed(FRAMES, 6, b"\x00"), MalformedMessageError, "base"),
         (changed(FRAMES, 44, bytes(32)), MalformedMessageError, "base"),
         (changed(FRAMES, 76, Q(2**62 + 1)), OutOfRangeError, "sequence"),

@@ -129,7 +129,7 @@ def test_formats_of_packed_headers(title, packed):
 
 def test_fields_of_packed_headers():
     names = {row[0] for row in table("Packed header of a run")}
-    assert names - {"magic", "unused", "checksum", "weights"} < set(REQUESTS["run"].model_fields)
+    assert names - {"magic", "narrow", "checksum", "weights"} < set(REQUESTS["run"].model_fields)
     counted = [
         name for row in table("Packed header of a reply to a run")[-2:] for name in re.findall(r"`(\w+)`", row[2])
     ]

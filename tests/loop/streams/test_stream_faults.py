@@ -30,7 +30,7 @@ from support.daemons.stream_client import StreamClient
 
 from hxloop.errors import InvalidInputError, RunCancelledError, WorkerCrashedError
 from hxloop.protocol.codec import array_headers, config_arrays, encode, spike_arrays
-from hxloop.protocol.messages import DescribeRequest, Limits
+from hxloop.protocol.messages import PROTOCOL_VERSION, DescribeRequest, Limits
 from hxloop.protocol.stream_frames import HEAD, STREAM_MAGIC, attach_message, stream_parts
 from hxloop.result import Readout
 from hxloop_host.link.client import RemoteChip
@@ -246,7 +246,7 @@ def test_clients_that_stop_in_the_middle_hold_up_nobody(calm):
     """Half a head, half a message, replies never read; a thousand streams for one session."""
     quick = on_stream(calm)
     half_head, half_message, deaf, restless = (on_stream(calm) for _ in range(4))
-    half_head.send_bytes(HEAD.pack(STREAM_MAGIC, 6, 1, 64)[:7])
+    half_head.send_bytes(HEAD.pack(STREAM_MAGIC, PROTOCOL_VERSION, 1, 64)[:7])
     whole = b"".join(stream_parts(encode(half_message.run_header(HASH, INPUTS), spike_arrays(INPUTS))))
     half_message.send_bytes(whole[: len(whole) // 2])
     big = small_inputs(n_samples=1, n_spikes=200_000)
@@ -286,8 +286,8 @@ def test_hostile_bytes_end_their_stream_at_most(calm):
 def test_what_is_no_message_is_answered_once_and_the_stream_ends(calm):
     client = on_stream(calm)
     for data, code, field in (
-        (HEAD.pack(STREAM_MAGIC, 5, 1, 16), "protocol_version", "protocol"),
-        (HEAD.pack(STREAM_MAGIC, 6, 1, 2**40), "limit_exceeded", "message"),
+        (HEAD.pack(STREAM_MAGIC, PROTOCOL_VERSION - 1, 1, 16), "protocol_version", "protocol"),
+        (HEAD.pack(STREAM_MAGIC, PROTOCOL_VERSION, 1, 2**40), "limit_exceeded", "message"),
         (b"GET / HTTP/1.1\r\n\r\n", "malformed_message", "header"),
     ):
         client.send_bytes(data)
