@@ -33,21 +33,18 @@ def fill_ticks(times, per_unit, last, ticks):
 
 @compiled
 def fill_keys(ticks, keys):
-    """Fill `keys` [n_samples, n_channels] with time and source as one number each, in any order; how many spike."""
+    """Fill `keys` [n_samples, n_channels] with time and source as one number each, in any order."""
     n_samples, n_channels = ticks.shape
-    count = 0
     for sample in range(n_samples):
         for channel in range(n_channels):
             tick = ticks[sample, channel]
             spikes = tick < np.inf
             keys[sample, channel] = np.int64(tick) * n_channels + channel if spikes else NO_KEY
-            count += spikes
-    return count
 
 
 @compiled
 def take_apart(keys, offsets, tick, source):
-    """Fill the arrays of a `hxloop.spikes.SpikeBatch` from keys that are sorted within each sample."""
+    """Fill the arrays of a `hxloop.spikes.SpikeBatch` from keys that are sorted within each sample; how many spikes."""
     n_samples, n_channels = keys.shape
     count = 0
     offsets[0] = 0
@@ -60,3 +57,4 @@ def take_apart(keys, offsets, tick, source):
             source[count] = key - tick[count] * n_channels
             count += 1
         offsets[sample + 1] = count
+    return count

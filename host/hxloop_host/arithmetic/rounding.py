@@ -4,9 +4,14 @@
 # ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator"
 
+from typing import Final
+
 import numpy as np
 
 from hxloop_host.arithmetic.compiled import compiled
+
+_WHOLE: Final = 1.5 * 2.0**52
+"""Added to a small number and taken away again, it leaves the nearest whole one, ties to even, in vectors."""
 
 
 @compiled
@@ -20,7 +25,7 @@ def fill_codes(weights, low, high, scale, code_max, codes):
     for k in range(weights.size):
         weight = min(max(weights[k], low[k]), high[k])
         sound &= weights[k] == weights[k]
-        codes[k] = np.int8(np.rint(min(max(weight * scale, -largest), largest)))
+        codes[k] = np.int8(min(max(weight * scale, -largest), largest) + _WHOLE - _WHOLE)
     return sound
 
 

@@ -55,11 +55,27 @@ def one_spike_a_channel(ticks: NDArray[np.float64]) -> SpikeBatch:
     SpikeBatch
         Its sources are the columns, sorted by time and then source.
     """
-    from hxloop_host.arithmetic.input_clock import fill_keys, take_apart  # compiled, as above
+    return spikes_of_keys(sorted_keys(ticks))
+
+
+def sorted_keys(ticks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Spikes of `one_spike_a_channel` as a number each, int64 [n_samples, n_channels], sorted within each sample."""
+    from hxloop_host.arithmetic.input_clock import fill_keys  # compiled, as above
 
     keys = np.empty(ticks.shape, np.int64)
-    n_spikes = fill_keys(ticks, keys)
+    fill_keys(ticks, keys)
     keys.sort(axis=1)
-    batch = SpikeBatch(np.empty(len(ticks) + 1, np.int64), np.empty(n_spikes, np.int64), np.empty(n_spikes, np.int32))
-    take_apart(keys, batch.offsets, batch.tick, batch.source)
-    return batch
+    return keys
+
+
+def spikes_of_keys(keys: NDArray[np.int64]) -> SpikeBatch:
+    """Spikes that `sorted_keys` stand for."""
+    from hxloop_host.arithmetic.input_clock import take_apart  # compiled, as above
+
+    offsets, tick, source = (
+        np.empty(len(keys) + 1, np.int64),
+        np.empty(keys.size, np.int64),
+        np.empty(keys.size, np.int32),
+    )
+    n_spikes: int = take_apart(keys, offsets, tick, source)
+    return SpikeBatch(offsets, tick[:n_spikes], source[:n_spikes])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
 from hxloop.errors import OutOfRangeError
 from hxloop.rule import Inputs
-from hxloop_host.coding.clock_grid import one_spike_a_channel, to_ticks
+from hxloop_host.coding.clock_grid import sorted_keys, spikes_of_keys, to_ticks
 from hxloop_host.coding.coding_interface import Coding, InputSource
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network
     from hxloop.task import Dataset
+
+
+_MOST_KEPT: Final = 2**20
+"""Spikes of a data set (samples x channels) that are kept once they are made: 16 MiB."""
 
 
 class TimedFeatures(Coding):
@@ -76,11 +81,27 @@ class TimedFeatureSource(InputSource):
 
     def take(self, samples: NDArray[np.int64] | slice, random: np.random.Generator | None = None) -> Inputs:
         """See `InputSource.take`; with jitter, the noise is normal on all times, those of the biases included."""
+        if self._known is not None:
+            ticks, keys = self._known
+            return Inputs(spikes_of_keys(keys[samples]), ticks[samples])
+        ticks = self._ticks(samples, random if self.takes_random else None)
+        return Inputs(spikes_of_keys(sorted_keys(ticks)), ticks)
+
+    def _ticks(self, samples: NDArray[np.int64] | slice, random: np.random.Generator | None) -> NDArray[np.float64]:
         coding = self._coding
         coded = coding.times(self._features[samples])
         times = np.empty((len(coded), coded.shape[1] + self._bias_times.size))
         times[:, : coded.shape[1]], times[:, coded.shape[1] :] = coded, self._bias_times
-        if random is not None and self.takes_random:
+        if random is not None:
             times += random.normal(0.0, coding.settings.jitter, times.shape)
-        ticks = to_ticks(times, coding.tau_syn_us, self._tick_us, self._duration_ticks)
-        return Inputs(one_spike_a_channel(ticks), ticks)
+        return to_ticks(times, coding.tau_syn_us, self._tick_us, self._duration_ticks)
+
+    @cached_property
+    def _known(self) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+        """Ticks and sorted keys of all samples, where they are always the same and not too many to be kept."""
+        n_channels = self._features.shape[1] + self._bias_times.size
+        if self.takes_random or self.n_samples * n_channels > _MOST_KEPT:
+            return None
+        ticks = self._ticks(slice(None), None)
+        ticks.flags.writeable = False  # parts of it are given away
+        return ticks, sorted_keys(ticks)
