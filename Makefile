@@ -52,7 +52,7 @@ bench: $(STAMP)
 
 bench-relative: $(STAMP)
 	@$(BIN)/python -m benchmarks.relative --against $(or $(AGAINST),HEAD^) $(addprefix --only ,$(ONLY)) $(if $(QUICK),--quick) \
-	  $(if $(wildcard $(PEERS)),--peers $(PEERS)) $(if $(OUT),--out $(OUT))
+	  $(if $(PROCESSOR),--processor $(PROCESSOR)) $(if $(wildcard $(PEERS)),--peers $(PEERS)) $(if $(OUT),--out $(OUT))
 
 bench-peers: $(STAMP)
 	@$(BIN)/python -m benchmarks.peers --peers $(PEERS) $(if $(OUT),--out $(OUT))

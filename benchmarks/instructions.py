@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.measuring.figures import ROOT, Claim, Figure, line, machine
+from benchmarks.measuring.other_processors import PROCESSORS
 from benchmarks.workloads.activity import activity
 from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
 from benchmarks.workloads.networks import MNIST, YIN_YANG, loop_network
@@ -37,7 +38,6 @@ LOADS: Final[dict[str, Callable[[EmulatedChip], Load]]] = {
     YIN_YANG: lambda chip: loop_network(YIN_YANG, chip, 100).load,
 }
 _RUNS: Final = (1, 3)
-_CPU: Final = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx2,+fma,+bmi,+bmi2,+f16c,+lzcnt,+popcnt,+movbe"}
 
 
 def prepared(name: str, chip: str) -> tuple[Load, EmulatedChip]:
@@ -51,7 +51,7 @@ def prepared(name: str, chip: str) -> tuple[Load, EmulatedChip]:
 def counted(name: str, chip: str, runs: int) -> int:
     """Instructions of a process that prepares a load and runs it so many times."""
     command = [sys.executable, "-m", "benchmarks.instructions", "--load", name, "--chip", chip, "--runs", str(runs)]
-    environment = os.environ | _CPU
+    environment = os.environ | PROCESSORS["x86-64-v3"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True)  # compiled by the real machine, which is faster
     with tempfile.TemporaryDirectory(prefix="hxloop-bench-") as folder:
         valgrind = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/out"]

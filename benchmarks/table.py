@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measuring.figures import ROOT, read_lines, write_lines
+from benchmarks.measuring.other_processors import PROCESSORS
 from benchmarks.peers import CLAIMS as PEER_CLAIMS
 from benchmarks.relative.relative_claims import CLAIMS as RACE_CLAIMS
+from benchmarks.relative.relative_claims import name_for
 from benchmarks.suites import SUITES
 
 if TYPE_CHECKING:
@@ -33,72 +35,69 @@ _PUBLISHED = {
     "recurrent.chip_time_per_wall_time": "512 recurrent neurons at 10 kHz, 20 % connected, one thread",
 }
 """Workloads of the README."""
+_RACED = {"membranes.time_ratio", "service.overhead_mnist_batch_1000", "service.overhead_yin_yang_batch_50"}
+"""What races say too, on one core."""
 
 
 def tables(lines: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Every generated part of the page by its name."""
     known = {found["name"]: found for found in lines}
-    barred = [claim for suite in SUITES for claim in suite.claims if claim.bar is not None]
+    claims = [claim for suite in SUITES for claim in suite.claims if claim.bar is not None]
     sweeps = next(suite.claims for suite in SUITES if suite.name == "sweep")
     return {
-        "bars": _bars(barred, known),
+        "bars": _bars([claim for claim in claims if claim.name not in _RACED], known),
         "ratios": _ratios(known),
-        "peers": _bars([claim for claim in PEER_CLAIMS if claim.bar is not None], known, peers=True),
+        "peers": _peers(known),
         "published": _published(known),
         "sweep": _sweep(sweeps, known),
         "about": _about(lines),
     }
 
 
-def _bars(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]], *, peers: bool = False) -> str:
+def _bars(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for claim in claims:
-        bar = f"{'<=' if claim.at_most else '>='} {_number(claim.bar)}"
         stretch = "" if claim.stretch is None else f" ({_number(claim.stretch)})"
         found = known.get(claim.name)
-        cells = [claim.what, claim.unit.replace("1/", "/ ") if claim.unit != "1" else "", bar + stretch]
-        if found is None:
-            cells += [_NOT_MEASURED, "", ""]
-        else:
-            cells += [_number(found["value"]), _spread(found), "yes" if found["met"] else "**no**"]
-        if peers:
-            peer = (
-                ""
-                if found is None or "peer" not in found
-                else f"{found['peer']}, {_number(found['peer_samples_per_core_s'])} / s"
-            )
-            cells.append(peer)
-        rows.append(tuple(cells))
-    return _table(("what", "unit", "bar (stretch)", "measured", "spread", "met", *(("than",) if peers else ())), rows)
+        unit = claim.unit.replace("1/", "/ ") if claim.unit != "1" else ""
+        told = (_NOT_MEASURED, "", "")
+        if found is not None:
+            told = (_number(found["value"]), _spread(found), _met(claim, found))
+        rows.append((claim.what, unit, _bar(claim) + stretch, *told))
+    return _table(("what", "unit", "bar (stretch)", "measured", "spread", "met"), rows)
 
 
 def _ratios(known: Mapping[str, Mapping[str, Any]]) -> str:
-    """What races have shown; what a sample takes is CPU time on one core."""
+    """What races have shown, here and in the place of other processors; what a sample takes is CPU time on one core."""
     rows = []
     for claim in RACE_CLAIMS:
-        found = known.get(claim.name)
-        bar = (
-            ""
-            if claim.bar is None
-            else f"{'<=' if claim.at_most else '>='} {_number(claim.bar)} {claim.unit.strip('1')}"
-        )
-        if found is None:
-            rows.append((claim.what, bar.strip(), _NOT_MEASURED, "", "", ""))
+        if claim.bar is None:
             continue
-        took = found["us_per_sample_cpu"]
-        low_high = found[f"{found['clock']}_interval"]
-        between = "" if low_high is None else f"{_number(low_high[0])} .. {_number(low_high[1])}"
-        rows.append(
-            (
-                claim.what,
-                bar.strip(),
-                _number(found["value"]),
-                between,
-                _number(took["here"]),
-                _number(took.get("other")),
-            )
-        )
-    return _table(("what", "bar", "measured", "95 %", "us a sample", "other tree"), rows)
+        found = known.get(claim.name)
+        cells = [claim.what, f"{_bar(claim)} {claim.unit.strip('1')}".strip()]
+        if found is None:
+            cells += [_NOT_MEASURED, "", "", ""]
+        else:
+            took, low_high = found["us_per_sample_cpu"], found[f"{found['clock']}_interval"]
+            between = "" if low_high is None else f"{_number(low_high[0])} .. {_number(low_high[1])}"
+            cells += [_number(found["value"]), between, _number(took["here"]), _number(took.get("other"))]
+        there = (known.get(name_for(claim.name, processor)) for processor in PROCESSORS)
+        rows.append((*cells, *("" if found is None else _number(found["value"]) for found in there)))
+    return _table(("what", "bar", "measured", "95 %", "us a sample", "other tree", *PROCESSORS), rows)
+
+
+def _peers(known: Mapping[str, Mapping[str, Any]]) -> str:
+    """A row for each workload: what was measured, of which bar, and against whom."""
+    rows: dict[str, list[str]] = {}
+    for claim in PEER_CLAIMS:
+        if claim.bar is None:
+            continue
+        row, found = rows.setdefault(claim.name.split(".")[1], []), known.get(claim.name)
+        than = "" if found is None or "peer" not in found else f", {found['peer']}"
+        measured = _NOT_MEASURED if found is None else _number(found["value"])
+        row.append(f"{measured} ({_bar(claim)}{than})")
+    heading = ("workload", "over the fastest with 0.1 us", "with 1 us", "over the exact solver", "spikes off")
+    return _table(heading, [(workload, *cells) for workload, cells in rows.items()])
 
 
 def _published(known: Mapping[str, Mapping[str, Any]]) -> str:
@@ -111,26 +110,26 @@ def _published(known: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _sweep(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = []
+    """The ends of each sweep."""
+    axes: dict[str, list[tuple[str, Claim]]] = {}
     for claim in claims:
         _, axis, value = claim.name.removesuffix(".us_per_sample").split(".", 2)
-        found = known.get(claim.name)
-        if found is None:
-            rows.append((axis, value, _NOT_MEASURED, "", "", "", ""))
-            continue
-        events, spikes = found["synaptic_events_per_sample"], found["spikes_per_neuron"]
-        cost = f"{1e3 * found['value'] / events:.3g}" if events else ""
-        rows.append((axis, value, _number(found["value"]), _spread(found), _number(events), f"{spikes:g}", cost))
-    heading = (
-        "changed",
-        "to",
-        "us a sample",
-        "spread",
-        "synaptic events a sample",
-        "spikes a neuron",
-        "ns a synaptic event",
-    )
-    return _table(heading, rows)
+        axes.setdefault(axis, []).append((value, claim))
+    rows = []
+    for axis, points in axes.items():
+        ends = points[0], points[-1]
+        found = [known.get(claim.name) for _, claim in ends]
+        cells = zip(*(_point(one) for one in found), strict=True)
+        rows.append((axis, *(" .. ".join(pair) for pair in ([value for value, _ in ends], *cells))))
+    return _table(("changed", "from .. to", "us a sample", "spikes a neuron", "ns a synaptic event"), rows)
+
+
+def _point(found: Mapping[str, Any] | None) -> tuple[str, str, str]:
+    """Time, spikes and time of an event at one end of a sweep."""
+    if found is None:
+        return _NOT_MEASURED, "", ""
+    events = found["synaptic_events_per_sample"]
+    return _number(found["value"]), f"{found['spikes_per_neuron']:.3g}", _number(1e3 * found["value"] / events)
 
 
 def _about(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -140,6 +139,14 @@ def _about(lines: Sequence[Mapping[str, Any]]) -> str:
         told.append(f"- {machine}; commit {', '.join(commits)}")
     quick = dict.fromkeys(line["name"].split(".")[0] for line in lines if line.get("quick"))
     return "\n".join([*told, *([f"- small loads (`--quick`): {', '.join(quick)}"] if quick else [])])
+
+
+def _bar(claim: Claim) -> str:
+    return f"{'<=' if claim.at_most else '>='} {_number(claim.bar)}"
+
+
+def _met(claim: Claim, found: Mapping[str, Any]) -> str:
+    return "yes" if claim.met(found["value"]) else "**no**"
 
 
 def _number(value: float | None) -> str:

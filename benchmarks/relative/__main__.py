@@ -3,11 +3,14 @@
     python -m benchmarks.relative --against fabf88a                       # all loads, half an hour
     python -m benchmarks.relative --against fabf88a --only whole_chip --quick
     python -m benchmarks.relative --against fabf88a --peers ../shared/peers
+    python -m benchmarks.relative --against fabf88a --only mnist --processor x86-64-v3   # AVX-512 is hidden
 
 Ratios are medians over pairs of repeats, of the CPU time of a process, its daemon and all they started, or with
 --clock of wall time; the interval holds the median with 95 %. The other tree is checked out in the cache
 folder, once, with kernels of its own, and runs on this environment's packages; --remove removes all such trees.
-With --peers, the workloads of that folder are raced too (`benchmarks.peers` compares with the peers themselves).
+With --processor, both trees are compiled for another processor, for which this one stands in; these figures have
+names of their own. With --peers, the workloads of that folder are raced too (`benchmarks.peers` compares with the
+peers themselves).
 """
 
 from __future__ import annotations
@@ -22,9 +25,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.measuring.figures import Figure, line, machine, rounded, write_lines
+from benchmarks.measuring.other_processors import PROCESSORS
 from benchmarks.peers import peers_folder
 from benchmarks.relative.racing import Racer, interval, medians, race, ratios
-from benchmarks.relative.relative_claims import RACES
+from benchmarks.relative.relative_claims import RACES, name_for
 from benchmarks.relative.trees import Tree, remove_all
 from hxloop.errors import HxloopError
 
@@ -86,6 +90,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="loads whose name contains this")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--clock", choices=CLOCKS, default="cpu", help="which time counts (both are told)")
+    parser.add_argument("--processor", choices=PROCESSORS, help="compile for this one instead of the machine's own")
     parser.add_argument("--quick", action="store_true", help="small loads, for a look")
     parser.add_argument("--peers", type=Path, help="folder of the peers, for loads of theirs")
     parser.add_argument("--remove", action="store_true", help="remove the trees of earlier races")
@@ -99,6 +104,8 @@ def main() -> int:
         return 0
     asked.peers = Path() if asked.peers is None else asked.peers.resolve()
     here, other = Tree.here(), Tree.at(asked.against)
+    if asked.processor is not None:
+        here, other = here.compiled_for(asked.processor), other.compiled_for(asked.processor)
     for of in RACES:
         if asked.only and not any(part in of.load for part in asked.only):
             continue
@@ -107,6 +114,8 @@ def main() -> int:
         claims = {claim.name: claim for claim in of.claims}
         for figure in raced(of, here, other, asked):
             found = line(claims[figure.name], figure, machine())
+            if asked.processor is not None:
+                found |= {"name": name_for(figure.name, asked.processor), "processor": asked.processor}
             print(json.dumps(found), flush=True)
             if asked.out is not None:
                 write_lines(asked.out, [found])

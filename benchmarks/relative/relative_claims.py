@@ -75,3 +75,8 @@ RACES: Final = (
     _race("peer_dense", "peers' workload `dense`, as above"),
 )  # fmt: skip
 CLAIMS: Final = tuple(claim for race in RACES for claim in race.claims)
+
+
+def name_for(name: str, processor: str) -> str:
+    """Name of a figure that was measured in the place of another processor, see `other_processors`."""
+    return f"{name}.{processor}"

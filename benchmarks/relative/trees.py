@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from benchmarks.measuring.figures import ROOT
+from benchmarks.measuring.other_processors import PROCESSORS
 from hxloop.errors import InvalidInputError
 from hxloop.files.folders import cache_directory
 
@@ -28,11 +29,14 @@ class Tree:
     folder : Path
     cache : Path or None
         Its `HXLOOP_CACHE_DIR`; None for that of this process.
+    processor : str
+        In `PROCESSORS`, what its kernels are compiled for; empty for this machine.
     """
 
     commit: str
     folder: Path
     cache: Path | None = None
+    processor: str = ""
 
     @classmethod
     def here(cls) -> Self:
@@ -56,11 +60,17 @@ class Tree:
             _git("worktree", "add", "--quiet", "--detach", str(folder / "tree"), name)
         return cls(name, folder / "tree", folder / "cache")
 
+    def compiled_for(self, processor: str) -> Tree:
+        """The same sources on a machine of which one in `PROCESSORS` is said, with kernels of its own."""
+        name = "here" if self.cache is None else self.commit
+        return replace(self, cache=races() / name / f"cache-{processor}", processor=processor)
+
     def environment(self, *behind: Path) -> dict[str, str]:
         """Variables under which its packages are imported, with more folders behind them."""
         parents = dict.fromkeys(self.folder / package for package in _PACKAGES if (self.folder / package).is_dir())
         path = [self.folder, *(package.parent for package in parents), _HERE, *behind]
         found = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONDONTWRITEBYTECODE": "1"}
+        found |= PROCESSORS.get(self.processor, {})
         return found if self.cache is None else found | {"HXLOOP_CACHE_DIR": str(self.cache)}
 
 

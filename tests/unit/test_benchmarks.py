@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,13 +14,16 @@ import pytest
 
 from benchmarks import check, peers, run, table
 from benchmarks.measuring.figures import Claim, Figure, line, machine, read_lines, write_lines
+from benchmarks.measuring.other_processors import PROCESSORS
 from benchmarks.measuring.timing import interleaved
 from benchmarks.relative.__main__ import values
 from benchmarks.relative.racing import RACER, interval
-from benchmarks.relative.relative_claims import CLAIMS, RACES
+from benchmarks.relative.relative_claims import CLAIMS, RACES, name_for
+from benchmarks.relative.trees import Tree
 from benchmarks.suites import SUITES, Options, Suite
 from benchmarks.workloads.activity import fan_out
 from benchmarks.workloads.circuits import MODERATE, feedforward, recurrent
+from hxloop.files.folders import cache_directory
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 
 AT_LEAST = Claim("speed", "1/s", "a speed", 10.0, stretch=20.0)
@@ -134,6 +138,38 @@ def test_a_race_compares_repeats_that_ran_beside_each_other():
     assert values(claim["over_bare"], racers, "cpu") == {"here": [2.0, 4.0], "other": [1.5, 2.0]}
     assert values(claim["added_percent"], racers, "cpu")["here"] == [100.0, 300.0]
     assert values(claim["added_us"], racers, "cpu")["other"] == [100.0, 200.0]
+
+
+def test_a_race_for_another_processor_has_kernels_and_figures_of_its_own():
+    here, other = Tree("aaa", Path("/here")), Tree("bbb", Path("/other"), Path("/other/cache"))
+    found = [tree.compiled_for(name).environment() for tree in (here, other) for name in PROCESSORS]
+    places = {environment["HXLOOP_CACHE_DIR"] for environment in found} | {str(other.cache), str(cache_directory())}
+    assert len(places) == len(found) + 2
+    assert [environment["NUMBA_CPU_NAME"] for environment in found] == 2 * list(PROCESSORS)
+    assert ["avx512" in environment["NUMBA_CPU_FEATURES"] for environment in found] == 2 * [False, True, True]
+    assert "NUMBA_CPU_NAME" not in other.environment()
+
+    told = {"value": 3.125, "clock": "cpu", "cpu_interval": None, "us_per_sample_cpu": {"here": 1.0}}
+    last = list(PROCESSORS)[-1]
+    lines = [
+        told | {"name": name, "machine": "m", "commit": "c"}
+        for name in (CLAIMS[0].name, name_for(CLAIMS[0].name, last))
+    ]
+    row = table.tables(lines)["ratios"].splitlines()[2]
+    assert [cell.strip() for cell in row.split("|")][3:-1] == ["3.12", "", "1", "", "", "", "3.12"]
+
+
+def test_of_a_sweep_the_ends_are_shown():
+    told = {
+        "machine": "m",
+        "commit": "c",
+        "spread": None,
+        "synaptic_events_per_sample": 1000.0,
+        "spikes_per_neuron": 2.0,
+    }
+    lines = [told | {"name": f"sweep.neurons.{n}.us_per_sample", "value": 2.0 * n} for n in (64, 128, 256, 512)]
+    row = table.tables(lines)["sweep"].splitlines()[2]
+    assert row == "| neurons | 64 .. 512 | 128 .. 1 024 | 2 .. 2 | 128 .. 1 024 |"
 
 
 def test_the_interval_of_a_median_is_that_of_the_order_of_the_values():
