@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -234,6 +235,15 @@ class SpikeBatch:
                 field=f"{field}.tick[{k}]",
                 hint="SpikeBatch.from_arrays sorts",
             )
+
+
+@lru_cache(maxsize=16)
+def no_spikes(n_samples: int) -> SpikeBatch:
+    """The same silent samples for all who need no more of them than that; they cannot be changed."""
+    batch = SpikeBatch.empty(n_samples)
+    for array in (batch.offsets, batch.tick, batch.source):
+        array.flags.writeable = False
+    return batch
 
 
 def ticks_from_times_us(time_us: ArrayLike, tick_us: float, field: str) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from hxloop.protocol.codec import FIRST_TICKS, array_frames
 from hxloop.protocol.run_arguments import DURATION_MAX, NOTHING, SAMPLE_MAX
 from hxloop.result import COUNTS, MOST_CIRCUITS, Observations, Readout, Recording, RunResult
 from hxloop.seeds import SEED_MAX
-from hxloop.spikes import DTYPES, SpikeBatch
+from hxloop.spikes import DTYPES, SpikeBatch, no_spikes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -211,7 +211,7 @@ def unpack_reply(frames: Frames) -> PackedReply:
     if first_ticks is None:
         spikes = SpikeBatch(**arrays)
     elif first_ticks.size == n_samples * n_columns:
-        first_ticks, spikes = first_ticks.reshape(n_samples, n_columns), SpikeBatch.empty(n_samples)
+        first_ticks, spikes = first_ticks.reshape(n_samples, n_columns), no_spikes(n_samples)
     else:
         raise MalformedMessageError(f"no array [{n_samples}, {n_columns}]", field=FIRST_TICKS)
     named = dict(zip(COUNTS, counts, strict=True))

@@ -13,7 +13,7 @@ from hxloop.errors import OutOfRangeError, SessionError
 from hxloop.kit.turns import Turn, Unsendable
 from hxloop.result import Readout, RunResult
 from hxloop.seeds import derive_seed
-from hxloop.spikes import SpikeBatch
+from hxloop.spikes import SpikeBatch, no_spikes
 from hxloop_chip.checks.configurations import check_config
 from hxloop_chip.checks.readout_limits import check_readout
 from hxloop_chip.chip import observing
@@ -180,7 +180,7 @@ class EmulatedChip(Unsendable):
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
             first_ticks = _first_ticks(packed, counts, columns.of_neuron, len(columns.heads), self._spec.link_out_depth)
-        spikes, most = SpikeBatch.empty(inputs.n_samples), 0
+        spikes, most = no_spikes(inputs.n_samples), 0
         if first_ticks is None:
             spikes, most = _unpack(packed, counts, configured.neurons.heads)
         observations = observing.observe(
@@ -192,7 +192,7 @@ class EmulatedChip(Unsendable):
         all_arrive = most <= self._spec.link_out_depth and not self._acting["on_way_out"]
         sent, lost_out = (spikes, 0) if all_arrive else self._reaching_host(spikes, trial)
         if columns is not None and first_ticks is None:
-            sent, first_ticks = SpikeBatch.empty(inputs.n_samples), sent.first_ticks(columns.heads)
+            sent, first_ticks = no_spikes(inputs.n_samples), sent.first_ticks(columns.heads)
         chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
         return RunResult(
             spikes=sent,
