@@ -169,6 +169,6 @@ def check_labels(
         raise ArrayError(
             f"must be {len(values)} integers, one per sample, got {labels.dtype} {labels.shape}", field="label"
         )
-    if labels.size and (labels.min() < 0 or labels.max() >= values.shape[1]):
+    if labels.size and (np.minimum.reduce(labels) < 0 or np.maximum.reduce(labels) >= values.shape[1]):
         raise OutOfRangeError(f"must be 0..{values.shape[1] - 1}, one per output", field="label")
     return values, labels.astype(np.int64)

@@ -1,4 +1,4 @@
-"""How far spikes are from where a loss wants them, in one pass."""
+"""First spikes of outputs: how far they are from where a loss wants them and which is the first, in a pass each."""
 
 # Kernels stay un-annotated: numba infers the types.
 # ruff: noqa: ANN001, ANN201
@@ -20,3 +20,40 @@ def fill_distances(times, label, delta, distance):
         for k in range(times.shape[1]):
             late = times[sample, k] - own - delta
             distance[sample, k] = late if k != label[sample] and np.isfinite(late) else 0.0
+
+
+@compiled
+def set_own(label, sums, gradient):
+    """Set the entry of the label in each row of `gradient` [n_samples, n_outputs] to minus its `sums` [n_samples]."""
+    for sample in range(label.size):
+        gradient[sample, label[sample]] = -sums[sample]
+
+
+@compiled
+def take_mean(times, label, missing, values, gradient):
+    """Make `gradient` that of a mean over samples, in place.
+
+    Where the output of the label is silent, the loss in `values` [n_samples] is `missing` and there is no gradient.
+    """
+    for sample in range(label.size):
+        if np.isfinite(times[sample, label[sample]]):
+            for k in range(times.shape[1]):
+                gradient[sample, k] /= label.size
+        else:
+            values[sample] = missing
+            gradient[sample] = 0.0
+
+
+@compiled
+def fill_smallest(values, found):
+    """Fill int64 `found` [n_samples] with the place of the smallest finite value [n_samples, n], the first of equals.
+
+    -1 where none is finite.
+    """
+    for sample in range(values.shape[0]):
+        place, least = -1, np.inf
+        for k in range(values.shape[1]):
+            value = values[sample, k]
+            if np.isfinite(value) and value < least:
+                place, least = k, value
+        found[sample] = place

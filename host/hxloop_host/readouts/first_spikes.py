@@ -95,15 +95,15 @@ class FirstSpikeReadout(Readout):
         OutOfRangeError
             A label without an output.
         """
+        from hxloop_host.arithmetic.distances import take_mean  # compiled: not needed to read settings
+
         times, labels = check_labels(scores, label)
         n_samples = len(times)
         if n_samples == 0:
             return 0.0, np.zeros(times.shape)
-        silent = ~np.isfinite(times[np.arange(n_samples), labels])
         values, gradient = self._per_sample(times, labels)
-        if silent.any():
-            values[silent], gradient[silent] = MISSING_LABEL_LOSS, 0.0
-        return float(values.mean()), gradient / n_samples
+        take_mean(times, labels, MISSING_LABEL_LOSS, values, gradient)
+        return float(np.add.reduce(values) / n_samples), gradient
 
     def predict(self, scores: Times) -> Labels:
         """Class of each sample: the output that spikes first.
@@ -200,12 +200,12 @@ class ShiftInvariantMSE(FirstSpikeReadout):
     settings: ShiftInvariantMSESettings
 
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
-        from hxloop_host.arithmetic.distances import fill_distances  # compiled, as above
+        from hxloop_host.arithmetic.distances import fill_distances, set_own  # compiled, as above
 
         gradient = np.empty(times.shape)
         fill_distances(times, labels, self.settings.delta, gradient)
-        values = 0.5 * (gradient * gradient).sum(axis=1)
-        gradient[np.arange(len(times)), labels] = -gradient.sum(axis=1)
+        values = 0.5 * np.add.reduce(gradient * gradient, axis=1)
+        set_own(labels, np.add.reduce(gradient, axis=1), gradient)
         return values, gradient
 
 
@@ -263,10 +263,11 @@ def without_keys_of_others(kind: str, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _smallest(values: Times) -> Labels:
-    if values.size == 0:
-        return np.full(len(values), -1, np.int64)
-    comparable = np.where(np.isfinite(values), values, np.inf)
-    return np.where(np.isfinite(comparable).any(axis=1), comparable.argmin(axis=1), -1).astype(np.int64)
+    from hxloop_host.arithmetic.distances import fill_smallest  # compiled, as above
+
+    found = np.empty(len(values), np.int64)
+    fill_smallest(np.ascontiguousarray(values), found)
+    return found
 
 
 def _require_shorter(settings: ReadoutSettings, duration: float, *names: str) -> None:
