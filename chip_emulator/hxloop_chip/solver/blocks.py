@@ -48,10 +48,10 @@ _V_EXC, _V_INH, _I_EXC, _I_INH = (row * LANES for row in range(at.N_KERNELS))
 
 @spliced
 def advance(step, n_slots, now, end, circuit, trial, state):
-    """Take all samples over one step, as if no neuron spiked in it; fill `state.near`.
+    """Take all samples over one step, as if no neuron spiked in it; fill `state.near` and `state.waking`.
 
-    These are the neurons that might reach threshold inside the step, and those whose refractory period ends in it.
-    Neurons that stay refractory are held where they are, at their reset potential.
+    These are the neurons that might reach threshold inside the step, and those whose refractory period ends in it, as
+    if it had not been. Neurons that stay refractory are held where they are, at their reset potential.
     """
     n_blocks = circuit.block_class.size
     of_epoch = np.float32(step - state.epoch[0])
@@ -64,7 +64,7 @@ def advance(step, n_slots, now, end, circuit, trial, state):
                 index = step // _NOISE_STEPS
                 fill_sums(state.noise, begin, circuit.neuron_id, trial.key, STREAM_MEMBRANE, sample, index)
     for slot in range(n_slots):
-        state.n_near[slot] = 0
+        state.n_near[slot] = state.n_waking[slot] = 0
     for b in range(n_blocks):
         for slot in range(n_slots):
             if state.tally[slot, at.TALLY_OVER] == 0:
@@ -74,24 +74,29 @@ def advance(step, n_slots, now, end, circuit, trial, state):
 @spliced
 def _advance_block(b, slot, place, step, number, noisy, now, end, circuit, state):
     some = _sum_up(b, slot, circuit, state)
-    near = np.uint64(0)
+    near, waking = np.uint64(0), np.uint64(0)
     for column in range(0, at.BLOCK, LANES):
         shift = floats(_NOTHING)
         if noisy:
             sums = load(state.noise, (place * _NOISE_STEPS + number % _NOISE_STEPS) * at.BLOCK + column)
             shift = load(circuit.steps, (b * _VECTORS + column // LANES) * _STEP + _NOISE) * of_four_bytes(sums)
         if are_equal(circuit.rates):
-            found = _advance_equal(b, place, column, step, some, shift, now, end, circuit, state)
+            these, those = _advance_equal(b, place, column, step, some, shift, now, end, circuit, state)
         else:
-            found = _advance_separate(b, place, column, step, some, shift, now, end, circuit, state)
-        near |= found << np.uint64(column)
-    near &= state.closed[b]
-    count = state.n_near[slot]
-    while near != np.uint64(0):
-        state.near[slot, count] = b * at.BLOCK + lowest(near)
+            these, those = _advance_separate(b, place, column, step, some, shift, now, end, circuit, state)
+        near, waking = near | these << np.uint64(column), waking | those << np.uint64(column)
+    state.n_near[slot] = _listed(b, near & state.closed[b], state.near[slot], state.n_near[slot])
+    state.n_waking[slot] = _listed(b, waking & state.closed[b], state.waking[slot], state.n_waking[slot])
+
+
+@inlined
+def _listed(b, mask, out, count):
+    """Append the neurons of a block that have a bit in a mask to a list; how many there are now."""
+    while mask != np.uint64(0):
+        out[count] = b * at.BLOCK + lowest(mask)
         count += 1
-        near &= near - np.uint64(1)
-    state.n_near[slot] = count
+        mask &= mask - np.uint64(1)
+    return count
 
 
 @spliced
@@ -163,7 +168,7 @@ def _add_up_excitation(listed, n, place, gain, weights, first, sums, begin):
 
 @inlined
 def _advance_separate(b, place, column, step, some, shift, now, end, circuit, state):
-    """Sixteen neurons over the step; mask of those that need a closer look."""
+    """Sixteen neurons over the step; masks of those near threshold and of those whose refractory period ends."""
     s, p = (place * _VECTORS + column // LANES) * _STATE, (b * _VECTORS + column // LANES) * _STEP
     v, exc, inh = load(now, s + _V), load(now, s + _EXC), load(now, s + _INH)
     exc_end = fused(negated(load(circuit.steps, p + _LOSS_EXC)), exc, exc)
@@ -233,13 +238,14 @@ def _finish(b, place, column, step, v, rise, current, bulge, higher, shift, end,
     top = fused(floats(_WIDER), max(top, negated(top)), top)
     free = load(state.level, level + _FREE)
     held = free > step
-    near = ((top >= load(state.level, level + _THRESHOLD) - shift) | (free == step)) & ~held
+    waking = free == step
+    near = (top >= load(state.level, level + _THRESHOLD) - shift) & ~held & ~waking
     v_end = chosen(held, v, u_end + shift)
     store(end, s + _V, chosen(max(v_end, negated(v_end)) > _TINY, v_end, _NOTHING))
     store(end, s + _EXC, chosen(max(current, negated(current)) > _TINY, current, _NOTHING))
     store(state.level, level + _SHIFT, shift)
     store(state.level, level + _BULGE, bulge)
-    return near & np.uint64(0xFFFF)
+    return near & np.uint64(0xFFFF), waking
 
 
 @inlined

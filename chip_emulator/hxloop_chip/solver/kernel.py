@@ -20,6 +20,7 @@ from hxloop_chip.solver.events import collect
 from hxloop_chip.solver.near.slow import redo_step
 from hxloop_chip.solver.near.spiking import fill_thresholds, in_order, keep_first, level_of
 from hxloop_chip.solver.near.substep import substep
+from hxloop_chip.solver.near.waking import wake
 from hxloop_chip.solver.near.walk import note_all, walk
 from hxloop_chip.solver.state import new_state, zeros
 from hxloop_chip.solver.stopping import is_stopped
@@ -193,6 +194,8 @@ def _near_threshold(n_slots, base, circuit, trial, state, now, end):
             failed = _redo_all(slot, base, circuit, trial, state, now, end)
         else:
             failed = n_spikes = walk(slot, base, n_spikes, circuit, trial, state, now, end)
+            if failed >= 0:
+                failed = wake(slot, base, circuit, trial, state, now, end)
         if failed < 0:
             return failed
     return note_all(n_spikes, base, circuit, trial, state) if n_spikes > 0 else np.int64(0)

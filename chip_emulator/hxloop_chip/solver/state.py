@@ -29,10 +29,10 @@ class State(NamedTuple):
     # with equal rates of all, and in the last row of the excitatory ones
     sums: NDArray[np.float32]
     closed: NDArray[np.uint64]  # bits of the neurons of a block that are solved in closed form
-    near: NDArray[
-        np.uint32
-    ]  # those of them that may reach threshold in the step, or whose refractory period ends in it
+    near: NDArray[np.uint32]  # those of them that may reach threshold in the step
     n_near: NDArray[np.int64]
+    waking: NDArray[np.uint32]  # those whose refractory period ends in it
+    n_waking: NDArray[np.int64]
     key: NDArray[np.int64]  # events of a step in order: tick in the step above, row of weights below
     tick: NDArray[np.uint32]  # of each slot: the same as tick,
     place: NDArray[np.uint32]  # and as BLOCK * row
@@ -96,6 +96,8 @@ def new_state(circuit, event_capacity, spike_capacity):
         np.full(1, -1, np.int64),
         zeros(3 * n_functions * at.BLOCK),
         closed,
+        np.zeros((at.SAMPLES, width + at.LANES), np.uint32),
+        np.zeros(at.SAMPLES, np.int64),
         np.zeros((at.SAMPLES, width + at.LANES), np.uint32),
         np.zeros(at.SAMPLES, np.int64),
         np.zeros(event_capacity, np.int64),

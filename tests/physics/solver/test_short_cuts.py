@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from support.solving.bare_solver import make_circuit, make_inputs, make_trial, make_watch, solve
 from support.solving.margins import ALL_NOISE, DURATION, N_SAMPLES, assert_same_spikes, cases, trial_of
 
@@ -311,3 +312,42 @@ def test_spikes_are_the_same_where_steps_are_counted_anew(offset):
     late = solve(circuit, make_inputs([(begin + tick, source) for tick, source in train]), make_trial(begin + 5600))
     assert early.stamp.size > 2
     assert np.array_equal(early.stamp - 6400, late.stamp - begin)
+
+
+@pytest.mark.parametrize("event_by_event", [False, True])
+@pytest.mark.parametrize("regime", [(750, 750, 750), (700, 300, 900), (300, 600, 270), (90, 400, 300)])
+def test_membranes_rise_from_reset_where_a_refractory_period_ended(event_by_event, regime):
+    rng, n, n_sources = generator(12, "wake-ups", *regime), 60, 10
+    tau = np.array(regime)[:, None] * rng.uniform(0.9, 1.1, (3, n))
+    weights = rng.uniform(0, 0.2, (2, n_sources, n)) * (rng.random((2, n_sources, n)) < 0.6)
+    weights[:, :2] = np.array([[9.0, 0.0], [0.0, 8.5]])[:, :, None]  # each of them spikes within a few ticks, once
+    held, reset = rng.uniform(70.0, 260.0, n), rng.uniform(-30.0, 5.0, n)
+    circuit = make_circuit(
+        weights, tau_mem=tau[0], tau_exc=tau[1], tau_inh=tau[2], threshold=20.0, reset=reset, refractory=held
+    )
+    later = zip(rng.integers(16, 400, 60).tolist(), rng.integers(2, n_sources, 60).tolist(), strict=True)
+    train = [(3, 0), (15, 1), *sorted(later)]
+    watch = make_watch(1, 512, neuron=np.arange(n), period=STEP)
+    solve(circuit, make_inputs(train), make_trial(512, event_by_event=event_by_event), watch)
+    tick = np.array([t for t, _ in train], float)
+    seen = 0
+    for k in range(n):
+        exc, inh = (weights[sign, [source for _, source in train], k] for sign in (0, 1))
+
+        def membrane(t, begin=0.0, v=0.0, k=k, exc=exc, inh=inh):
+            """V at tick `t` of a neuron that is at `v` at `begin`, in closed form."""
+            total = v * np.exp(-(t - begin) / tau[0, k])
+            since = np.maximum(t - np.maximum(tick, begin), 0.0)
+            for weight, x in ((exc, tau[1, k]), (-inh, tau[2, k])):
+                left, rate = np.exp(-np.maximum(begin - tick, 0.0) / x), 1 / x - 1 / tau[0, k]
+                response = -np.exp(-since / tau[0, k]) * np.expm1(-since * rate) / rate
+                total += np.sum(weight * left * response * (tick < t))
+            return total
+
+        free = brentq(lambda t: membrane(t) - 20.0, 3.0, 20.0, xtol=1e-9) + held[k]
+        again = next((t for t in np.arange(free, 512.0, 0.5) if membrane(t, free, reset[k]) > 19.9), 512.0)
+        for r in range(8):
+            if free < STEP * r < again - 1.0:
+                assert watch.cadc[0, r, k] == pytest.approx(membrane(STEP * r, free, reset[k]), abs=2e-4)
+                seen += 1
+    assert seen > n

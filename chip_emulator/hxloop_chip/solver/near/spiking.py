@@ -10,6 +10,7 @@ from hxloop_chip.solver.events import send
 from hxloop_chip.solver.random import STREAM_DRIFT, STREAM_SPIKE, STREAM_THRESHOLD, fill_normals, two_normals
 
 _BITS, _MASK = at.LANES.bit_length() - 1, at.LANES - 1
+_NOTHING = np.float32(0.0)
 _LEAST_GAP_MV = 0.1  # a noisy threshold stays this far above reset
 
 
@@ -65,6 +66,15 @@ def limited(threshold, n, circuit, trial):
     if trial.sigma[at.SIGMA_THRESHOLD] > 0.0 or trial.sigma[at.SIGMA_DRIFT] > 0.0:
         return max(threshold, circuit.parameters[at.RESET, n] + _LEAST_GAP_MV)
     return threshold
+
+
+@spliced
+def highest_from_reset(cell, n, reached, circuit, state):
+    """Bound of the membrane of a neuron that is reset in this step and at its end where it is said to have reached."""
+    level, reset = level_of(cell, 0), circuit.neuron[n * at.N_NEURON + at.NEURON_RESET]
+    below = min(reset - state.level[level + at.LEVEL_SHIFT * at.LANES], _NOTHING)
+    below *= circuit.bounds[(n // at.BLOCK) * at.N_BOUNDS + at.BOUND_BELOW]
+    return max(reset, reached) + state.level[level + at.LEVEL_BULGE * at.LANES] - below
 
 
 @spliced

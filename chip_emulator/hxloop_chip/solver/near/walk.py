@@ -3,7 +3,7 @@
 In a frame that moves with its decays, a neuron between two events is nearly at rest: with ``U = u exp(r_mem t)`` and
 ``E = I_exc exp(r_exc t)``, both currents stand still, and ``U`` grows by ``E (psi(t1) - psi(t0))``, psi(t) the integral
 of ``exp((r_mem - r_exc) s)`` from 0 to t. So a piece of time costs two multiply-adds and short series of t, the same
-for all events of a step. A neuron that leaves its refractory period at tick f simply has all times raised to f.
+for all events of a step.
 
 A crossing of the threshold is noted with the piece it is in; those which can only be rises are solved together at the
 end, the few others are done again by themselves (`slow`). Derivations: docs/solver.md.
@@ -17,7 +17,14 @@ from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.near import group as of
 from hxloop_chip.solver.near.group import fetch_weights, gather
 from hxloop_chip.solver.near.slow import redo_step
-from hxloop_chip.solver.near.spiking import is_spike_noisy, level_of, limited, note_spike_with, row_of
+from hxloop_chip.solver.near.spiking import (
+    highest_from_reset,
+    is_spike_noisy,
+    level_of,
+    limited,
+    note_spike_with,
+    row_of,
+)
 from hxloop_chip.solver.random import LARGEST_EIGHTH, STREAM_SPIKE, fill_two_normals
 from hxloop_chip.solver.vector import chosen, floats, fused, load, lowest, negated, store
 
@@ -40,23 +47,18 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
     int
         How many spikes are found now, still to be noted by `note_all`; or an error code as of `spiking.note_spike`.
     """
-    width, count = circuit.neuron_id.size, state.n_near[slot]
-    for first in range(0, count, at.LANES):
-        m = min(at.LANES, count - first)
-        c, wakes = gather(slot, first, m, base, now, circuit, state)
-        n_events = fetch_weights(slot, first, m, c, circuit, state)
+    width, near = circuit.neuron_id.size, state.near[slot, : state.n_near[slot]]
+    for first in range(0, near.size, at.LANES):
+        members = near[first : first + at.LANES]
+        c = gather(slot, members, now, circuit, state)
+        n_events = fetch_weights(slot, members, c, circuit, state)
         spiked, redone = _follow(c, slot, n_events, circuit, state)
-        members = (np.uint64(1) << np.uint64(m)) - np.uint64(1)
-        spiked, redone = spiked & members, redone & members
-        wakes &= ~(spiked | redone)
-        while wakes != np.uint64(0):
-            j = lowest(wakes)
-            wakes &= wakes - np.uint64(1)
-            end[row_of(slot * width + state.near[slot, first + j], at.ROW_V)] = state.group[of.U_END + j]
+        every = (np.uint64(1) << np.uint64(members.size)) - np.uint64(1)
+        spiked, redone = spiked & every, redone & every
         while spiked != np.uint64(0):
             j = lowest(spiked)
             spiked &= spiked - np.uint64(1)
-            n, t = state.near[slot, first + j], np.float64(state.group[of.SPIKE + j])
+            n, t = members[j], np.float64(state.group[of.SPIKE + j])
             if base + t >= trial.duration:  # behind the end of the run nothing counts
                 continue
             u_end = _behind_spike(slot, n, t, state.group[of.U_JUMP + j], circuit, trial, state)
@@ -69,7 +71,7 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
         while redone != np.uint64(0):
             j = lowest(redone)
             redone &= redone - np.uint64(1)
-            failed = redo_step(slot, np.int64(state.near[slot, first + j]), base, circuit, trial, state, now, end)
+            failed = redo_step(slot, np.int64(members[j]), base, circuit, trial, state, now, end)
             if failed < 0:
                 return failed
     return n_spikes
@@ -87,13 +89,10 @@ def _behind_spike(slot, n, t, jumped, circuit, trial, state):
         return reset
     if refractory > 0.0 or circuit.longest < at.STEP_TICKS:
         return np.float32(np.inf)
-    level = level_of(slot * circuit.neuron_id.size + n, 0)
-    below = min(reset - state.level[level + at.LEVEL_SHIFT * at.LANES], _NOTHING)
-    most = max(reset, jumped) + state.level[level + at.LEVEL_BULGE * at.LANES]
-    most -= circuit.bounds[(n // at.BLOCK) * at.N_BOUNDS + at.BOUND_BELOW] * below
-    steady = np.float64(state.level[level + at.LEVEL_STEADY * at.LANES])
+    cell = slot * circuit.neuron_id.size + n
+    steady = np.float64(state.level[level_of(cell, at.LEVEL_STEADY)])
     least = limited(steady - LARGEST_EIGHTH * trial.sigma[at.SIGMA_THRESHOLD], n, circuit, trial)
-    return jumped if most < least else np.float32(np.inf)
+    return jumped if highest_from_reset(cell, n, jumped, circuit, state) < least else np.float32(np.inf)
 
 
 @spliced
@@ -135,7 +134,7 @@ def _order_by_tick(n_spikes, state):
 
 
 @inlined
-def _exp(x):
+def exp(x):
     """exp(x) for abs(x) <= 1/4, to 4e-7."""
     p = fused(x, floats(_120TH), floats(_24TH))
     p = fused(x, p, floats(_6TH))
@@ -146,8 +145,8 @@ def _exp(x):
 
 @inlined
 def _psi(t, difference):
-    """Integral of exp(-difference s) from 0 to t, for abs(difference t) <= 1/4."""
-    y = negated(difference * t)
+    """Integral of exp(-difference s) from 0 to t, a number, for abs(difference t) <= 1/4."""
+    y = difference * -t
     p = fused(y, floats(_720TH), floats(_120TH))
     p = fused(y, p, floats(_24TH))
     p = fused(y, p, floats(_6TH))
@@ -161,7 +160,7 @@ def _follow(c, slot, n_events, circuit, state):
     """The whole step of one group; masks of the neurons that spike once, and of those to be done again."""
     group, equal, zero = state.group, are_equal(circuit.rates), floats(_NOTHING)
     rates = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
-    theta, reset, free = load(group, of.THETA), load(group, of.RESET), load(group, of.FREE)
+    theta, reset = load(group, of.THETA), load(group, of.RESET)
     u, exc, inh = load(group, of.U), load(group, of.EXC), load(group, of.INH)
     floor = max(theta, negated(theta)) * _WIDER
     opened, spiked, redone = _EVERY, np.uint64(0), np.uint64(0)
@@ -170,24 +169,20 @@ def _follow(c, slot, n_events, circuit, state):
     for begin in range(0, at.STEP_TICKS, circuit.longest):
         # One frame: a step, or less where time constants are short.
         last = min(begin + circuit.longest, at.STEP_TICKS)
-        ticks, before = np.float32(last - begin), _NOTHING
-        wakes = min(max(free - np.float32(begin), zero), floats(ticks))
-        u, t0, grown = chosen(wakes > _NOTHING, reset, u), wakes, _exp(rates[0] * wakes)
-        u, w = u * grown, fused(negated(theta), grown, u * grown)
-        psi = _psi(t0, rates[1] - rates[0]), _psi(t0, rates[2] - rates[0])
+        ticks, t0, w, psi = np.float32(last - begin), _NOTHING, u - theta, (zero, zero)
         while True:
             here, t_event = i < n_events, ticks
             if here:
                 e = state.heard[slot, c, at.HEARD, i]
                 here = state.tick[slot, e] < last
                 t_event = np.float32(state.tick[slot, e] - begin) if here else ticks
-            if t_event > before or not here:  # a piece; none between events of the same tick
-                before, t1 = t_event, max(wakes, floats(t_event))
+            if t_event > t0 or not here:  # a piece; none between events of the same tick
+                t1 = t_event
                 u1, w1, psi, top = _piece(u, w, exc, inh, t0, t1, psi, theta, rates, equal)
                 hot = (top >= floor) & opened
                 if hot != np.uint64(0):
                     crossed = (w1 >= _NOTHING) & hot
-                    piece = u, u1, exc, inh, t0, t1
+                    piece = u, u1, exc, inh, floats(t0), floats(t1)
                     if hot != crossed:
                         redone |= hot & ~crossed & ~_only_ends(piece, w, rates, equal)
                     spiked |= crossed
@@ -198,19 +193,18 @@ def _follow(c, slot, n_events, circuit, state):
                 break
             weights, gain = load(state.arriving, i * at.LANES), state.gain[slot, e]
             up = weights if equal else max(weights, zero)
-            exc = fused(up * gain, _exp(rates[1] * t_event), exc)
+            exc = fused(up * gain, exp(rates[1] * t_event), exc)
             if not equal:
-                inh = fused((up - weights) * gain, _exp(rates[2] * t_event), inh)
+                inh = fused((up - weights) * gain, exp(rates[2] * t_event), inh)
             i += 1
-        u = u * _exp(negated(rates[0] * ticks))
+        u = u * exp(rates[0] * -ticks)
         if last < at.STEP_TICKS:
-            exc, inh = exc * _exp(negated(rates[1] * ticks)), inh * _exp(negated(rates[2] * ticks))
-    store(group, of.U_END, u + load(group, of.SHIFT))
+            exc, inh = exc * exp(rates[1] * -ticks), inh * exp(rates[2] * -ticks)
     if spiked != np.uint64(0):
         sure, t = _solve(spiked, crossing, theta, rates, equal)
         t = t + at_begin
         store(group, of.SPIKE, t)
-        store(group, of.U_JUMP, fused(reset - theta, _exp(rates[0] * (t - _STEP)), u) + load(group, of.SHIFT))
+        store(group, of.U_JUMP, fused(reset - theta, exp(rates[0] * (t - _STEP)), u) + load(group, of.SHIFT))
         redone |= spiked & ~sure
         spiked &= ~redone
     return spiked, redone
@@ -219,14 +213,14 @@ def _follow(c, slot, n_events, circuit, state):
 @inlined
 def _piece(u, w, exc, inh, t0, t1, psi, theta, rates, equal):
     """From t0 to t1 without event: U, U less threshold, both psi, and by how much it may exceed its threshold."""
-    grown, psi_exc = _exp(rates[0] * t1), _psi(t1, rates[1] - rates[0])
+    grown, psi_exc = exp(rates[0] * t1), _psi(t1, rates[1] - rates[0])
     u1, psi_inh = fused(exc, psi_exc - psi[0], u), psi[1]
     if not equal:
         psi_inh = _psi(t1, rates[2] - rates[0])
         u1 = fused(negated(inh), psi_inh - psi[1], u1)
     w1, d = fused(negated(theta), grown, u1), t1 - t0
-    fall = _fall(u, exc, inh, rates[0], rates[1], d, equal)
-    return u1, w1, (psi_exc, psi_inh), fused(floats(_BULGE) * d, fall * grown, max(w, w1))
+    fall = _fall(u, exc, inh, rates[0], rates[1], floats(d), equal)
+    return u1, w1, (psi_exc, psi_inh), fused(floats(_BULGE * d), fall * grown, max(w, w1))
 
 
 @inlined
@@ -252,11 +246,11 @@ def _fall(u, exc, inh, r_mem, r_exc, d, equal):
 def _slopes(piece, rates, equal):
     """Slopes of the membrane at both ends of a piece, and where it has no more than one turning point between them."""
     (u, u1, exc, inh, t0, t1), (r_mem, r_exc, r_inh) = piece, rates
-    begun, ended = _exp(negated(r_mem * t0)), _exp(negated(r_mem * t1))
-    exc0, exc1 = exc * _exp(negated(r_exc * t0)), exc * _exp(negated(r_exc * t1))
+    begun, ended = exp(negated(r_mem * t0)), exp(negated(r_mem * t1))
+    exc0, exc1 = exc * exp(negated(r_exc * t0)), exc * exp(negated(r_exc * t1))
     if equal:
         return exc0 - r_mem * (u * begun), exc1 - r_mem * (u1 * ended), _EVERY
-    inh0, inh1 = inh * _exp(negated(r_inh * t0)), inh * _exp(negated(r_inh * t1))
+    inh0, inh1 = inh * exp(negated(r_inh * t0)), inh * exp(negated(r_inh * t1))
     zero = floats(_NOTHING)
     h0, h1 = inh0 * r_inh - exc0 * r_exc, inh1 * r_inh - exc1 * r_exc
     monotonic = ((h0 >= zero) & (h1 >= zero)) | ((zero >= h0) & (zero >= h1))
@@ -279,13 +273,13 @@ def _solve(spiked, piece, theta, rates, equal):
     """
     (u, u1, exc, inh, t0, t1), (r_mem, r_exc, r_inh) = piece, rates
     slope0, slope1, monotonic = _slopes(piece, rates, equal)
-    u = u * _exp(negated(r_mem * t0))
-    u1 = u1 * _exp(negated(r_mem * t1))
+    u = u * exp(negated(r_mem * t0))
+    u1 = u1 * exp(negated(r_mem * t1))
     sure = monotonic & (u < theta) & (slope0 > _NOTHING) & (slope1 > _NOTHING)
     d = t1 - t0
     a, b, c = d * r_mem, d * r_exc, d * r_inh
-    i_exc = d * exc * _exp(negated(r_exc * t0))
-    i_inh = floats(_NOTHING) if equal else d * inh * _exp(negated(r_inh * t0))
+    i_exc = d * exc * exp(negated(r_exc * t0))
+    i_inh = floats(_NOTHING) if equal else d * inh * exp(negated(r_inh * t0))
     c1 = i_exc - i_inh - a * u
     i_exc, i_inh = negated(b * i_exc), negated(c * i_inh)
     c2 = (i_exc - i_inh - a * c1) * _HALF
