@@ -25,7 +25,7 @@ from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
 from hxloop_host.arithmetic.lanes import LANES
 from hxloop_host.arithmetic.shared_work import share_out
-from hxloop_host.learning.first_spike.kernels import add_block, first_spike_times, next_band, relative_inputs
+from hxloop_host.learning.first_spike.kernels import add_blocks, first_spike_times, next_band, relative_inputs
 
 Array = NDArray[np.float64]
 
@@ -155,20 +155,18 @@ class FirstSpikeLayer:
         times = _checked(measured, (n_samples, n_out), "t_out_measured")
         slopes = _checked(outer, (n_samples, n_out), "grad_t_out")
         limit = np.inf if max_dw_norm is None else float(max_dw_norm)
-        blocks = range(-(-n_out // BLOCK))
         width = -(-n_in // LANES) * LANES
-        grad_w, shares = np.zeros((n_in, n_out)), np.zeros((len(blocks), n_samples if with_times else 0, width))
+        grad_w, shares = np.zeros((n_in, n_out)), np.zeros((-(-n_out // BLOCK), n_samples if with_times else 0, width))
         n_workers = n_cores() if inputs.size * n_out >= WORTH_THREADS else 1
         latest, origin = np.full(n_samples, np.inf), np.empty(n_samples)
         while next_band(times, slopes, latest, origin):
             relative = relative_inputs(inputs, origin, self.tau_ratio)
 
             def add(worker: int, relative: Array = relative) -> None:
-                for block in blocks[worker::n_workers]:
-                    add_block(
-                        block * BLOCK, min((block + 1) * BLOCK, n_out), relative, weights, times, slopes, origin,
-                        self.tau_ratio, self.threshold, limit, grad_w, shares[block],
-                    )  # fmt: skip
+                add_blocks(
+                    worker, n_workers, BLOCK, relative, weights, times, slopes, origin, self.tau_ratio, self.threshold,
+                    limit, grad_w, shares,
+                )  # fmt: skip
 
             share_out(add, n_workers)
         return grad_w, shares.sum(axis=0)[:, :n_in]

@@ -325,3 +325,19 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
     for i in range(n_in):
         for j in range(size):
             grad_w[i, first + j] += gradients[j, i]
+
+
+@compiled
+def add_blocks(
+    first, every, block, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in
+):  # fmt: skip
+    """Add the gradients of each `every`-th block of so many outputs, from the one with number `first` on.
+
+    Arguments as for `add_block`, but `grad_t_in` [n_blocks, ...] has room for the shares of all blocks.
+    """
+    n_out = weights.shape[1]
+    for number in range(first, grad_t_in.shape[0], every):
+        add_block(
+            number * block, min((number + 1) * block, n_out), inputs, weights, t_out, outer, origin, tau_ratio,
+            threshold, max_dw_norm, grad_w, grad_t_in[number],
+        )  # fmt: skip
