@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from support.hiding.emulator import hide_emulator
+from support.places import TESTS
 
 # Machines that run tests are busy: a slow example is not a failure. The examples are the same in every run.
 settings.register_profile("hxloop", deadline=None, derandomize=True)
@@ -20,6 +22,17 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The readline of a test worker says how wide the terminal is, which it has not.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+
+ALONE = tuple(TESTS / "unit" / name for name in ("calibration", "host", "hxloop"))
+"""Tests of packages that do without the emulator."""
+
+
+@pytest.fixture(autouse=True)
+def alone(request, monkeypatch):
+    """What does without the emulator is tested without it; tests/architecture/test_separation.py counts on that."""
+    if any(request.path.is_relative_to(folder) for folder in ALONE):
+        hide_emulator(monkeypatch)
 
 
 @pytest.fixture

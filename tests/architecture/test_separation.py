@@ -1,11 +1,18 @@
-"""Without the emulator's folder the other packages import and pass their tests: a real chip could take its place."""
+"""Without the emulator's folder the other packages import and pass their tests: a real chip could take its place.
 
+Their unit tests run once, without the emulator: the `alone` fixture of tests/conftest.py hides it.
+"""
+
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
+from support.hiding.emulator import hide_emulator
 from support.places import ROOT
 
 KEPT = ("hxloop", "host", "calibration")
@@ -68,8 +75,27 @@ def test_every_module_imports(bare_tree):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.timeout(900)  # all unit tests once more, in one process
-def test_unit_tests_pass(bare_tree):
-    done = python(bare_tree, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "tests/unit")
+def test_what_unit_tests_take_is_there(bare_tree):
+    """All modules of unit tests and of what supports them import; tests/conftest.py hides the emulator as they run."""
+    done = python(bare_tree, "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", "tests/unit")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    assert "passed" in done.stdout
+    assert {Path(line.partition("::")[0]).parts[2] for line in done.stdout.splitlines() if "::" in line} == set(KEPT)
+
+
+def test_tests_that_run_without_the_emulator_neither_import_it_nor_find_it_nor_start_it(pytestconfig, request):
+    assert {
+        folder.name for folder in request.config.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py")).ALONE
+    } == set(KEPT)
+    assert find_spec("hxloop_chip") is not None
+    before = sys.modules.copy()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        hide_emulator(monkeypatch)
+        with pytest.raises(ModuleNotFoundError, match="No module named 'hxloop_chip'"):
+            importlib.import_module("hxloop_chip.chip.emulated_chip")
+        child = subprocess.run([sys.executable, "-m", "hxloop_chip"], capture_output=True, text=True, check=False)
+        assert "No module named hxloop_chip" in child.stderr
+        assert (
+            subprocess.run([sys.executable, "-c", "import hxloop_host, hxloop_calibration"], check=True).returncode == 0
+        )
+    assert {name for name in before if name.startswith("hxloop_chip")} <= set(sys.modules)
+    assert find_spec("hxloop_chip") is not None

@@ -10,7 +10,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from support.places import PYTHONPATH, ROOT
+from support.places import ALONE_PYTHONPATH, ROOT
 
 from hxloop.seeds import generator
 from hxloop_host.arithmetic import compiled
@@ -27,7 +27,8 @@ def trained(cache):
     done = subprocess.run(
         [sys.executable, "-m", "support.small_training"],
         cwd=ROOT,
-        env=os.environ | {"HXLOOP_CACHE_DIR": str(cache), "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": PYTHONPATH},
+        env=os.environ
+        | {"HXLOOP_CACHE_DIR": str(cache), "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": ALONE_PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=200,

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.daemons.fake_service import ADDRESS, FakeService, expected_spikes, small_config
-from support.places import PYTHONPATH, ROOT
+from support.places import ALONE_PYTHONPATH, ROOT
 
 from hxloop.errors import InvalidInputError, RunCancelledError, ServiceError, SessionError
 from hxloop.protocol.messages import Limits
@@ -133,7 +133,7 @@ def python(code, **environment):
 
 
 def test_threads_do_not_make_zeromq_abort():
-    ended = python(ABORT, PYTHONPATH=PYTHONPATH)
+    ended = python(ABORT, PYTHONPATH=ALONE_PYTHONPATH)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout == "runs 600\n"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.daemons.processes import is_running, wait_for, wait_until_gone
-from support.places import PYTHONPATH
+from support.places import ALONE_PYTHONPATH
 
 import hxloop_host.link.own_daemon
 from hxloop.errors import DaemonStartError, InvalidInputError
@@ -24,7 +24,7 @@ def stub(monkeypatch):
     """The folder that holds the daemons' private folders; its name is short enough for sockets."""
     monkeypatch.setattr(hxloop_host.link.own_daemon, "_EMULATOR", "support.daemons.stub_daemon")
     monkeypatch.setattr(hxloop_host.link.own_daemon, "_GRACE_S", 0.3)
-    monkeypatch.setenv("PYTHONPATH", PYTHONPATH)
+    monkeypatch.setenv("PYTHONPATH", ALONE_PYTHONPATH)
     with tempfile.TemporaryDirectory(prefix="h-") as folder:
         monkeypatch.setattr("tempfile.tempdir", folder)
         monkeypatch.setenv("TMPDIR", folder)

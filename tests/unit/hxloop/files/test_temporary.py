@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support.places import PYTHONPATH
+from support.places import ALONE_PYTHONPATH
 from support.strangers.second_user import NOBODY, as_second_user, needs_second_user
 
 import hxloop.files.temporary
@@ -48,7 +48,7 @@ sys.stdin.read()
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGABRT, None])
 def test_what_an_owner_left_is_removed_and_nothing_else(place, how):
-    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": PYTHONPATH}
+    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": ALONE_PYTHONPATH}
     process = subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -166,7 +166,7 @@ run_program(app, "work")
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_program_that_is_told_to_end_leaves_nothing(place, number):
-    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": PYTHONPATH}
+    environment = os.environ | {"TMPDIR": str(place), "PYTHONPATH": ALONE_PYTHONPATH}
     process = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env=environment)
     folder = Path(process.stdout.readline().strip())
     assert folder.parent == place and folder.is_dir()

@@ -13,7 +13,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from support.places import PYTHONPATH
+from support.places import ALONE_PYTHONPATH
 from support.strangers.second_user import as_second_user, needs_second_user
 
 from hxloop.files.folders import cache_directory
@@ -97,7 +97,7 @@ def compiled_by_processes(n, folder):
     program = "import numba, time; from test_kernel_library import *; compile_slowly(); print(compilations())"
     environment = os.environ | {
         "HXLOOP_CACHE_DIR": str(folder),
-        "PYTHONPATH": str(SOURCE.parent) + os.pathsep + PYTHONPATH,
+        "PYTHONPATH": str(SOURCE.parent) + os.pathsep + ALONE_PYTHONPATH,
     }
     command = [sys.executable, "-c", program]
     begun = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(n)]
