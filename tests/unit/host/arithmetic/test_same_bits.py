@@ -19,7 +19,7 @@ from hxloop_host.arithmetic.whole_power import whole_power
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.readouts.first_spikes import SoftmaxTimes
 
-CALLERS = ("add_block", "first_spike_times", "_wait_1", "_coefficients_1", "exp_each")
+CALLERS = ("add_block", "add_blocks", "first_spike_times", "_wait_1", "_coefficients_1", "exp_each")
 
 
 def trained(cache):
