@@ -69,10 +69,9 @@ def _bars(claims: Iterable[Claim], known: Mapping[str, Mapping[str, Any]]) -> st
 
 def _ratios(known: Mapping[str, Mapping[str, Any]]) -> str:
     """What races have shown, here and in the place of other processors; what a sample takes is CPU time on one core."""
-    rows = []
-    for claim in RACE_CLAIMS:
-        if claim.bar is None:
-            continue
+    rows, barred = [], [claim for claim in RACE_CLAIMS if claim.bar is not None]
+    shown = [name for name in PROCESSORS if any(name_for(claim.name, name) in known for claim in barred)]
+    for claim in barred:
         found = known.get(claim.name)
         cells = [claim.what, f"{_bar(claim)} {claim.unit.strip('1')}".strip()]
         if found is None:
@@ -81,9 +80,9 @@ def _ratios(known: Mapping[str, Mapping[str, Any]]) -> str:
             took, low_high = found["us_per_sample_cpu"], found[f"{found['clock']}_interval"]
             between = "" if low_high is None else f"{_number(low_high[0])} .. {_number(low_high[1])}"
             cells += [_number(found["value"]), between, _number(took["here"]), _number(took.get("other"))]
-        there = (known.get(name_for(claim.name, processor)) for processor in PROCESSORS)
+        there = (known.get(name_for(claim.name, processor)) for processor in shown)
         rows.append((*cells, *("" if found is None else _number(found["value"]) for found in there)))
-    return _table(("what", "bar", "measured", "95 %", "us a sample", "other tree", *PROCESSORS), rows)
+    return _table(("what", "bar", "measured", "95 %", "us a sample", "other tree", *shown), rows)
 
 
 def _peers(known: Mapping[str, Mapping[str, Any]]) -> str:
