@@ -110,8 +110,8 @@ class _Executables:
 
     def __call__(self, library: Any, description: Any, environment: Any) -> Any:
         """Entry point of a compiled function."""
-        if _outermost and not _is_of(_outermost[-1], description):
-            is_kept = is_part() and _is_of(_callees[-1], description)
+        is_kept = is_part() and _is_of(_callees[-1], description)
+        if is_kept or (_outermost and not _is_of(_outermost[-1], description)):
             library.finalize = lambda: _link(library, is_kept=is_kept)
             return _Part().__getitem__
         return self._make(library, description, environment)

@@ -360,6 +360,11 @@ def test_what_a_kernel_calls_is_compiled_once_whether_its_arguments_are_known_or
     assert (caller(7), len(part.overloads)) == (28, 1)
 
 
+def test_a_part_of_a_kernel_that_nobody_keeps_can_be_called_from_python_too(places):
+    part = KernelLibrary([SOURCE], numba).keep(numba.njit(twice))
+    assert (numba.njit(lambda x: part(x) + 1)(7), part(7)) == (15, 14)
+
+
 def test_functions_of_numba_in_a_kernel_are_as_good_as_ever(places):
     """They are linked into kernels without an entry point of their own, also those that somebody compiles later."""
     kept = KernelLibrary([SOURCE], numba).keep(numba.njit(spread_of))
