@@ -51,8 +51,10 @@ def compile_parts(parts: Mapping[str, str], n_processes: int, told: Callable[[st
                     _check(name, process)
                     line.close()
                     told(name, time.monotonic() - since_s)
-            line.show(f"compiling kernels for {', '.join(running)}, {time.monotonic() - begun_s:.0f} s")
-            time.sleep(_LOOK_EVERY_S)
+            if running:
+                done, seconds = len(parts) - len(waiting) - len(running), time.monotonic() - begun_s
+                line.show(f"{done} of {len(parts)} done, compiling kernels for {', '.join(running)}, {seconds:.0f} s")
+                time.sleep(_LOOK_EVERY_S)
     finally:
         line.close()
         for process, _ in running.values():

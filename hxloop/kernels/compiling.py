@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hxloop.kit.waiting import Listener
 
 _TELL_EVERY_S: Final = 1.0
-_PATTERN: Final = re.compile(r"compiling kernels, only once: (\d+) of (\d+), (\d+) s")
+_PATTERN: Final = re.compile(r"compiling kernels, only once: (\d+) of at most (\d+), (\d+) s")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Compiling:
     elapsed_s: float
 
     def __str__(self) -> str:
-        return f"compiling kernels, only once: {self.done} of {self.total}, {self.elapsed_s:.0f} s"
+        return f"compiling kernels, only once: {self.done} of at most {self.total}, {self.elapsed_s:.0f} s"
 
     @classmethod
     def found_in(cls, line: str) -> Self | None:

@@ -94,7 +94,9 @@ def _calibrate(
             f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
             f"on silicon {table.chip_time_s:.1f} s"
         )
-        show(found["table_path"])
+        for written in (found["table_path"], found["report_path"]):
+            if written is not None:
+                show(written)
     if found["report_path"] != report:
         raise typer.Exit(1)
 

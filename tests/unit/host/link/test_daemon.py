@@ -130,7 +130,7 @@ def test_one_that_goes_on_compiling_is_waited_for_and_shown(monkeypatch, shown, 
     daemon = Daemon("compiling", 1)
     daemon.close()
     assert shown[0].startswith("starting chip compiling/1")
-    assert any("compiling kernels, only once: 7 of 10" in text for text in shown)
+    assert any("compiling kernels, only once: 7 of at most 10" in text for text in shown)
     assert shown[-1] == ""
     said = capsys.readouterr().err
     assert "warning: no place for kernels" in said
