@@ -29,10 +29,12 @@ ALONE = tuple(TESTS / "unit" / name for name in ("calibration", "host", "hxloop"
 
 
 @pytest.fixture(autouse=True)
-def alone(request, monkeypatch):
+def alone(request):
     """What does without the emulator is tested without it; tests/architecture/test_separation.py counts on that."""
-    if any(request.path.is_relative_to(folder) for folder in ALONE):
-        hide_emulator(monkeypatch)
+    with pytest.MonkeyPatch.context() as hiding:  # not the test's own, which would put back a path without the emulator
+        if any(request.path.is_relative_to(folder) for folder in ALONE):
+            hide_emulator(hiding)
+        yield
 
 
 @pytest.fixture

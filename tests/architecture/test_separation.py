@@ -99,3 +99,12 @@ def test_tests_that_run_without_the_emulator_neither_import_it_nor_find_it_nor_s
         )
     assert {name for name in before if name.startswith("hxloop_chip")} <= set(sys.modules)
     assert find_spec("hxloop_chip") is not None
+
+
+def test_the_emulator_comes_back_whatever_a_test_does_to_its_path():
+    before = list(sys.path)
+    with pytest.MonkeyPatch.context() as hiding:
+        hide_emulator(hiding)
+        with pytest.MonkeyPatch.context() as of_a_test:
+            of_a_test.syspath_prepend("somewhere")
+    assert sys.path == before
