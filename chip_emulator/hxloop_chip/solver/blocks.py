@@ -73,7 +73,7 @@ def advance(step, n_slots, now, end, circuit, trial, state):
 
 @spliced
 def _advance_block(b, slot, place, step, number, noisy, now, end, circuit, state):
-    some = _sum_up(b, slot, circuit, state)
+    some = sum_up(b, slot, state.basis[slot], circuit, state)
     near, waking = np.uint64(0), np.uint64(0)
     for column in range(0, at.BLOCK, LANES):
         shift = floats(_NOTHING)
@@ -100,8 +100,8 @@ def _listed(b, mask, out, count):
 
 
 @spliced
-def _sum_up(b, slot, circuit, state):
-    """Fill `state.sums` for a block; a bit for each kind of events that it hears."""
+def sum_up(b, slot, basis, circuit, state):
+    """Fill `state.sums` for a block, with a basis of each event; a bit for each kind of events that it hears."""
     if state.n_events[slot] == 0:
         return 0
     n_heard, listed = state.n_heard[slot, circuit.block_class[b]], state.heard[slot, circuit.block_class[b]]
@@ -116,7 +116,7 @@ def _sum_up(b, slot, circuit, state):
             begin, rank = (kind * n_functions + m) * at.BLOCK, min(at.RANK, n_functions - m)
             for column in range(0, at.BLOCK, WIDTH):
                 _add_up(
-                    listed[kind], n, both, n_both, _SIGNS[kind], state.place[slot], state.basis[slot], m, n_functions,
+                    listed[kind], n, both, n_both, _SIGNS[kind], state.place[slot], basis, m, n_functions,
                     rank, circuit.weights, first + column, state.sums, begin + column,
                 )  # fmt: skip
         if are_equal(circuit.rates):

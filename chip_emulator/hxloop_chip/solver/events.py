@@ -91,11 +91,18 @@ def _weigh(slot, base, n_events, circuit, trial, state):
         # One draw per event and source, common to all its synapses.
         sample = state.tally[slot, at.TALLY_SAMPLE]
         fill_normals_at(deviate, n_events, state.name, tick, trial.key, STREAM_AMPLITUDE, sample, base)
-    gains, out, n_functions = state.gain[slot], state.basis[slot], circuit.basis.shape[1]
     for e in range(n_events):
-        gain = np.float32(max(0.0, 1.0 + sigma * deviate[e]))
-        gains[e], left = gain, at.STEP_TICKS - tick[e]
-        signed = -gain if circuit.kind[place[e] >> _BLOCK_BITS] == at.INH else gain
+        state.gain[slot, e] = np.float32(max(0.0, 1.0 + sigma * deviate[e]))
+    fill_basis(state.basis[slot], slot, at.STEP_TICKS, circuit, state)
+
+
+@inlined
+def fill_basis(out, slot, end, circuit, state):
+    """Gain times basis of each event of a slot, for what it has done by tick `end` of the step; 0 if it comes later."""
+    n_functions = circuit.basis.shape[1]
+    for e in range(state.n_events[slot]):
+        gain, left = state.gain[slot, e], max(end - np.int64(state.tick[slot, e]), 0)
+        signed = -gain if circuit.kind[state.place[slot, e] >> _BLOCK_BITS] == at.INH else gain
         for m in range(n_functions):
             out[e * n_functions + m] = signed * circuit.basis[left, m]
 

@@ -38,6 +38,7 @@ class State(NamedTuple):
     place: NDArray[np.uint32]  # and as BLOCK * row
     gain: NDArray[np.float32]  # relative amplitudes of the events
     basis: NDArray[np.float32]  # flat [SAMPLES][capacity, n_functions]: gain times basis, negative for inhibitory rows
+    basis_at: NDArray[np.float32]  # flat [capacity, n_functions]: the same for a read within the step
     n_events: NDArray[np.int64]
     heard: NDArray[np.uint32]  # which events a class of blocks hears, by kind (`N_HEARD`); the last class hears all
     n_heard: NDArray[np.int64]
@@ -105,6 +106,7 @@ def new_state(circuit, event_capacity, spike_capacity):
         np.zeros((at.SAMPLES, event_capacity), np.uint32),
         np.zeros((at.SAMPLES, event_capacity), np.float32),
         np.zeros((at.SAMPLES, event_capacity * n_functions), np.float32),
+        np.zeros(event_capacity * n_functions, np.float32),
         np.zeros(at.SAMPLES, np.int64),
         np.zeros((at.SAMPLES, n_lists, at.N_HEARD, event_capacity + 1), np.uint32),
         np.zeros((at.SAMPLES, n_lists, at.N_HEARD), np.int64),

@@ -11,15 +11,16 @@ import math
 import numpy as np
 
 from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.blocks import sum_up
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
 from hxloop_chip.solver.equal_rates import are_equal
-from hxloop_chip.solver.events import weight
+from hxloop_chip.solver.events import fill_basis, weight
 from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.near.membrane import propagate
 from hxloop_chip.solver.near.slow import events_of, next_spike, start_of
 from hxloop_chip.solver.near.spiking import level_of, next_threshold, spike_noise
 from hxloop_chip.solver.near.substep import next_model_spike, step_at_spike
-from hxloop_chip.solver.vector import floats, fused, load, negated, store
+from hxloop_chip.solver.vector import fused, load, negated, store
 
 _STATE, _LEVEL, _PASSAGE = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_PASSAGE * at.BLOCK
 _V, _EXC, _INH = (row * LANES for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
@@ -82,57 +83,26 @@ def _read_all(slot, d, circuit, state, now):
 
     What an event did `d - q` ticks ago is what one at tick ``q + 64 - d`` does by the end of a step.
     """
-    n_blocks, n_functions = circuit.block_class.size, circuit.basis.shape[1]
+    n_blocks, n_functions, equal = circuit.block_class.size, circuit.basis.shape[1], are_equal(circuit.rates)
+    fill_basis(state.basis_at, slot, d, circuit, state)
     for b in range(state.read_blocks[0], state.read_blocks[1]):
-        first = b * circuit.row_id.size * at.BLOCK
+        some = sum_up(b, slot, state.basis_at, circuit, state)
         for column in range(0, at.BLOCK, LANES):
-            x = (slot * n_blocks + b) * _VECTORS + column // LANES
-            s, v = x * _STATE, x * _LEVEL
-            p = (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column
-            k = (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
-            shift = load(state.level, v + _SHIFT)
+            x, p = (slot * n_blocks + b) * _VECTORS + column // LANES, (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column
+            s, k = x * _STATE, (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
+            shift = load(state.level, x * _LEVEL + _SHIFT)
             trace = fused(load(circuit.passage, p + at.PASS_MEM * at.BLOCK), load(now, s + _V) - shift, shift)
             trace = fused(load(circuit.passage, p + at.PASS_EXC * at.BLOCK), load(now, s + _EXC), trace)
-            if not are_equal(circuit.rates):
+            if not equal:
                 by_inh = load(circuit.passage, p + at.PASS_INH * at.BLOCK)
                 trace = fused(negated(by_inh), load(now, s + _INH), trace)
-            for m in range(0, n_functions if state.n_events[slot] > 0 else 0, at.RANK):
-                c, w, rank = circuit.block_class[b], first + column, min(at.RANK, n_functions - m)
-                trace = _add_events(slot, c, d, w, m, rank, k + m * _FUNCTION, trace, circuit, state)
+            for m in range(n_functions * (some & 1)):
+                by_exc = load(circuit.coefficients, k + m * _FUNCTION + _BY_EXC)
+                trace = fused(load(state.sums, m * at.BLOCK + column), by_exc, trace)
+            for m in range(n_functions * (some >> 1)):
+                by_inh = load(circuit.coefficients, k + m * _FUNCTION + _BY_INH)
+                trace = fused(load(state.sums, (n_functions + m) * at.BLOCK + column), by_inh, trace)
             store(state.trace, b * at.BLOCK + column, trace)
-
-
-@inlined
-def _add_events(slot, c, d, first, m, rank, k, trace, circuit, state):
-    """Membranes of sixteen neurons with what the events before tick `d` did, by two to four functions of the basis."""
-    z, equal = floats(np.float32(0.0)), are_equal(circuit.rates)
-    a0, a1, a2, a3, b0, b1, b2, b3 = z, z, z, z, z, z, z, z
-    listed, tick, place, gain = state.heard[slot, c, at.HEARD], state.tick[slot], state.place[slot], state.gain[slot]
-    for i in range(state.n_heard[slot, c, at.HEARD]):
-        event = listed[i]
-        if tick[event] >= d:
-            break
-        w, left = load(circuit.weights, first + place[event]) * gain[event], d - tick[event]
-        up = w if equal else max(w, z)
-        down = up - w
-        a0, b0 = fused(up, circuit.basis[left, m], a0), fused(down, circuit.basis[left, m], b0)
-        a1, b1 = fused(up, circuit.basis[left, m + 1], a1), fused(down, circuit.basis[left, m + 1], b1)
-        if rank > 2:
-            a2, b2 = fused(up, circuit.basis[left, m + 2], a2), fused(down, circuit.basis[left, m + 2], b2)
-        if rank > 3:
-            a3, b3 = fused(up, circuit.basis[left, m + 3], a3), fused(down, circuit.basis[left, m + 3], b3)
-    trace = _respond(trace, a0, a1, a2, a3, rank, k + _BY_EXC, circuit)
-    return trace if equal else _respond(trace, b0, b1, b2, b3, rank, k + _BY_INH, circuit)
-
-
-@inlined
-def _respond(trace, a, b, c, d, rank, k, circuit):
-    trace = fused(a, load(circuit.coefficients, k), fused(b, load(circuit.coefficients, k + _FUNCTION), trace))
-    if rank > 2:
-        trace = fused(c, load(circuit.coefficients, k + 2 * _FUNCTION), trace)
-    if rank > 3:
-        trace = fused(d, load(circuit.coefficients, k + 3 * _FUNCTION), trace)
-    return trace
 
 
 @uncounted
