@@ -73,7 +73,7 @@ def advance(step, n_slots, now, end, circuit, trial, state):
 
 @spliced
 def _advance_block(b, slot, place, step, number, noisy, now, end, circuit, state):
-    some = sum_up(b, slot, state.basis[slot], circuit, state)
+    some = sum_up(b, slot, at.STEP_TICKS, state.basis[slot], circuit, state)
     near, waking = np.uint64(0), np.uint64(0)
     for column in range(0, at.BLOCK, LANES):
         shift = floats(_NOTHING)
@@ -100,15 +100,15 @@ def _listed(b, mask, out, count):
 
 
 @spliced
-def sum_up(b, slot, basis, circuit, state):
-    """Fill `state.sums` for a block, with a basis of each event; a bit for each kind of events that it hears."""
+def sum_up(b, slot, end, basis, circuit, state):
+    """Fill `state.sums` for a block with the basis of the events before a tick; a bit for each kind of them."""
     if state.n_events[slot] == 0:
         return 0
     n_heard, listed = state.n_heard[slot, circuit.block_class[b]], state.heard[slot, circuit.block_class[b]]
     n_functions, first = circuit.basis.shape[1], b * circuit.row_id.size * at.BLOCK
-    both, n_both, some = listed[at.BOTH], n_heard[at.BOTH], 0
+    both, n_both, some = listed[at.BOTH], _before(end, n_heard[at.BOTH], listed[at.BOTH], state.tick[slot]), 0
     for kind in range(at.EXC, at.INH + 1):
-        n = n_heard[kind]
+        n = _before(end, n_heard[kind], listed[kind], state.tick[slot])
         if n + n_both == 0 or (kind == at.INH and are_equal(circuit.rates)):
             continue
         some |= 1 << kind
@@ -127,6 +127,15 @@ def sum_up(b, slot, basis, circuit, state):
                     begin + column,
                 )  # fmt: skip
     return some
+
+
+@inlined
+def _before(end, n, listed, tick):
+    """How many of the first `n` listed events are before a tick of the step."""
+    if end < at.STEP_TICKS:
+        while n > 0 and tick[listed[n - 1]] >= end:
+            n -= 1
+    return n
 
 
 @inlined

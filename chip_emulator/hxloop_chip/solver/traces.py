@@ -86,7 +86,7 @@ def _read_all(slot, d, circuit, state, now):
     n_blocks, n_functions, equal = circuit.block_class.size, circuit.basis.shape[1], are_equal(circuit.rates)
     fill_basis(state.basis_at, slot, d, circuit, state)
     for b in range(state.read_blocks[0], state.read_blocks[1]):
-        some = sum_up(b, slot, state.basis_at, circuit, state)
+        some = sum_up(b, slot, d, state.basis_at, circuit, state)
         for column in range(0, at.BLOCK, LANES):
             x, p = (slot * n_blocks + b) * _VECTORS + column // LANES, (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column
             s, k = x * _STATE, (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
