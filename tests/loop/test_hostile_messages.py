@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.chips.fake_chip import small_config, small_inputs
-from support.daemons.daemon import Daemon
+from support.daemons.daemon_cases import unharmed_daemon, unharmed_session
 
 from hxloop.protocol.codec import config_arrays, encode, spike_arrays
 from hxloop.protocol.messages import DescribeRequest, StatusRequest
@@ -23,25 +23,15 @@ INPUTS = small_inputs()
 @pytest.fixture(scope="module")
 def daemon():
     """One daemon for all tests here: it must survive them all, with the worker it began with."""
-    with Daemon(fake=False) as running:
-        before = running.client().status()
+    with unharmed_daemon() as running:
         yield running
-        assert running.process.poll() is None
-        after = running.client().status()
-        assert (after.worker_pid, after.ledger.worker_restarts) == (before.worker_pid, 0)
-        assert "Traceback" not in running.log
 
 
 @pytest.fixture
 def client(daemon):
     """A session with a configuration, which must work afterwards as before."""
-    fresh = daemon.client()
-    fresh.hello()
-    assert fresh.configure(CONFIG).reply == "configure"
-    before, _ = fresh.run(CONFIG.sha256(), INPUTS)
-    yield fresh
-    after, _ = fresh.run(CONFIG.sha256(), INPUTS)
-    assert (before.reply, after.reply, after.events_out) == ("run", "run", before.events_out)
+    with unharmed_session(daemon, CONFIG, INPUTS) as fresh:
+        yield fresh
 
 
 def test_random_bytes_and_mutations(client, daemon):

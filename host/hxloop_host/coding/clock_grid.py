@@ -42,24 +42,19 @@ def to_ticks(times: NDArray[np.float64], tau_syn_us: float, tick_us: float, dura
     return ticks
 
 
-def one_spike_a_channel(ticks: NDArray[np.float64]) -> SpikeBatch:
-    """Spikes to send to the chip.
+def sorted_keys(ticks: NDArray[np.float64]) -> NDArray[np.int64]:
+    """At most one spike in each channel of a sample as a number each, sorted within each sample.
 
     Parameters
     ----------
     ticks : float64 [n_samples, n_channels]
-        Whole ticks, ``inf`` where no spike.
+        Whole ticks, not negative, ``inf`` for no spike.
 
     Returns
     -------
-    SpikeBatch
-        Its sources are the columns, sorted by time and then source.
+    int64 [n_samples, n_channels]
+        In order of time and then channel; `hxloop_host.arithmetic.input_clock.NO_KEY` behind the last.
     """
-    return spikes_of_keys(sorted_keys(ticks))
-
-
-def sorted_keys(ticks: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Spikes of `one_spike_a_channel` as a number each, int64 [n_samples, n_channels], sorted within each sample."""
     from hxloop_host.arithmetic.input_clock import fill_keys  # compiled, as above
 
     keys = np.empty(ticks.shape, np.int64)
@@ -69,7 +64,7 @@ def sorted_keys(ticks: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def spikes_of_keys(keys: NDArray[np.int64]) -> SpikeBatch:
-    """Spikes that `sorted_keys` stand for."""
+    """Spikes that `sorted_keys` stand for: their sources are the channels, sorted by time and then source."""
     from hxloop_host.arithmetic.input_clock import take_apart  # compiled, as above
 
     offsets, tick, source = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.chips.fake_chip import small_config, small_inputs
-from support.daemons.daemon import Daemon
+from support.daemons.daemon_cases import unharmed_daemon, unharmed_session
 from support.daemons.stream_client import StreamClient
 
 from hxloop.protocol.codec import spike_arrays
@@ -31,25 +31,15 @@ HASH = CONFIG.sha256()
 @pytest.fixture(scope="module")
 def daemon():
     """One daemon for all attacks; the worker it began with must be the one it ends with."""
-    with Daemon(fake=False) as running:
-        before = running.client().status()
+    with unharmed_daemon() as running:
         yield running
-        assert running.process.poll() is None
-        after = running.client().status()
-        assert (after.worker_pid, after.ledger.worker_restarts) == (before.worker_pid, 0)
-        assert "Traceback" not in running.log
 
 
 @pytest.fixture
 def client(daemon):
     """A session that works before and afterwards alike; one wrong answer does not cost it its configuration."""
-    fresh = daemon.client(StreamClient)
-    fresh.hello()
-    assert fresh.configure(CONFIG).reply == "configure"
-    before, _ = fresh.run(CONFIG.sha256(), INPUTS)
-    yield fresh
-    after, _ = fresh.run(CONFIG.sha256(), INPUTS)
-    assert (before.reply, after.reply, after.events_out) == ("run", "run", before.events_out)
+    with unharmed_session(daemon, CONFIG, INPUTS, StreamClient) as fresh:
+        yield fresh
 
 
 def with_value(arrays, name, place, value):

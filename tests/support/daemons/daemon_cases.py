@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 
 import numpy as np
 from support.chips.fake_chip import SLOW_SEED, small_config, small_inputs
-from support.daemons.daemon import wait_until
+from support.daemons.daemon import Daemon, wait_until
 
 CONFIG = small_config()
 HASH = CONFIG.sha256()
@@ -22,6 +23,30 @@ def ready_client(daemon, kind=None):
     reply = client.configure(CONFIG)
     assert reply.reply == "configure", reply
     return client
+
+
+@contextmanager
+def unharmed_daemon():
+    """A daemon with a real chip for many attacks: it survives them all, with the worker it began with."""
+    with Daemon(fake=False) as running:
+        before = running.client().status()
+        yield running
+        assert running.process.poll() is None
+        after = running.client().status()
+        assert (after.worker_pid, after.ledger.worker_restarts) == (before.worker_pid, 0)
+        assert "Traceback" not in running.log
+
+
+@contextmanager
+def unharmed_session(daemon, config, inputs, kind=None):
+    """A session with a configuration, which works afterwards as before."""
+    fresh = daemon.client(kind)
+    fresh.hello()
+    assert fresh.configure(config).reply == "configure"
+    before, _ = fresh.run(config.sha256(), inputs)
+    yield fresh
+    after, _ = fresh.run(config.sha256(), inputs)
+    assert (before.reply, after.reply, after.events_out) == ("run", "run", before.events_out)
 
 
 def assert_same(found, expected):

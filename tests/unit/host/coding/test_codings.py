@@ -13,7 +13,7 @@ from hxloop.network import Network, Population, Projection
 from hxloop.seeds import generator
 from hxloop.spikes import DTYPES, SpikeBatch
 from hxloop.task import Dataset, SpikeTrains
-from hxloop_host.coding.clock_grid import one_spike_a_channel, to_ticks
+from hxloop_host.coding.clock_grid import sorted_keys, spikes_of_keys, to_ticks
 from hxloop_host.coding.codings import CODINGS, build_coding, settings_of_kind
 
 TAU_US = 6.0
@@ -94,11 +94,11 @@ def test_spikes_are_sorted_by_time_then_source():
     ticks[[0, 7, 19]] = np.inf
     sample, channel = np.nonzero(np.isfinite(ticks))
     expected = SpikeBatch.from_arrays(sample, ticks[sample, channel], channel, 20)
-    batch = one_spike_a_channel(ticks)
+    batch = spikes_of_keys(sorted_keys(ticks))
     for name, dtype in DTYPES.items():
         assert getattr(batch, name).dtype == dtype
         np.testing.assert_array_equal(getattr(batch, name), getattr(expected, name))
-    assert one_spike_a_channel(np.full((3, 2), np.inf)).offsets.tolist() == [0, 0, 0, 0]
+    assert spikes_of_keys(sorted_keys(np.full((3, 2), np.inf))).offsets.tolist() == [0, 0, 0, 0]
 
 
 @given(ticks=st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=20), duration=st.integers(1, 5000))
