@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.progress import Report
+    from hxloop_calibration.options import Method
 
 
 def calibrate(
@@ -28,6 +29,7 @@ def calibrate(
     preset: str | Path = "lif-6us",
     target: Target | None = None,
     only: Sequence[str] = (),
+    method: Method = "default",
     seed: int = 0,
     options: Options | None = None,
     cache: bool = True,
@@ -45,10 +47,12 @@ def calibrate(
         Instead of a preset.
     only : sequence of str, or str
         Routines to run (in one string: with commas), with those they need; by default all that the target asks for.
+    method : str
+        ``default`` or ``published``: whose routines (see `Options`).
     seed : int
         Same seed, same chip, same target: same table, byte for byte.
     options : Options, optional
-        Instead of `only` and `seed`.
+        Instead of `only`, `method` and `seed`.
     cache : bool
         Take a table that was measured in the last 24 hours and whose chip still answers as it did.
     report : listener or list of listeners, optional
@@ -71,7 +75,15 @@ def calibrate(
     ...     table = hxloop.calibrate(chip, preset="lif-6us")
     """
     return calibrate_with_source(
-        chip, preset=preset, target=target, only=only, seed=seed, options=options, cache=cache, report=report
+        chip,
+        preset=preset,
+        target=target,
+        only=only,
+        method=method,
+        seed=seed,
+        options=options,
+        cache=cache,
+        report=report,
     )[0]
 
 
@@ -81,6 +93,7 @@ def calibrate_with_source(
     preset: str | Path = "lif-6us",
     target: Target | None = None,
     only: Sequence[str] = (),
+    method: Method = "default",
     seed: int = 0,
     options: Options | None = None,
     cache: bool = True,
@@ -103,7 +116,7 @@ def calibrate_with_source(
         arguments.of_type, options, "options", kind=Options, takes="a hxloop_calibration.options.Options"
     )
     progress = progress_of(report)
-    wanted = options or Options(seed=seed, only=arguments.texts(only, "only"))
+    wanted = options or Options(method=method, seed=seed, only=arguments.texts(only, "only"))
     aim = complete(target or load_target(preset), wanted.only)
     plan(aim, wanted, chip.spec)
     key = cache_key(aim, wanted, chip.identity, chip.spec)

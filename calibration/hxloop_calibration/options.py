@@ -11,6 +11,8 @@ from hxloop.seeds import SEED_MAX
 from hxloop_calibration.targets import Positive
 
 SearchName = Literal["model", "binary", "noisy-binary", "linear"]
+Method = Literal["default", "published"]
+"""Families of routines: this project's, and what the public calibration of the chip (calix) does."""
 
 
 class Options(Strict):
@@ -18,6 +20,8 @@ class Options(Strict):
 
     Attributes
     ----------
+    method : str
+        ``default`` or ``published``: whose routines find the codes and measure what they come to.
     seed : int
         Root of all random numbers: of the searches, and the name of the trial on an emulated chip.
     only : tuple of str
@@ -34,6 +38,7 @@ class Options(Strict):
         Chip time at which the calibration begins. An emulated chip drifts with it; silicon has its own clock.
     """
 
+    method: Method = "default"
     seed: Annotated[int, Field(ge=0, le=SEED_MAX)] = 0
     only: tuple[str, ...] = ()
     search: dict[str, SearchName] = Field(default_factory=dict)

@@ -158,6 +158,8 @@ def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
         raise InvalidInputError(
             f"{spec.name} has no codes to calibrate: its parameters are what they are set to", field="chip"
         )  # fmt: skip
+    if options.method != "default":
+        raise InvalidInputError(f"the routines of the method {options.method} are being built", field="method")
     target.check(spec)
     check_names(options)
     asked = set(options.only) or {name for name, routine in ROUTINES.items() if routine.wanted(target)}
