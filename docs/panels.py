@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,10 @@ from hxloop_chip.wiring.link_loss import admitted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
     from small_experiments import Events
+
+    from hxloop_chip.report.specimens import Bench
 
 CIRCUITS = (3, 40, 77, 200, 300, 450)
 PSP: Events = [(6.0, EXCITE), (30.0, INHIBIT)]
@@ -114,6 +118,49 @@ def fixed_sensor(axes: Axes, knob: str) -> None:
         drop = 0.5 * amplitude[k] * np.exp(-delay_us / (5.0 * tau[k]))  # at the codes of the boot
         axes.plot(delay_us, drop, color=COLORS[k], lw=0.8)
     _label(axes, knob, x="delay (us)", y="LSB per pair")
+
+
+def cell_pull(axes: Axes, knob: str, strength: float) -> None:
+    """What the leak cells of six circuits hold while their reset cells are written."""
+    chip = put_on_bench(only(knob, **{knob: strength}), 3)
+    code = np.arange(0, 1000, 50)
+    held = np.array([_held(chip, Cell.v_leak, {Cell.v_reset: k})[list(CIRCUITS)] for k in code])
+    axes.plot(code, held, lw=0.9)
+    _label(axes, knob, strength, x="code of v_reset", y="v_leak cell - code")
+
+
+def cell_crowding(axes: Axes, knob: str, strength: float) -> None:
+    """What the leak cells of six circuits hold, while others of their quadrants come to hold the same."""
+    chip = put_on_bench(only(knob, **{knob: strength}), 3)
+    apart = 150 + 5 * (np.arange(chip.spec.n_circuits) % 128)
+    same = np.arange(0, 129, 8)
+    held = []
+    for k in same:
+        code = np.where(np.arange(chip.spec.n_circuits) % 128 < k, 900, apart)
+        code[list(CIRCUITS)] = 900
+        held.append(_held(chip, Cell.v_leak, {Cell.v_leak: code})[list(CIRCUITS)])
+    axes.plot(same, held, lw=0.9)
+    _label(axes, knob, strength, x="circuits with the same code", y="v_leak cell - code")
+
+
+def correlated(axes: Axes, knob: str, strength: float) -> None:
+    """Threshold offsets of both rows of circuits, independent (grey) and with neighbours alike."""
+    for share, color in ((0.0, GREY), (strength, BLUE)):
+        mismatch = put_on_bench(only("v_threshold_fixed_mv", **{knob: share}), 3).mismatch
+        offset_mv = mismatch.voltage_offset_mv[Cell.v_threshold].reshape(2, -1)
+        axes.plot(offset_mv[0], ".", color=color, ms=2)
+    _label(axes, knob, strength, x="column", y="offset (mV)")
+
+
+def _held(chip: Bench, cell: Cell, written: dict[Cell, Any]) -> NDArray[np.float64]:
+    """What a cell of all circuits holds beyond its code, at nominal codes but for some cells."""
+    every = np.arange(chip.spec.n_circuits, dtype=np.int16)
+    neurons = chip.nominal.of(every, every)
+    codes = neurons.capmem_code.copy()
+    for name, code in written.items():
+        codes[:, name] = code
+    neurons = replace(neurons, capmem_code=codes)
+    return (chip.mismatch.held(neurons, chip.nominal.shared) - codes)[:, cell]
 
 
 def trial_membrane(axes: Axes, knob: str) -> None:

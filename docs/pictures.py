@@ -72,6 +72,11 @@ PICTURES: dict[str, list[Panel]] = {
         (p.fixed_sensor, "correlation_amplitude_fixed", {}),
         (p.fixed_sensor, "correlation_tau_fixed", {}),
     ],
+    "fixed_neighbours": [
+        (p.cell_pull, "crosstalk_neighbour_fixed", {"strength": 0.005}),
+        (p.cell_crowding, "crosstalk_crowding_fixed_codes", {"strength": 3.0}),
+        (p.correlated, "correlated_fixed", {"strength": 0.8}),
+    ],
     "temporal": [
         (p.trial_membrane, "membrane_trial_mv", {}),
         (p.trial_spikes, "threshold_trial_mv", {}),

@@ -23,7 +23,7 @@ from hxloop_chip.chip.membrane_reads import MembraneReads
 from hxloop_chip.chip.running import Runner
 from hxloop_chip.chip.smallest_run import run_one_synapse
 from hxloop_chip.silicon.boot_codes import boot_settings
-from hxloop_chip.silicon.mechanisms.addressed_draws import SiliconDraws, TrialDraws
+from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
 from hxloop_chip.silicon.mechanisms.mechanism import Passing
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import MODEL_VERSION, named_chip
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 DRIFT_PERIOD_US: Final = 600e6
 """Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""
 
-_HOOKS: Final = ("written", "on_way_in", "in_solver", "on_way_out", "reading")
+_HOOKS: Final = ("on_way_in", "in_solver", "on_way_out", "reading")
 """What a chip asks of mechanisms by itself (`hxloop_chip.silicon.mechanisms.mechanism.Mechanism`)."""
 
 
@@ -107,9 +107,8 @@ class EmulatedChip(Unsendable):
         made = known and known.reweighted(config, sha256, self._spec)  # as in every step of a training
         if made is None:
             check_config(config, self._spec)
-            made = make_configured(
-                config, sha256, self._held(config), self.mismatch, self._imperfections, self._spec
-            )  # fmt: skip
+            held = self.mismatch.held(config.neurons, config.shared, noisy=True)
+            made = make_configured(config, sha256, held, self.mismatch, self._imperfections, self._spec)
         self._configured = made
         return sha256
 
@@ -259,14 +258,6 @@ class EmulatedChip(Unsendable):
                 f"input channel {inputs.source[k]} drives no synapse row in this configuration",
                 field=f"inputs.source[{k}]",
             )
-
-    def _held(self, config: ChipConfig) -> NDArray[np.float64]:
-        """What the cells hold: their codes, and what mechanisms make of them."""
-        cells = config.neurons.capmem_code.astype(np.float64)
-        for write in self._acting["written"]:
-            draws = SiliconDraws(self._spec, self._identity.serial)
-            cells = write(cells, config.neurons, config.shared, draws)
-        return cells
 
     def _trial(self, duration_ticks: int, trial_seed: int, first_sample: int, first_only: bool) -> at.Trial:
         return at.Trial(

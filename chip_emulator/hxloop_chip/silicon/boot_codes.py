@@ -23,12 +23,16 @@ from hxloop_chip.silicon.circuits import true_capacitance_pf, true_circuits
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.program import NeuronCodes, SharedCodes
     from hxloop.spec import ChipSpec
     from hxloop_chip.silicon.imperfections import Imperfections
     from hxloop_chip.silicon.mismatch import Mismatch
     from hxloop_chip.silicon.presets import NamedChip
 
     Floats = NDArray[np.float64]
+
+_ROUNDS = 4
+"""Corrections of what cells do to one another: each leaves a few per cent of the one before."""
 
 _PAIRS = ((Cell.i_tau_syn_exc, Cell.i_gm_exc, Cell.i_shift_exc), (Cell.i_tau_syn_inh, Cell.i_gm_inh, Cell.i_shift_inh))
 
@@ -81,21 +85,34 @@ def nightly_boot(
         boot.neurons.take(np.zeros(n, np.int64)),
         circuit=circuit.astype(np.int16),
         head=circuit.astype(np.int16),
-        capmem_code=_storable(code, spec),
         cadc_offset_code=_cadc_offset_code(target, mismatch),
     )
+    neurons = _holding(code, neurons, boot.shared, mismatch, spec)
     # Potentials last: the resting potential depends on the currents that flow through the leak.
-    found = true_circuits(neurons, boot.shared, mismatch, spec)
+    cells = mismatch.held(neurons, boot.shared)
+    found = true_circuits(neurons, boot.shared, mismatch, spec, cells)
     for cell, name, mean_mv, spread_mv in (
         (Cell.v_leak, "v_leak_mv", 0.0, s.v_leak_residual_mv),
         (Cell.v_reset, "v_reset_mv", 0.0, s.v_reset_residual_mv),
         (Cell.v_threshold, "v_threshold_mv", s.v_threshold_residual_mean_mv, s.v_threshold_residual_mv),
     ):
         wanted_mv = getattr(target, name) + mean_mv + error(cell.name, spread_mv, n)
-        held = neurons.capmem_code[:, cell]
         alive = np.where(mismatch.dead, wanted_mv, getattr(found, name))
-        code[:, cell] = held + (wanted_mv - alive) / (nominal.V_MV_PER_CODE * mismatch.voltage_gain[cell])
-    return BootSettings(target, replace(neurons, capmem_code=_storable(code, spec)), boot.shared)
+        code[:, cell] = cells[:, cell] + (wanted_mv - alive) / (nominal.V_MV_PER_CODE * mismatch.voltage_gain[cell])
+    return BootSettings(target, _holding(code, neurons, boot.shared, mismatch, spec), boot.shared)
+
+
+def _holding(
+    wanted: Floats, neurons: NeuronCodes, shared: SharedCodes, mismatch: Mismatch, spec: ChipSpec
+) -> NeuronCodes:
+    """Codes of cells [n, len(Cell)] that come nearest to holding what is wanted."""
+    stored = replace(neurons, capmem_code=_storable(wanted, spec))
+    for _ in range(_ROUNDS):
+        shift = mismatch.held(stored, shared) - stored.capmem_code
+        if not shift.any():
+            break
+        stored = replace(neurons, capmem_code=_storable(wanted - shift, spec))
+    return stored
 
 
 def _storable(code: Floats, spec: ChipSpec) -> NDArray[np.int16]:

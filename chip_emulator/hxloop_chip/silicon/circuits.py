@@ -84,10 +84,10 @@ def true_circuits(
     mismatch : Mismatch
     spec : ChipSpec
     cells : float64 [n, len(Cell)], optional
-        What the cells really hold, if not their codes (rewrite noise).
+        What the cells hold; by default `Mismatch.held`, without the noise of writing.
     """
     circuit = neurons.circuit.astype(np.int64)
-    held = neurons.capmem_code.astype(np.float64) if cells is None else cells
+    held = mismatch.held(neurons, shared) if cells is None else cells
     voltage = potentials_mv(held, circuit, mismatch)
     capacitance = true_capacitance_pf(neurons.capacitance_code, circuit, mismatch)
     leak = nominal.leak_conductance_ns(held[:, Cell.i_leak], neurons.leak_range) * mismatch.leak_conductance[circuit]

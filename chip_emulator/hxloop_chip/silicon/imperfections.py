@@ -43,8 +43,13 @@ class Strengths(Strict):
         return {name: (0.0, strength.most) for name, strength in strengths_of(self.mechanisms).items()}
 
     def scaled(self, factor: float) -> Self:
-        """Return all spreads times a factor."""
-        return type(self)(**{name: factor * value for name, value in self.model_dump().items()})
+        """Return all spreads times a factor, none above its highest value."""
+        most = self.bounds()
+        return type(self)(**{name: min(factor * value, most[name][1]) for name, value in self.model_dump().items()})
+
+    def without_noise(self) -> Self:
+        """Return the same with all that changes from trial to trial switched off."""
+        return self.model_copy(update={name: 0.0 for name in type(self).model_fields if "_trial" in name})
 
     def acting(self, hook: str) -> tuple[Callable[..., Any], ...]:
         """A hook of all mechanisms that have it and are not switched off, in their order, with these strengths."""

@@ -19,6 +19,7 @@ from hxloop_chip.silicon.mechanisms.in_circuits.potential_spread import N_VOLTAG
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hxloop.program import NeuronCodes, SharedCodes
     from hxloop.spec import ChipSpec
     from hxloop_chip.silicon.circuits import Circuits
     from hxloop_chip.silicon.imperfections import Imperfections
@@ -62,8 +63,9 @@ class Mismatch:
 
     def __init__(self, spec: ChipSpec, spreads: Imperfections, serial: int) -> None:
         self._spec, self._spreads = spec, spreads
-        self._draws = SiliconDraws(spec, serial)
+        self._draws = SiliconDraws(spec, serial, spreads.correlated_fixed)
         self._bends = spreads.acting("circuits")
+        self._writes, self._exact_writes = spreads.acting("written"), spreads.without_noise().acting("written")
         n = spec.n_circuits
         self.voltage_offset_mv = np.zeros((N_VOLTAGES, n))
         self.voltage_gain = np.ones((N_VOLTAGES, n))
@@ -88,6 +90,18 @@ class Mismatch:
     def deviation(self, name: str) -> Floats:
         """What a mechanism has drawn under this name, beside the attributes that every chip has."""
         return np.asarray(vars(self)[name], np.float64)
+
+    @property
+    def draws(self) -> SiliconDraws:
+        """Random numbers of this serial number."""
+        return self._draws
+
+    def held(self, neurons: NeuronCodes, shared: SharedCodes, *, noisy: bool = False) -> Floats:
+        """What analog cells hold after these codes were written, float64 [n, len(Cell)]; with or without noise."""
+        cells = neurons.capmem_code.astype(np.float64)
+        for write in self._writes if noisy else self._exact_writes:
+            cells = write(cells, neurons, shared, self)
+        return cells
 
     def bent(self, circuits: Circuits, circuit: Ints) -> Circuits:
         """Circuits after what mechanisms do beyond the transfer curves (`Mechanism.circuits`)."""
@@ -140,7 +154,7 @@ class Mismatch:
     @cached_property
     def _synapses(self) -> Floats:
         shape = (self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns)
-        return self._draws.factor("synapse", self._spreads.synapse_fixed, *shape)
+        return self._draws.factor("synapse", self._spreads.synapse_fixed, *shape, places="synapses")
 
     @cached_property
     def _weight_dacs(self) -> NDArray[np.float32]:
@@ -151,4 +165,4 @@ class Mismatch:
         if spread == 0.0:
             return np.ones((2, len(row)))
         shape = (2, self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns)
-        return np.asarray(self._draws.factor(mechanism, spread, *shape)[:, hemisphere, row, column])
+        return np.asarray(self._draws.factor(mechanism, spread, *shape, places="synapses")[:, hemisphere, row, column])

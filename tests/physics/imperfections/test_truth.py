@@ -98,7 +98,7 @@ def test_writing_other_analog_parameters_rewrites_the_cells():
     rng = generator(1, "rewrite")
     one, other = random_config(rng), random_config(rng)
     held = [
-        chip._held(c) - c.neurons.capmem_code
+        chip.mismatch.held(c.neurons, c.shared, noisy=True) - c.neurons.capmem_code
         for c in (one, one.with_weight_codes(one.synapses.weight_code // 2), other)
     ]
     np.testing.assert_array_equal(held[0], held[1])  # weights are not in the analog memory

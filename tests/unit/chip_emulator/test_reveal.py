@@ -14,11 +14,12 @@ from hxloop.files.records import read_record
 from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.circuits import Circuits, true_circuits
+from hxloop_chip.silicon.mechanisms.mechanism_registry import MECHANISMS, deviations_of
 from hxloop_chip.silicon.mismatch import Mismatch
-from hxloop_chip.silicon.presets import CHIPS
+from hxloop_chip.silicon.presets import CHIPS, named_chip
 from hxloop_chip.truth import CIRCUITS, KIND, MISMATCH, reveal, write_truth
 
-NAME, SERIAL = "typical[dead_fixed=0.02]", 7
+NAME, SERIAL = "typical[dead_fixed=0.02,crosstalk_neighbour_fixed=0.01]", 7
 PLACES = np.array([[0, 0, 0], [0, 17, 200], [1, 255, 3], [1, 255, 255], [0, 128, 128]]).T
 
 
@@ -31,8 +32,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def silicon():
-    spreads = CHIPS["typical"].imperfections.model_copy(update={"dead_fixed": 0.02})
-    return Mismatch(HICANN_X, spreads, SERIAL)
+    return Mismatch(HICANN_X, named_chip(NAME).imperfections, SERIAL)
 
 
 def call(*options):
@@ -42,7 +42,9 @@ def call(*options):
 
 def test_every_deviation_of_the_silicon_is_there(path, silicon):
     public = {name for name in vars(silicon) if not name.startswith("_")}
-    assert public == set(MISMATCH)
+    strengths = named_chip(NAME).imperfections.model_dump()
+    acting = [m for m in MECHANISMS if any(strengths[name] for name in m.strengths)]
+    assert public == set(deviations_of(acting)) <= set(MISMATCH)
     with h5py.File(path) as file:
         for name in public:
             np.testing.assert_array_equal(file[f"mismatch/{name}"][()], np.atleast_1d(getattr(silicon, name)))

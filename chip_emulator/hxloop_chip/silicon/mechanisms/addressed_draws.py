@@ -8,12 +8,14 @@ import numpy as np
 
 from hxloop.kit.exponential import exp_of
 from hxloop.seeds import derive_seed, generator
+from hxloop_chip.silicon.mechanisms.in_circuits.correlated_mismatch import die_field
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.spec import ChipSpec
     from hxloop.spikes import SpikeBatch
+    from hxloop_chip.silicon.mechanisms.in_circuits.correlated_mismatch import Places
 
     Floats = NDArray[np.float64]
 
@@ -27,24 +29,41 @@ class SiliconDraws(NamedTuple):
     ----------
     spec : ChipSpec
     serial : int
+    correlated : float
+        Share of the variance that neighbours have in common, 0..1.
     """
 
     spec: ChipSpec
     serial: int
+    correlated: float = 0.0
 
     def stream(self, mechanism: str) -> np.random.Generator:
         """Random numbers of one mechanism, from their beginning."""
         return generator(self.serial, "mismatch", mechanism)
 
-    def offset(self, mechanism: str, spread: float, *shape: int) -> Floats:
-        """Normal with mean 0."""
+    def offset(self, mechanism: str, spread: float, *shape: int, places: Places = "circuits") -> Floats:
+        """Normal with mean 0.
+
+        Parameters
+        ----------
+        mechanism : str
+        spread : float
+        *shape : int
+        places : str
+            What the last axes are: it tells neighbours. If the last axis is not that of all circuits, there are none
+            unless `places` says otherwise.
+        """
         if spread == 0.0:
             return np.zeros(shape)
-        return spread * self.stream(mechanism).standard_normal(shape)
+        deviation = self.stream(mechanism).standard_normal(shape)
+        if self.correlated and (places != "circuits" or shape[-1] == self.spec.n_circuits):
+            field = die_field(generator(self.serial, "die", mechanism), places, shape, self.spec)
+            deviation = np.sqrt(1.0 - self.correlated) * deviation + np.sqrt(self.correlated) * field
+        return spread * deviation
 
-    def factor(self, mechanism: str, spread: float, *shape: int) -> Floats:
-        """Log-normal with median 1."""
-        return np.asarray(exp_of(self.offset(mechanism, spread, *shape)), np.float64)
+    def factor(self, mechanism: str, spread: float, *shape: int, places: Places = "circuits") -> Floats:
+        """Log-normal with median 1; arguments as for `offset`."""
+        return np.asarray(exp_of(self.offset(mechanism, spread, *shape, places=places)), np.float64)
 
 
 class TrialDraws(NamedTuple):

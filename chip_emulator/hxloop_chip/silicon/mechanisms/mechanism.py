@@ -141,9 +141,12 @@ class Mechanism:
         return circuits
 
     def written(
-        self, s: Imperfections, cells: Floats, neurons: NeuronCodes, shared: SharedCodes, draws: SiliconDraws
+        self, s: Imperfections, cells: Floats, neurons: NeuronCodes, shared: SharedCodes, silicon: Mismatch
     ) -> Floats:
-        """What analog cells hold, float64 [n, len(Cell)], after these codes were written."""
+        """What analog cells hold, float64 [n, len(Cell)], after these codes were written.
+
+        If all strengths are ``_fixed``, the nightly calibration finds codes that end right.
+        """
         return cells
 
     def on_way_in(self, s: Imperfections, passing: Passing, draws: TrialDraws) -> Passing:

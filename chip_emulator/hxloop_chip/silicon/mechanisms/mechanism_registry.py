@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hxloop_chip.silicon.mechanisms.in_circuits.cell_crosstalk import CellCrosstalk
+from hxloop_chip.silicon.mechanisms.in_circuits.correlated_mismatch import CorrelatedMismatch
 from hxloop_chip.silicon.mechanisms.in_circuits.dead_circuits import DeadCircuits
 from hxloop_chip.silicon.mechanisms.in_circuits.membrane_spread import MembraneSpread
 from hxloop_chip.silicon.mechanisms.in_circuits.neuron_model_spread import NeuronModelSpread
@@ -30,7 +32,9 @@ MECHANISMS: Final[tuple[Mechanism, ...]] = (
     SynapticInputSpread(),
     SynapseSpread(),
     NeuronModelSpread(),
+    CorrelatedMismatch(),
     SolverNoise(),
+    CellCrosstalk(),
     RewriteNoise(),
     ThresholdDrift(),
     CadcErrors(),

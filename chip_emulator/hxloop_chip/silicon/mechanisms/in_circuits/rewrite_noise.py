@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hxloop.program import NeuronCodes, SharedCodes
     from hxloop_chip.silicon.imperfections import Imperfections
-    from hxloop_chip.silicon.mechanisms.addressed_draws import SiliconDraws
+    from hxloop_chip.silicon.mismatch import Mismatch
 
 
 class RewriteNoise(Mechanism):
@@ -35,9 +35,11 @@ class RewriteNoise(Mechanism):
         cells: NDArray[np.float64],
         neurons: NeuronCodes,
         shared: SharedCodes,
-        draws: SiliconDraws,
+        silicon: Mismatch,
     ) -> NDArray[np.float64]:
         """Cells with noise; a function of serial number and codes."""
         name = hash_arrays({**flatten(neurons, "neurons"), **flatten(shared, "shared")})
-        noise = generator(draws.serial, "rewrite", name).standard_normal((draws.spec.n_circuits, len(Cell)))
+        noise = generator(silicon.draws.serial, "rewrite", name).standard_normal(
+            (silicon.draws.spec.n_circuits, len(Cell))
+        )
         return np.asarray(cells + s.rewrite_trial_codes * noise[neurons.circuit])

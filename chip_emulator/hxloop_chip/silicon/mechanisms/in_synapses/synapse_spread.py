@@ -55,5 +55,5 @@ class SynapseSpread(Mechanism):
         spec = draws.spec
         return {
             "synapse_dac": draws.factor("synapse_dac", s.synapse_dac_fixed, spec.n_quadrants),
-            "driver": draws.factor("driver", s.driver_fixed, spec.n_hemispheres, spec.n_rows),
+            "driver": draws.factor("driver", s.driver_fixed, spec.n_hemispheres, spec.n_rows, places="rows"),
         }
