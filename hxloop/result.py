@@ -119,12 +119,20 @@ class RunCounts:
         Spikes dropped or lost on their way to the host.
     lost_late : int
         Spikes whose time stamp fell outside the recording window; as `events_out`.
+    synaptic_events : int
+        Synapses that events and spikes reached, each as often as one did; spikes as `events_out`.
+    cadc_reads : int
+        Times the CADC converted, all its channels at once.
+    madc_reads : int
+        Samples of the MADC.
     chip_time_us : float
         Time the chip ran: samples x duration, in hardware time.
+    circuit_time_us : float
+        The same for every configured neuron circuit, added up.
     emulation_time_us : float
         Wall time the chip (emulator) took.
     energy_j_estimate : float
-        `ChipSpec.power_w` times chip time: an estimate, not a measurement.
+        Sum of `hxloop.energy.itemised.chip_energy_j`: an estimate, not a measurement.
     """
 
     events_in: int
@@ -132,7 +140,11 @@ class RunCounts:
     lost_in: int
     lost_out: int
     lost_late: int
+    synaptic_events: int
+    cadc_reads: int
+    madc_reads: int
     chip_time_us: float
+    circuit_time_us: float
     emulation_time_us: float
     energy_j_estimate: float
 
@@ -203,12 +215,16 @@ class ChipUse:
     ----------
     events_in, events_out, events_lost : int
         As in `RunCounts`.
+    synaptic_events, cadc_reads, madc_reads : int
+        As in `RunCounts`.
     chip_time_s : float
         Time the chip ran, in s of hardware time.
+    circuit_time_s : float
+        The same for every configured neuron circuit, added up.
     emulation_s : float
         Wall time the chip (emulator) took, in s.
     energy_j_estimate : float
-        Datasheet power times chip time, in J.
+        As in `RunCounts`, in J.
     """
 
     events_in: int = _summed(0, "1", "input events")
@@ -216,7 +232,11 @@ class ChipUse:
     events_lost: int = _summed(0, "1", "events lost on the way in or out, and spikes outside the recording window")
     chip_time_s: float = _summed(0.0, "s", "time the chip ran")
     emulation_s: float = _summed(0.0, "s", "wall time the chip (emulator) took")
-    energy_j_estimate: float = _summed(0.0, "J", "estimate: datasheet power times chip time")
+    energy_j_estimate: float = _summed(0.0, "J", "energy of the chip, estimated")
+    synaptic_events: int = _summed(0, "1", "synapses reached by events and spikes, each as often as one did")
+    cadc_reads: int = _summed(0, "1", "conversions of the CADC, all channels at once")
+    madc_reads: int = _summed(0, "1", "samples of the MADC")
+    circuit_time_s: float = _summed(0.0, "s", "time that configured neuron circuits ran, added up")
 
     def add(self, counts: RunCounts) -> None:
         """Count one run."""
@@ -226,6 +246,10 @@ class ChipUse:
         self.chip_time_s += counts.chip_time_us * 1e-6
         self.emulation_s += counts.emulation_time_us * 1e-6
         self.energy_j_estimate += counts.energy_j_estimate
+        self.synaptic_events += counts.synaptic_events
+        self.cadc_reads += counts.cadc_reads
+        self.madc_reads += counts.madc_reads
+        self.circuit_time_s += counts.circuit_time_us * 1e-6
 
     def figures(self, wall_s: float) -> dict[str, float]:
         """All of it as plain values, with the wall time of all that was done, and how fast that was."""

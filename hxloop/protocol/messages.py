@@ -15,7 +15,7 @@ from hxloop.result import Number, Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 7
+PROTOCOL_VERSION: Final = 8
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Length = Annotated[int, Field(ge=0, lt=2**31)]
@@ -173,7 +173,11 @@ class RunReply(Reply):
     lost_in: Count
     lost_out: Count
     lost_late: Count
+    synaptic_events: Count
+    cadc_reads: Count
+    madc_reads: Count
     chip_time_us: float
+    circuit_time_us: float
     emulation_time_us: float
     energy_j_estimate: float
     arrays: tuple[ArrayHeader, ...] = Field(max_length=64)
@@ -201,7 +205,11 @@ class Ledger(Message):
     lost_in: Count = 0
     lost_out: Count = 0
     lost_late: Count = 0
+    synaptic_events: Count = 0
+    cadc_reads: Count = 0
+    madc_reads: Count = 0
     chip_time_us: float = 0.0
+    circuit_time_us: float = 0.0
     emulation_time_us: float = 0.0
     energy_j_estimate: float = 0.0
 

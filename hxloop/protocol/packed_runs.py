@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Frames = Sequence[bytes | memoryview]
 
 RUN_HEADER: Final = struct.Struct("<4sBBBBI32s32sQQQQ")
-REPLY_HEADER: Final = struct.Struct("<4sBxxxIQII5Q3d")
+REPLY_HEADER: Final = struct.Struct("<4sBxxxIQII8Q4d")
 RUN_MAGIC: Final = b"run\x01"
 REPLY_MAGIC: Final = b"ran\x01"
 _NARROW_EVENTS: Final = 4096

@@ -158,6 +158,7 @@ def make_configured(
         neurons.parameters,
         neuron_id=neurons.heads.astype(np.uint64),
         neuron_source=wiring.neuron_source,
+        neuron_reach=np.append(wiring.source_reach, 0)[wiring.neuron_source],
         switches=neurons.switches,
         model=neurons.model,
         delay=spec.routing_delay_ticks,

@@ -41,11 +41,14 @@ class Delivered:
         Events sent by the host and the background generators.
     lost : int
         Those of them that did not reach all drivers they are routed to.
+    reached : int
+        Synapses that they reach, each as often as an event does.
     """
 
     inputs: at.Inputs
     events_in: int
     lost: int
+    reached: int
 
 
 def deliver_plain(
@@ -71,13 +74,15 @@ def deliver_plain(
     fanout = wiring.inputs
     offsets = np.empty(len(inputs.offsets), np.int64)
     tick, source = np.empty((2, len(inputs.tick) * fanout.most), np.int64)
-    count = take_in(
+    count, reached = take_in(
         inputs.offsets, inputs.tick, inputs.source, duration_ticks,
-        fanout.first, fanout.source, wiring.source_bus, spec.n_hemispheres * spec.n_padi_buses,
+        fanout.first, fanout.source, wiring.source_bus, wiring.source_reach, spec.n_hemispheres * spec.n_padi_buses,
         (exact_rate(spec.link_in_per_tick), float(spec.link_in_depth)),
         (exact_rate(spec.padi_per_tick), float(spec.padi_depth)), offsets, tick, source,
     )  # fmt: skip
-    return Delivered(at.Inputs(offsets, tick[:count], source[:count]), len(inputs.tick), 0) if count >= 0 else None
+    if count < 0:
+        return None
+    return Delivered(at.Inputs(offsets, tick[:count], source[:count]), len(inputs.tick), 0, reached)
 
 
 def deliver(
@@ -129,7 +134,8 @@ def deliver(
         lost += len(np.unique(event[~on_bus]))
         offsets = np.concatenate([[0], np.cumsum(on_bus)])[offsets]
         tick, source = tick[on_bus], source[on_bus]
-    return Delivered(at.Inputs(offsets.astype(np.int64), tick, source), n_events, lost)
+    reached = int(wiring.source_reach[source].sum())
+    return Delivered(at.Inputs(offsets.astype(np.int64), tick, source), n_events, lost, reached)
 
 
 def _merged(offsets: Ints, tick: Ints, other_offsets: Ints, other_tick: Ints) -> tuple[Ints, Ints]:

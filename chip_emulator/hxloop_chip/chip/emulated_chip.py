@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from hxloop.chip import ChipIdentity
+from hxloop.energy.itemised import chip_energy_j
 from hxloop.errors import OutOfRangeError, SessionError
 from hxloop.kit.turns import Turn, Unsendable
 from hxloop.result import Readout, RunResult
@@ -192,20 +193,48 @@ class EmulatedChip(Unsendable):
         sent, lost_out = (spikes, 0) if all_arrive else self._reaching_host(spikes, trial)
         if columns is not None and first_ticks is None:
             sent, first_ticks = no_spikes(inputs.n_samples), sent.first_ticks(columns.heads)
-        chip_time_us = inputs.n_samples * duration_ticks * self._spec.tick_us
+        counted = self._counted(delivered, counts, lost_out, readout, inputs.n_samples, duration_ticks)
         return RunResult(
             spikes=sent,
-            events_in=delivered.events_in,
-            events_out=int(counts[:, at.COUNT_OUT].sum()),
-            lost_in=delivered.lost,
-            lost_out=lost_out,
-            lost_late=int(counts[:, at.COUNT_LOST].sum()),
-            chip_time_us=chip_time_us,
             emulation_time_us=(time.perf_counter() - begun) * 1e6,
-            energy_j_estimate=self._spec.power_w * chip_time_us * 1e-6,
             observations=observations,
             first_ticks=first_ticks,
+            **counted,
         )
+
+    def _counted(
+        self,
+        delivered: Delivered,
+        counts: NDArray[np.int64],
+        lost_out: int,
+        readout: Readout,
+        n_samples: int,
+        duration_ticks: int,
+    ) -> dict[str, Any]:
+        """Counts of a run and its energy, but for the wall time; by their names in `hxloop.result.RunCounts`."""
+        assert self._configured is not None
+        out, late, reached = counts.sum(axis=0)[[at.COUNT_OUT, at.COUNT_LOST, at.COUNT_REACHED]].tolist()
+        chip_time_us = n_samples * duration_ticks * self._spec.tick_us
+        used = {
+            "synaptic_events": delivered.reached + reached,
+            "cadc_reads": n_samples * readout.cadc_reads(duration_ticks) + self._spec.n_rows * readout.correlation,
+            "madc_reads": 0 if readout.madc_circuit is None else n_samples * self._spec.madc_reads(duration_ticks),
+        }
+        circuit_time_us = len(self._configured.config.neurons.circuit) * chip_time_us
+        energy_j = chip_energy_j(
+            chip_time_s=chip_time_us * 1e-6, circuit_time_s=circuit_time_us * 1e-6,
+            events=delivered.events_in + out, **used,
+        )  # fmt: skip
+        return used | {
+            "events_in": delivered.events_in,
+            "events_out": out,
+            "lost_in": delivered.lost,
+            "lost_out": lost_out,
+            "lost_late": late,
+            "chip_time_us": chip_time_us,
+            "circuit_time_us": circuit_time_us,
+            "energy_j_estimate": sum(energy_j.values()),
+        }
 
     @contextmanager
     def _trying(self, config: ChipConfig | None) -> Iterator[None]:

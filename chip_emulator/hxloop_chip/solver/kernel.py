@@ -82,6 +82,7 @@ def run_samples(inputs, first, last, circuit, models, trial, event_capacity, out
             counts[k + slot, at.COUNT_IN] = inputs.offsets[k + slot + 1] - inputs.offsets[k + slot]
             counts[k + slot, at.COUNT_OUT] = tally[at.TALLY_OUT]
             counts[k + slot, at.COUNT_LOST] = tally[at.TALLY_LOST]
+            counts[k + slot, at.COUNT_REACHED] = tally[at.TALLY_REACHED]
             in_order(spikes)
             n_kept = keep_first(spikes, seen, k + slot) if trial.first_only else spikes.size
             counts[k + slot, at.COUNT_RECORDED] = n_kept

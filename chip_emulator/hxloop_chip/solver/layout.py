@@ -102,17 +102,18 @@ SIGMA_THRESHOLD, SIGMA_AMPLITUDE, SIGMA_JITTER, SIGMA_MEMBRANE, SIGMA_DRIFT = ra
 N_SIGMAS = 5
 
 # int64 counters of a sample
-COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED = range(4)
-N_COUNTS = 4
+COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED, COUNT_REACHED = range(5)
+N_COUNTS = 5
 
 # int64 tally of a running sample: spikes within the run, spikes stamped too late, recorded neurons that have not spiked
 # yet, latest stamp of a first spike, spikes noted for the reads of membranes (-1: nothing is read), spikes recorded,
-# number within the trial, whether nothing recorded can happen any more, place of its next input event
+# number within the trial, whether nothing recorded can happen any more, place of its next input event, synapses that
+# its spikes have reached
 (
     TALLY_OUT, TALLY_LOST, TALLY_SILENT, TALLY_LATEST, TALLY_NOTED, TALLY_RECORDED, TALLY_SAMPLE, TALLY_OVER,
-    TALLY_POINTER,
-) = range(9)  # fmt: skip
-N_TALLY = 9
+    TALLY_POINTER, TALLY_REACHED,
+) = range(10)  # fmt: skip
+N_TALLY = 10
 
 # A spike is one int64: stamp in ticks above, neuron index below; an event likewise: tick in its step,
 # row of weights
@@ -169,6 +170,8 @@ class Circuit(NamedTuple):
         1 where they do.
     neuron_source : int64 [width]
         Source that a neuron's spikes drive, -1 if none.
+    neuron_reach : int64 [width]
+        Synapses that a neuron's spikes reach.
     recorded : bool [width]
         Neurons whose spikes are recorded.
     parameters : float64 [N_PARAMETERS, width]
@@ -203,6 +206,7 @@ class Circuit(NamedTuple):
     block_class: NDArray[np.int64]
     hears: NDArray[np.uint8]
     neuron_source: NDArray[np.int64]
+    neuron_reach: NDArray[np.int64]
     recorded: NDArray[np.bool_]
     parameters: NDArray[np.float64]
     steps: NDArray[np.float32]

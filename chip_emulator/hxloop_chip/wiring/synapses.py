@@ -41,6 +41,8 @@ class Wiring:
         PADI bus it sends on; -1 for neurons.
     source_range : int64 [n_sources, 2]
         First and last + 1 neuron that a source reaches.
+    source_reach : int64 [n_sources]
+        Synapses that an event of each source reaches.
     reached : int64 [2, n_deliveries]
         Source and synapse of every delivery; none on dead rows.
     """
@@ -51,6 +53,7 @@ class Wiring:
     source_id: NDArray[np.uint64]
     source_bus: Ints
     source_range: Ints
+    source_reach: Ints
     reached: Ints
     _place: Ints
     _gain: Floats
@@ -147,6 +150,7 @@ def wire_up(config: ChipConfig, neurons: Neurons, mismatch: Mismatch, spec: Chip
         np.concatenate([table.identity, 2**32 - 1 - senders]).astype(np.uint64),
         np.concatenate([table.bus, np.full(len(senders), -1)]),
         _ranges(source, target, n_sources, neurons.n_neurons),
+        np.bincount(source, minlength=n_sources),
         np.stack([source, synapse]),
         (inhibitory[synapse] * n_sources + source) * neurons.n_neurons + target,
         gain,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.result import CHIP_USE, ChipUse, speedup_over_biology
@@ -85,5 +85,7 @@ TAKEN: Final = frozenset(PLAIN) | frozenset(COUNTED) | {
 }  # fmt: skip
 """Names that a rule cannot show: summaries of runs and tables of studies have them beside what it shows. What they call
 `silent_fraction` is of the test; a rule may have one of the training."""
-WHOLE: Final = frozenset({"epoch", "gradient_steps", "events_in", "events_out", "events_lost"})
+WHOLE: Final = frozenset({"epoch", "gradient_steps"}) | {f.name for f in fields(ChipUse) if f.type == "int"}
 """Entries that are whole numbers."""
+LATER: Final = frozenset({"synaptic_events", "cadc_reads", "madc_reads", "circuit_time_s"})
+"""Entries that run files of earlier versions lack."""

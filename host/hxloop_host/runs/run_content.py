@@ -21,7 +21,7 @@ from hxloop.plugins import Source
 from hxloop.result import ChipUse
 from hxloop.rule import Column
 from hxloop_host.network.building import build_network
-from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN, WHOLE, EpochMetrics
+from hxloop_host.runs.epoch_metrics import COUNTED, LATER, PLAIN, WHOLE, EpochMetrics
 from hxloop_host.runs.old_layout import LAYOUT, upgrade
 from hxloop_host.settings.experiment_settings import Settings
 
@@ -207,6 +207,9 @@ def read_metrics(record: Record) -> list[EpochMetrics]:
     plain: dict[str, list[Any]] = {}
     for name in PLAIN | COUNTED:
         # Before the first epoch all are empty and float64.
+        if name in LATER and f"metrics/{name}" not in record.quantities:
+            plain[name] = [0] * n
+            continue
         kinds = "iu" if n and name in WHOLE else "iuf"
         plain[name] = record.array(f"metrics/{name}", kinds, (n,)).tolist()
     named: dict[str, list[Any]] = {}

@@ -75,7 +75,8 @@ def run_reply(request):
     arrays = result_arrays(INPUTS, Observations.none())
     header = RunReply(
         boot_id="boot", identity=IDENTITY, sequence=request.sequence, events_in=1, events_out=2, lost_in=3,
-        lost_out=4, lost_late=5, chip_time_us=4.0, emulation_time_us=5.0, energy_j_estimate=6.0,
+        lost_out=4, lost_late=5, synaptic_events=7, cadc_reads=8, madc_reads=9, chip_time_us=4.0, circuit_time_us=1.0,
+        emulation_time_us=5.0, energy_j_estimate=6.0,
         arrays=array_headers(arrays),
     )  # fmt: skip
     return encode(header, arrays)

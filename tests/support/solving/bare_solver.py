@@ -90,6 +90,7 @@ def make_circuit(
         p,
         neuron_id=np.arange(n, dtype=np.uint64),
         neuron_source=each(neuron_source, np.int64),
+        neuron_reach=each(0, np.int64),
         switches=each(switches, np.uint8),
         model=rows,
         delay=delay,

@@ -29,24 +29,27 @@ def test_a_readout_takes_nothing_else(wrong):
 
 
 def test_counters_add_up_as_plain_numbers():
-    one = RunResult(SpikeBatch.empty(1), **counts(np.int32(10), np.int64(20), (1, 2, 3), np.float64(8.0), 2.0, 1e-6))
-    total = RunCounts.total([one, RunCounts(**counts(5, 6, (0, 1, 0), 4.0, 1.0, 1e-6))])
-    assert vars(total) == counts(15, 26, (1, 3, 3), 12.0, 3.0, 2e-6)
-    assert [type(value) for value in vars(total).values()] == [int] * 5 + [float] * 3
+    reached = (np.int64(100), 7, np.int16(8), np.float32(0.5))
+    first = counts(np.int32(10), np.int64(20), (1, 2, 3), np.float64(8.0), 2.0, 1e-6, reached)
+    one = RunResult(SpikeBatch.empty(1), **first)
+    total = RunCounts.total([one, RunCounts(**counts(5, 6, (0, 1, 0), 4.0, 1.0, 1e-6, (1, 2, 3, 4.0)))])
+    assert vars(total) == counts(15, 26, (1, 3, 3), 12.0, 3.0, 2e-6, (101, 9, 11, 4.5))
+    assert [type(value) for value in vars(total).values()] == [int] * 8 + [float] * 4
     assert vars(RunCounts.total([])) == counts(0, 0, (0, 0, 0), 0.0, 0.0, 0.0)
 
 
 def test_use_counts_in_the_units_that_its_meanings_name():
     use = ChipUse()
     for _ in range(2):
-        use.add(RunCounts(**counts(10, 20, (1, 2, 3), 5e5, 2e6, 0.25)))
+        use.add(RunCounts(**counts(10, 20, (1, 2, 3), 5e5, 2e6, 0.25, (100, 7, 8, 1e7))))
     assert vars(use) == {
         "events_in": 20, "events_out": 40, "events_lost": 12, "chip_time_s": 1.0, "emulation_s": 4.0,
-        "energy_j_estimate": 0.5,
+        "energy_j_estimate": 0.5, "synaptic_events": 200, "cadc_reads": 14, "madc_reads": 16,
+        "circuit_time_s": 20.0,
     }  # fmt: skip
     assert CHIP_USE.keys() == vars(use).keys()
     assert {name: unit for name, (unit, _) in CHIP_USE.items() if unit != "1"} == {
-        "chip_time_s": "s", "emulation_s": "s", "energy_j_estimate": "J",
+        "chip_time_s": "s", "emulation_s": "s", "energy_j_estimate": "J", "circuit_time_s": "s",
     }  # fmt: skip
     assert use.figures(2.0) == vars(use) | {"wall_s": 2.0, "speedup_over_biology": speedup_over_biology(1.0, 2.0)}
 

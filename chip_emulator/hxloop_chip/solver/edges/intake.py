@@ -13,13 +13,14 @@ _TABLE = types.Array(types.int64, 2, "C", readonly=True)
 
 
 @compiled_for(
-    types.int64(
-        _LONGS, _LONGS, _INTS, types.int64, _LONGS, _LONGS, _LONGS, types.int64, types.UniTuple(types.float64, 2),
-        types.UniTuple(types.float64, 2), types.int64[::1], types.int64[::1], types.int64[::1],
+    types.UniTuple(types.int64, 2)(
+        _LONGS, _LONGS, _INTS, types.int64, _LONGS, _LONGS, _LONGS, _LONGS, types.int64,
+        types.UniTuple(types.float64, 2), types.UniTuple(types.float64, 2), types.int64[::1], types.int64[::1],
+        types.int64[::1],
     )
 )  # fmt: skip
 def take_in(
-    offsets, tick, channel, duration, first, source, bus, n_buses, link, lane, out_offsets, out_tick, out_source
+    offsets, tick, channel, duration, first, source, bus, reach, n_buses, link, lane, out_offsets, out_tick, out_source
 ):  # fmt: skip
     """Check events and find their sources, as long as every channel has some and no link is overloaded.
 
@@ -33,6 +34,8 @@ def take_in(
         Sources of each channel, `hxloop_chip.wiring.synapses.Fanout`.
     bus : int64 [n_sources]
         Bus of each source.
+    reach : int64 [n_sources]
+        Synapses that an event of each source reaches.
     n_buses : int
     link, lane : (float, float)
         Rate and depth of the link and of every bus, as in `pass_buckets`.
@@ -41,42 +44,44 @@ def take_in(
 
     Returns
     -------
-    int
-        How many there are; -1 if anything is wrong or lost, what was received means nothing then.
+    int, int
+        How many there are, and synapses that they reach; -1 if anything is wrong or lost, what was received means
+        nothing then.
     """
-    n_events, count = tick.size, 0
+    n_events, count, reached = tick.size, 0, 0
     if channel.size != n_events or offsets.size == 0 or offsets[0] != 0 or offsets[-1] != n_events:
-        return -1
+        return -1, 0
     level = np.zeros(1 + n_buses)
     last = np.zeros(1 + n_buses, np.int64)
     out_offsets[0] = 0
     for sample in range(offsets.size - 1):
         begin, end = offsets[sample], offsets[sample + 1]
         if end < begin or end > n_events:
-            return -1
+            return -1, 0
         level[:] = 0.0
         last[:] = 0
         for k in range(begin, end):
             now, name = tick[k], np.int64(channel[k])
             # last[n_buses]: of the event before, so that what is checked here is the order of the events too
             if now < last[n_buses] or now >= duration or name < 0 or name >= first.size - 1:
-                return -1
+                return -1, 0
             if first[name] == first[name + 1]:
-                return -1
+                return -1, 0
             level[n_buses] = max(0.0, level[n_buses] - link[0] * (now - last[n_buses])) + 1.0
             last[n_buses] = now
             if level[n_buses] > link[1]:
-                return -1
+                return -1, 0
             for place in range(first[name], first[name + 1]):
                 here = bus[source[place]]
                 level[here] = max(0.0, level[here] - lane[0] * (now - last[here])) + 1.0
                 last[here] = now
                 if level[here] > lane[1]:
-                    return -1
+                    return -1, 0
                 out_tick[count], out_source[count] = now, source[place]
+                reached += reach[source[place]]
                 count += 1
         out_offsets[sample + 1] = count
-    return count
+    return count, reached
 
 
 @compiled_for(types.int64(_LONGS, _TABLE, _LONGS, types.int64[::1], types.int64[::1], types.int32[::1]))

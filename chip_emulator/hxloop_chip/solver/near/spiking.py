@@ -138,6 +138,7 @@ def note_spike_with(slot, n, t, first, second, base, circuit, trial, state):
         state.tally[slot, at.TALLY_LOST] += 1
         return 0
     state.tally[slot, at.TALLY_OUT] += 1
+    state.tally[slot, at.TALLY_REACHED] += circuit.neuron_reach[n]
     source = circuit.neuron_source[n]
     if source >= 0 and not send(slot, stamp, source, circuit, state):
         return at.EVENTS_FULL

@@ -20,6 +20,7 @@ from hxloop.files.directories import choose_directory, held, make_directory
 from hxloop.files.records import Record, read_record, write_record
 from hxloop.files.writing import write_atomically
 from hxloop.result import CHIP_USE
+from hxloop_host.runs.epoch_metrics import LATER
 from hxloop_host.runs.run_content import read_run
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ FIGURES: Final = {
     **{
         name: text if unit == "1" else f"{text}, in {unit}"
         for name, (unit, text) in CHIP_USE.items()
-        if name != "emulation_s"  # says more about the machine than about the chip
+        if name not in LATER | {"emulation_s"}  # that says more about the machine than about the chip
     },
 }
 """Columns every point has, and what they mean; NaN where a test has no such figure. What a rule shows comes beside."""

@@ -65,6 +65,7 @@ def test_configure_then_run(bench):
     ledger = bench.control(StatusRequest()).ledger
     assert (ledger.runs_executed, ledger.samples, ledger.events_out, ledger.energy_j_estimate) == (1, 3, 2, 6.0)
     assert (ledger.lost_in, ledger.lost_out, ledger.lost_late, ledger.events_lost) == (3, 4, 5, 12)
+    assert (ledger.synaptic_events, ledger.cadc_reads, ledger.madc_reads, ledger.circuit_time_us) == (7, 8, 9, 1.0)
 
 
 def test_the_same_request_runs_once_however_often_it_is_sent(bench):

@@ -253,7 +253,8 @@ class Machine(RuleBasedStateMachine):
             arrays = result_arrays(INPUTS, Observations.none())
             header = RunReply(
                 boot_id="boot", identity=IDENTITY, sequence=sequence, events_in=0, events_out=outcome[1],
-                lost_in=0, lost_out=0, lost_late=0, chip_time_us=0.0, emulation_time_us=0.0, energy_j_estimate=0.0,
+                lost_in=0, lost_out=0, lost_late=0, synaptic_events=0, cadc_reads=0, madc_reads=0, chip_time_us=0.0,
+                circuit_time_us=0.0, emulation_time_us=0.0, energy_j_estimate=0.0,
                 arrays=array_headers(arrays),
             )  # fmt: skip
             reply = encode(header, arrays)

@@ -32,7 +32,8 @@ SMALL = (Path(hxloop_host.__file__).parent / "presets" / "small.toml").read_text
 KEYS = {
     "test_accuracy", "val_accuracy", "epochs", "chip_time_s", "wall_s", "speedup_over_biology", "bump_fraction",
     "silent_fraction", "events_in", "events_out", "events_lost", "energy_j_estimate", "run_path", "chip", "rule",
-    "emulation_s", "calibration", "initial", "weights", "clock_s",
+    "emulation_s", "calibration", "initial", "weights", "clock_s", "synaptic_events", "cadc_reads",
+    "madc_reads", "circuit_time_s",
 }  # fmt: skip
 
 

@@ -138,7 +138,8 @@ def test_what_does_not_fit_has_a_json_header(extra, changes):
 
 
 COUNTS = {
-    "events_in": 1, "events_out": 2, "lost_in": 3, "lost_out": 4, "lost_late": 5, "chip_time_us": 0.1,
+    "events_in": 1, "events_out": 2, "lost_in": 3, "lost_out": 4, "lost_late": 5, "synaptic_events": 6,
+    "cadc_reads": 7, "madc_reads": 2**40, "chip_time_us": 0.1, "circuit_time_us": 0.5,
     "emulation_time_us": 7.25, "energy_j_estimate": 1e-9,
 }  # fmt: skip
 

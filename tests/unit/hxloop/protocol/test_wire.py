@@ -102,7 +102,11 @@ def test_replies_survive_the_wire(arrays, time_us, events_out):
         lost_in=1,
         lost_out=2,
         lost_late=3,
+        synaptic_events=4,
+        cadc_reads=5,
+        madc_reads=6,
         chip_time_us=time_us,
+        circuit_time_us=7.0,
         emulation_time_us=1.0,
         energy_j_estimate=0.0,
         arrays=array_headers(arrays),
@@ -159,7 +163,8 @@ def test_results_survive_the_wire():
         arrays = result_arrays(spikes, observations)
         reply = RunReply(
             boot_id="b", identity=IDENTITY, sequence=1, events_in=0, events_out=0, lost_in=0, lost_out=0, lost_late=0,
-            chip_time_us=1.0, emulation_time_us=1.0, energy_j_estimate=0.0, arrays=array_headers(arrays),
+            synaptic_events=0, cadc_reads=0, madc_reads=0, chip_time_us=1.0, circuit_time_us=0.0,
+            emulation_time_us=1.0, energy_j_estimate=0.0, arrays=array_headers(arrays),
         )  # fmt: skip
         _, received = decode_reply(as_bytes(encode(reply, arrays)))
         batch, rebuilt, dense = result_from_arrays(received)
