@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hxloop_host.studies.analysis.statistics import INTERVAL
 from hxloop_host.studies.kinds import KINDS
+from hxloop_host.studies.trust.trust_page import band_text, cell_text
 
 if TYPE_CHECKING:
     from hxloop_host.studies.design.kind import Kind, Preset
@@ -78,12 +80,40 @@ def found_in(study: Path) -> tuple[str, str]:
         lines = ["| | here | literature | agrees |", "|---|---|---|---|"]
         lines += [f"| {f['statement']} | {f['ours']} | {f['literature']} | {_verdict(f)} |" for f in stated["findings"]]
         parts.append("\n".join(lines))
+    if (study / "trust.csv").exists():
+        parts += _trust(study / "trust.csv")
     for picture in sorted((study / "figures").glob("*.png")):
         copy = DOCS / "images" / f"study-{name}-{picture.stem}.png"
         copy.write_bytes(picture.read_bytes())
         parts.append(f"![{picture.stem.replace('_', ' ')}](../images/{copy.name})")
     parts.append(_summary(study / "summary.csv"))
     return name, "\n\n".join(parts)
+
+
+def _trust(file: Path) -> list[str]:
+    """Published figures in rows, chips in columns; and where the published ones are from."""
+    lines = list(csv.DictReader(file.open()))
+    columns = list(dict.fromkeys(line["calibration"] for line in lines))
+    table = [f"| figure | published | band | {' | '.join(columns)} |", "|---" * (3 + len(columns)) + "|"]
+    sources = ["| figure | source | why this band |", "|---|---|---|"]
+    for key in dict.fromkeys(line["key"] for line in lines):
+        own = {line["calibration"]: line for line in lines if line["key"] == key}
+        first = next(iter(own.values()))
+        cells = [_agreeing(key, own[column]) if column in own else "" for column in columns]
+        band = band_text({name: float(first[name]) if first[name] else None for name in ("band_low", "band_high")})
+        table.append(f"| {first['figure']} | {first['published']} | {band} | {' | '.join(cells)} |")
+        if first["source"]:
+            sources.append(f"| {first['figure']} | {first['source']} | {first['band']} |")
+    note = (
+        "Mean over the chips with its 95 % interval; yes: the mean lies in the band. A star: it might not, by chance."
+    )
+    return [note, "\n".join(table), "\n".join(sources)]
+
+
+def _agreeing(key: str, line: dict[str, Any]) -> str:
+    numbers = {name: float(line[name]) if line[name] else math.nan for name in ("mean", "low", "high")}
+    text = cell_text({**line, **numbers, "key": key})
+    return f"{text} { ({'green': 'yes', 'red': '**no**'}.get(line['verdict'], '')) }".strip()
 
 
 def _verdict(finding: dict[str, Any]) -> str:

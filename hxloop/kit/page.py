@@ -35,6 +35,9 @@ table { border-collapse: collapse; font-size: 14px; overflow-wrap: break-word; }
 th, td { border-bottom: 1px solid #ddd; padding: 3px 8px; text-align: left; vertical-align: top; max-width: 26em; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.words { min-width: 9em; }
+td.green { background: #d8efd8; }
+td.red { background: #f6d2d2; }
+td.grey { background: #ececec; }
 figure { margin: 1em 0; }
 figcaption { max-width: 46em; font-size: 14px; color: #444; }
 img { max-width: 100%; height: auto; display: block; margin: 1em 0; }
@@ -50,6 +53,14 @@ $sections
 </body>
 </html>
 """)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A cell of a table with a colour behind its text: ``green``, ``red`` or ``grey``."""
+
+    text: str
+    colour: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +174,8 @@ def _table(table: Table) -> str:
 
 
 def _cell(value: object, digits: int) -> str:
+    if isinstance(value, Marked):
+        return f'<td class="{escape(value.colour)}">{escape(value.text)}</td>'
     text = shown(value, digits)
     if isinstance(value, int | float) and not isinstance(value, bool):
         style = ' class="number"'

@@ -97,6 +97,28 @@ class Correlation(QuadrantRoutine):
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Fit drops over distances, on a logarithmic scale, weighted with what they are worth."""
+        drops, distances = self.drops(bench, target)
+        quadrant, n = bench.quadrant, bench.spec.n_quadrants
+        found = np.full((2, n), np.nan)
+        for q in range(n):
+            mine = quadrant == q
+            drop = np.array([np.nanmedian(d[:, mine]) for d in drops])
+            at = np.array([np.nanmedian(d[mine]) for d in distances])
+            if (drop > 0).all() and np.isfinite(at).all():
+                slope, offset = np.polyfit(at, np.log(drop), 1, w=drop)
+                found[:, q] = -1.0 / slope, np.exp(offset)
+        return dict(zip(NAMES, found, strict=True))
+
+    def drops(self, bench: Bench, target: Target) -> tuple[Floats, Floats]:
+        """What pairs of an event and a spike leave in every sensor.
+
+        Returns
+        -------
+        drops : float64 [n_distances, n_rows, n_circuits]
+            Drop of the causal reading, in LSB per pair.
+        distances : float64 [n_distances, n_circuits]
+            From event to spike in us; NaN for circuits that did not spike.
+        """
         assert target.correlation is not None
         tau, amplitude = target.correlation.tau_us, target.correlation.amplitude_lsb
         pairs = max(4, round(_DROP_LSB / amplitude))
@@ -106,21 +128,8 @@ class Correlation(QuadrantRoutine):
             self._weights(bench),
         )
         baseline, _ = self._read(bench, np.nan, 1)
-        drops, distances = [], []
-        for distance_us in _DISTANCES * tau:
-            reading, spike_us = self._read(bench, distance_us, pairs)
-            drops.append(baseline - reading)
-            distances.append(spike_us)
-        quadrant, n = bench.quadrant, bench.spec.n_quadrants
-        found = np.full((2, n), np.nan)
-        for q in range(n):
-            mine = quadrant == q
-            drop = np.array([np.nanmedian(d[:, mine]) for d in drops]) / pairs
-            at = np.array([np.nanmedian(d[mine]) for d in distances])
-            if (drop > 0).all() and np.isfinite(at).all():
-                slope, offset = np.polyfit(at, np.log(drop), 1, w=drop)
-                found[:, q] = -1.0 / slope, np.exp(offset)
-        return dict(zip(NAMES, found, strict=True))
+        readings, distances = zip(*(self._read(bench, us, pairs) for us in _DISTANCES * tau), strict=True)
+        return (baseline - np.stack(readings)) / pairs, np.stack(distances)
 
     @staticmethod
     def _weights(bench: Bench) -> NDArray[np.int64]:

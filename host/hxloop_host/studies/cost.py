@@ -30,6 +30,7 @@ _FIXED: Final = 13.0
 _SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 _UNIT: Final = 1000.0 * 25 * 120
 _CALIBRATION: Final = 300.0  # about 30 s
+_MEASUREMENT: Final = 200.0  # of a chip on the bench, about 20 s
 _RUN_BYTES: Final = 400_000  # a run and its figures, measured with the Yin-Yang network
 
 
@@ -59,14 +60,25 @@ class Estimate:
 
 def work_of_point(point: Point) -> float:
     """Relative work of a point."""
+    if point.action == "measure":
+        return _MEASUREMENT + _calibration(point)
     settings = point.settings
     name, digest = point.task, point.data.get("digest", "")
     synapses = _synapses(settings, task_again(name, digest).n_inputs)
     sizes = {split: getattr(settings.data, split) or _all_samples(name, digest, split) for split in _SPLITS}
     evaluations = point.epochs / settings.training.evaluate_every
     samples = point.epochs * sizes["train"] + evaluations * sizes["validation"] + 2 * sizes["test"]
-    calibration = 0.0 if point.calibrated_at_s is None else _CALIBRATION
-    return samples * synapses / _UNIT + _FIXED + calibration
+    return samples * synapses / _UNIT + _FIXED + _calibration(point)
+
+
+def _calibration(point: Point) -> float:
+    """Work of the calibration, unless a point that this one begins with has had it made."""
+
+    def needed(p: Point) -> tuple[object, ...]:
+        return p.chip, p.serial, p.calibrated_at_s, p.calibration_method
+
+    made = point.calibrated_at_s is None or any(needed(p) == needed(point) for p in point.ancestry())
+    return 0.0 if made else _CALIBRATION
 
 
 def _synapses(settings: Settings, n_inputs: int) -> float:

@@ -10,12 +10,13 @@ from hxloop_host.studies.design.sheet import ChipSheet, Strength
 from hxloop_host.studies.kinds.faults import FAULTS
 from hxloop_host.studies.kinds.mechanisms import MISMATCH, NOISE
 from hxloop_host.studies.kinds.sensitivity import FACTORS
+from hxloop_host.studies.trust.chip_columns import LEFT_BY_DEFAULT
 
 _PROBABILITIES = {key.rpartition(".")[2] for key in FAULTS.values()}
 _NAMES = sorted(
     {name for group in (*MISMATCH.values(), *NOISE.values(), *FACTORS.values()) for name in group}
     | _PROBABILITIES
-    | {"drift_trial_mv", "v_leak_fixed_mv"}
+    | {"drift_trial_mv", "v_leak_fixed_mv", *LEFT_BY_DEFAULT}
 )
 _UNITS = {"mv": "mV", "us": "us"}
 

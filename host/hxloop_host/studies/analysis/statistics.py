@@ -154,7 +154,7 @@ def summarise(table: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        Rows whose ``status`` is not ``done`` are left out; see `population`.
+        Rows whose ``status`` is not ``done`` are left out, and those without a value; see `population`.
     by : list of str
         Columns of the groups.
     column : str
@@ -166,7 +166,7 @@ def summarise(table: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
     """
     done = table[table["status"] == DONE] if "status" in table else table
     lines = []
-    for key, rows in done.groupby(by, sort=False, dropna=False):
+    for key, rows in done[done[column].notna()].groupby(by, sort=False, dropna=False):
         found = population(rows, column)
         labels = dict(zip(by, key if isinstance(key, tuple) else (key,), strict=True))
         lines.append(labels | {name: getattr(found, name) for name in INTERVAL})

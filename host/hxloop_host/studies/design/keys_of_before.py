@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hxloop.kit.strict import Strict
+    from hxloop_calibration.options import Method
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.studies.design.point import Point
 
+DEFAULT_METHOD: Final[Method] = "default"
+"""Method of all calibrations before there was another one."""
 _TASKS: Final = ("yin-yang", "mnist16")
 _NETWORK: Final = ("sizes", "copies", "bias_copies", "bias_times", "init_mean", "init_std")
 _NEURON: Final = (
@@ -83,6 +86,8 @@ def losses_left(before: Settings, chosen: Settings) -> dict[str, float]:
 
 def _point(point: Point) -> dict[str, Any]:
     if point.task not in _TASKS or point.rule is not None or point.data:
+        raise _NewerError
+    if point.action == "measure" or point.calibration_method != DEFAULT_METHOD:
         raise _NewerError
     return {
         "action": point.action,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hxloop.kit.brief import brief
 from hxloop_host.studies.design.draws import drawn
-from hxloop_host.studies.design.keys_of_before import losses_left
+from hxloop_host.studies.design.keys_of_before import DEFAULT_METHOD, losses_left
 from hxloop_host.studies.design.knobs import Knobs
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.design.sheet import read_sheet
@@ -19,18 +19,35 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from hxloop.kit.page import Section
     from hxloop.plugins import Source
+    from hxloop_calibration.options import Method
+    from hxloop_host.runs.trained_run import Run
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.studies.design.chart import Chart
 
     Analyses = Mapping[str, pd.DataFrame]
-    Spikes = Callable[[str], NDArray[np.float64]]
-    """First spikes of the label layer in the test of a point, [n_samples, n_classes] in tau_syn."""
 
 IDEAL: Final = "ideal"
 """The textbook chip; all of its serial numbers are the same chip."""
 
 PresetName = Literal["quick", "paper"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the points of a study have stored, for tables that follow from more than their figures.
+
+    Attributes
+    ----------
+    spikes : callable
+        First spikes of the label layer in the test of a point, by its key: float64 [n_samples, n_classes] in tau_syn.
+    run : callable
+        Run of a point that trains, by its key.
+    """
+
+    spikes: Callable[[str], NDArray[np.float64]]
+    run: Callable[[str], Run]
 
 
 @dataclass(frozen=True)
@@ -110,6 +127,8 @@ class Base:
         Named chip.
     calibrated : bool
         Calibrate every chip, except the textbook one, before it is used.
+    method : str
+        Method of these calibrations, as in `hxloop.calibrate`.
     changes : dict of str to value
         Knobs that are turned for all points.
     rule : Source or None
@@ -122,6 +141,7 @@ class Base:
     settings: Settings
     chip: str
     calibrated: bool = False
+    method: Method = DEFAULT_METHOD
     changes: Mapping[str, Any] = field(default_factory=dict)
     rule: Source | None = None
     data: Mapping[str, str] = field(default_factory=dict)
@@ -139,9 +159,9 @@ class Base:
         """How strong an imperfection of the base chip is."""
         return self.knobs.sheet.all[imperfection].value
 
-    def calibrating(self, calibrated: bool) -> Base:
+    def calibrating(self, calibrated: bool, method: Method = DEFAULT_METHOD) -> Base:
         """Return the same with or without calibration."""
-        return replace(self, calibrated=calibrated)
+        return replace(self, calibrated=calibrated, method=method)
 
     def reference(self) -> Base:
         """Return the same on the textbook chip, with the same settings of the trainings."""
@@ -159,7 +179,7 @@ class Base:
         settings, chip = self.knobs.apply(self.changes)
         return Point(
             action="train", task=self.task, settings=settings, chip=chip, serial=serial, seed=seed,
-            model=self.knobs.sheet.model, initial=initial, calibrated_at_s=self._calibrated_at_s(calibrated_at_s),
+            model=self.knobs.sheet.model, initial=initial, **self._calibration(calibrated_at_s),
             rule=self._rule_of(settings), data=dict(self.data), losses_left=losses_left(self.settings, settings),
         )  # fmt: skip
 
@@ -171,7 +191,7 @@ class Base:
         _, chip = self.knobs.apply(self.changes)
         return Point(
             action="test", task=self.task, settings=weights.settings, chip=chip, serial=serial, seed=weights.seed,
-            model=self.knobs.sheet.model, initial=weights, calibrated_at_s=self._calibrated_at_s(calibrated_at_s),
+            model=self.knobs.sheet.model, initial=weights, **self._calibration(calibrated_at_s),
             at_s=at_s, trial=trial, rule=weights.rule, data=weights.data, losses_left=weights.losses_left,
         )  # fmt: skip
 
@@ -179,10 +199,19 @@ class Base:
         """Source of a rule that is not the program's, unless another rule was turned to."""
         return None if self.rule is None or settings.rule.kind != self.rule.name else self.rule
 
-    def _calibrated_at_s(self, asked_s: float | None) -> float | None:
-        """As asked for; else 0 if the study calibrates every chip, but never the textbook one."""
+    def measure(self, serial: int, *, at_s: float = 0.0) -> Point:
+        """Measure a chip itself, from this chip time on."""
+        settings, chip = self.knobs.apply(self.changes)
+        return Point(
+            action="measure", task=self.task, settings=settings, chip=chip, serial=serial, seed=0,
+            model=self.knobs.sheet.model, at_s=at_s, data=dict(self.data), **self._calibration(None),
+        )  # fmt: skip
+
+    def _calibration(self, asked_s: float | None) -> dict[str, Any]:
+        """When as asked for; else at 0 if the study calibrates every chip, but never the textbook one."""
         textbook = self.knobs.sheet.base == IDEAL
-        return 0.0 if asked_s is None and self.calibrated and not textbook else asked_s
+        at_s = 0.0 if asked_s is None and self.calibrated and not textbook else asked_s
+        return {"calibrated_at_s": at_s, "calibration_method": DEFAULT_METHOD if at_s is None else self.method}
 
 
 @dataclass(frozen=True)
@@ -253,6 +282,8 @@ class Kind:
         The finished table with more columns.
     analyse : callable or None
         More tables that follow from it, by name.
+    sections : callable or None
+        Parts of the page that are made of these tables.
     analysis_charts : dict of str to tuple of Chart
         Figures of these tables.
     literature : tuple of str
@@ -275,7 +306,8 @@ class Kind:
     groups: tuple[str, ...]
     findings: Callable[[pd.DataFrame, Analyses], Sequence[Finding]] | None = None
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
-    analyse: Callable[[pd.DataFrame, Spikes], Analyses] | None = None
+    analyse: Callable[[pd.DataFrame, Results], Analyses] | None = None
+    sections: Callable[[Analyses], Sequence[Section]] | None = None
     analysis_charts: Mapping[str, tuple[Chart, ...]] = field(default_factory=dict)
     literature: tuple[str, ...] = ()
     compares_spikes: bool = False

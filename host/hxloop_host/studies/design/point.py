@@ -13,8 +13,9 @@ from hxloop.kit.strict import Strict
 from hxloop.naming.chip_name import with_serial
 from hxloop.plugins import Source
 from hxloop.seeds import SEED_MAX
+from hxloop_calibration.options import Method
 from hxloop_host.settings.experiment_settings import Settings
-from hxloop_host.studies.design.keys_of_before import form_of_before
+from hxloop_host.studies.design.keys_of_before import DEFAULT_METHOD, form_of_before
 
 _KEY_LENGTH = 20  # 80 bits: among a million points, two with the same name have odds of 1 to 10^12
 
@@ -26,8 +27,8 @@ class Point(Strict):
 
     Attributes
     ----------
-    action : {"train", "test"}
-        Train and test, or test only.
+    action : {"train", "test", "measure"}
+        Train and test, test only, or measure the chip itself (`hxloop_host.studies.points.chip_bench_figures`).
     task : str
         What finds it: a name, a data file or ``FILE.py:NAME`` with the whole path.
     settings : Settings
@@ -39,10 +40,12 @@ class Point(Strict):
         Version of the chip's physics: results of another one are other results.
     calibrated_at_s : float or None
         Calibrate the chip at this chip time and use the table; None: run with the codes it boots with.
+    calibration_method : str
+        Method of that calibration, as in `hxloop.calibrate`.
     initial : Point or None
         Weights to begin with, or to test, are those of this training.
     at_s : float or None
-        Test at this chip time instead of in a trial of its own.
+        Test at this chip time instead of in a trial of its own; measure from this chip time on.
     trial : int
         Which repetition of the test.
     rule : Source or None
@@ -55,7 +58,7 @@ class Point(Strict):
 
     model_config = ConfigDict(ignored_types=(cached_property,))
 
-    action: Literal["train", "test"]
+    action: Literal["train", "test", "measure"]
     task: str
     settings: Settings
     chip: str
@@ -63,6 +66,7 @@ class Point(Strict):
     seed: Annotated[int, Field(ge=0, le=SEED_MAX)]
     model: str
     calibrated_at_s: Seconds | None = None
+    calibration_method: Method = DEFAULT_METHOD
     initial: Point | None = None
     at_s: Seconds | None = None
     trial: Annotated[int, Field(ge=0)] = 0
@@ -76,6 +80,8 @@ class Point(Strict):
             raise ValueError("a test needs the training whose weights it tests")
         if self.action == "train" and (self.at_s is not None or self.trial):
             raise ValueError("at_s and trial belong to tests")
+        if self.action == "measure" and self.initial is not None:
+            raise ValueError("no weights take part in measuring a chip")
         return self
 
     @property
@@ -90,6 +96,8 @@ class Point(Strict):
 
     def _form(self) -> dict[str, Any]:
         values = self.model_dump(exclude={"losses_left", "initial", "rule", "data"})
+        if self.calibration_method == DEFAULT_METHOD:  # as it was written before there were others
+            del values["calibration_method"]
         if self.rule is not None:
             name = self.rule.name.rpartition(":")[2]
             values["settings"]["rule"]["kind"] = name
@@ -101,8 +109,8 @@ class Point(Strict):
     @property
     def title(self) -> str:
         """One line."""
-        what = f"{self.settings.training.epochs} epochs on" if self.action == "train" else "test on"
-        return f"{self.key[:8]} ({what} {with_serial(self.chip, self.serial)}, seed {self.seed})"
+        whats = {"train": f"{self.settings.training.epochs} epochs", "test": "test", "measure": "measurements"}
+        return f"{self.key[:8]} ({whats[self.action]} on {with_serial(self.chip, self.serial)}, seed {self.seed})"
 
     @property
     def epochs(self) -> int:

@@ -27,6 +27,7 @@ OPTIONS: Final = {
         "samples",
         "samples of the variance-based analysis for each mechanism and two more; a power of 2, 0: none",
     ),
+    "calibration": ("1", "chips to compare with what is published: typical, published, default, residuals"),
     "n_trials": ("trials", "repetitions of the test on the chip of the training"),
 }
 """Unit (``1``: none) and meaning of every list."""

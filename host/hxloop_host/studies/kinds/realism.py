@@ -1,86 +1,85 @@
-"""Whether emulated chips are like silicon: weights and spike times that leave the chip."""
+"""Whether emulated chips are like silicon: every published figure of chip behaviour beside ours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import pandas as pd
-
-from hxloop_host.studies.analysis.spike_times import compare, scatter
-from hxloop_host.studies.analysis.statistics import population
 from hxloop_host.studies.design.chart import Chart
-from hxloop_host.studies.design.kind import Kind, Preset, Row
-from hxloop_host.studies.kinds.findings import compared
+from hxloop_host.studies.design.kind import IDEAL, Kind, Preset, Row
+from hxloop_host.studies.kinds.mechanisms import check_known
+from hxloop_host.studies.trust.chip_columns import COLUMNS, TYPICAL, base_of_column
+from hxloop_host.studies.trust.chip_lines import chip_lines
+from hxloop_host.studies.trust.trust_page import trust_findings, trust_sections
+from hxloop_host.studies.trust.trust_table import explained, trust_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hxloop_host.studies.design.kind import Analyses, Finding, Plan, Spikes
+    import pandas as pd
 
-_SILICON: Final = {
-    "in_loop": ("test accuracy in the loop (%)", "84.9"),
-    "on_ideal": ("same weights in the textbook model (%)", "73.2"),
-    "rms": ("output spikes, chip - textbook: RMS (tau)", "0.137"),
-    "robust_sigma": ("the same: robust sigma (tau)", "0.11"),
-    "correlation": ("the same: correlation of the times", "0.88"),
-    "trial_rms": ("scatter of an output spike over trials: RMS (tau)", "-"),
-}
-"""One chip, one training (recomputed from the data published with the code of Goeltz, Weber, Kriener et al. 2025)."""
+    from hxloop_host.studies.design.kind import Analyses, Base, Finding, Plan, Results
+    from hxloop_host.studies.design.point import Point
 
-
-_DIFFERENCES: Final = ("rms", "robust_sigma", "correlation", "median", "one_sided")
+_BEGIN_S: Final = 3600.0
+"""Chip time between calibration and training, assumed: calibrations are made at night, and used in the hours after it.
+An hour is many correlation times of what drifts."""
+_LATER_S: Final = _BEGIN_S + 1800.0
+_DAY_LATER_S: Final = _BEGIN_S + 86400.0
+_APART_S: Final = 0.2
+"""Between further trials; their test takes a fifth of that. Close enough for the laboratory to keep its temperature."""
 
 
 def _points(plan: Plan) -> list[Row]:
-    base, rows = plan.base, []
+    check_known(plan.options["calibration"], COLUMNS, "calibration")
+    rows = []
+    # One stretch of chip time: calibration, training, tests. Chips drift between them as in a laboratory.
+    clock = {"training.clock": "running", "training.begin_s": _BEGIN_S, "training.evaluate_every": 1}
+    base = plan.base.turned({**clock, **plan.base.changes})
     for seed in plan.seeds:
         textbook = base.reference().train(1, seed)
-        rows.append(Row({"method": "ideal", "trial": 0}, textbook))
-        for k, serial in enumerate(plan.serials):
-            weights = base.train(serial, seed)
-            rows.append(Row({"method": "in_loop", "trial": 0}, weights))
-            rows += [
-                Row({"method": "again", "trial": trial}, base.test(weights, serial, trial=trial))
-                for trial in range(1, plan.options["n_trials"][0] + 1)
-            ]
-            rows.append(Row({"method": "on_ideal", "trial": 0}, base.reference().test(weights, 1)))
-            rows.append(Row({"method": "from_ideal", "trial": 0}, base.test(textbook, serial)))
-            following = plan.serials[(k + 1) % len(plan.serials)]
-            if following != serial:
-                rows.append(Row({"method": "on_other", "trial": 0}, base.test(weights, following)))
+        rows.append(Row({"calibration": "ideal", "method": "ideal", "trial": 0}, textbook))
+        for column in plan.options["calibration"]:
+            of_column = base_of_column(base, column)
+            for k, serial in enumerate(plan.serials):
+                following = plan.serials[(k + 1) % len(plan.serials)]
+                of_chip = _points_of_chip(of_column, serial, following, textbook, plan.options["n_trials"][0])
+                rows += [Row({"calibration": column, "method": m, "trial": t}, point) for m, t, point in of_chip]
     return rows
 
 
+def _points_of_chip(
+    base: Base, serial: int, following: int, textbook: Point, n_trials: int
+) -> list[tuple[str, int, Point]]:
+    """Method, trial and point of all rows of a chip."""
+    weights = base.train(serial, textbook.seed)
+    found = [("in_loop", 0, weights), ("on_ideal", 0, base.reference().test(weights, 1))]
+    found += [("again", k, base.test(weights, serial, at_s=_LATER_S + k * _APART_S)) for k in range(1, n_trials + 1)]
+    found.append(("day_later", 0, base.test(weights, serial, at_s=_DAY_LATER_S)))
+    found.append(("from_ideal", 0, base.test(textbook, serial, at_s=_LATER_S)))
+    if following != serial:
+        found.append(("on_other", 0, base.test(weights, following, at_s=_LATER_S)))
+    if base.knobs.sheet.base != IDEAL:  # whose parameters are what they are set to
+        found.append(("measured", 0, base.measure(serial, at_s=_BEGIN_S)))
+    return found
+
+
 def _derive(table: pd.DataFrame) -> pd.DataFrame:
-    """Say of every row on which chip its weights were trained."""
+    """Say of every row on which chip its weights were trained, or which one was measured."""
     home, last = [], -1
     for method, serial in table[["method", "serial"]].itertuples(index=False, name=None):
         last = serial if method == "in_loop" else last
         home.append(-1 if method in {"ideal", "from_ideal"} else last)
-    table.insert(2, "trained_on", home)
+    table.insert(3, "trained_on", home)
     return table
 
 
-def _analyse(table: pd.DataFrame, spikes: Spikes) -> Analyses:
-    """Differences of spike times, per chip and seed."""
-    lines = []
-    done = table[(table["status"] == "done") & (table["trained_on"] >= 0)]
-    for (serial, seed), rows in done.groupby(["trained_on", "seed"], sort=False):
-        points = {m: rows.loc[rows["method"] == m, "point"].tolist() for m in ("in_loop", "on_ideal", "again")}
-        line: dict[str, Any] = {"serial": serial, "seed": seed, "point": next(iter(points["in_loop"]), "")}
-        for method in ("in_loop", "on_ideal"):
-            line[method] = rows.loc[rows["method"] == method, "test_accuracy"].mean()
-        if points["in_loop"] and points["on_ideal"]:
-            found = compare(spikes(points["in_loop"][0]), spikes(points["on_ideal"][0]))
-            line |= {
-                name: getattr(found, name) for name in ("rms", "robust_sigma", "correlation", "median", "one_sided")
-            }
-        if len(points["again"]) > 1:
-            noise = scatter(np.stack([spikes(point) for point in points["again"]]))
-            line |= {"trial_rms": noise.rms, "trial_median": noise.median, "unsteady": noise.unsteady}
-        lines.append(line)
-    return {"chips": pd.DataFrame(lines)}
+def _analyse(table: pd.DataFrame, results: Results) -> Analyses:
+    chips = chip_lines(table, results)
+    if chips.empty:
+        return {"chips": chips}
+    found = {"chips": chips, "trust": trust_table(chips)}
+    share = explained(chips)
+    return found if share is None else found | {"explained": share}
 
 
 def _charts(_: pd.DataFrame) -> list[Chart]:
@@ -88,30 +87,30 @@ def _charts(_: pd.DataFrame) -> list[Chart]:
         Chart(
             "accuracy", "strip", "Test accuracy by where weights were trained and where they run; one mark a test",
             x="method", y="test_accuracy", x_label="weights", y_label="test accuracy (%)", scale=100.0,
+            panel="calibration",
         )
     ]  # fmt: skip
 
 
 def _findings(_: pd.DataFrame, analyses: Analyses) -> Sequence[Finding]:
-    chips, found = analyses["chips"], []
-    for column, (text, silicon) in _SILICON.items():
-        if column in chips:
-            scale, digits = (100.0, 1) if text.endswith("(%)") else (1.0, 3)
-            mean = population(chips.assign(scaled=scale * chips[column]), "scaled")
-            found.append(compared(f"{text}, mean over chips", mean, f"{silicon} (one chip)", digits=digits))
-    return found
+    return trust_findings(analyses) if "trust" in analyses else []
 
 
 REALISM_STUDY: Final = Kind(
     name="realism",
     title="Realism",
-    question="Do emulated chips differ from the textbook model, and from one another, as much as silicon does?",
+    question="Do emulated chips behave as silicon is published to: in training, in transfer, from trial to trial, and "
+    "on the bench before and after calibration?",
     reading=(
-        "A network is trained in the loop on every chip. 'again': tested on that chip in further trials. 'on_ideal': "
-        "the same weights on the textbook chip. 'on_other': on the next chip of the list. 'from_ideal': weights of the "
-        "textbook chip, run on this one. 'ideal': trained and run on the textbook chip.",
+        "A network is trained in the loop on every chip. 'again': tested on that chip half an hour of chip time later, "
+        "in further trials; 'day_later': a day later. 'on_ideal': the same weights on the textbook chip. 'on_other': "
+        "on the next chip of the list. 'from_ideal': weights of the textbook chip, run on this one. 'ideal': trained "
+        "and run on the textbook chip. 'measured': what the chip shows on the bench, by its own converters and spikes.",
+        "Chips are calibrated at chip time 0 and trained an hour later, with a clock that runs on. `calibration` lists "
+        f"what is compared: {'; '.join(f'{name}: {text}' for name, text in COLUMNS.items())}.",
         "The table of chips compares the output spikes of the last test of the training with those of the same weights "
-        "on the textbook chip (times in tau_syn), and the further trials with one another.",
+        "on the textbook chip (times in tau_syn), and the further trials with one another. The table of trust has the "
+        "published figures in rows and the columns of chips beside them.",
     ),
     literature=(
         "One chip, one training of the 20-30-3 network (recomputed from the data published with the code of "
@@ -121,14 +120,17 @@ REALISM_STUDY: Final = Kind(
     ),
     chip="typical",
     presets={
-        "quick": Preset("small", "1..3", changes={"training.epochs": 20}, options={"n_trials": [3]}),
-        "paper": Preset("small", "1..20", options={"n_trials": [10]}),
+        "quick": Preset(
+            "small", "1..3", changes={"training.epochs": 20}, options={"calibration": [TYPICAL], "n_trials": [3]}
+        ),
+        "paper": Preset("small", "1..20", options={"calibration": list(COLUMNS), "n_trials": [10]}),
     },
     points=_points,
     charts=_charts,
-    groups=("method",),
+    groups=("calibration", "method"),
     findings=_findings,
     derive=_derive,
     analyse=_analyse,
+    sections=trust_sections,
     compares_spikes=True,
 )  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop_host.studies.design.kind import Analyses, Plan, Spikes
+    from hxloop_host.studies.design.kind import Analyses, Plan, Results
     from hxloop_host.studies.design.point import Point
 
 FACTORS: Final = {
@@ -99,7 +99,7 @@ def _saltelli(names: Sequence[str], highest: float, n_base: int) -> NDArray[np.f
     return samples
 
 
-def _analyse(table: pd.DataFrame, _: Spikes) -> Analyses:
+def _analyse(table: pd.DataFrame, _: Results) -> Analyses:
     names = [str(c).removeprefix("factor_") for c in table.columns if str(c).startswith("factor_")]
     found = []
     for method in table["method"].unique():

@@ -72,6 +72,8 @@ class ReportContent:
         How it was made.
     command : str
         How to ask for it again.
+    sections : tuple of Section
+        Parts of the study's own, before its figures.
     """
 
     title: str
@@ -86,6 +88,7 @@ class ReportContent:
     failed: tuple[tuple[str, str], ...]
     made: Mapping[str, str]
     command: str
+    sections: tuple[Section, ...] = ()
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -105,7 +108,8 @@ def write_report(path: Path, content: ReportContent) -> None:
         The file cannot be written.
     """
     check_ending(path, HTML, field="report")
-    sections = [_question(content), *([_failed(content)] if content.failed else []), *_figures(content)]
+    sections = [_question(content), *([_failed(content)] if content.failed else [])]
+    sections += [*content.sections, *_figures(content)]
     sections += [Section("literature", "Literature", list(content.literature))] if content.literature else []
     sections += [_findings(content)] if content.findings else []
     sections += [_summary(content), _points(content), _made(content)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pandas as pd
 
@@ -19,22 +19,27 @@ from hxloop_host.runs.run_file import versions
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.analysis.statistics import summarise
 from hxloop_host.studies.design.chart import Chart
+from hxloop_host.studies.design.kind import Results
 from hxloop_host.studies.output.drawing import caveat_of, draw_chart
 from hxloop_host.studies.output.figure_layout import text_of
 from hxloop_host.studies.output.study_report import Picture, ReportContent, write_report
 from hxloop_host.studies.output.study_table import write_csv, write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from hxloop_host.runs.trained_run import Run
     from hxloop_host.studies.design.kind import Analyses, Finding
+    from hxloop_host.studies.design.point import Point
     from hxloop_host.studies.points.cluster import Failure
     from hxloop_host.studies.points.point_store import Store
     from hxloop_host.studies.study_request import Work
+
+Found = TypeVar("Found")
 
 _MOST_PARTS: Final = 12
 """Combinations of what was varied beside the study's own axes up to which each has figures of its own."""
@@ -147,6 +152,7 @@ def write_results(
         failed=tuple((failure.point.title, failure.message) for failure in failures.values()),
         made=_made(work, table),
         command=command,
+        sections=() if work.kind.sections is None else tuple(work.kind.sections(analyses)),
     )
     page = None
     with extra("page", say):
@@ -215,21 +221,27 @@ def analyses_of(work: Work, table: pd.DataFrame, store: Store) -> Analyses:
     by_key = {row.point.key: row.point for row in work.rows}
     unreadable: list[str] = []
 
-    def spikes(key: str) -> NDArray[np.float64]:
-        point = by_key[key]
+    def read(key: str, what: Callable[[Point], Found]) -> Found:
         try:
-            if point.action == "train":
-                return load_run(store.run_directory(point)).record.array("test/t_out", "f", (None, None))
-            return store.spikes(point)
+            return what(by_key[key])
         except (RecordError, MissingFileError) as error:
             unreadable.append(key)
             say(f"{error}: point {key[:8]} is left out of the tables of spike times")
             raise
 
+    def run(point: Point) -> Run:
+        return load_run(store.run_directory(point))
+
+    def spikes(point: Point) -> NDArray[np.float64]:
+        if point.action == "train":
+            return run(point).record.array("test/t_out", "f", (None, None))
+        return store.spikes(point)
+
+    results = Results(lambda key: read(key, spikes), lambda key: read(key, run))
     while True:
         count = len(unreadable)
         try:
-            return work.kind.analyse(table[~table["point"].isin(unreadable)], spikes)
+            return work.kind.analyse(table[~table["point"].isin(unreadable)], results)
         except (RecordError, MissingFileError):
             if len(unreadable) == count:
                 raise

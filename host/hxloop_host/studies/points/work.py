@@ -71,7 +71,7 @@ def do_point(point: Point, store: Store, on_epoch: Callable[[int], None], say: C
             known = None
         if known is None:
             begin = time.monotonic()
-            figures, quantities = (_train if point.action == "train" else _test)(point, store, on_epoch, say)
+            figures, quantities = _ACTIONS[point.action](point, store, on_epoch, say)
             known = Outcome(figures, time.monotonic() - begin)
             store.write(point, known, quantities)
         return known
@@ -121,6 +121,21 @@ def _test(
     readout = readout_of(point.settings)
     scores = Quantity(found.scores, readout.score_unit, f"{readout.score_text}, by (sample, class)")
     return _figures(found.summary()), {readout.score_name: scores}
+
+
+def _measure(
+    point: Point, store: Store, _: Callable[[int], None], __: Callable[[str], None]
+) -> tuple[dict[str, float | int], dict[str, Quantity]]:
+    from hxloop_host.studies.points.chip_bench_figures import measure_chip
+
+    device = chip_of_this_thread(point)
+    table = _calibration(point, store, device)
+    boot = device.boot if table is None else table.boot
+    found = measure_chip(device, boot, OperatingPoint.of(point.settings.neuron), point.at_s or 0.0)
+    return _figures({}) | found, {}
+
+
+_ACTIONS: Final = {"train": _train, "test": _test, "measure": _measure}
 
 
 def _figures(summary: dict[str, Any], columns: Sequence[Column] = ()) -> dict[str, float | int]:
@@ -184,7 +199,7 @@ def _calibration(point: Point, store: Store, chip: RemoteChip) -> CalibrationTab
     from hxloop_calibration.targets import Target
 
     target = Target(neuron=OperatingPoint.of(point.settings.neuron))
-    options = Options(begin_s=point.calibrated_at_s)
+    options = Options(begin_s=point.calibrated_at_s, method=point.calibration_method)
     wanted = f"{chip.identity.model_dump_json()} {target.model_dump_json()} {options.model_dump_json()}"
     key = hashlib.sha256(wanted.encode()).hexdigest()[:20]
     file = store.calibration_file(key)

@@ -1,0 +1,1 @@
+"""Published figures of chips beside ours, and what agrees."""
