@@ -52,14 +52,15 @@ def _points_of_chip(
 ) -> list[tuple[str, int, Point]]:
     """Method, trial and point of all rows of a chip."""
     weights = base.train(serial, textbook.seed)
-    found = [("in_loop", 0, weights), ("on_ideal", 0, base.reference().test(weights, 1))]
+    found = [("in_loop", 0, weights)]
     found += [("again", k, base.test(weights, serial, at_s=_LATER_S + k * _APART_S)) for k in range(1, n_trials + 1)]
     found.append(("day_later", 0, base.test(weights, serial, at_s=_DAY_LATER_S)))
     found.append(("from_ideal", 0, base.test(textbook, serial, at_s=_LATER_S)))
-    if following != serial:
-        found.append(("on_other", 0, base.test(weights, following, at_s=_LATER_S)))
     if base.knobs.sheet.base != IDEAL:  # whose parameters are what they are set to
         found.append(("measured", 0, base.measure(serial, at_s=_BEGIN_S)))
+    found.append(("on_ideal", 0, base.reference().test(weights, 1)))  # another daemon: behind all that need the first
+    if following != serial:
+        found.append(("on_other", 0, base.test(weights, following, at_s=_LATER_S)))
     return found
 
 

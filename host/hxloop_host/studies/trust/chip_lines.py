@@ -10,7 +10,7 @@ import pandas as pd
 
 from hxloop_host.studies.analysis.spike_times import compare, scatter
 from hxloop_host.studies.analysis.statistics import DONE
-from hxloop_host.studies.trust.published_figures import CURVE_EPOCHS, FIGURES
+from hxloop_host.studies.trust.published_figures import CURVE_EPOCHS, FIGURES, SIZES, TASK
 
 if TYPE_CHECKING:
     from hxloop_host.runs.epoch_metrics import EpochMetrics
@@ -46,12 +46,14 @@ def _line(column: Any, serial: Any, seed: Any, rows: pd.DataFrame, results: Resu
     means = methods["test_accuracy"].mean()
     trained, again = next(iter(points.get("in_loop", ())), ""), points.get("again", [])
     line: dict[str, Any] = {"calibration": column, "serial": serial, "seed": seed, "point": trained}
-    line["epochs"] = int(rows["epochs"].max())
+    line |= {"epochs": int(rows["epochs"].max()), "published_network": True}
     line |= {name: means.get(method, math.nan) for name, method in _ACCURACIES.items()}
     if trained:
-        spikes = results.spikes(trained)
-        line |= {"silent": float(1.0 - np.isfinite(spikes).mean())} | of_epochs(results.run(trained).metrics)
-        line["bump"] = float(rows.loc[rows["method"] == "in_loop", "bump_fraction"].mean())
+        spikes, run = results.spikes(trained), results.run(trained)
+        line["published_network"] = run.origin.task == TASK and tuple(run.origin.settings.network.sizes) == SIZES
+        line |= {"silent": float(1.0 - np.isfinite(spikes).mean())} | of_epochs(run.metrics)
+        if "bump_fraction" in rows:  # other rules have no such thing
+            line["bump"] = float(rows.loc[rows["method"] == "in_loop", "bump_fraction"].mean())
         if "on_ideal" in points:
             found = compare(spikes, results.spikes(points["on_ideal"][0]))
             line |= {name: getattr(found, name) for name in _DIFFERENCES}

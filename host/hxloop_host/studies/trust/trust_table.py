@@ -45,7 +45,7 @@ def verdict(figure: PublishedFigure, ours: Interval) -> Verdict:
         return Verdict(GREY, "no published figure")
     low = -float("inf") if figure.low is None else figure.low
     high = float("inf") if figure.high is None else figure.high
-    caveats = [ours.caveat] if ours.caveat else []
+    caveats = [ours.caveat] if ours.n < ENOUGH else []
     if ours.low == ours.low:  # NaN is not itself
         edges = [f"{edge:.4g}" for edge in (low, high) if ours.low < edge < ours.high]
         caveats += [f"the interval reaches across {' and '.join(edges)}"] if edges else []
@@ -71,7 +71,7 @@ def trust_table(chips: pd.DataFrame, figures: Sequence[PublishedFigure] = FIGURE
     for figure in figures:
         for column, rows in chips.groupby("calibration", sort=False):
             ours = _of(figure, rows)
-            found = _too_short(figure, rows) or verdict(figure, ours)
+            found = _not_comparable(figure, rows) or verdict(figure, ours)
             lines.append({
                 "key": figure.key, "figure": figure.text, "calibration": column, "published": figure.published,
                 "band_low": figure.low, "band_high": figure.high, "mean": ours.mean, "low": ours.low,
@@ -81,12 +81,14 @@ def trust_table(chips: pd.DataFrame, figures: Sequence[PublishedFigure] = FIGURE
     return pd.DataFrame(lines)
 
 
-def _too_short(figure: PublishedFigure, rows: pd.DataFrame) -> Verdict | None:
-    """Figures of a finished training say nothing about one that ended earlier."""
+def _not_comparable(figure: PublishedFigure, rows: pd.DataFrame) -> Verdict | None:
+    """Figures of the published training say nothing about another network, or one that was trained for less."""
     epochs = int(rows["epochs"].min())
-    if epochs >= figure.epochs:
-        return None
-    return Verdict(GREY, f"trained for {epochs} epochs, the published network for {figure.epochs}")
+    if figure.epochs and not rows["published_network"].all():
+        return Verdict(GREY, "another network than the published one")
+    if epochs < figure.epochs:
+        return Verdict(GREY, f"trained for {epochs} epochs, the published network for {figure.epochs}")
+    return None
 
 
 def _of(figure: PublishedFigure, rows: pd.DataFrame) -> Interval:

@@ -52,8 +52,8 @@ def chips(epochs=300, n=8, **columns):
             off = 0.01 * (serial - (n + 1) / 2)
             lines.append({
                 "calibration": column, "serial": serial, "seed": 0, "point": f"{column}{serial}", "epochs": epochs,
-                "in_loop": accuracy + off, "on_ideal": 0.732 + off, "rms": 0.137 * (1 + off), "val_10": 0.727 + off,
-                "v_leak_mv_ratio": 0.5 + off, "trial_rms": 0.05 + off,
+                "published_network": True, "in_loop": accuracy + off, "on_ideal": 0.732 + off, "rms": 0.137 * (1 + off),
+                "val_10": 0.727 + off, "v_leak_mv_ratio": 0.5 + off, "trial_rms": 0.05 + off,
             })  # fmt: skip
     return pd.DataFrame(lines)
 
@@ -85,6 +85,13 @@ def test_a_short_training_is_not_held_against_the_published_one():
     assert table.loc["in_loop", "caveat"] == "trained for 20 epochs, the published network for 300"
     assert table.loc["val_10", "verdict"] == "green"  # of an epoch that it had
     assert table.loc["v_leak_mv_ratio", "verdict"] == "red"  # of the chip
+
+
+def test_another_network_is_not_compared():
+    table = trust_table(chips(typical=0.85).assign(published_network=False)).set_index("key")
+    for key in ("in_loop", "val_10"):
+        assert (table.loc[key, "verdict"], table.loc[key, "mean"] > 0) == ("grey", True)
+    assert table.loc["v_leak_mv_ratio", "verdict"] == "red"
 
 
 def test_published_figures_lie_in_their_own_bands():
