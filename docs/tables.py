@@ -1,4 +1,4 @@
-"""Write the tables of the chip's and the calibration's page from the code; with --check, say if they are up to date."""
+"""Write the tables of the pages on chip, calibration and energy from the code; --check says if they are up to date."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from hxloop.energy.energy_model import BSS2_ENERGY
 from hxloop_calibration.pipeline import REFINED, ROUTINES
 from hxloop_calibration.targets import PRESETS
 from hxloop_chip.silicon.describe import Entry, describe_chip
@@ -124,7 +125,14 @@ def _paragraph(text: str, key: str) -> str:
     return " ".join(found[1].split())
 
 
-PAGES = {"chip.md": tables, "calibration.md": calibration_tables}
+def energy_tables() -> dict[str, str]:
+    """Every generated part of the page about energy."""
+    values, sources = BSS2_ENERGY.model_dump(), BSS2_ENERGY.sources()
+    rows = [(f"`{name}`", text, _text(values[name]), unit, source) for name, (text, unit, source) in sources.items()]
+    return {"figures": _table(("figure", "of", "value", "unit", "source"), rows)}
+
+
+PAGES = {"chip.md": tables, "calibration.md": calibration_tables, "energy.md": energy_tables}
 
 
 def page(text: str, parts: dict[str, str]) -> str:

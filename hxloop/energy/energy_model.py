@@ -70,12 +70,12 @@ class EnergyModel(Strict):
 
 
 BSS2_ENERGY: Final = EnergyModel(
-    leakage_w=0.1131,
+    leakage_w=0.1144,
     link_w=0.0336,
     neuron_w=50e-6,
     synaptic_event_j=1e-12,
     event_j=50e-12,
-    cadc_read_j=36e-9,
+    cadc_read_j=41e-9,
     madc_read_j=100e-12,
     board_w=4.9,
     settling_s=0.02,

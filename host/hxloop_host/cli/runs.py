@@ -97,6 +97,46 @@ def _show(
     print_table(["figure", "value"], rows, title=str(loaded.directory), whole=True)
 
 
+@runs.command(name="cost")
+def _cost(
+    run: RunPath,
+    plot: Annotated[bool, typer.Option("--plot", help="Draw the items into cost.png beside the run.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run would cost on silicon, item by item: energy and time.
+
+    [dim]Examples:[/dim]
+
+      hxloop runs cost yin-yang-quick-typical-1-seed0-001
+
+      hxloop runs cost runs/first --plot --json
+    """
+    from hxloop_host.runs.run_cost import plot_cost
+    from hxloop_host.runs.trained_run import load_run
+
+    loaded = load_run(run)
+    cost = loaded.cost()
+    picture = str(plot_cost(loaded)) if plot else None
+    if as_json:
+        parts = {f"{name} ({unit})": items for name, (unit, items) in cost.parts().items()}
+        pictures = {} if picture is None else {"picture": picture}
+        print_json({"run": str(loaded.directory), "samples": cost.n_samples, **parts, **pictures})
+        return
+    rows = [row for name, (unit, items) in cost.parts().items() for row in _items(name, unit, items, cost.n_samples)]
+    title = f"{loaded.directory}: {cost.n_samples} samples, {cost.chip_uj_per_sample:.3g} uJ of the chip for each"
+    print_table(["part", "item", "in all", "a sample"], rows, title=title, whole=True)
+    if picture is not None:
+        say(f"picture: {picture}")
+
+
+def _items(part: str, unit: str, items: dict[str, float], n_samples: int) -> list[list[str]]:
+    """Rows of a part, its sum last."""
+    return [
+        [part, name, f"{value:.4g} {unit}", f"{1e6 * value / max(1, n_samples):.4g} u{unit}"]
+        for name, value in (items | {"together": sum(items.values())}).items()
+    ]
+
+
 def _entry(run: Run) -> dict[str, Any]:
     origin = run.origin
     about = {"run": str(run.directory), "finished": run.finished, "task": origin.task, "preset": origin.preset}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hxloop.codes.units import TICK_US
+from hxloop.energy.itemised import cost_of
 from hxloop.errors import InvalidInputError
 from hxloop.result import CHIP_USE, ChipUse
 from hxloop.text import one_line
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hxloop.energy.itemised import Cost
     from hxloop.files.records import Record
     from hxloop.network import Network
     from hxloop_host.network.weight_codes import Codes
@@ -111,6 +114,43 @@ class Run:
             digest.update(stacked.astype("<f8").tobytes())
         return digest.hexdigest()
 
+    @property
+    def use(self) -> ChipUse:
+        """What the chip was used for: all epochs with their evaluations, and the tests behind them."""
+        after = self.record.attributes
+        return ChipUse(
+            **{n: sum(getattr(m.use, n) for m in self.metrics) + after.get(f"after_{n}", 0) for n in CHIP_USE}
+        )
+
+    @property
+    def wall_s(self) -> float:
+        """Wall time of all that, in s."""
+        return sum(m.wall_s for m in self.metrics) + float(self.record.attributes.get("after_wall_s", 0.0))
+
+    def cost(self) -> Cost:
+        """What the run costs on silicon, by item, and what it took here; a weight with a sign is two synapses.
+
+        Raises
+        ------
+        InvalidInputError
+            The run was stored before all of that was counted.
+        """
+        use, network = self.use, self.origin.network
+        if use.chip_time_s and not use.circuit_time_s:
+            raise InvalidInputError(
+                f"{self.path} was stored before synapses reached, conversions and circuits in use were counted",
+                field="run",
+                hint="train again; hxloop runs show has what was counted",
+            )
+        shapes = [network.weight_shape(p) for p in network.projections]
+        return cost_of(
+            use,
+            n_samples=round(use.chip_time_s * 1e6 / (TICK_US * round(self.origin.settings.duration_us / TICK_US))),
+            weight_writes=sum(m.gradient_steps for m in self.metrics),
+            n_synapses=sum(2 * rows * columns for rows, columns in shapes),
+            wall_s=self.wall_s,
+        )
+
     def summary(self) -> dict[str, Any]:
         """Figures of the run, plain values; None for what is not known yet.
 
@@ -123,10 +163,6 @@ class Run:
             which training ended and the test began, None without a running clock.
         """
         attributes = self.record.attributes
-        use = ChipUse(
-            **{n: sum(getattr(m.use, n) for m in self.metrics) + attributes.get(f"after_{n}", 0) for n in CHIP_USE}
-        )
-        wall_s = sum(m.wall_s for m in self.metrics) + float(attributes.get("after_wall_s", 0.0))
         shown = {
             c.name: float(np.mean([c.one(m.named[c.name]) for m in self.metrics])) if self.metrics else math.nan
             for c in read_columns(self.record)
@@ -135,7 +171,7 @@ class Run:
             "test_accuracy": self.test_accuracy,
             "val_accuracy": self.val_accuracy,
             "epochs": len(self.metrics),
-            **use.figures(wall_s),
+            **self.use.figures(self.wall_s),
             **shown,
             "silent_fraction": attributes.get("silent_fraction", math.nan),
             "run_path": str(self.path),
