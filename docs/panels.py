@@ -15,6 +15,8 @@ from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.report.curves import weight_curves
 from hxloop_chip.report.specimens import put_on_bench
+from hxloop_chip.silicon.circuits import true_circuits
+from hxloop_chip.silicon.mechanisms.in_circuits.temperature import deviation_k
 from hxloop_chip.silicon.presets import TYPICAL
 from hxloop_chip.wiring.link_loss import admitted
 
@@ -227,6 +229,31 @@ def trial_converter(axes: Axes, knob: str) -> None:
     _label(axes, knob, y="reading (LSB)")
 
 
+def walk(axes: Axes, knob: str, strength: float) -> None:
+    """Temperature over four hours of three trials."""
+    minutes = np.arange(0, 240)
+    for k in range(3):
+        axes.plot(minutes, [deviation_k(strength, np.uint64(k), 6 * int(m)) for m in minutes], color=COLORS[k], lw=0.8)
+    _label(axes, knob, strength, x="chip time (minutes)", y="deviation (K)")
+
+
+def at_temperatures(axes: Axes, knob: str, strength: float) -> None:
+    """What six circuits become at other temperatures."""
+    chip, kelvin = put_on_bench(only(knob, **{knob: strength}), 3), np.linspace(-4.0, 4.0, 9)
+    circuit = np.array(CIRCUITS)
+    neurons = chip.nominal.of(circuit.astype(np.int16), circuit.astype(np.int16))
+    cold = true_circuits(neurons, chip.nominal.shared, chip.mismatch, chip.spec)
+    warm = [chip.mismatch.at_temperature(cold, circuit, float(k)) for k in kelvin]
+    if knob.startswith("threshold"):
+        values, label = np.array([c.v_threshold_mv for c in warm]), "threshold (mV)"
+    else:
+        values = np.array([c.tau_mem_us if "tau_mem" in knob else c.tau_syn_us[0] for c in warm])
+        label = "tau_mem (us)" if "tau_mem" in knob else "tau_syn (us)"
+    for k in range(len(CIRCUITS)):
+        axes.plot(kelvin, values[:, k], color=COLORS[k], lw=0.9)
+    _label(axes, knob, strength, x="K above calibration", y=label)
+
+
 def neuron_model(axes: Axes, model: str) -> None:
     """The same circuit without (grey) and with (blue) a switch."""
     wanted, cells, trains, duration_us = {
@@ -281,4 +308,6 @@ def _label(
     axes: Axes, knob: str, strength: float | None = None, x: str = "time (us)", y: str = "membrane (mV)"
 ) -> None:
     value = getattr(TYPICAL, knob) if strength is None else strength
-    axes.set(title=f"{knob} = {value:g}", xlabel=x, ylabel=y)
+    title = f"{knob} = {value:g}"
+    axes.set(xlabel=x, ylabel=y)
+    axes.set_title(title, **({"fontsize": 6} if len(title) > 38 else {}))

@@ -87,6 +87,15 @@ PICTURES: dict[str, list[Panel]] = {
         (p.trial_converter, "cadc_trial_lsb", {}),
         (p.trial_converter, "madc_trial_lsb", {}),
     ],
+    "temperature": [
+        (p.walk, "temperature_trial_k", {"strength": 1.0}),
+        (p.at_temperatures, "threshold_temperature_mean_fixed_mv_per_k", {"strength": 0.5}),
+        (p.at_temperatures, "threshold_temperature_fixed_mv_per_k", {"strength": 0.3}),
+        (p.at_temperatures, "tau_mem_temperature_mean_fixed_per_k", {"strength": 0.003}),
+        (p.at_temperatures, "tau_mem_temperature_fixed_per_k", {"strength": 0.001}),
+        (p.at_temperatures, "tau_syn_temperature_mean_fixed_per_k", {"strength": 0.003}),
+        (p.at_temperatures, "tau_syn_temperature_fixed_per_k", {"strength": 0.001}),
+    ],
     "links": [(p.link_loss, "links", {})],
 }
 """Panels of every picture: what draws them, its mechanism, and options."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from hxloop.program import WEIGHT_CODE, ChipConfig
 from hxloop_chip.checks.configurations import check_weights, synapse_signs
 from hxloop_chip.chip.correlation_sensors import build_sensors
 from hxloop_chip.silicon.circuits import true_circuits
-from hxloop_chip.solver.packing import pack_circuit, with_weights
+from hxloop_chip.solver.packing import pack_circuit, padded, wired_as, with_weights
 from hxloop_chip.wiring.neurons import Neurons, build_neurons
 from hxloop_chip.wiring.synapses import Wiring, wire_up
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from hxloop_chip.silicon.imperfections import Imperfections
     from hxloop_chip.silicon.mismatch import Mismatch
     from hxloop_chip.solver import layout as at
+
+
+_MOST_TEMPERATURES: Final = 64
+"""Circuits kept for temperatures that may come back: in steps of 0.1 K, those within 3 K of the calibration's."""
+_MOST_NEURONS: Final = 2**15
+"""The most in all of them, a few hundred megabytes; but four circuits at least."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +51,8 @@ class Configured:
         For the solver; all neurons are recorded.
     sensors : callable
         Correlation sensors, made when they are first read.
+    warmed : callable
+        Neurons, and the circuit without weights, at a temperature in K above that of the nightly calibration.
     """
 
     config: ChipConfig
@@ -54,6 +62,22 @@ class Configured:
     wiring: Wiring
     circuit: at.Circuit
     sensors: Callable[[], Sensors]
+    warmed: Callable[[float], tuple[Neurons, at.Circuit]]
+
+    def at_temperature(self, kelvin: float, recorded: NDArray[np.bool_] | None = None) -> tuple[Neurons, at.Circuit]:
+        """Neurons and circuit at a temperature in K above that of the nightly calibration.
+
+        Parameters
+        ----------
+        kelvin : float
+        recorded : bool [n_neurons], optional
+            Neurons whose spikes are recorded; by default all.
+        """
+        neurons, circuit = self.neurons, self.circuit
+        if kelvin:
+            neurons, bare = self.warmed(kelvin)
+            circuit = wired_as(bare, circuit)
+        return neurons, circuit if recorded is None else circuit._replace(recorded=padded(recorded, False))
 
     def reweighted(self, config: ChipConfig, sha256: str, spec: ChipSpec) -> Configured | None:
         """The same with the weights of `config`; None if it differs in more than these.
@@ -154,14 +178,24 @@ def make_configured(
     neurons = build_neurons(config.neurons, circuits, imperfections, spec)
     wiring = wire_up(config, neurons, mismatch, spec)
     sensors = cache(partial(build_sensors, config, wiring.reached, mismatch, spec))
-    circuit = pack_circuit(
-        neurons.parameters,
-        neuron_id=neurons.heads.astype(np.uint64),
-        neuron_source=wiring.neuron_source,
-        neuron_reach=np.append(wiring.source_reach, 0)[wiring.neuron_source],
-        switches=neurons.switches,
-        model=neurons.model,
-        delay=spec.routing_delay_ticks,
-    )
-    made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, circuit, sensors)
+
+    def packed(neurons: Neurons) -> at.Circuit:
+        return pack_circuit(
+            neurons.parameters,
+            neuron_id=neurons.heads.astype(np.uint64),
+            neuron_source=wiring.neuron_source,
+            neuron_reach=np.append(wiring.source_reach, 0)[wiring.neuron_source],
+            switches=neurons.switches,
+            model=neurons.model,
+            delay=spec.routing_delay_ticks,
+            apart=imperfections.temperature_trial_k > 0.0,
+        )
+
+    @lru_cache(maxsize=max(4, min(_MOST_TEMPERATURES, _MOST_NEURONS // max(1, neurons.n_neurons))))
+    def warmed(kelvin: float) -> tuple[Neurons, at.Circuit]:
+        warm = mismatch.at_temperature(circuits, config.neurons.circuit.astype(np.int64), kelvin)
+        found = build_neurons(config.neurons, warm, imperfections, spec)
+        return found, packed(found)
+
+    made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, packed(neurons), sensors, warmed)
     return replace(made, circuit=made._weighted(config))

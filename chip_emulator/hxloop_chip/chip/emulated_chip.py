@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,12 +26,12 @@ from hxloop_chip.chip.running import Runner
 from hxloop_chip.chip.smallest_run import run_one_synapse
 from hxloop_chip.silicon.boot_codes import boot_settings
 from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
+from hxloop_chip.silicon.mechanisms.in_circuits.temperature import PERIOD_US, Spell, spells
 from hxloop_chip.silicon.mechanisms.mechanism import Passing
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import MODEL_VERSION, named_chip
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.intake import unpack, unpack_first
-from hxloop_chip.solver.packing import padded
 from hxloop_chip.solver.stopping import never
 from hxloop_chip.wiring.link_loss import admitted
 
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from hxloop.result import Recording
     from hxloop.spec import ChipSpec
     from hxloop_chip.chip.delivery import Delivered
-
-DRIFT_PERIOD_US: Final = 600e6
-"""Chip time between independent values of the slow drift (assumed: ten minutes, as the temperature of a laboratory)."""
 
 _HOOKS: Final = ("on_way_in", "in_solver", "on_way_out", "reading")
 """What a chip asks of mechanisms by itself (`hxloop_chip.silicon.mechanisms.mechanism.Mechanism`)."""
@@ -174,9 +172,9 @@ class EmulatedChip(Unsendable):
             delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, on_way_in)
         silicon = observing.Silicon(self._spec, self.mismatch, self._acting["reading"])
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
-        whole = configured.circuit
-        circuit = whole if chosen is None or needs_all else whole._replace(recorded=padded(chosen, False))
-        packed, counts = self._runner.run(delivered.inputs, circuit, trial, reads, progress, stop_words)
+        circuit_at = configured.at_temperature if needs_all else partial(configured.at_temperature, recorded=chosen)
+        weather = self._weather(trial, inputs.n_samples)
+        packed, counts = self._runner.run(delivered.inputs, weather, circuit_at, trial, reads, progress, stop_words)
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
             first_ticks = _first_ticks(packed, counts, columns.of_neuron, len(columns.heads), self._spec.link_out_depth)
@@ -288,6 +286,13 @@ class EmulatedChip(Unsendable):
                 field=f"inputs.source[{k}]",
             )
 
+    def _weather(self, trial: at.Trial, n_samples: int) -> list[Spell]:
+        """Temperatures that the samples of a run find."""
+        sigma_k = self._imperfections.temperature_trial_k
+        if not sigma_k:
+            return [Spell(0, n_samples, 0.0)]
+        return [*spells(sigma_k, trial.key, trial.first_sample, n_samples, trial.duration, self._spec.tick_us)]
+
     def _trial(self, duration_ticks: int, trial_seed: int, first_sample: int, first_only: bool) -> at.Trial:
         return at.Trial(
             duration=duration_ticks,
@@ -295,7 +300,7 @@ class EmulatedChip(Unsendable):
             key=np.uint64(derive_seed(trial_seed, "trial", self._identity.serial)),
             first_sample=first_sample,
             first_only=first_only,
-            drift_samples=DRIFT_PERIOD_US / (duration_ticks * self._spec.tick_us),
+            drift_samples=PERIOD_US / (duration_ticks * self._spec.tick_us),
             event_by_event=False,
         )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hxloop.program import ChipConfig
     from hxloop.result import Readout
+    from hxloop_chip.chip.converters import CadcChannels
     from hxloop_chip.chip.observing import Silicon
     from hxloop_chip.wiring.neurons import Neurons
 
@@ -56,17 +57,13 @@ class MembraneReads:
     ) -> None:
         spec = silicon.spec
         self._silicon, self._trial, self._own = silicon, trial, local()
+        self._config = config
         self._circuit = np.array(readout.cadc_circuits, np.int64)
         self._neuron = neurons.index[self._circuit]
         self._period = readout.cadc_period_ticks if readout.cadc_circuits else 0
-        if readout.cadc_circuits:
-            rest_mv = neurons.v_leak_mv[self._neuron]
-            self._channels = cadc_channels(
-                self._circuit, config.neurons, config.shared, silicon.mismatch, spec, rest_mv
-            )
+        self._channels: dict[Neurons, CadcChannels] = {}
         self._madc_circuit = readout.madc_circuit
         self._madc_neuron = -1 if readout.madc_circuit is None else int(neurons.index[readout.madc_circuit])
-        self._madc_rest_mv = float(neurons.v_leak_mv[self._madc_neuron])
         n_madc = 0 if readout.madc_circuit is None else spec.madc_reads(trial.duration)
         self.cadc = np.empty((n_samples, readout.cadc_reads(trial.duration), len(self._circuit)), np.uint8)
         self.madc = np.empty((n_samples, n_madc), np.int16)
@@ -97,14 +94,25 @@ class MembraneReads:
             madc=np.empty((n_samples, self.madc.shape[1])),
         )
 
-    def convert(self, watched: at.Watch, first: int) -> None:
-        """Readings of a piece that was solved; `first` is its first sample."""
+    def convert(self, watched: at.Watch, first: int, neurons: Neurons) -> None:
+        """Readings of a piece that was solved with these neurons; `first` is its first sample."""
         _, mismatch, readings = self._silicon
         last, number, key = first + len(watched.cadc), self._trial.first_sample + first, self._trial.key
         if self._period:
-            self.cadc[first:last] = cadc_codes(watched.cadc, self._circuit, self._channels, readings, key, number)
+            self.cadc[first:last] = cadc_codes(
+                watched.cadc, self._circuit, self._channels_of(neurons), readings, key, number
+            )
         if self._madc_circuit is not None:
-            v_mv = watched.madc + self._madc_rest_mv
+            v_mv = watched.madc + neurons.v_leak_mv[self._madc_neuron]
             self.madc[first:last] = madc_codes(
                 v_mv, self._madc_circuit, mismatch, self._silicon.spec, readings, key, number
             )
+
+    def _channels_of(self, neurons: Neurons) -> CadcChannels:
+        if neurons not in self._channels:
+            config, (spec, mismatch, _) = self._config, self._silicon
+            rest_mv = neurons.v_leak_mv[self._neuron]
+            self._channels[neurons] = cadc_channels(
+                self._circuit, config.neurons, config.shared, mismatch, spec, rest_mv
+            )
+        return self._channels[neurons]

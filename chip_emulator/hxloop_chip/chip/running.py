@@ -17,11 +17,13 @@ from hxloop_chip.solver.kernel import run_samples
 from hxloop_chip.solver.stopping import check_wanted, never
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from hxloop_chip.chip.membrane_reads import MembraneReads
+    from hxloop_chip.silicon.mechanisms.in_circuits.temperature import Spell
+    from hxloop_chip.wiring.neurons import Neurons
 
     Progress = Callable[[int, int], bool]
 
@@ -50,13 +52,26 @@ class Runner:
     def run(
         self,
         inputs: at.Inputs,
-        circuit: at.Circuit,
+        spells: Sequence[Spell],
+        circuit_at: Callable[[float], tuple[Neurons, at.Circuit]],
         trial: at.Trial,
         reads: MembraneReads,
         progress: Progress | None,
         stop_words: NDArray[np.int64] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Packed spikes int64 [n_spikes], sample after sample, and counters int64 [n_samples, N_COUNTS].
+
+        Parameters
+        ----------
+        inputs : Inputs
+        spells : sequence of Spell
+            Hold all samples, in order.
+        circuit_at : callable
+            What samples find at a temperature.
+        trial : Trial
+        reads : MembraneReads
+        progress : callable or None
+        stop_words : int64 [N_WORDS], optional
 
         Raises
         ------
@@ -68,25 +83,26 @@ class Runner:
         stop_words = never() if stop_words is None else stop_words
         begun = time.perf_counter()
         counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
-        self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
+        self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit_at(0.0)[1].neuron_id.size + 64)
 
         found: list[int] = []
 
-        def work(bounds: tuple[int, int]) -> NDArray[np.int64]:
+        def work(part: Spell) -> NDArray[np.int64]:
             pieces = []
-            for piece in reads.pieces(*bounds):
+            neurons, circuit = circuit_at(part.kelvin)
+            for piece in reads.pieces(part.first, part.last):
                 watch = reads.room(piece[1] - piece[0])
                 pieces.append(
                     self._piece(inputs, piece, circuit, trial, counts, watch if reads.any else None, stop_words)
                 )
-                reads.convert(watch, piece[0])
+                reads.convert(watch, piece[0], neurons)
                 check_wanted(stop_words)
                 found.append(len(pieces[-1]))
                 if sum(found) > MAX_SPIKES:
                     raise _too_many(piece)
             return _joined(pieces)
 
-        parts = self._in_chunks(work, len(counts), progress)
+        parts = self._in_chunks(work, spells, progress)
         elapsed_s = time.perf_counter() - begun
         self._sample_s = max(1e-7, elapsed_s * self._threads / max(1, len(counts)))
         return _joined(parts), counts
@@ -121,10 +137,11 @@ class Runner:
                 self._spikes_per_sample = max(self._spikes_per_sample, 4 * len(out) // n_samples)
 
     def _in_chunks(
-        self, work: Callable[[tuple[int, int]], NDArray[np.int64]], n_samples: int, progress: Progress | None
+        self, work: Callable[[Spell], NDArray[np.int64]], spells: Sequence[Spell], progress: Progress | None
     ) -> list[NDArray[np.int64]]:
         """Results of all chunks, in order; the calling thread works like the others."""
-        chunks = deque(enumerate(self._bounds(n_samples)))
+        n_samples = sum(spell.last - spell.first for spell in spells)
+        chunks = deque(enumerate(chunk for spell in spells for chunk in self._chunks(spell)))
         parts: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(chunks)
         done: list[int] = []
 
@@ -132,9 +149,9 @@ class Runner:
             try:
                 while chunks:
                     with suppress(IndexError):  # another thread took the last one
-                        k, bounds = chunks.popleft()
-                        parts[k] = work(bounds)
-                        done.append(bounds[1] - bounds[0])
+                        k, chunk = chunks.popleft()
+                        parts[k] = work(chunk)
+                        done.append(chunk.last - chunk.first)
                     if between is not None:
                         between()
             except BaseException:
@@ -167,16 +184,15 @@ class Runner:
             raise
         return parts
 
-    def _bounds(self, n_samples: int) -> Iterator[tuple[int, int]]:
-        """Chunks of samples, the later the smaller: all threads end together, and none is taken for long."""
+    def _chunks(self, spell: Spell) -> Iterator[Spell]:
+        """Parts of a spell, the later the smaller: all threads end together, and none is taken for long."""
         least = max(1, round(_LEAST_S / self._sample_s))
         most = max(1, round(_CHUNK_S / self._sample_s))
         share = 1 if self._threads == 1 else 2 * self._threads
-        first = 0
-        while first < n_samples:
-            left = n_samples - first
-            last = min(n_samples, first + min(most, max(least, left // share)))
-            yield first, last
+        first, end = spell.first, spell.last
+        while first < end:
+            last = min(end, first + min(most, max(least, (end - first) // share)))
+            yield spell._replace(first=first, last=last)
             first = last
 
 

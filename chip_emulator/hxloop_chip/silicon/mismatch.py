@@ -64,7 +64,7 @@ class Mismatch:
     def __init__(self, spec: ChipSpec, spreads: Imperfections, serial: int) -> None:
         self._spec, self._spreads = spec, spreads
         self._draws = SiliconDraws(spec, serial, spreads.correlated_fixed)
-        self._bends = spreads.acting("circuits")
+        self._bends, self._warms = spreads.acting("circuits"), spreads.acting("at_temperature")
         self._writes, self._exact_writes = spreads.acting("written"), spreads.without_noise().acting("written")
         n = spec.n_circuits
         self.voltage_offset_mv = np.zeros((N_VOLTAGES, n))
@@ -107,6 +107,12 @@ class Mismatch:
         """Circuits after what mechanisms do beyond the transfer curves (`Mechanism.circuits`)."""
         for bend in self._bends:
             circuits = bend(circuits, circuit, self)
+        return circuits
+
+    def at_temperature(self, circuits: Circuits, circuit: Ints, kelvin: float) -> Circuits:
+        """Circuits at a temperature in K above that of the nightly calibration (`Mechanism.at_temperature`)."""
+        for warm in self._warms if kelvin else ():
+            circuits = warm(circuits, circuit, self, kelvin)
         return circuits
 
     def stream(self, mechanism: str) -> np.random.Generator:

@@ -38,17 +38,19 @@ def pack_circuit(
     switches: NDArray[np.uint8],
     model: Floats,
     delay: int,
+    apart: bool = False,
 ) -> at.Circuit:
     """Circuit without weights, all of whose neurons are recorded; arguments as in `layout.Circuit`, without padding.
 
-    The neurons that fill the last block have an infinite threshold.
+    The neurons that fill the last block have an infinite threshold. `apart` carries excitatory and inhibitory currents
+    apart even if they decay alike.
     """
     n_neurons = parameters.shape[1]
     wide = padded(parameters, 0.0)
     wide[[at.R_MEM, at.R_EXC, at.R_INH], n_neurons:] = 1e-3
     wide[at.THRESHOLD, n_neurons:] = np.inf
     model_neurons = np.flatnonzero(switches & at.MODEL_SWITCHES)
-    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=bool(model_neurons.size))
+    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=apart or bool(model_neurons.size))
     return at.Circuit(
         weights=np.empty(0, np.float32),
         rows=np.empty((0, 2), np.int64),
@@ -95,6 +97,12 @@ def with_weights(
     same = circuit.weights.size and np.array_equal(rows, circuit.rows)  # as in most steps of a training
     wired: dict[str, Any] = {} if same else {"rows": rows, **_heard(circuit, source_id, source_range, origin[:n_rows])}
     return circuit._replace(weights=weights, kind=kind[:n_rows], **wired)
+
+
+def wired_as(circuit: at.Circuit, other: at.Circuit) -> at.Circuit:
+    """The same circuit with the weights of another one, whose neurons and sources are the same."""
+    fields = ("weights", "rows", "kind", "row_id", "block_class", "hears")
+    return circuit._replace(**{name: getattr(other, name) for name in fields})
 
 
 def _heard(circuit: at.Circuit, source_id: NDArray[np.uint64], source_range: Ints, origin: Ints) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hxloop.codes.capmem import Cell
 from hxloop.errors import InvalidInputError
 from hxloop.spec import HICANN_X
 from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.mechanisms.in_circuits.temperature import Temperature
 from hxloop_chip.silicon.mismatch import N_BITS, Mismatch
 from hxloop_chip.silicon.presets import CHIPS, TYPICAL, named_chip
 
@@ -73,6 +74,7 @@ ELSEWHERE = {  # with tests of their own
     "correlated_fixed",
     "crosstalk_neighbour_fixed",
     "crosstalk_crowding_fixed_codes",
+    *Temperature.strengths,
 }
 EACH = pytest.mark.parametrize("mechanism", MECHANISMS, ids=KNOBS)
 
@@ -88,7 +90,9 @@ def draws(population):
 
 
 def test_every_fixed_knob_is_a_mechanism_here():
-    assert {name for name in type(TYPICAL).model_fields if "_fixed" in name} == {*KNOBS, *ELSEWHERE}
+    assert {name for name in type(TYPICAL).model_fields if "_fixed" in name} == {*KNOBS, *ELSEWHERE} - {
+        "temperature_trial_k"
+    }
 
 
 @EACH

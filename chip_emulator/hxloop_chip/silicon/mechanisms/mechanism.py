@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-HIGHEST: Final = {"1": 1.0, "mV": 1e3, "pF": 1.0, "us": 100.0, "LSB": 1e3}
+HIGHEST: Final = {"1": 1.0, "mV": 1e3, "pF": 1.0, "us": 100.0, "LSB": 1e3, "K": 10.0, "mV/K": 10.0, "1/K": 0.01}
 """Largest strength by unit, far outside of what any silicon has: with it, and with all of them, numbers stay finite."""
 
 KINDS: Final = ("fixed", "residual", "trial")
@@ -137,6 +137,16 @@ class Mechanism:
             Which circuits they are.
         silicon : Mismatch
             Has what `drawn` gave.
+        """
+        return circuits
+
+    def at_temperature(
+        self, s: Imperfections, circuits: Circuits, circuit: NDArray[np.int64], silicon: Mismatch, kelvin: float
+    ) -> Circuits:
+        """True parameters of the same circuits at another temperature than that of the nightly calibration.
+
+        Called only where `kelvin` is not 0. Capacitances and currents of events must stay as they are: synapses are
+        wired up once for all temperatures.
         """
         return circuits
 

@@ -13,6 +13,7 @@ from hxloop_chip.silicon.mechanisms.in_circuits.potential_spread import Potentia
 from hxloop_chip.silicon.mechanisms.in_circuits.rewrite_noise import RewriteNoise
 from hxloop_chip.silicon.mechanisms.in_circuits.solver_noise import SolverNoise, ThresholdDrift
 from hxloop_chip.silicon.mechanisms.in_circuits.synaptic_input_spread import SynapticInputSpread
+from hxloop_chip.silicon.mechanisms.in_circuits.temperature import Temperature
 from hxloop_chip.silicon.mechanisms.in_readout.cadc_errors import CadcErrors
 from hxloop_chip.silicon.mechanisms.in_readout.madc_errors import MadcErrors
 from hxloop_chip.silicon.mechanisms.in_readout.sensor_spread import SensorSpread
@@ -37,6 +38,7 @@ MECHANISMS: Final[tuple[Mechanism, ...]] = (
     CellCrosstalk(),
     RewriteNoise(),
     ThresholdDrift(),
+    Temperature(),
     CadcErrors(),
     MadcErrors(),
     SensorSpread(),

@@ -27,8 +27,9 @@ from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import CHIPS, NamedChip, named_chip
 from hxloop_chip.truth import reveal
 
-HOOKS = ("drawn", "circuits", "written", "on_way_in", "in_solver", "on_way_out", "reading")
+HOOKS = ("drawn", "circuits", "at_temperature", "written", "on_way_in", "in_solver", "on_way_out", "reading")
 SERIAL = 5
+ENDINGS = {"1": "", "LSB": ("_lsb", "_codes"), "mV/K": "_mv_per_k", "1/K": "_per_k"}
 
 
 def strength(unit="1", highest=None):
@@ -274,7 +275,7 @@ def test_a_mechanism_is_listed_with_source_and_bounds_and_can_be_named(chip_with
 
 
 def test_names_of_strengths_say_kind_and_unit():
-    endings = {"1": "", "LSB": ("_lsb", "_codes"), **{u: f"_{u.lower()}" for u in HIGHEST if u not in {"1", "LSB"}}}
+    endings = {u: f"_{u.lower()}" for u in HIGHEST} | ENDINGS
     names = [name for mechanism in MECHANISMS for name in mechanism.strengths]
     assert len(names) == len(set(names)) and list(Imperfections.model_fields) == list(strengths_of(MECHANISMS))
     kinds = [[kind for kind in KINDS if f"_{kind}" in name] for name in names]

@@ -82,7 +82,7 @@ def die_field(rng: np.random.Generator, places: Places, shape: tuple[int, ...], 
     return np.asarray((np.sqrt(GRADIENT) * over + np.sqrt(1.0 - GRADIENT) * rest).reshape(shape))
 
 
-def between(before: Floats, after: Floats, share: Floats | float) -> Floats:
+def between(before: Floats | float, after: Floats | float, share: Floats | float) -> Floats:
     """Between two independent normal values, `share` of the way to the second; the variance is theirs everywhere."""
     return np.asarray(((1.0 - share) * before + share * after) / np.sqrt((1.0 - share) ** 2 + share**2))
 
