@@ -30,6 +30,23 @@ GATES = {
 
 V_LEAK, V_RESET, V_THRESHOLD, I_LEAK, I_TAU, I_GM, I_SHIFT = 0, 1, 2, 7, slice(8, 10), slice(10, 12), slice(12, 14)
 
+ARRAY = (0, 1, 2, 3, 4, 5, 6, 7, 8, 14, 12, 10, 9, 15, 13, 11, 16, 17, 18, 19, 20)
+"""Cells of a circuit as they lie above one another."""
+
+
+def held(codes: Floats, m: dict[str, Floats]) -> Floats:
+    """What cells [512, cells] hold with these codes in all circuits."""
+    found = codes.copy()
+    for side, step in ((0, -1), (1, 1)) if "cell_pull" in m else ():
+        for place, cell in enumerate(ARRAY):
+            if 0 <= place + step < len(ARRAY):
+                found[:, cell] += m["cell_pull"][side, cell] * (codes[:, ARRAY[place + step]] - codes[:, cell])
+    for first in range(0, 512, 128) if "cell_crowding_codes" in m else ():
+        own = codes[first : first + 128]
+        near = (np.abs(own[:, None] - own[None, :]) <= 3).sum(axis=1) - 1
+        found[first : first + 128] += m["cell_crowding_codes"][:, first : first + 128].T * near / 128
+    return np.maximum(found, np.minimum(codes, 1.0))
+
 
 def true_values(
     truth: h5py.File,
@@ -42,6 +59,7 @@ def true_values(
 ) -> dict[str, Floats]:
     """Physical values of 512 circuits with codes [512, cells]."""
     m = {name: truth[f"mismatch/{name}"][()] for name in truth["mismatch"] if name not in {"synapse", "weight_bits"}}
+    codes = held(codes, m)
     column = np.arange(512) % 256
     quadrant = 2 * (np.arange(512) // 256) + (column >= 128)
     v = [(18.75 + 1.875 * codes[:, k]) * m["voltage_gain"][k] + m["voltage_offset_mv"][k] for k in range(3)]

@@ -173,8 +173,8 @@ class EmulatedChip(Unsendable):
         silicon = observing.Silicon(self._spec, self.mismatch, self._acting["reading"])
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
         circuit_at = configured.at_temperature if needs_all else partial(configured.at_temperature, recorded=chosen)
-        weather = self._weather(trial, inputs.n_samples)
-        packed, counts = self._runner.run(delivered.inputs, weather, circuit_at, trial, reads, progress, stop_words)
+        found = self._temperatures(trial, inputs.n_samples)
+        packed, counts = self._runner.run(delivered.inputs, found, circuit_at, trial, reads, progress, stop_words)
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
             first_ticks = _first_ticks(packed, counts, columns.of_neuron, len(columns.heads), self._spec.link_out_depth)
@@ -286,7 +286,7 @@ class EmulatedChip(Unsendable):
                 field=f"inputs.source[{k}]",
             )
 
-    def _weather(self, trial: at.Trial, n_samples: int) -> list[Spell]:
+    def _temperatures(self, trial: at.Trial, n_samples: int) -> list[Spell]:
         """Temperatures that the samples of a run find."""
         sigma_k = self._imperfections.temperature_trial_k
         if not sigma_k:

@@ -146,16 +146,13 @@ def _curve(
 
 def _sweep(chip: Bench, field: str, code: Floats, get: Callable[[Circuits], Floats], mismatch: Mismatch) -> Floats:
     """float64 [n_codes, n_circuits]: a parameter at each code of one field."""
-    n = min(chip.spec.n_circuits, 512)
-    circuit = np.tile(np.arange(n, dtype=np.int16), len(code))
-    neurons = chip.nominal.of(circuit, circuit)
-    column = np.repeat(code, n)
-    if field in Cell.__members__:
-        cells = neurons.capmem_code.astype(np.float64)
-        cells[:, Cell[field]] = column
-        neurons = replace(neurons, capmem_code=cells)
-    else:
-        changed: dict[str, Any] = {field: column}
-        neurons = replace(neurons, **changed)
-    values = get(true_circuits(neurons, chip.nominal.shared, mismatch, chip.spec))
-    return np.asarray(values).reshape(len(code), n)
+    circuit = np.arange(min(chip.spec.n_circuits, 512), dtype=np.int16)
+    neurons, found = chip.nominal.of(circuit, circuit), []
+    for value in code:  # one by one: what cells hold depends on the others
+        changed: dict[str, Any] = {field: np.full(len(circuit), value)}
+        if field in Cell.__members__:
+            cells = neurons.capmem_code.astype(np.float64)
+            cells[:, Cell[field]] = value
+            changed = {"capmem_code": cells}
+        found.append(get(true_circuits(replace(neurons, **changed), chip.nominal.shared, mismatch, chip.spec)))
+    return np.array(found)

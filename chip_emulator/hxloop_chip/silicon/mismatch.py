@@ -115,10 +115,6 @@ class Mismatch:
             circuits = warm(circuits, circuit, self, kelvin)
         return circuits
 
-    def stream(self, mechanism: str) -> np.random.Generator:
-        """Random numbers of one mechanism, from their beginning."""
-        return self._draws.stream(mechanism)
-
     def synapse(self, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
         """Factors of single synapses, log-normal with median 1; arguments and result [n]."""
         if self._spreads.synapse_fixed == 0.0:
@@ -165,7 +161,7 @@ class Mismatch:
     @cached_property
     def _weight_dacs(self) -> NDArray[np.float32]:
         shape = (self._spec.n_hemispheres, self._spec.n_rows, self._spec.n_columns, N_BITS)
-        return self.stream("weight_dac").standard_normal(shape, np.float32)
+        return self._draws.stream("weight_dac").standard_normal(shape, np.float32)
 
     def _sensor(self, mechanism: str, spread: float, hemisphere: Ints, row: Ints, column: Ints) -> Floats:
         if spread == 0.0:
