@@ -1,4 +1,4 @@
-"""Write the tables of the pages on chip, calibration and energy from the code; --check says if they are up to date."""
+"""Write the tables of the pages on chip, calibration, energy, fits from the code; --check: are they up to date."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from hxloop.energy.energy_model import BSS2_ENERGY
+from hxloop_calibration.characterising.fit_verb import ESTIMATORS, NOT_MEASURED
+from hxloop_calibration.characterising.measurements import DATASETS
 from hxloop_calibration.pipeline import REFINED, ROUTINES
 from hxloop_calibration.targets import PRESETS
 from hxloop_chip.silicon.describe import Entry, describe_chip
@@ -132,7 +134,23 @@ def energy_tables() -> dict[str, str]:
     return {"figures": _table(("figure", "of", "value", "unit", "source"), rows)}
 
 
-PAGES = {"chip.md": tables, "calibration.md": calibration_tables, "energy.md": energy_tables}
+def fitting_tables() -> dict[str, str]:
+    """Every generated part of the page about fitting."""
+    told = [(f"`{e.name}`", e.how, ", ".join(f"`{name}`" for name in e.needs)) for e in ESTIMATORS]
+    stored = [(f"`{name}`", ", ".join(e.axes), e.unit, e.long_name) for name, e in DATASETS.items()]
+    return {
+        "strengths": _table(("strength", "follows from", "datasets"), told),
+        "datasets": _table(("dataset", "axes", "unit", "is"), stored),
+        "untold": _table(("strength", "why not"), [(f"`{name}`", why) for name, why in NOT_MEASURED.items()]),
+    }
+
+
+PAGES = {
+    "chip.md": tables,
+    "calibration.md": calibration_tables,
+    "energy.md": energy_tables,
+    "fitting.md": fitting_tables,
+}
 
 
 def page(text: str, parts: dict[str, str]) -> str:

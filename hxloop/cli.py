@@ -18,6 +18,8 @@ COMMANDS: Final = {
     "run": "hxloop_host.cli.run_network:run",
     "map": "hxloop_host.cli.map:map_",
     "calibrate": "hxloop_host.cli.calibrate:calibrate",
+    "measure": "hxloop_host.cli.characterise:measure",
+    "fit": "hxloop_host.cli.characterise:fit",
     "serve": "hxloop_host.cli.emulator:serve",
     "compile": "hxloop_host.cli.compile_kernels:compile_",
     "chip": "hxloop_host.cli.emulator:chip",

@@ -10,13 +10,23 @@ import typer
 ENTRY_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 CHIP_HELP = (
-    "Named chip: ideal, typical, rough, uncalibrated, or one of them with other imperfections: "
-    "typical\\[jitter_trial_us=0]."
+    "Named chip: ideal, typical, rough, uncalibrated, one of them with other imperfections: "
+    "typical\\[jitter_trial_us=0], or the FILE.toml of hxloop fit."
 )
+
+
+def named(chip: str | None) -> str | None:
+    """Name of a chip as an option gives it: a file becomes the name of what it describes."""
+    if chip is None or not chip.endswith(".toml"):
+        return chip  # the name of a chip needs no reader of files
+    from hxloop.naming.chip_file import chip_name
+
+    return chip_name(chip)
+
 
 Chip = Annotated[
     str | None,
-    typer.Option("--chip", help=CHIP_HELP, metavar="NAME"),
+    typer.Option("--chip", help=CHIP_HELP, metavar="NAME|FILE", callback=named),
 ]
 Serial = Annotated[
     int | None,

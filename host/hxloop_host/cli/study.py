@@ -58,7 +58,9 @@ Set = Annotated[
 ]
 Serials = Annotated[str | None, typer.Option(help="Serial numbers: 7, 1..20 or 1..5,8.", metavar="RANGE")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds of the trainings: 0 or 0..2.", metavar="RANGE")]
-Chip = Annotated[str | None, typer.Option(help="Named chip instead of the study's.", metavar="NAME")]
+Chip = Annotated[
+    str | None, typer.Option(help="Named chip, or the file of one, instead of the study's.", metavar="NAME|FILE")
+]
 Calibrated = Annotated[bool, typer.Option("--calibrated", help="Calibrate every chip before it is used.")]
 Task = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hxloop.chip import Chip
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.kit import arguments
+from hxloop.naming.chip_file import chip_name
 from hxloop.naming.chip_name import file_safe, with_serial
 from hxloop.protocol.meeting_place import check_endpoint
 
@@ -22,7 +23,11 @@ ChipChoice = tuple[str | Chip | None, int | None, str | None]
 
 
 def check_choice(
-    chip: str | Chip | None, serial: int | None, endpoint: str | Path | None, *, default_serial: int | None = None
+    chip: str | Path | Chip | None,
+    serial: int | None,
+    endpoint: str | Path | None,
+    *,
+    default_serial: int | None = None,
 ) -> ChipChoice:
     """Refuse what `open_chip` cannot take, before anything is made or started.
 
@@ -42,8 +47,8 @@ def check_choice(
     """
     number = arguments.optional(arguments.whole_number, serial, "serial", highest=arguments.SEED_MAX)
     endpoint = arguments.optional(check_endpoint, endpoint, "endpoint")
-    if chip is None or isinstance(chip, str):
-        name = arguments.optional(arguments.text, chip, "chip", takes="the name of a chip, or a chip")
+    if chip is None or isinstance(chip, str | Path):
+        name = None if chip is None else chip_name(chip)
         return name, default_serial if number is None and endpoint is None else number, endpoint
     device: Chip = arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
     if endpoint is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hxloop.kit import arguments
+from hxloop.naming.chip_file import chip_name
 from hxloop.protocol.meeting_place import check_endpoint
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.link.discovery import address_of, locate
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def launch(
-    chip: str = "typical",
+    chip: str | Path = "typical",
     serial: int = 1,
     *,
     threads: int | None = None,
@@ -27,9 +28,9 @@ def launch(
 
     Parameters
     ----------
-    chip : str
+    chip : str or Path
         Named chip: ``ideal``, ``typical``, ``rough``, ``uncalibrated``, or one with other imperfections as in
-        ``typical[jitter_trial_us=0]``.
+        ``typical[jitter_trial_us=0]``; or a TOML file of one (``hxloop fit``).
     serial : int
         Serial number.
     threads : int, optional
@@ -57,9 +58,8 @@ def launch(
     ...     chip.configure(config)
     """
     _check_patience(patience)
-    arguments.text(chip, "chip", "the name of a chip")
     daemon = Daemon(
-        chip,
+        chip_name(chip),
         arguments.whole_number(serial, "serial", highest=arguments.SEED_MAX),
         threads=arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX),
         endpoint=arguments.optional(check_endpoint, endpoint, "endpoint"),

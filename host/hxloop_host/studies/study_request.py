@@ -12,6 +12,7 @@ from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, load_toml, settings_from_mapping
 from hxloop.kit.strict import Strict
 from hxloop.kit.suggest import suggestion
+from hxloop.naming.chip_file import chip_name
 from hxloop.naming.chip_name import ChipName
 from hxloop.naming.serials import parse_numbers, parse_serials
 from hxloop.plugins import is_own
@@ -165,7 +166,10 @@ def read_request(name: str, given: Mapping[str, Any]) -> Request:
                 hint=f"add --{key} {one_line(named)}",
             )
     changes["set"] = {**stored.set, **changes.get("set", {})}
-    return settings_from_mapping(stored.model_dump() | changes, Request, where="the arguments")
+    found = stored.model_dump() | changes
+    if found["chip"] is not None:
+        found["chip"] = chip_name(found["chip"])
+    return settings_from_mapping(found, Request, where="the arguments")
 
 
 def _is_interval(value: dict[str, Any]) -> bool:

@@ -63,10 +63,21 @@ BAD = {
         "preset": FILE_OR_NAME,
         "target": OBJECT,
         "only": LIST,
+        "method": [*NAME, "publishd", None],
         "seed": [*NUMBER, None],
         "options": [*OBJECT, {"seed": 1}],
         "cache": [*SWITCH, None],
         "report": LISTENER,
+    },
+    "measure": {
+        "chip": [*NAME, "typical", None, object(), GridChip],
+        "calibration": [*OBJECT, "table.h5"],
+        "seed": [*NUMBER, None],
+        "report": LISTENER,
+    },
+    "fit_chip": {
+        "measurements": [*(bad for bad in PATH if bad != ("runs",)), None, [], [3], object()],
+        "base": [*NAME, "typical[all=0]"],
     },
     "study": {
         "name": [*PATH, "mismtch"],
@@ -103,7 +114,10 @@ BAD = {
 }
 """Verb, argument, and values that it cannot use."""
 
-GOOD = {"evaluate": {"run": "nowhere"}, "calibrate": {"chip": GridChip()}, "connect": {"target": "tcp://127.0.0.1:9"}}
+GOOD = {
+    "evaluate": {"run": "nowhere"}, "calibrate": {"chip": GridChip()}, "measure": {"chip": GridChip()},
+    "fit_chip": {"measurements": []}, "connect": {"target": "tcp://127.0.0.1:9"},
+}  # fmt: skip
 """What else a call needs."""
 
 FIELDS = {

@@ -5,7 +5,7 @@ import pytest
 
 import hxloop
 
-HIGHER = {"calibrate", "connect", "launch", "train", "evaluate", "load_calibration", "load_run"}
+HIGHER = {"calibrate", "connect", "launch", "train", "evaluate", "load_calibration", "load_run", "measure", "fit_chip"}
 
 
 @pytest.mark.parametrize("name", hxloop.__all__)
