@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.design.kind import IDEAL, Kind, Preset, Row
 from hxloop_host.studies.kinds.mechanisms import check_known
-from hxloop_host.studies.trust.chip_columns import COLUMNS, TYPICAL, base_of_column
+from hxloop_host.studies.trust.chip_columns import COLUMNS, RESIDUALS, TYPICAL, base_of_column
 from hxloop_host.studies.trust.chip_lines import chip_lines
 from hxloop_host.studies.trust.trust_page import trust_findings, trust_sections
 from hxloop_host.studies.trust.trust_table import explained, trust_table
@@ -41,24 +41,26 @@ def _points(plan: Plan) -> list[Row]:
         for column in plan.options["calibration"]:
             of_column = base_of_column(base, column)
             for k, serial in enumerate(plan.serials):
-                following = plan.serials[(k + 1) % len(plan.serials)]
-                of_chip = _points_of_chip(of_column, serial, following, textbook, plan.options["n_trials"][0])
+                weights = of_column.train(serial, seed)
+                of_chip = [("in_loop", 0, weights)]
+                if column != RESIDUALS:  # which are compared in the loop and in transfer only
+                    following = plan.serials[(k + 1) % len(plan.serials)]
+                    of_chip += _on_chip(of_column, weights, textbook, following, plan.options["n_trials"][0])
+                of_chip.append(("on_ideal", 0, base.reference().test(weights, 1)))
                 rows += [Row({"calibration": column, "method": m, "trial": t}, point) for m, t, point in of_chip]
     return rows
 
 
-def _points_of_chip(
-    base: Base, serial: int, following: int, textbook: Point, n_trials: int
+def _on_chip(
+    base: Base, weights: Point, textbook: Point, following: int, n_trials: int
 ) -> list[tuple[str, int, Point]]:
-    """Method, trial and point of all rows of a chip."""
-    weights = base.train(serial, textbook.seed)
-    found = [("in_loop", 0, weights)]
-    found += [("again", k, base.test(weights, serial, at_s=_LATER_S + k * _APART_S)) for k in range(1, n_trials + 1)]
+    """Method, trial and point of the tests and measurements that follow the training of a chip."""
+    serial = weights.serial
+    found = [("again", k, base.test(weights, serial, at_s=_LATER_S + k * _APART_S)) for k in range(1, n_trials + 1)]
     found.append(("day_later", 0, base.test(weights, serial, at_s=_DAY_LATER_S)))
     found.append(("from_ideal", 0, base.test(textbook, serial, at_s=_LATER_S)))
     if base.knobs.sheet.base != IDEAL:  # whose parameters are what they are set to
         found.append(("measured", 0, base.measure(serial, at_s=_BEGIN_S)))
-    found.append(("on_ideal", 0, base.reference().test(weights, 1)))  # another daemon: behind all that need the first
     if following != serial:
         found.append(("on_other", 0, base.test(weights, following, at_s=_LATER_S)))
     return found
@@ -108,7 +110,8 @@ REALISM_STUDY: Final = Kind(
         "on the next chip of the list. 'from_ideal': weights of the textbook chip, run on this one. 'ideal': trained "
         "and run on the textbook chip. 'measured': what the chip shows on the bench, by its own converters and spikes.",
         "Chips are calibrated at chip time 0 and trained an hour later, with a clock that runs on. `calibration` lists "
-        f"what is compared: {'; '.join(f'{name}: {text}' for name, text in COLUMNS.items())}.",
+        f"what is compared: {'; '.join(f'{name}: {text}' for name, text in COLUMNS.items())}. "
+        "The last is there to explain the one before, in the loop and with the same weights on the textbook chip only.",
         "The table of chips compares the output spikes of the last test of the training with those of the same weights "
         "on the textbook chip (times in tau_syn), and the further trials with one another. The table of trust has the "
         "published figures in rows and the columns of chips beside them.",

@@ -36,6 +36,7 @@ from hxloop_calibration.routines.reset import Reset
 from hxloop_calibration.routines.tau_mem import TauMem
 from hxloop_calibration.routines.tau_syn import TauSyn
 from hxloop_calibration.routines.threshold import Threshold
+from hxloop_calibration.search import ModelBased
 from hxloop_calibration.targets import CorrelationTarget, RateTarget, Target, start_codes
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _sensors(bench: Bench, target: Target) -> dict[str, float]:
     """Percentiles 30 and 70 of time constant and amplitude of single sensors by their target; share that decays."""
     assert target.correlation is not None
     routine = Correlation()
-    routine.find(bench, target, None)
+    routine.find(bench, target, ModelBased(2))  # a median to 2 %, of spreads that are larger by far
     drops, spike_us = routine.drops(bench, target)
     positive = np.maximum(drops, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
