@@ -21,7 +21,7 @@ Places = Literal["circuits", "rows", "synapses"]
 GRADIENT: Final = 0.25
 SAME_LINE: Final = 0.25
 """Shares of the field's variance: a slope over the die; what circuits of a column, or rows of a driver, have in common.
-The rest changes slowly along the columns or rows (all assumed)."""
+The rest changes slowly along the columns or rows; of synapses, as much is common to a column (all assumed)."""
 
 LENGTH: Final = 32
 """Columns or rows between independent values of the slow part (assumed: a quarter of a quadrant)."""
@@ -65,21 +65,23 @@ def die_field(rng: np.random.Generator, places: Places, shape: tuple[int, ...], 
     slope = rng.standard_normal((*lead, 2, 1, 1))
     x = np.linspace(-1.0, 1.0, spec.n_columns)
     y = np.outer(1.0 - 2.0 * np.arange(spec.n_hemispheres), np.linspace(0.0, 1.0, spec.n_rows))
-    slow = _slow(rng, (*lead, spec.n_hemispheres, line))
-    if places == "synapses":
-        run = np.sqrt(np.mean(x**2) + np.mean(y**2))
-        over = (slope[..., :1, :, :] * x + slope[..., 1:, :, :] * y[:, :, None]) / run
-        columns = rng.standard_normal((*lead, spec.n_hemispheres, 1, spec.n_columns))
-        rest = np.sqrt(0.5) * (slow[..., None] + columns)
+    # their mean squares in closed form: a library's sum may differ in its last bit
+    x_square = (spec.n_columns + 1) / (3 * (spec.n_columns - 1))
+    y_square = (2 * spec.n_rows - 1) / (6 * (spec.n_rows - 1))
+    slow, same = _slow(rng, (*lead, spec.n_hemispheres, line)), SAME_LINE
+    if places == "circuits":
+        over = slope[..., 0, :, :] * x / np.sqrt(x_square)
+        common = rng.standard_normal((*lead, 1, line))
+    elif places == "rows":
+        over = slope[..., 0, :, :] * y / np.sqrt(y_square)
+        common = np.repeat(rng.standard_normal((*lead, spec.n_hemispheres, line // 2)), 2, axis=-1)
     else:
-        along = x if places == "circuits" else y
-        over = slope[..., 0, :, :] * along / np.sqrt(np.mean(along**2))
-        if places == "circuits":
-            common = rng.standard_normal((*lead, 1, line))
-        else:
-            common = np.repeat(rng.standard_normal((*lead, spec.n_hemispheres, line // 2)), 2, axis=-1)
-        rest = (np.sqrt(SAME_LINE) * common + np.sqrt(1.0 - GRADIENT - SAME_LINE) * slow) / np.sqrt(1.0 - GRADIENT)
-    return np.asarray((np.sqrt(GRADIENT) * over + np.sqrt(1.0 - GRADIENT) * rest).reshape(shape))
+        over = slope[..., :1, :, :] * x + slope[..., 1:, :, :] * y[:, :, None]
+        over /= np.sqrt(x_square + y_square)
+        common = rng.standard_normal((*lead, spec.n_hemispheres, 1, spec.n_columns))
+        slow, same = slow[..., None], 0.5 * (1.0 - GRADIENT)
+    field = np.sqrt(GRADIENT) * over + np.sqrt(same) * common + np.sqrt(1.0 - GRADIENT - same) * slow
+    return np.asarray(field.reshape(shape))
 
 
 def between(before: Floats | float, after: Floats | float, share: Floats | float) -> Floats:
