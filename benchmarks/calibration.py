@@ -2,8 +2,8 @@
 
 Reads the codes of a calibration table and the hidden mismatch that ``hxloop chip reveal`` wrote, computes what every
 circuit truly does with the codes before and after calibration (the formulas of docs/chip.md, written out once more:
-nothing of the emulator or of the calibration is used), and compares. One JSON line per serial, then one with the worst
-of each figure.
+nothing of the emulator or of the calibration is used), and compares. One JSON line per method and serial, then one per
+method with the worst of each figure and the residuals; with ``--table``, that as a table of a page.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +31,15 @@ GATES = {
     "tau_syn_inh_us": 0.15, "synapse_gain_exc_mv_per_us": 0.30, "synapse_gain_inh_mv_per_us": 0.30,
 }  # fmt: skip
 """Largest std after / std before."""
+
+PUBLISHED = {
+    "v_leak_mv": 0.30, "v_reset_mv": 0.20, "v_threshold_mv": 0.35, "tau_mem_us": 0.45, "tau_syn_exc_us": 0.20,
+    "tau_syn_inh_us": 0.20,
+}  # fmt: skip
+"""Bounds of calix, tests/hw/py/test_neuron_distribution.py: std of readings after / before, 5 % trimmed at each end."""
+
+POTENTIALS = ("v_leak_mv", "v_reset_mv", "v_threshold_mv", "synaptic_reference_exc_mv", "synaptic_reference_inh_mv")
+"""Their residuals are in mV, those of other parameters relative to the target."""
 
 V_LEAK, V_RESET, V_THRESHOLD, I_LEAK, I_TAU, I_GM, I_SHIFT = 0, 1, 2, 7, slice(8, 10), slice(10, 12), slice(12, 14)
 
@@ -119,10 +132,15 @@ def compare(table_file: Path, truth_file: Path) -> dict:
                 "ratio": float(np.std(values[good]) / np.nanstd(before[name])),
                 "median": float(np.median(values[good])),
             }  # fmt: skip
-            if name in target or name.replace("_exc", "").replace("_inh", "") in target:
-                aim = target[name if name in target else name.replace("_exc", "").replace("_inh", "")]
+            aim = _aim(name, target)
+            if aim is not None:
+                residual = values[good] - aim if name in POTENTIALS else values[good] / aim - 1.0
+                parameters[name]["residual_mean"] = float(residual.mean())
+                parameters[name]["residual_std"] = float(residual.std())
+            if aim:
                 parameters[name]["median_off"] = abs(parameters[name]["median"] / aim - 1.0)
             if f"parameters/{name}/achieved" in table:
+                parameters[name] |= _reported(table[f"parameters/{name}"], good, name)
                 residual = np.abs(table[f"parameters/{name}/residual"][()])
                 uncertainty = table[f"parameters/{name}/uncertainty"][()]
                 aim = table[f"parameters/{name}/target"][()]
@@ -136,6 +154,33 @@ def compare(table_file: Path, truth_file: Path) -> dict:
         }  # fmt: skip
 
 
+def _aim(name: str, target: dict[str, float]) -> float | None:
+    if name.startswith("synaptic_reference"):
+        return 0.0
+    return target.get(name, target.get(name.replace("_exc", "").replace("_inh", "")))
+
+
+def _reported(columns: h5py.Group, good: NDArray[np.bool_], name: str) -> dict[str, float]:
+    """What the table itself says."""
+    residual, scale = columns["residual"][()][good], 1.0 if name in POTENTIALS else columns["target"][0]
+    achieved, before = (_trimmed(columns[key][()]) for key in ("achieved", "before"))
+    found = {
+        "reported_mean": float(np.nanmean(residual) / scale), "reported_std": float(np.nanstd(residual) / scale),
+        "reported_ratio": float(np.std(achieved) / np.std(before)),
+    }  # fmt: skip
+    if name == "v_threshold_mv":
+        all_of_them = columns["achieved"][()]
+        found["reported_beyond_8_lsb"] = float(np.nanmean(np.abs(all_of_them - np.nanmedian(all_of_them)) > 8 * 4.5))
+    return found
+
+
+def _trimmed(values: Floats) -> Floats:
+    """Without the 5 % smallest and the 5 % largest."""
+    kept = np.sort(values[np.isfinite(values)])
+    cut = round(0.05 * len(kept))
+    return kept[cut : len(kept) - cut]
+
+
 def _hxloop(*arguments: str) -> str:
     command = [sys.executable, "-P", "-m", "hxloop", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -145,9 +190,15 @@ def worst(lines: list[dict]) -> dict:
     """Over all serials, the largest of what should be small and the smallest of what should be large."""
     names = lines[0]["parameters"]
     return {
+        "method": lines[0]["method"],
         "worst_of": [line["chip"] for line in lines],
         "ratio": {n: max(line["parameters"][n]["ratio"] for line in lines) for n in GATES},
-        "gates": GATES,
+        "gates": GATES if lines[0]["method"] == "default" else PUBLISHED,
+        "reported_ratio": _each(lines, "reported_ratio", max),
+        "residual_mean": _each(lines, "residual_mean", np.mean),
+        "residual_std": _each(lines, "residual_std", np.mean),
+        "reported_mean": _each(lines, "reported_mean", np.mean),
+        "reported_std": _each(lines, "reported_std", np.mean),
         "cadc_std_lsb": max(
             line["parameters"][n]["std_after"] for line in lines for n in names if n.endswith("_rounded")
         ),
@@ -161,28 +212,62 @@ def worst(lines: list[dict]) -> dict:
     }  # fmt: skip
 
 
+def _each(lines: list[dict], key: str, over: Callable[[list[float]], float]) -> dict[str, float]:
+    """A figure of every parameter that has it, over all chips."""
+    names = [name for name, found in lines[0]["parameters"].items() if key in found]
+    return {name: float(over([line["parameters"][name][key] for line in lines])) for name in names}
+
+
+def table(found: list[dict]) -> str:
+    """Residuals by truth and by report, mean +- std over circuits, mean over chips: one column pair per method."""
+    heading = ["residual of", *(f"{s['method']}: {what}" for s in found for what in ("truth", "own report"))]
+    rows = [heading, ["---"] * len(heading)]
+    for name in found[0]["residual_std"]:
+        factor, unit, digits = (1.0, "mV", 2) if name in POTENTIALS else (100.0, "%", 1)
+        cells = [
+            f"{factor * s[f'{kind}_mean'][name]:.{digits}f} +- {factor * s[f'{kind}_std'][name]:.{digits}f} {unit}"
+            if name in s[f"{kind}_std"] else "-"
+            for s in found for kind in ("residual", "reported")
+        ]  # fmt: skip
+        rows.append([f"`{name}`", *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serials", type=int, nargs="+", default=list(range(1, 11)))
     parser.add_argument("--chip", default="uncalibrated")
     parser.add_argument("--preset", default="lif-6us")
+    parser.add_argument("--methods", nargs="+", default=["default"], choices=["default", "published"])
+    parser.add_argument("--table", action="store_true", help="end with a table")
     options = parser.parse_args()
+    found = [measured(method, options) for method in options.methods]
+    if options.table:
+        print(table(found))
+
+
+def measured(method: str, options: argparse.Namespace) -> dict:
+    """Calibrate all serials by a method; print a line for each, and what `worst` makes of them."""
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for serial in options.serials:
-            table, truth = Path(folder) / f"table{serial}.h5", Path(folder) / f"truth{serial}.h5"
+            file, truth = Path(folder) / f"table{serial}.h5", Path(folder) / f"truth{serial}.h5"
             chip = ("--chip", options.chip, "--serial", str(serial))
             begin = time.perf_counter()
             summary = json.loads(
-                _hxloop("calibrate", *chip, "--preset", options.preset, "--out", str(table), "--no-cache", "--json")
+                _hxloop("calibrate", *chip, "--preset", options.preset, "--method", method, "--out", str(file),
+                        "--no-cache", "--json")
             )  # fmt: skip
             wall_s = time.perf_counter() - begin
             _hxloop("chip", "reveal", *chip, "--out", str(truth))
             lines.append(
-                {**compare(table, truth), "wall_s": wall_s, "chip_time_s": summary["chip_time_s"], "cpus": 2}
+                {"method": method, **compare(file, truth), "wall_s": wall_s, "chip_time_s": summary["chip_time_s"],
+                 "cpus": 2}
             )  # fmt: skip
             print(json.dumps(lines[-1]), flush=True)
-    print(json.dumps(worst(lines)))
+    summary = worst(lines)
+    print(json.dumps(summary), flush=True)
+    return summary
 
 
 if __name__ == "__main__":

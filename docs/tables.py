@@ -6,15 +6,19 @@ import inspect
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hxloop.energy.energy_model import BSS2_ENERGY
 from hxloop_calibration.characterising.fit_verb import ESTIMATORS, NOT_MEASURED
 from hxloop_calibration.characterising.measurements import DATASETS
-from hxloop_calibration.pipeline import REFINED, ROUTINES
+from hxloop_calibration.families import FAMILIES
 from hxloop_calibration.targets import PRESETS
 from hxloop_chip.silicon.describe import Entry, describe_chip
 from hxloop_chip.silicon.mechanisms.mechanism_registry import MECHANISMS, strengths_of
 from hxloop_chip.silicon.presets import CHIPS
+
+if TYPE_CHECKING:
+    from hxloop_calibration.options import Method
 
 FOLDER = Path(__file__).parent
 
@@ -102,21 +106,24 @@ def _text(value: object) -> str:
 
 def calibration_tables() -> dict[str, str]:
     """Every generated part of the page about calibration."""
-    rows = []
-    for name, routine in ROUTINES.items():
+    aims = [(f"`{name}`", *(f"{value:g}" for value in t.neuron.model_dump().values())) for name, t in PRESETS.items()]
+    return {
+        "routines": _routines("default"),
+        "published routines": _routines("published"),
+        "presets": _table(("preset", *(f"`{name}`" for name in PRESETS["lif-6us"].neuron.model_dump())), aims),
+    }
+
+
+def _routines(method: Method) -> str:
+    family, rows = FAMILIES[method], []
+    for name, routine in family.routines.items():
         text = inspect.getdoc(inspect.getmodule(routine)) or ""
         parts = [
             _paragraph(text, key) for key in ("What is measured", "How", "Expected accuracy", "Runtime on silicon")
         ]
-        again = " (and refined at the end)" if name in REFINED else ""
+        again = " (and refined at the end)" if name in family.refined else ""
         rows.append((f"`{name}`{again}", *parts, ", ".join(routine.needs)))
-    aims = [(f"`{name}`", *(f"{value:g}" for value in t.neuron.model_dump().values())) for name, t in PRESETS.items()]
-    return {
-        "routines": _table(
-            ("routine", "what is measured", "how", "expected accuracy", "runtime on silicon", "needs"), rows
-        ),
-        "presets": _table(("preset", *(f"`{name}`" for name in PRESETS["lif-6us"].neuron.model_dump())), aims),
-    }
+    return _table(("routine", "what is measured", "how", "expected accuracy", "runtime on silicon", "needs"), rows)
 
 
 def _paragraph(text: str, key: str) -> str:

@@ -117,7 +117,7 @@ def calibrate_with_source(
     )
     progress = progress_of(report)
     wanted = options or Options(method=method, seed=seed, only=arguments.texts(only, "only"))
-    aim = complete(target or load_target(preset), wanted.only)
+    aim = complete(target or load_target(preset), wanted)
     plan(aim, wanted, chip.spec)
     key = cache_key(aim, wanted, chip.identity, chip.spec)
     known = look_up(key) if cache else None

@@ -101,7 +101,7 @@ def settle(outcome: Outcome, routines: Sequence[Routine]) -> dict[str, Calibrate
                 achieved=achieved,
                 uncertainty=np.where(np.isfinite(achieved), uncertainty, np.nan),
                 tolerance=outcome.tolerance(p),
-                reason=_reasons(outcome, p, achieved),
+                reason=_reasons(outcome, p, achieved, judged_by_edge=routine.judged_by_edge),
             )
     return found
 
@@ -121,13 +121,17 @@ def pooled_std(measured: Floats) -> float:
     return float(np.sqrt(kept.mean())) if kept.size else 0.0
 
 
-def _reasons(outcome: Outcome, parameter: Parameter, achieved: Floats) -> NDArray[np.uint8]:
+def _reasons(outcome: Outcome, parameter: Parameter, achieved: Floats, *, judged_by_edge: bool) -> NDArray[np.uint8]:
     bench = outcome.bench
     reason = np.full(len(achieved), Reason.ok, np.uint8)
     aim = parameter.target
-    reason[~(np.abs(achieved - aim) <= outcome.tolerance(parameter))] = Reason.out_of_tolerance
     edge = bench.at_edge.get(parameter.name, np.zeros(len(achieved), np.bool_))
-    reason[edge & (reason == Reason.out_of_tolerance)] = Reason.code_at_edge
+    far = ~(np.abs(achieved - aim) <= outcome.tolerance(parameter))
+    if judged_by_edge:
+        reason[edge] = Reason.code_at_edge
+    else:
+        reason[far] = Reason.out_of_tolerance
+        reason[far & edge] = Reason.code_at_edge
     lost = ~np.isfinite(achieved)
     reason[lost] = Reason.not_measurable
     if parameter.per == "circuit":

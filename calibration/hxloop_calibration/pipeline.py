@@ -14,24 +14,11 @@ from hxloop.kit.arguments import shown
 from hxloop.kit.suggest import suggestion
 from hxloop.progress import Started, StepDone, progress_of
 from hxloop.version import __version__
+from hxloop_calibration.families import FAMILIES
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.drift_stamp import stamp
 from hxloop_calibration.outcome import Outcome, settle
-from hxloop_calibration.routines.adaptation import Adaptation
-from hxloop_calibration.routines.cadc import Cadc
-from hxloop_calibration.routines.correlation import Correlation
-from hxloop_calibration.routines.gain import Gain
-from hxloop_calibration.routines.leak import Leak
-from hxloop_calibration.routines.rates import Rates
-from hxloop_calibration.routines.references import References
-from hxloop_calibration.routines.refractory import Refractory
-from hxloop_calibration.routines.reset import Reset
-from hxloop_calibration.routines.synapse_dac import SynapseDac
-from hxloop_calibration.routines.tau_mem import TauMem
-from hxloop_calibration.routines.tau_syn import TauSyn
-from hxloop_calibration.routines.threshold import Threshold
-from hxloop_calibration.routines.weight_scale import WeightScale
-from hxloop_calibration.search import SEARCHES, ModelBased
+from hxloop_calibration.search import SEARCHES
 from hxloop_calibration.targets import start_codes
 
 if TYPE_CHECKING:
@@ -39,23 +26,10 @@ if TYPE_CHECKING:
     from hxloop.progress import Report
     from hxloop.spec import ChipSpec
     from hxloop_calibration.options import Options
-    from hxloop_calibration.routine_interface import Routine
     from hxloop_calibration.targets import Target
 
 CODE_VERSION: Final = "1"
 """Version of the routines; raise it when the same chip would get another table."""
-
-ROUTINES: Final[dict[str, Routine]] = {
-    routine.name: routine
-    for routine in (
-        Cadc(), TauSyn(), TauMem(), SynapseDac(), Gain(), References(), Leak(), Reset(), Threshold(), Refractory(),
-        Adaptation(), Rates(), WeightScale(), Correlation(),
-    )
-}  # fmt: skip
-"""In the order in which they run: as in the lab, every routine after those whose results it needs."""
-
-REFINED: Final = ("leak", "reset", "threshold")
-"""Run once more when all others have: constant currents, and with them the potentials, have moved."""
 
 
 def calibrate(chip: Chip, target: Target, options: Options, report: Report = ()) -> CalibrationTable:
@@ -75,26 +49,28 @@ def calibrate(chip: Chip, target: Target, options: Options, report: Report = ())
     InvalidInputError
         The target is out of reach, or options name what there is not; nothing is run then.
     """
-    target = complete(target, options.only)
+    target = complete(target, options)
+    family = FAMILIES[options.method]
+    routines = family.routines
     names = plan(target, options, chip.spec)
     progress = progress_of(report)
     bench = Bench(chip, start_codes(target, chip.boot, chip.spec), seed=options.seed, begin_s=options.begin_s)
-    _check_tolerances(options, [p.name for name in names for p in ROUTINES[name].parameters(bench, target)])
-    steps = [*names, *(n for n in REFINED if n in names and len(names) > 1)]
+    _check_tolerances(options, [p.name for name in names for p in routines[name].parameters(bench, target)])
+    steps = [*names, *(n for n in family.refined if n in names and len(names) > 1)]
     with progress.during(Started(f"calibrating {chip.identity}", len(steps) + 1, "routine")):
         outcome = Outcome(bench, target, options)
         for k, name in enumerate(steps):
             bench.begin_step(progress, k, name)
-            search = SEARCHES.get(options.search.get(name, "")) or (ModelBased(2) if k >= len(names) else None)
+            search = SEARCHES.get(options.search.get(name, "")) or (family.refining if k >= len(names) else None)
             with bench.accounting(name if k < len(names) else f"{name} (refined)"):
-                found = ROUTINES[name].find(bench, target, search)
-                bench.known |= ROUTINES[name].measure(bench, target)
+                found = routines[name].find(bench, target, search)
+                bench.known |= routines[name].measure(bench, target)
             if k < len(names):
                 outcome.before |= found
-            progress.tell(StepDone(k + 1, name, outcome.line(ROUTINES[name])))
+            progress.tell(StepDone(k + 1, name, outcome.line(routines[name])))
         bench.begin_step(progress, len(steps), "measure again")
         with bench.accounting("measure again"):
-            parameters = settle(outcome, [ROUTINES[name] for name in names])
+            parameters = settle(outcome, [routines[name] for name in names])
             drift = stamp(bench, target, options.drift_limit_us)
         usable = np.logical_and.reduce([p.success for p in parameters.values() if p.per == "circuit"])
         text = f"{usable.sum()} of {bench.n} circuits as wanted"
@@ -123,11 +99,12 @@ def _check_tolerances(options: Options, parameters: list[str]) -> None:
             raise InvalidInputError(f"no parameter is called {shown(name)}", field="tolerance", hint=hint)
 
 
-def complete(target: Target, only: tuple[str, ...]) -> Target:
+def complete(target: Target, options: Options) -> Target:
     """The target with defaults for what is asked for by name."""
-    for name in only:
-        if name in ROUTINES:
-            target = ROUTINES[name].with_defaults(target)
+    routines = FAMILIES[options.method].routines
+    for name in options.only:
+        if name in routines:
+            target = routines[name].with_defaults(target)
     return target
 
 
@@ -139,11 +116,13 @@ def check_names(options: Options) -> None:
     InvalidInputError
         With the nearest name.
     """
+    routines = FAMILIES[options.method].routines
+    of_method = "" if options.method == "default" else f" in the method {options.method}"
     for field, given in (("only", options.only), ("search", options.search)):
         for name in given:
-            if name not in ROUTINES:
-                hint = suggestion(name, ROUTINES, cutoff=0.4)
-                raise InvalidInputError(f"no routine is called {shown(name)}", field=field, hint=hint)
+            if name not in routines:
+                hint = suggestion(name, routines, cutoff=0.4)
+                raise InvalidInputError(f"no routine is called {shown(name)}{of_method}", field=field, hint=hint)
 
 
 def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
@@ -158,15 +137,28 @@ def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
         raise InvalidInputError(
             f"{spec.name} has no codes to calibrate: its parameters are what they are set to", field="chip"
         )  # fmt: skip
-    if options.method != "default":
-        raise InvalidInputError(f"the routines of the method {options.method} are being built", field="method")
     target.check(spec)
     check_names(options)
-    asked = set(options.only) or {name for name, routine in ROUTINES.items() if routine.wanted(target)}
-    for name in reversed(ROUTINES):
+    if options.method == "published":
+        _check_published(target, options)
+    routines = FAMILIES[options.method].routines
+    asked = set(options.only) or {name for name, routine in routines.items() if routine.wanted(target)}
+    for name in reversed(routines):
         if name in asked:
-            asked |= set(ROUTINES[name].needs)
-    return [name for name in ROUTINES if name in asked]
+            asked |= set(routines[name].needs)
+    return [name for name in routines if name in asked]
+
+
+def _check_published(target: Target, options: Options) -> None:
+    for name in ("adaptation", "rates", "correlation"):
+        if getattr(target, name) is not None:
+            raise InvalidInputError(
+                f"the published method has no routine for {name}", field=name, hint="leave it out, or --method default"
+            )  # fmt: skip
+    if options.tolerance:
+        raise InvalidInputError(
+            "the published method knows no tolerance: it judges by the edge of the range of codes", field="tolerance"
+        )
 
 
 def cache_key(target: Target, options: Options, identity: ChipIdentity, spec: ChipSpec) -> str:

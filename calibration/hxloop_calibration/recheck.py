@@ -10,11 +10,12 @@ import numpy as np
 from hxloop.errors import UnreadableFileError
 from hxloop.files.json_model import from_json
 from hxloop.progress import Started, StepDone, progress_of
+from hxloop_calibration.families import FAMILIES
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.drift_stamp import rms_change_us, stamp
 from hxloop_calibration.options import Options
 from hxloop_calibration.outcome import COVERAGE, pooled_std
-from hxloop_calibration.pipeline import ROUTINES, plan
+from hxloop_calibration.pipeline import plan
 from hxloop_calibration.targets import Target
 
 if TYPE_CHECKING:
@@ -130,12 +131,13 @@ def check(chip: Chip, table: CalibrationTable, *, begin_s: float | None = None, 
         The table does not say how it was measured, or lacks a parameter.
     """
     bench, target, options = _again(chip, table, begin_s)
+    routines = FAMILIES[options.method].routines
     names, progress = plan(target, options, chip.spec), progress_of(report)
     found: dict[str, Drifted] = {}
     with progress.during(Started(f"measuring {chip.identity} again", len(names) + 1, "routine")):
         for k, name in enumerate(names):
             bench.begin_step(progress, k, name)
-            repeats = [ROUTINES[name].measure(bench, target) for _ in range(REPEATS)]
+            repeats = [routines[name].measure(bench, target) for _ in range(REPEATS)]
             measured = {key: np.stack([values[key] for values in repeats]) for key in repeats[0]}
             bench.known |= {key: values.mean(axis=0) for key, values in measured.items()}
             found |= {key: _compare(_stored(table, key), v, options.rewrites) for key, v in measured.items()}

@@ -59,10 +59,13 @@ class Routine(ABC):
         As in ``hxloop calibrate --only``.
     needs : tuple of str
         Routines that must have run before.
+    judged_by_edge : bool
+        A circuit fails only if its code is at the edge of the range, as in calix; else if its residual is too large.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
+    judged_by_edge: ClassVar[bool] = False
 
     def wanted(self, target: Target) -> bool:
         """Whether the target asks for it."""

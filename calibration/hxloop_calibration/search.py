@@ -204,15 +204,18 @@ class NoisyBinary(Search):
     ----------
     noise : int
         Largest scatter of the first codes.
+    kept : int
+        Codes measured last, of which the best is kept.
     """
 
     noise: int = 5
+    kept: int = 5
 
     def find(self, problem: Problem) -> Found:
-        """Keep the best of the last five codes measured."""
+        """Keep the best of the last codes measured."""
         middle = (problem.low + problem.high + 1) // 2
         scatter = problem.rng.integers(-self.noise, self.noise + 1, problem.start.shape)
-        return _halve(problem, problem.clip(middle + scatter), extra=3, kept=5, scatter=self.noise)
+        return _halve(problem, problem.clip(middle + scatter), extra=3, kept=self.kept, scatter=self.noise)
 
 
 @final

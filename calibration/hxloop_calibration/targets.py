@@ -17,6 +17,8 @@ from hxloop.kit.strict import Strict
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from hxloop.codes.boot import BootSettings
     from hxloop.program import NeuronCodes
     from hxloop.spec import ChipSpec
@@ -32,6 +34,19 @@ class CadcTarget(Strict):
     low_lsb: Positive = 20.0
     high_mv: Potential = 1050.0
     high_lsb: Positive = 220.0
+
+    @property
+    def mv_per_lsb(self) -> float:
+        """Slope of the line."""
+        return (self.high_mv - self.low_mv) / (self.high_lsb - self.low_lsb)
+
+    def lsb(self, v_mv: float) -> float:
+        """What should be read at a potential."""
+        return self.low_lsb + (v_mv - self.low_mv) * (self.high_lsb - self.low_lsb) / (self.high_mv - self.low_mv)
+
+    def mv(self, lsb: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Potentials that should give these readings."""
+        return np.asarray(self.low_mv + (lsb - self.low_lsb) * self.mv_per_lsb)
 
 
 class AdaptationTarget(Strict):

@@ -86,6 +86,14 @@ class CalibrationTable:
         return BootSettings(self.operating_point, self.neurons, self.shared)
 
     @property
+    def method(self) -> str:
+        """Whose routines found the codes and measured what they come to."""
+        try:
+            return str(json.loads(self.options)["method"])
+        except (ValueError, KeyError, TypeError, RecursionError):  # of another version
+            return "default"
+
+    @property
     def routines(self) -> tuple[str, ...]:
         """Routines that were asked for by name (``only``); empty: all that the target needs."""
         try:
@@ -185,6 +193,7 @@ class CalibrationTable:
         """Figures, plain values."""
         return {
             "chip": str(self.identity),
+            "method": self.method,
             "success_fraction": self.success_fraction,
             "failed_circuits": np.flatnonzero(~self.usable).tolist(),
             "parameters": {name: p.summary() for name, p in self.parameters.items()},

@@ -9,8 +9,8 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, LeakRange
 from hxloop_calibration.characterising.variances import known_mean
+from hxloop_calibration.families import ROUTINES
 from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, rest_mv, voltage_code
-from hxloop_calibration.pipeline import ROUTINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

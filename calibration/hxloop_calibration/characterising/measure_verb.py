@@ -18,9 +18,9 @@ from hxloop_calibration.characterising import circuit_values as values
 from hxloop_calibration.characterising import noise_runs as noise
 from hxloop_calibration.characterising.measurements import Measurements
 from hxloop_calibration.characterising.single_rows import single_synapses
+from hxloop_calibration.families import ROUTINES
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, rest_mv
-from hxloop_calibration.pipeline import ROUTINES
 from hxloop_calibration.targets import Target, start_codes
 
 if TYPE_CHECKING:

@@ -78,6 +78,10 @@ class Bench:
         Standard deviation of the error that all potentials have in common.
     synapse_spread : float64 [2]
         Relative error of both gains because synapses differ.
+    aims : dict of str to float
+        Targets that are found by measuring, such as a median over circuits, by the names of parameters.
+    setups : dict of str to NeuronCodes
+        Codes of set-ups that take long to find, for measurements that need them again.
     """
 
     def __init__(self, chip: Chip, start: NeuronCodes, *, seed: int = 0, begin_s: float = 0.0) -> None:
@@ -91,6 +95,8 @@ class Bench:
         self.madc_scale: MadcScale | None = None
         self.absolute_mv = 0.0
         self.synapse_spread = np.zeros(2)
+        self.aims: dict[str, float] = {}
+        self.setups: dict[str, NeuronCodes] = {}
         self.costs: list[Cost] = []
         self._trial_seed = bench_trial_seed(seed)
         self._now_us = begin_s * 1e6
@@ -153,7 +159,7 @@ class Bench:
             codes[:, cell] = value
         self.shared = replace(self.shared, quadrant_code=codes)
 
-    def write(self, neurons: NeuronCodes, codes: Ints | None = None) -> None:
+    def write(self, neurons: NeuronCodes, codes: Ints | None = None, stimulus: Stimulus | None = None) -> None:
         """Write a configuration and let it settle.
 
         Parameters
@@ -161,6 +167,8 @@ class Bench:
         neurons : NeuronCodes
         codes : int64 [N_GROUPS, 2, n_circuits], optional
             Sums of weight codes, as in `Stimulus.synapses`; without, there are no synapses.
+        stimulus : Stimulus, optional
+            Wiring, instead of that of the bench.
         """
         # A cell that does nothing changes with every writing: then the noise of writing is drawn anew on an emulated
         # chip too, as it is on silicon.
@@ -173,7 +181,8 @@ class Bench:
             synapses = Synapses(none, none, none.astype(np.uint8), none.astype(np.int8))
             wiring = (synapses, np.zeros((self.spec.n_hemispheres, self.spec.n_rows), np.int8), Routes.none())
         else:
-            wiring = (self.stimulus.synapses(codes), self.stimulus.row_sign(), self.stimulus.routes())
+            wired = stimulus or self.stimulus
+            wiring = (wired.synapses(codes), wired.row_sign(), wired.routes())
         self._config = ChipConfig(neurons, self.shared, *wiring, Routes.none())
         self._pass("settle_s", SETTLE_S)
         self._count("configurations", 1)

@@ -114,6 +114,35 @@ def by_circuit(*readings: NDArray[Any]) -> list[Floats]:
     return [np.moveaxis(a, 2, 0).reshape(a.shape[2], -1).astype(np.float64) for a in readings]
 
 
+def held_in_reset(bench: Bench, n_samples: int, refractory_us: float) -> tuple[RunResult, Floats]:
+    """Readings of all circuits while a long refractory period after a burst holds them at their reset potentials.
+
+    Parameters
+    ----------
+    bench : Bench
+    n_samples : int
+    refractory_us : float
+
+    Returns
+    -------
+    result : RunResult
+    since_us : float64 [n_samples, n_reads, n_circuits]
+        As `since_spike_us`.
+    """
+    counter, clock, _ = refractory(bench, refractory_us)
+    reset = bench.neurons.capmem_code[:, Cell.v_reset]
+    # However far a search strays, the threshold stays above the reset, as the chip demands.
+    threshold = np.maximum(bench.neurons.capmem_code[:, Cell.v_threshold], reset + 40)
+    neurons = bench.with_cells(
+        {**burst_cells(), Cell.v_reset: np.minimum(reset, 982), Cell.v_threshold: threshold},
+        refractory_counter=counter, refractory_clock=clock,
+    )  # fmt: skip
+    bench.write(neurons, burst_weights(bench))
+    readout = bench.cadc()
+    result = bench.run(burst(bench, n_samples), BURST_US + 2.0 + refractory_us, readout)
+    return result, since_spike_us(bench, result, readout)
+
+
 def refractory(bench: Bench, time_us: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8], float]:
     """Counter and clock of all circuits for a refractory period, and how long it then is in us."""
     cycles, clock = refractory_cycles(np.full(bench.n, time_us), bench.shared.clock_scale, bench.spec)

@@ -69,7 +69,7 @@ class Cadc(Routine):
 
     def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
         """Reading of each channel half-way from leak to threshold; mean readings of quadrants at both ends."""
-        t, middle_lsb = target.cadc, _line(target, _pivot_mv(target))
+        t, middle_lsb = target.cadc, target.cadc.lsb(_pivot_mv(target))
         return (
             Parameter("cadc_lsb", "LSB", "CADC reading between leak and threshold", middle_lsb, 2.0),
             Parameter("cadc_low_lsb", "LSB", f"mean CADC reading at {t.low_mv:g} mV", t.low_lsb, 2.0, "quadrant"),
@@ -85,7 +85,7 @@ class Cadc(Routine):
         _set_ramps(bench, target, first["cadc_low_lsb"], first["cadc_high_lsb"])
         slope, offset = _channel_lines(bench, _sweep(bench))
         pivot = _pivot_mv(target)
-        excess = offset + slope * pivot - _line(target, pivot)
+        excess = offset + slope * pivot - target.cadc.lsb(pivot)
         bench.absolute_mv = _absolute_mv(bench)  # now, while the scale is that of the codes that are written
         digital = np.clip(np.rint(-excess), -_LARGEST_DIGITAL - 1, _LARGEST_DIGITAL)
         bench.at_edge["cadc_lsb"] = np.abs(excess) > _LARGEST_DIGITAL + 0.5
@@ -113,11 +113,6 @@ class Cadc(Routine):
 
 def _pivot_mv(target: Target) -> float:
     return 0.5 * (target.neuron.v_leak_mv + target.neuron.v_threshold_mv)
-
-
-def _line(target: Target, v_mv: float) -> float:
-    t = target.cadc
-    return t.low_lsb + (v_mv - t.low_mv) * (t.high_lsb - t.low_lsb) / (t.high_mv - t.low_mv)
 
 
 def _sweep(bench: Bench) -> _Sweep:

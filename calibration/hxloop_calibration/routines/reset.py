@@ -22,14 +22,7 @@ from typing import TYPE_CHECKING, final
 import numpy as np
 
 from hxloop.codes.capmem import Cell
-from hxloop_calibration.measuring.membrane_measurements import (
-    BURST_US,
-    burst,
-    burst_cells,
-    burst_weights,
-    refractory,
-    since_spike_us,
-)
+from hxloop_calibration.measuring.membrane_measurements import held_in_reset
 from hxloop_calibration.routine_interface import PotentialRoutine
 
 if TYPE_CHECKING:
@@ -54,18 +47,7 @@ class Reset(PotentialRoutine):
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Mean within the refractory period."""
-        counter, clock, _ = refractory(bench, _REFRACTORY_US)
-        reset = bench.neurons.capmem_code[:, Cell.v_reset]
-        # However far a search strays, the threshold stays above the reset, as the chip demands.
-        threshold = np.maximum(bench.neurons.capmem_code[:, Cell.v_threshold], reset + 40)
-        neurons = bench.with_cells(
-            {**burst_cells(), Cell.v_reset: np.minimum(reset, 982), Cell.v_threshold: threshold},
-            refractory_counter=counter, refractory_clock=clock,
-        )  # fmt: skip
-        bench.write(neurons, burst_weights(bench))
-        readout = bench.cadc()
-        result = bench.run(burst(bench, _SAMPLES), BURST_US + 2.0 + _REFRACTORY_US, readout)
-        since_us = since_spike_us(bench, result, readout)
+        result, since_us = held_in_reset(bench, _SAMPLES, _REFRACTORY_US)
         held = (since_us > _SETTLED_US) & (since_us < _REFRACTORY_US - _SETTLED_US)
         mv = bench.cadc_mv(result)
         total = held.sum(axis=(0, 1))

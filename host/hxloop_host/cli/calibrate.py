@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,9 +18,16 @@ from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial
 
 if TYPE_CHECKING:
     from hxloop.codes.calibration_table import CalibrationTable
-    from hxloop_calibration.options import Options
+    from hxloop_calibration.options import Method, Options
 
 calibrate = make_app()
+
+_Routines = Annotated[
+    str | None,
+    typer.Option(
+        "--method", help="Whose routines: default (this project's) or published (what calix does).", metavar="NAME"
+    ),
+]
 
 
 @calibrate.command(name="calibrate")
@@ -39,6 +46,7 @@ def _calibrate(
         str | None,
         typer.Option("--only", help="These routines, and what they need: leak,threshold.", metavar="NAME,..."),
     ] = None,
+    method: _Routines = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same table.")] = 0,
     begin_s: Annotated[
         float | None,
@@ -75,17 +83,16 @@ def _calibrate(
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration seven.h5
     """
     if check is not None:
-        _refuse_together("check", preset=preset, targets=targets, only=only, out=out, report=report)
+        _refuse_together("check", preset=preset, targets=targets, only=only, method=method, out=out, report=report)
         _check(check, chip, serial, endpoint, begin_s, as_json=as_json)
         return
     if targets is not None:
         _refuse_together("targets", preset=preset)
-    aim = targets or preset or "lif-6us"
-    options = _options(only, seed, begin_s)
+    options = _options(only, method, seed, begin_s)
     if endpoint is None:
         chip, serial = chip or "uncalibrated", 1 if serial is None else serial
     files = _Files(out, report, [targets] if targets else [], force)
-    table, found = _measure(aim, options, (chip, serial, endpoint), files, cache=cache)
+    table, found = _measure(targets or preset or "lif-6us", options, (chip, serial, endpoint), files, cache=cache)
     if as_json:
         print_json(found)
     else:
@@ -127,11 +134,13 @@ class _Files:
         return self.out or self.check_table(Path(f"calibration-{file_safe(chip, serial)}.h5"))
 
 
-def _options(only: str | None, seed: int, begin_s: float | None) -> Options:
+def _options(only: str | None, method: str | None, seed: int, begin_s: float | None) -> Options:
     from hxloop_calibration.options import Options
     from hxloop_calibration.pipeline import check_names
 
-    options = Options(seed=seed, only=texts(only or "", "only"), begin_s=begin_s or 0.0)
+    options = Options(
+        method=cast("Method", method or "default"), seed=seed, only=texts(only or "", "only"), begin_s=begin_s or 0.0
+    )
     check_names(options)
     return options
 

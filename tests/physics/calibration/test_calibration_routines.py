@@ -10,9 +10,10 @@ import pytest
 
 from hxloop.codes.calibration_table import Reason
 from hxloop.codes.capmem import Cell, QuadrantCell
+from hxloop_calibration.families import ROUTINES
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.options import Options
-from hxloop_calibration.pipeline import ROUTINES, calibrate
+from hxloop_calibration.pipeline import calibrate
 from hxloop_calibration.search import SEARCHES
 from hxloop_calibration.targets import AdaptationTarget, CorrelationTarget, Target, start_codes
 from hxloop_chip.chip.emulated_chip import EmulatedChip

@@ -3,18 +3,12 @@
 import numpy as np
 import pytest
 
-from benchmarks.calibration import GATES, compare
+from benchmarks.calibration import GATES, PUBLISHED, compare
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import calibrate
 from hxloop_calibration.targets import Target, load_target
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.truth import write_truth
-
-PUBLISHED = {
-    "v_leak_mv": 0.30, "v_reset_mv": 0.20, "v_threshold_mv": 0.35, "tau_mem_us": 0.45, "tau_syn_exc_us": 0.20,
-    "tau_syn_inh_us": 0.20,
-}  # fmt: skip
-"""calix, tests/hw/py/test_neuron_distribution.py."""
 
 
 @pytest.fixture(scope="module", params=[(21, "lif-6us"), (22, "jaxsnn-12-6")], ids=str)

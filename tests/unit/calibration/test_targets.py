@@ -8,8 +8,9 @@ from support.chips.fake_chip import FakeChip
 from hxloop.codes.boot import OperatingPoint
 from hxloop.errors import InvalidInputError, MissingFileError, OutOfRangeError, UnknownKeyError
 from hxloop.spec import HICANN_X, TEXTBOOK
+from hxloop_calibration.families import FAMILIES
 from hxloop_calibration.options import Options
-from hxloop_calibration.pipeline import ROUTINES, calibrate, complete, plan
+from hxloop_calibration.pipeline import calibrate, complete, plan
 from hxloop_calibration.targets import PRESETS, Target, load_target
 
 
@@ -95,16 +96,39 @@ def test_a_subset_brings_what_it_needs_in_order():
         "gain",
         "references",
     ]
-    for name, routine in ROUTINES.items():
-        order = plan(complete(Target(), (name,)), Options(only=(name,)), HICANN_X)
-        assert all(order.index(need) < order.index(name) for need in routine.needs)
+    for method, family in FAMILIES.items():
+        for name, routine in family.routines.items():
+            options = Options(method=method, only=(name,))
+            order = plan(complete(Target(), options), options, HICANN_X)
+            assert all(order.index(need) < order.index(name) for need in routine.needs)
+            assert set(family.refined) <= set(family.routines)
+
+
+@pytest.mark.parametrize(
+    ("options", "section", "field", "text"),
+    [
+        ({"only": ("gain",)}, None, "only", "no routine is called 'gain' in the method published"),
+        ({"search": {"synaptc_input": "linear"}}, None, "search", "synaptic_input"),
+        ({"tolerance": {"v_leak_mv": 9.0}}, None, "tolerance", "knows no tolerance"),
+        ({}, "rates", "rates", "no routine for rates"),
+        ({}, "adaptation", "adaptation", "no routine for adaptation"),
+        ({}, "correlation", "correlation", "no routine for correlation"),
+    ],
+)
+def test_what_the_published_method_has_not_is_refused(options, section, field, text):
+    target = Target() if section is None else complete(Target(), Options(only=(section,)))
+    with pytest.raises(InvalidInputError, match=text) as refused:
+        plan(target, Options(method="published", **options), HICANN_X)
+    assert refused.value.field == field
+    with pytest.raises(InvalidInputError, match="method") as refused:
+        Options(method="publishd")
 
 
 def test_a_routine_asked_for_by_name_has_defaults():
     for name, section in (("adaptation", "adaptation"), ("rates", "rates"), ("correlation", "correlation")):
-        assert getattr(complete(Target(), (name,)), section) is not None
+        assert getattr(complete(Target(), Options(only=(name,))), section) is not None
     given = changed("rates", rate_khz=45.0)
-    assert complete(given, ("rates",)) == given
+    assert complete(given, Options(only=("rates",))) == given
 
 
 def test_files_are_read_and_misspelt_keys_corrected(tmp_path):

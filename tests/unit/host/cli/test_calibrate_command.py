@@ -83,7 +83,7 @@ def test_people_get_a_table_the_failures_and_the_file(bench):
 def test_options_reach_the_calibration(bench, tmp_path):
     (tmp_path / "aims.toml").write_text("[neuron]\nv_leak_mv = 430.0\n")
     assert calibrate().exit_code == 0
-    more = ("--only", "leak,threshold", "--seed", 4, "--begin-s", 60, "--no-cache")
+    more = ("--method", "published", "--only", "leak,threshold", "--seed", 4, "--begin-s", 60, "--no-cache")
     assert calibrate("--chip", "rough", "--serial", 7, "--preset", "lif-10us", "--out", "r.h5", *more).exit_code == 0
     assert calibrate("--endpoint", "ipc:///nowhere", "--targets", "aims.toml", "--out", "a.h5").exit_code == 0
     assert bench.opened == [("uncalibrated", 1, None), ("rough", 7, None), (None, None, "ipc:///nowhere")]
@@ -91,7 +91,8 @@ def test_options_reach_the_calibration(bench, tmp_path):
     assert plain["target"] == PRESETS["lif-6us"] and plain["cache"] and not plain["options"].only
     assert full["target"] == PRESETS["lif-10us"] and not full["cache"]
     options = full["options"]
-    assert (options.only, options.seed, options.begin_s) == (("leak", "threshold"), 4, 60.0)
+    assert (options.method, options.only, options.seed) == ("published", ("leak", "threshold"), 4)
+    assert options.begin_s == 60.0 and plain["options"].method == "default"
     assert aimed["target"].neuron.v_leak_mv == 430.0
 
 
@@ -137,6 +138,9 @@ def test_a_page_that_fails_costs_no_table(bench, tmp_path, monkeypatch):
         (("--targets", "aims.toml", "--preset", "lif-6us"), "--targets and --preset do not go together"),
         (("--check", "t.h5", "--out", "u.h5"), "--check and --out do not go together"),
         (("--check", "t.h5", "--only", "leak"), "--check and --only do not go together"),
+        (("--check", "t.h5", "--method", "default"), "--check and --method do not go together"),
+        (("--method", "publishd"), "method: Input should be 'default' or 'published'"),
+        (("--method", "published", "--only", "gain"), "no routine is called 'gain' in the method published"),
         (("--check", "none.h5"), "no such file"),
         (("--preset", "lif-6"), "lif-6us"),
         (("--targets", "aims.toml"), "v_leek_mv"),
