@@ -43,8 +43,8 @@ POTENTIALS = ("v_leak_mv", "v_reset_mv", "v_threshold_mv", "synaptic_reference_e
 
 V_LEAK, V_RESET, V_THRESHOLD, I_LEAK, I_TAU, I_GM, I_SHIFT = 0, 1, 2, 7, slice(8, 10), slice(10, 12), slice(12, 14)
 
-ARRAY = (0, 1, 2, 3, 4, 5, 6, 7, 8, 14, 12, 10, 9, 15, 13, 11, 16, 17, 18, 19, 20)
-"""Cells of a circuit as they lie above one another."""
+ARRAY = (0, 1, 2, 3, 4, 5, 6, -1, 7, -1, 8, 14, 12, 10, 9, 15, 13, 11, 16, 17, 18, 19, 20)
+"""Cells of a circuit as they lie above one another; -1 is not modelled."""
 
 
 def held(codes: Floats, m: dict[str, Floats]) -> Floats:
@@ -52,7 +52,7 @@ def held(codes: Floats, m: dict[str, Floats]) -> Floats:
     found = codes.copy()
     for side, step in ((0, -1), (1, 1)) if "cell_pull" in m else ():
         for place, cell in enumerate(ARRAY):
-            if 0 <= place + step < len(ARRAY):
+            if 0 <= place + step < len(ARRAY) and -1 not in (cell, ARRAY[place + step]):
                 found[:, cell] += m["cell_pull"][side, cell] * (codes[:, ARRAY[place + step]] - codes[:, cell])
     for first in range(0, 512, 128) if "cell_crowding_codes" in m else ():
         own = codes[first : first + 128]

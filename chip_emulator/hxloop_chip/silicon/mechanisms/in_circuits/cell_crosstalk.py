@@ -24,16 +24,24 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _ROWS: Final = (
-    Cell.v_leak, Cell.v_reset, Cell.v_threshold, Cell.e_reversal_exc, Cell.e_reversal_inh, Cell.v_adapt_leak,
-    Cell.v_exp, Cell.i_leak, Cell.i_tau_syn_exc, Cell.i_coba_exc, Cell.i_shift_exc, Cell.i_gm_exc, Cell.i_tau_syn_inh,
-    Cell.i_coba_inh, Cell.i_shift_inh, Cell.i_gm_inh, Cell.i_adapt_tau, Cell.i_adapt_a, Cell.i_adapt_b, Cell.i_exp,
-    Cell.i_offset,
+    (
+        Cell.v_leak, Cell.v_reset, Cell.v_threshold, Cell.e_reversal_exc, Cell.e_reversal_inh, Cell.v_adapt_leak,
+        Cell.v_exp,
+    ),
+    (Cell.i_leak,),
+    (
+        Cell.i_tau_syn_exc, Cell.i_coba_exc, Cell.i_shift_exc, Cell.i_gm_exc, Cell.i_tau_syn_inh, Cell.i_coba_inh,
+        Cell.i_shift_inh, Cell.i_gm_inh, Cell.i_adapt_tau, Cell.i_adapt_a, Cell.i_adapt_b, Cell.i_exp, Cell.i_offset,
+    ),
 )  # fmt: skip
-"""Cells of a circuit as they lie above one another (halco vx/capmem.cpp); those of i_coba are assumed."""
+"""Cells of a circuit as they lie above one another (halco vx/capmem.cpp; those of i_coba are assumed). Between the
+parts lie cells that are not modelled and hold the same all the time; what they pull is left out."""
 
-_PLACE: Final = np.argsort(_ROWS)
-_BELOW: Final = np.array(_ROWS)[np.maximum(_PLACE - 1, 0)]  # of each cell; at an edge, itself
-_ABOVE: Final = np.array(_ROWS)[np.minimum(_PLACE + 1, len(_ROWS) - 1)]
+_BELOW: Final = np.arange(len(Cell))  # of each cell; itself where there is none
+_ABOVE: Final = np.arange(len(Cell))
+for _part in _ROWS:
+    _BELOW[list(_part[1:])] = _part[:-1]
+    _ABOVE[list(_part[:-1])] = _part[1:]
 
 NEAR_CODES: Final = 3.0
 """Cells whose codes differ by no more hold the same, as far as crowding goes (assumed; calix spreads codes by +-5)."""
