@@ -45,7 +45,8 @@ Calibration = Annotated[
     str | None,
     typer.Option(
         "--calibration",
-        help="Table that hxloop calibrate wrote, or auto: calibrate for this operating point (or from the cache).",
+        help="Table that hxloop calibrate wrote, or auto: calibrate for this operating point (or from the cache); "
+        "auto:published: by the published method.",
         metavar="FILE|auto",
     ),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.calibration_table import CalibrationTable, load_calibration
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from hxloop.chip import Chip
     from hxloop.network import Network, Population
     from hxloop.progress import Report
+    from hxloop_calibration.options import Method
     from hxloop_host.settings.experiment_settings import NeuronSettings
 
-AUTO: Final[Literal["auto"]] = "auto"
-"""Calibrate for the operating point of the run, or take such a table from the cache."""
+AUTO: Final[dict[str, Method]] = {"auto": "default", "auto:published": "published"}
+"""Calibrate for the operating point of the run by this method, or take such a table from the cache."""
 TABLE_FILE: Final = "calibration.h5"
 """Name of the table in the directory of a run."""
 
@@ -29,19 +30,19 @@ differ by after a calibration."""
 Calibration = CalibrationTable | str | Path | None
 
 
-def read_calibration(calibration: Calibration) -> CalibrationTable | Literal["auto"] | None:
+def read_calibration(calibration: Calibration) -> CalibrationTable | str | None:
     """Table, read if it is in a file; or what stands for one. Nothing is asked of a chip.
 
     Raises
     ------
     InvalidInputError
-        Neither a table, nor a path, nor ``auto``.
+        Neither a table, nor a path, nor ``auto`` or ``auto:published``.
     MissingFileError, RecordError
         The file is not there, damaged or something else.
     """
     if calibration is None or isinstance(calibration, CalibrationTable):
         return calibration
-    return AUTO if str(calibration) == AUTO else load_calibration(calibration)
+    return str(calibration) if str(calibration) in AUTO else load_calibration(calibration)
 
 
 def find_calibration(
@@ -52,7 +53,7 @@ def find_calibration(
     Parameters
     ----------
     calibration : CalibrationTable, str, Path or None
-        A table, a file, ``auto``, or none.
+        A table, a file, ``auto``, ``auto:published``, or none.
     chip : Chip
     neuron : NeuronSettings
         Operating point that ``auto`` aims at.
@@ -71,7 +72,8 @@ def find_calibration(
         from hxloop_calibration.calibrate_verb import calibrate
         from hxloop_calibration.targets import Target
 
-        return calibrate(chip, target=Target(neuron=OperatingPoint.of(neuron)), report=report)
+        target = Target(neuron=OperatingPoint.of(neuron))
+        return calibrate(chip, target=target, method=AUTO[given], report=report)
     if given is not None:
         given.check_chip(chip)
     return given

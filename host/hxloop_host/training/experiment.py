@@ -111,8 +111,9 @@ def train(
         Threads of an emulator started here, by default one for every core; results do not depend on it.
     calibration : CalibrationTable, str or Path, optional
         A table (`hxloop.calibrate`), its file, or ``auto``: one for the run's own operating point, from the cache or
-        made now. Its codes are used instead of those the chip boots with, circuits that failed are not placed, and the
-        backward pass takes the measured weight scale and time constants. It is stored with the run.
+        made now (``auto:published``: by the published method). Its codes are used instead of those the chip boots with,
+        circuits that failed are not placed, and the backward pass takes the measured weight scale and time constants.
+        It is stored with the run.
     initial : str, Path or Run, optional
         Begin with the kept model weights of this run (last or best, as its settings say) instead of random ones; they
         are clipped to the range of the chip. With `resume` the run goes on from its own checkpoint.

@@ -275,9 +275,9 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
     preset.write_text(preset.read_text().replace("[neuron]", "[neuron]\nt_refractory_us = 12.0\nscale_weights = 25.0"))
     wanted = []
 
-    def calibrate(chip, *, target, report):
+    def calibrate(chip, *, target, method, report):
         report.message("measuring")
-        wanted.append((chip.identity, target.neuron))
+        wanted.append((chip.identity, target.neuron, method))
         return table_for(chip, failed=(0,))
 
     monkeypatch.setattr("hxloop_calibration.calibrate_verb.calibrate", calibrate)
@@ -286,11 +286,11 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
     neuron = found.origin.settings.neuron
     point = OperatingPoint(**{name: getattr(neuron, name) for name in OperatingPoint.model_fields})
     assert point.t_refractory_us == 12.0 and point.synapse_gain_mv_per_us != OperatingPoint().synapse_gain_mv_per_us
-    assert wanted == [(GridChip().identity, point)] and "measuring" in listener.messages
+    assert wanted == [(GridChip().identity, point, "default")] and "measuring" in listener.messages
     assert found.origin.calibration == load_calibration(tmp_path / "run" / "calibration.h5").key == "a" * 64
     other = GridChip(serial=2)
-    assert evaluate(found, chip=other, calibration="auto").calibration == "a" * 64
-    assert wanted[1:] == [(other.identity, point)]
+    assert evaluate(found, chip=other, calibration="auto:published").calibration == "a" * 64
+    assert wanted[1:] == [(other.identity, point, "published")]
     run(preset, tmp_path / "run", calibration="auto", resume=True)
     evaluate(found, chip=GridChip())
     assert len(wanted) == 2  # both had a table
