@@ -96,6 +96,14 @@ def test_a_check_measures_with_the_same_readings(potentials):
     assert not any(p.significant for p in found.parameters.values())
 
 
+def test_circuits_that_never_spike_fail_and_nothing_else_does():
+    chip = EmulatedChip("uncalibrated[dead_fixed=0.02]", 11, 2)
+    dead = chip.mismatch.dead
+    table = calibrate(chip, load_target("lif-6us"), Options(method="published", rewrites=2, only=POTENTIALS))
+    assert 3 < dead.sum() < 30
+    assert not table.usable[dead].any() and table.usable[~dead].all()
+
+
 def test_only_codes_at_the_edge_fail():
     """A leak potential that no code of some circuits reaches, and a residual that is large but not at the edge."""
     chip = EmulatedChip("uncalibrated[v_leak_fixed_mv=250]", 24, 2)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.codes.capmem import Cell
 from hxloop_calibration.search import NoisyBinary, Problem, Straight
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop.codes.capmem import Cell
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.search import Found
 
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 NOISY_BINARY: Final = NoisyBinary(kept=6)
 RISING, FALLING = Straight(1.0), Straight(-1.0)
 """Of a binary search, the direction of the curve is all that counts."""
+
+
+def keep_apart(bench: Bench) -> None:
+    """Thresholds above resets, as the chip demands, also of circuits whose search has failed."""
+    reset = np.minimum(bench.neurons.capmem_code[:, Cell.v_reset], bench.spec.capmem_code_max - 40)
+    threshold = np.maximum(bench.neurons.capmem_code[:, Cell.v_threshold], reset + 1)
+    bench.keep({Cell.v_reset: reset, Cell.v_threshold: threshold})
 
 
 def search_cell(

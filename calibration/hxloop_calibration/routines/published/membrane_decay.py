@@ -5,8 +5,9 @@ What is measured
     the circuit spike. calix takes this way below 3 us; above, it switches a current off in mid-recording, which the
     emulated chip cannot.
 How
-    MADC, one circuit after another; one exponential from half of the way on. With the leak divided by eight and its
-    largest code, it is found which circuits need that range. Noisy binary search over all codes of the leak's bias.
+    MADC, one circuit after another; one exponential from half of the way on. With the
+    largest code, it is found which circuits need their leak divided or multiplied by eight. Noisy binary search over
+    all codes of the leak's bias.
     calix brings the leak potential to its target before; this way sets it anyhow.
 Expected accuracy
     2 %: noise of one recording.
@@ -78,12 +79,13 @@ class TauMemByDecay(CellRoutine):
     def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
         """Range of the leak, then its code."""
         first, found = self.measure(bench, target), bench.neurons
-        weakest = np.full(bench.n, LeakRange.divided, np.uint8)
-        bench.keep({Cell.i_leak: bench.spec.capmem_code_max - _SCATTER}, leak_range=weakest)
-        shortest_us = self.measure(bench, target)["tau_mem_us"]
-        divided = shortest_us < target.neuron.tau_mem_us
+        tau, needed = target.neuron.tau_mem_us, np.full(bench.n, LeakRange.multiplied, np.uint8)
+        for leak_range in (LeakRange.normal, LeakRange.divided):
+            tried = np.full(bench.n, leak_range, np.uint8)
+            bench.keep({Cell.i_leak: bench.spec.capmem_code_max - _SCATTER}, leak_range=tried)
+            needed[self.measure(bench, target)["tau_mem_us"] < tau] = leak_range
         bench.neurons = found
-        bench.keep({}, leak_range=np.where(divided, LeakRange.divided, LeakRange.normal).astype(np.uint8))
+        bench.keep({}, leak_range=needed)
         self.search_cells(
             bench, target, search, ("tau_mem_us",), self.curve(bench, target), lambda: self.measure(bench, target)
         )

@@ -26,12 +26,13 @@ import numpy as np
 
 from hxloop.codes.capmem import Cell, LeakRange, Switch
 from hxloop_calibration.routine_interface import PotentialRoutine
-from hxloop_calibration.routines.published.cell_search import NOISY_BINARY
+from hxloop_calibration.routines.published.cell_search import NOISY_BINARY, keep_apart
 from hxloop_calibration.routines.published.lsb_readings import scattered
 
 if TYPE_CHECKING:
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.routine_interface import Values
+    from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 
 _CURRENT: Final = 70
@@ -50,6 +51,12 @@ class ThresholdByPeak(PotentialRoutine):
     cell = Cell.v_threshold
     text = "threshold"
     tolerance_mv = 15.0
+
+    def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
+        """Search all codes; a circuit that never spikes is driven to the lowest."""
+        first = super().find(bench, target, search)
+        keep_apart(bench)
+        return first
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Highest of all readings."""

@@ -24,7 +24,7 @@ import numpy as np
 from hxloop.codes.capmem import Cell
 from hxloop_calibration.measuring.membrane_measurements import held_in_reset
 from hxloop_calibration.routine_interface import PotentialRoutine
-from hxloop_calibration.routines.published.cell_search import NOISY_BINARY
+from hxloop_calibration.routines.published.cell_search import NOISY_BINARY, keep_apart
 from hxloop_calibration.routines.published.lsb_readings import CHANNELS
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class ResetByReading(PotentialRoutine):
 
         names = (self.parameter,)
         first = self.search_cells(bench, target, search, names, self.curve(bench, target), read)
+        keep_apart(bench)
         return {name: np.where(np.isinf(mv), np.nan, mv) for name, mv in first.items()}
 
     def measure(self, bench: Bench, target: Target) -> Values:
