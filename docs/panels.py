@@ -122,6 +122,19 @@ def fixed_sensor(axes: Axes, knob: str) -> None:
     _label(axes, knob, x="delay (us)", y="LSB per pair")
 
 
+def compressed_input(axes: Axes, knob: str, strength: float, **others: float) -> None:
+    """Response of six circuits to one, two, .. events at once, for each event, over that to one."""
+    chip = EmulatedChip(only(knob, **{knob: strength}, **others), 3)
+    configured(chip, CIRCUITS, code=15, cells={Cell.v_threshold: 560})
+    trains: list[Events] = [[(6.0, EXCITE)] * (k + 1) for k in range(8)]
+    slope = np.arange(1, 9) * 15 * 1.15
+    for k, circuit in enumerate(CIRCUITS):
+        _, v_mv = membrane(chip, circuit, trains, 20.0)
+        height = (v_mv.max(axis=1) - v_mv[:, :10].mean(axis=1)) / np.arange(1, 9)
+        axes.plot(slope, height / height[0], color=COLORS[k], lw=0.8)
+    _label(axes, knob, strength, x="current (mV/us)", y="response, relative")
+
+
 def cell_pull(axes: Axes, knob: str, strength: float) -> None:
     """What the leak cells of six circuits hold while their reset cells are written."""
     chip = put_on_bench(only(knob, **{knob: strength}), 3)

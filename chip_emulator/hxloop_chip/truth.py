@@ -63,6 +63,8 @@ CIRCUITS: Final[dict[str, tuple[str, str]]] = {
     "exponential_na": ("nA", "exponential current at v_exp"),
     "reversal_mv": ("mV", "reversal potentials (excitatory and inhibitory, circuit)"),
     "coba_per_mv": ("1/mV", "modulation of conductance inputs (excitatory and inhibitory, circuit)"),
+    "compression_per_na": ("1/nA", "loss of a synaptic input by its current (excitatory and inhibitory, circuit)"),
+    "headroom_per_mv": ("1/mV", "the same by the membrane, above or below leak (excitatory and inhibitory, circuit)"),
 }
 """Unit and meaning of every field of `hxloop_chip.silicon.circuits.Circuits`."""
 

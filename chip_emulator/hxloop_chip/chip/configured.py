@@ -187,6 +187,7 @@ def make_configured(
             neuron_reach=np.append(wiring.source_reach, 0)[wiring.neuron_source],
             switches=neurons.switches,
             model=neurons.model,
+            compression=neurons.compression,
             delay=spec.routing_delay_ticks,
             apart=imperfections.temperature_trial_k > 0.0,
         )

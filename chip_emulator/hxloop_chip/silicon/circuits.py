@@ -46,6 +46,8 @@ class Circuits:
     tau_adaptation_us, adaptation_a_ns, adaptation_b_na, exponential_na : float64 [n]
         a and b with their signs.
     reversal_mv, coba_per_mv : float64 [2, n]
+    compression_per_na, headroom_per_mv : float64 [2, n]
+        Loss of a synaptic input by its own current, and by a membrane above leak (excitatory) or below it.
     """
 
     v_leak_mv: Floats
@@ -65,6 +67,8 @@ class Circuits:
     exponential_na: Floats
     reversal_mv: Floats
     coba_per_mv: Floats
+    compression_per_na: Floats
+    headroom_per_mv: Floats
 
     @property
     def tau_mem_us(self) -> Floats:
@@ -123,6 +127,8 @@ def true_circuits(
         exponential_na=nominal.exponential_na(held[:, Cell.i_exp]) * mismatch.exponential[circuit],
         reversal_mv=voltage[[Cell.e_reversal_exc, Cell.e_reversal_inh]],
         coba_per_mv=nominal.coba_per_mv(held[:, [Cell.i_coba_exc, Cell.i_coba_inh]].T) * mismatch.coba[:, circuit],
+        compression_per_na=np.zeros_like(gm),
+        headroom_per_mv=np.zeros_like(gm),
     )
     return mismatch.bent(made, circuit)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.compression import are_compressed, fill_gains
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
@@ -177,30 +178,43 @@ def _add_up_excitation(listed, n, place, gain, weights, first, sums, begin):
 
 @inlined
 def _advance_separate(b, place, column, step, some, shift, now, end, circuit, state):
-    """Sixteen neurons over the step; masks of those near threshold and of those whose refractory period ends."""
-    s, p = (place * _VECTORS + column // LANES) * _STATE, (b * _VECTORS + column // LANES) * _STEP
+    """Sixteen neurons over the step; masks of those near threshold and of those whose refractory period ends.
+
+    `fall` is the whole rise, or where inputs are compressed first what inhibition contributes to it.
+    """
+    x, vector = place * _VECTORS + column // LANES, b * _VECTORS + column // LANES
+    compressed = are_compressed(circuit.rates)
+    s, p = x * _STATE, vector * _STEP
     v, exc, inh = load(now, s + _V), load(now, s + _EXC), load(now, s + _INH)
     exc_end = fused(negated(load(circuit.steps, p + _LOSS_EXC)), exc, exc)
     inh_end = fused(negated(load(circuit.steps, p + _LOSS_INH)), inh, inh)
     rise = load(circuit.steps, p + _RISE_EXC) * exc
-    rise = fused(negated(load(circuit.steps, p + _RISE_INH)), inh, rise)
+    by_inh = negated(load(circuit.steps, p + _RISE_INH))
+    if not compressed:
+        rise = fused(by_inh, inh, rise)
     n_functions = circuit.basis.shape[1]
-    k = (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
+    k = vector * n_functions * _FUNCTION
     if some & 1 << at.EXC:
         for m in range(n_functions):
-            x = load(state.sums, m * at.BLOCK + column)
-            rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_EXC), rise)
-            exc_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_EXC), exc_end)
+            y = load(state.sums, m * at.BLOCK + column)
+            rise = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _V_EXC), rise)
+            exc_end = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _I_EXC), exc_end)
+    fall = by_inh * inh if compressed else rise
     if some & 1 << at.INH:
         for m in range(n_functions):
-            x = load(state.sums, (n_functions + m) * at.BLOCK + column)
-            rise = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _V_INH), rise)
-            inh_end = fused(x, load(circuit.coefficients, k + m * _FUNCTION + _I_INH), inh_end)
-    bulge = exc_end * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
-    bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), inh_end, bulge)
-    higher = fused(floats(-_FALLING), inh, bulge)
+            y = load(state.sums, (n_functions + m) * at.BLOCK + column)
+            fall = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _V_INH), fall)
+            inh_end = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _I_INH), inh_end)
+    passed_exc, passed_inh, passed_before = exc_end, inh_end, inh
+    if compressed:
+        gain_exc, gain_inh = fill_gains(x, vector, v, exc_end, inh_end, circuit, state)
+        fall = fused(gain_inh, fall, gain_exc * rise)
+        passed_exc, passed_inh, passed_before = gain_exc * exc_end, gain_inh * inh_end, gain_inh * inh
+    bulge = passed_exc * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
+    bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), passed_inh, bulge)
+    higher = fused(floats(-_FALLING), passed_before, bulge)
     store(end, s + _INH, chosen(inh_end > _TINY, inh_end, _NOTHING))
-    return _finish(b, place, column, step, v, rise, exc_end, bulge, higher, shift, end, circuit, state)
+    return _finish(b, place, column, step, v, fall, exc_end, bulge, higher, shift, end, circuit, state)
 
 
 @inlined

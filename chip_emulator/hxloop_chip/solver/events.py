@@ -144,10 +144,10 @@ def weight(place, n, circuit):
 
 @inlined
 def next_event(e, n, circuit, heard):
-    """Event `e` or the next one after it that a neuron hears, and what it adds to both currents."""
+    """Event `e` or the next one after it that a neuron hears, and what its inputs pass on of that to both currents."""
     while e < heard.n_events:
         exc, inh = weight(heard.place[e], n, circuit)
         if exc + inh > 0.0:
-            return e, heard.gain[e] * exc, heard.gain[e] * inh
+            return e, heard.gain[e] * exc * heard.pass_exc, heard.gain[e] * inh * heard.pass_inh
         e += 1
     return e, 0.0, 0.0

@@ -57,6 +57,11 @@ N_MODEL = 11
 ) = range(9)  # fmt: skip
 N_STEPS = 9
 
+# float32 compression, flat [n_vectors, N_COMPRESSION, LANES]: c (ticks/mV) and h (1/mV) of both synaptic inputs, see
+# `compression`
+COMPRESSION_EXC, COMPRESSION_INH, HEADROOM_EXC, HEADROOM_INH = range(4)
+N_COMPRESSION = 4
+
 # float32 bounds, flat [n_blocks, N_BOUNDS]: factors of the bound of `blocks`, the largest of a block
 BOUND_EXC, BOUND_INH, BOUND_BELOW = range(3)
 N_BOUNDS = 3
@@ -90,6 +95,11 @@ N_ROWS = 3
 # potential of this step; by how much the membrane may exceed both ends of any part of this step
 LEVEL_THRESHOLD, LEVEL_STEADY, LEVEL_FREE, LEVEL_FREE_TICK, LEVEL_SHIFT, LEVEL_BULGE = range(6)
 N_LEVELS = 6
+
+# rows of the float32 flat array `input_gain`, [SAMPLES, n_vectors, N_INPUTS, LANES]: what each synaptic input passes on
+# of its current in this step
+INPUT_EXC, INPUT_INH = range(2)
+N_INPUTS = 2
 
 # kinds of rows of weights: excitatory, inhibitory, both; lists of the events that a class of blocks hears: of rows of
 # each kind, and all
@@ -129,6 +139,10 @@ class SeparateRates(NamedTuple):
 
 class EqualRates(NamedTuple):
     """Mark of a circuit whose currents decay alike, so that only their difference is carried."""
+
+
+class CompressedRates(NamedTuple):
+    """Mark of one with separate currents of which the synaptic inputs pass on a part, see `compression`."""
 
 
 # What `run_samples` returns instead of a number of spikes
@@ -176,6 +190,8 @@ class Circuit(NamedTuple):
         Neurons whose spikes are recorded.
     parameters : float64 [N_PARAMETERS, width]
     steps : float32, flat [n_vectors, N_STEPS, LANES]
+    compression : float32, flat [n_vectors, N_COMPRESSION, LANES]
+        Empty without compression.
     bounds : float32, flat [n_blocks, N_BOUNDS]
     neuron : float32, flat [width, N_NEURON]
     passage : float32, flat [n_blocks, STEP_TICKS + 1, N_PASSAGE, BLOCK]
@@ -194,7 +210,7 @@ class Circuit(NamedTuple):
         The former.
     model : float64 [N_MODEL, width]
         Only rows of a neuron's switches are read.
-    rates : SeparateRates or EqualRates
+    rates : SeparateRates, EqualRates or CompressedRates
         Its type chooses among compiled kernels.
     """
 
@@ -210,6 +226,7 @@ class Circuit(NamedTuple):
     recorded: NDArray[np.bool_]
     parameters: NDArray[np.float64]
     steps: NDArray[np.float32]
+    compression: NDArray[np.float32]
     bounds: NDArray[np.float32]
     neuron: NDArray[np.float32]
     passage: NDArray[np.float32]
@@ -221,7 +238,7 @@ class Circuit(NamedTuple):
     switches: NDArray[np.uint8]
     model_neurons: NDArray[np.int64]
     model: NDArray[np.float64]
-    rates: SeparateRates | EqualRates
+    rates: SeparateRates | EqualRates | CompressedRates
 
 
 class Trial(NamedTuple):
@@ -285,7 +302,7 @@ class Watch(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """Events of one sample in one step, for a neuron that goes from one to the next.
+    """Events of one sample in one step, for one neuron that goes from one to the next.
 
     Attributes
     ----------
@@ -293,9 +310,13 @@ class Heard(NamedTuple):
     gain : float32 [capacity]
         As in `hxloop_chip.solver.state.State`.
     n_events : int
+    pass_exc, pass_inh : float
+        Share of the current that the neuron's synaptic inputs pass on in this step: 1 without compression.
     """
 
     tick: NDArray[np.uint32]
     place: NDArray[np.uint32]
     gain: NDArray[np.float32]
     n_events: int
+    pass_exc: float
+    pass_inh: float

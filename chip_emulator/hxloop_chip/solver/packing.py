@@ -9,7 +9,7 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.weights_kernel import fill_rows, sort_rows
 from hxloop_chip.solver.random import LARGEST_FOURTH
-from hxloop_chip.solver.tables import aligned, make_tables
+from hxloop_chip.solver.tables import aligned, blocked, make_tables
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +37,7 @@ def pack_circuit(
     neuron_reach: Ints,
     switches: NDArray[np.uint8],
     model: Floats,
+    compression: Floats,
     delay: int,
     apart: bool = False,
 ) -> at.Circuit:
@@ -44,13 +45,17 @@ def pack_circuit(
 
     The neurons that fill the last block have an infinite threshold. `apart` carries excitatory and inhibitory currents
     apart even if they decay alike.
+    Compression is float64 [N_COMPRESSION, n_neurons]; if all of it is 0, it is not in the kernels that run.
     """
     n_neurons = parameters.shape[1]
     wide = padded(parameters, 0.0)
     wide[[at.R_MEM, at.R_EXC, at.R_INH], n_neurons:] = 1e-3
     wide[at.THRESHOLD, n_neurons:] = np.inf
     model_neurons = np.flatnonzero(switches & at.MODEL_SWITCHES)
-    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=apart or bool(model_neurons.size))
+    compressed = bool(compression.any())
+    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=apart or compressed or bool(model_neurons.size))
+    if compressed:
+        tables = tables._replace(rates=at.CompressedRates())
     return at.Circuit(
         weights=np.empty(0, np.float32),
         rows=np.empty((0, 2), np.int64),
@@ -63,6 +68,7 @@ def pack_circuit(
         neuron_reach=padded(neuron_reach, 0),
         recorded=padded(np.ones(n_neurons, np.bool_), False),
         parameters=wide,
+        compression=blocked(padded(compression, 0.0)) if compressed else np.empty(0, np.float32),
         **tables._asdict(),
         delay=delay,
         switches=padded(switches, 0),

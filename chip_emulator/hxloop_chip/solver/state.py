@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import compiled
+from hxloop_chip.solver.compression import are_compressed
 from hxloop_chip.solver.near.group import ROWS
 
 _LINE = 16  # floats in a line of the cache
@@ -20,6 +21,7 @@ class State(NamedTuple):
     """Shapes are those of `new_state`."""
 
     level: NDArray[np.float32]  # flat [SAMPLES, n_vectors, N_LEVELS, LANES]
+    input_gain: NDArray[np.float32]  # flat [SAMPLES, n_vectors, N_INPUTS, LANES]; empty without compression
     epoch: NDArray[np.int64]  # first step of the epoch
     free: NDArray[np.float64]  # tick at which the refractory period of a cell ends
     noise: NDArray[np.int32]  # flat [SAMPLES, n_blocks, 4, BLOCK]: membrane noise of four steps, sums of random bytes
@@ -90,6 +92,7 @@ def new_state(circuit, event_capacity, spike_capacity):
     each = max(event_capacity, n_cells + at.LANES, at.STEP_TICKS + 8)  # of events or of cells, whole vectors
     return State(
         zeros(at.SAMPLES * n_blocks * at.N_LEVELS * at.BLOCK),
+        zeros(at.SAMPLES * n_blocks * at.N_INPUTS * at.BLOCK * are_compressed(circuit.rates)),
         np.zeros(1, np.int64),
         np.zeros(n_cells),
         np.zeros(at.SAMPLES * n_blocks * 4 * at.BLOCK, np.int32),

@@ -46,7 +46,7 @@ class Tables(NamedTuple):
     coefficients: Singles
     one: Singles
     longest: int
-    rates: at.SeparateRates | at.EqualRates
+    rates: at.SeparateRates | at.EqualRates | at.CompressedRates
 
 
 def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, *, apart: bool) -> Tables:

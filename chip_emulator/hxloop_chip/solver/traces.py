@@ -13,6 +13,7 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.blocks import sum_up
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
+from hxloop_chip.solver.compression import passed_on
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.events import fill_basis, weight
 from hxloop_chip.solver.layout import LANES
@@ -25,6 +26,7 @@ from hxloop_chip.solver.vector import fused, load, negated, store
 _STATE, _LEVEL, _PASSAGE = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_PASSAGE * at.BLOCK
 _V, _EXC, _INH = (row * LANES for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
 _SHIFT, _FUNCTION, _VECTORS = at.LEVEL_SHIFT * LANES, at.N_KERNELS * LANES, at.BLOCK // LANES
+_GAIN_EXC, _GAIN_INH = at.INPUT_EXC * LANES, at.INPUT_INH * LANES
 _BY_EXC, _BY_INH = at.KERNEL_V_EXC * LANES, at.KERNEL_V_INH * LANES
 
 
@@ -90,18 +92,22 @@ def _read_all(slot, d, circuit, state, now):
         for column in range(0, at.BLOCK, LANES):
             x, p = (slot * n_blocks + b) * _VECTORS + column // LANES, (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column
             s, k = x * _STATE, (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
-            shift = load(state.level, x * _LEVEL + _SHIFT)
+            shift, g = load(state.level, x * _LEVEL + _SHIFT), x * at.N_INPUTS * LANES
             trace = fused(load(circuit.passage, p + at.PASS_MEM * at.BLOCK), load(now, s + _V) - shift, shift)
-            trace = fused(load(circuit.passage, p + at.PASS_EXC * at.BLOCK), load(now, s + _EXC), trace)
+            exc = passed_on(load(now, s + _EXC), state.input_gain, g + _GAIN_EXC, circuit.rates)
+            trace = fused(load(circuit.passage, p + at.PASS_EXC * at.BLOCK), exc, trace)
             if not equal:
                 by_inh = load(circuit.passage, p + at.PASS_INH * at.BLOCK)
-                trace = fused(negated(by_inh), load(now, s + _INH), trace)
+                inh = passed_on(load(now, s + _INH), state.input_gain, g + _GAIN_INH, circuit.rates)
+                trace = fused(negated(by_inh), inh, trace)
             for m in range(n_functions * (some & 1)):
                 by_exc = load(circuit.coefficients, k + m * _FUNCTION + _BY_EXC)
-                trace = fused(load(state.sums, m * at.BLOCK + column), by_exc, trace)
+                exc = load(state.sums, m * at.BLOCK + column)
+                trace = fused(passed_on(exc, state.input_gain, g + _GAIN_EXC, circuit.rates), by_exc, trace)
             for m in range(n_functions * (some >> 1)):
                 by_inh = load(circuit.coefficients, k + m * _FUNCTION + _BY_INH)
-                trace = fused(load(state.sums, (n_functions + m) * at.BLOCK + column), by_inh, trace)
+                inh = load(state.sums, (n_functions + m) * at.BLOCK + column)
+                trace = fused(passed_on(inh, state.input_gain, g + _GAIN_INH, circuit.rates), by_inh, trace)
             store(state.trace, b * at.BLOCK + column, trace)
 
 
@@ -170,10 +176,11 @@ def _undisturbed(slot, n, t, circuit, state, now):
     r_inh, cell = circuit.parameters[at.R_INH, n], slot * circuit.neuron_id.size + n
     u, ie, ii = start_of(cell, now, circuit, state)
     v = state.level[level_of(cell, at.LEVEL_SHIFT)] + propagate(u, ie, ii, r_mem, r_exc, r_inh, t)[0]
-    heard = events_of(slot, state)
+    heard = events_of(slot, cell, circuit, state)
     for e in range(heard.n_events):
         exc, inh = weight(heard.place[e], n, circuit)
         if heard.tick[e] < t and exc + inh > 0.0:
+            exc, inh = exc * heard.pass_exc, inh * heard.pass_inh
             v += heard.gain[e] * propagate(0.0, exc, inh, r_mem, r_exc, r_inh, t - heard.tick[e])[0]
     return v
 
@@ -199,7 +206,7 @@ def _read_one(slot, n, begin, period, values, base, circuit, trial, state, now):
     u, ie, ii = start_of(cell, now, circuit, state)
     reset, free = circuit.parameters[at.RESET, n] - shift, state.free[cell] - base
     threshold, spike, i = np.float64(state.level[level_of(cell, at.LEVEL_THRESHOLD)]), state.n_spikes[cell], 0
-    heard = events_of(slot, state)
+    heard = events_of(slot, cell, circuit, state)
     while i < values.size:
         t_next, _, w_next, ie_next, ii_next, e_next, spiked = _next(
             n, t, u, w, ie, ii, free, e, threshold - shift, reset, shift, end, circuit, state, heard
@@ -209,7 +216,7 @@ def _read_one(slot, n, begin, period, values, base, circuit, trial, state, now):
             place = begin + i * period
             while due < heard.n_events and heard.tick[due] < place:
                 due += 1
-            before = at.Heard(heard.tick, heard.place, heard.gain, due)
+            before = at.Heard(heard.tick, heard.place, heard.gain, due, heard.pass_exc, heard.pass_inh)
             t, u, w, ie, ii, e, _ = _next(
                 n, t, u, w, ie, ii, free, e, math.inf, reset, shift, place, circuit, state, before
             )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SUBSTEPPED: Final = Switch.adaptation | Switch.exponential | Switch.coba_exc | Switch.coba_inh
 """Switches for which there is no closed propagator."""
 
+_LEAST_STEP_NA = 1e-9  # of a gain of 0, to have a mean
 _LEAST_GAP_MV = 1.0  # mismatch never moves a threshold below its reset
 
 
@@ -47,6 +48,8 @@ class Neurons:
         Terms for which the solver takes sub-steps.
     model : float64 [N_MODEL, n_neurons]
         Their parameters.
+    compression : float64 [N_COMPRESSION, n_neurons]
+        Of the synaptic inputs.
     v_leak_mv : float64 [n_neurons]
         Resting potential, zero of the solver's membrane.
     step_mv_per_tick : float64 [2, n_configured]
@@ -59,6 +62,7 @@ class Neurons:
     parameters: Floats
     switches: NDArray[np.uint8]
     model: Floats
+    compression: Floats
     v_leak_mv: Floats
     step_mv_per_tick: Floats
 
@@ -74,7 +78,8 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
     k merged circuits are k capacitances and k leaks in parallel, so both add up, the resting potential is the mean
     weighted by leak, and a circuit's synaptic current acts on the sum of the capacitances. Threshold, reset, refractory
     period, adaptation and exponential term are the head's; the synaptic time constants are the mean of the members'
-    (the solver has one per neuron and sign).
+    (the solver has one per neuron and sign). Each input is compressed by its own current: by that of the neuron in
+    proportion to its gain, and the loss of the neuron is the mean weighted by gain.
     """
     circuit = config.circuit.astype(np.int64)
     own = config.head == config.circuit
@@ -111,6 +116,7 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
         parameters,
         (circuits.switches[own] & SUBSTEPPED).astype(np.uint8),
         _model(circuits, own, capacitance, v_leak, spec.tick_us),
+        _compression(circuits, neuron, capacitance, spec.tick_us),
         v_leak,
         circuits.step_na / capacitance[neuron] * spec.tick_us,
     )
@@ -129,6 +135,21 @@ def _model(circuits: Circuits, own: NDArray[np.bool_], capacitance: Floats, v_le
     model[[at.COBA_EXC, at.COBA_INH]] = circuits.coba_per_mv[:, own]
     model[[at.REVERSAL_EXC, at.REVERSAL_INH]] = circuits.reversal_mv[:, own] - v_leak
     return model
+
+
+def _compression(circuits: Circuits, neuron: Ints, capacitance: Floats, tick_us: float) -> Floats:
+    """Losses of the inputs of whole neurons, float64 [N_COMPRESSION, n_neurons], in the solver's units."""
+
+    def total(values: Floats) -> Floats:
+        return np.bincount(neuron, values, len(capacitance)).astype(np.float64)
+
+    gain = np.maximum(circuits.step_na, _LEAST_STEP_NA)
+    rows = np.zeros((at.N_COMPRESSION, len(capacitance)))
+    for sign, loss, headroom in ((0, at.COMPRESSION_EXC, at.HEADROOM_EXC), (1, at.COMPRESSION_INH, at.HEADROOM_INH)):
+        share = gain[sign] / total(gain[sign])[neuron]
+        rows[loss] = total(share**2 * circuits.compression_per_na[sign]) * capacitance / tick_us
+        rows[headroom] = total(share * circuits.headroom_per_mv[sign])
+    return rows
 
 
 def _gap(spec: ChipSpec) -> float:

@@ -75,6 +75,9 @@ ELSEWHERE = {  # with tests of their own
     "crosstalk_neighbour_fixed",
     "crosstalk_crowding_fixed_codes",
     *Temperature.strengths,
+    "input_compression_fixed",
+    "input_headroom_fixed",
+    "input_compression_spread_fixed",
 }
 EACH = pytest.mark.parametrize("mechanism", MECHANISMS, ids=KNOBS)
 

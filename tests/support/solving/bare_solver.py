@@ -66,11 +66,13 @@ def make_circuit(
     delay: int = 128,
     switches: ArrayLike = 0,
     model: dict[int, ArrayLike] | None = None,
+    compression: ArrayLike = 0.0,
 ) -> at.Circuit:
     """Circuit of plain neurons, or others where `switches` says so.
 
     weights [2, n_sources, n_neurons]: excitatory and inhibitory current steps in mV per tick. sigma_membrane: of an
-    Ornstein-Uhlenbeck process. model: row of `layout` -> values of all neurons. Times in ticks.
+    Ornstein-Uhlenbeck process. model: row of `layout` -> values of all neurons. compression [N_COMPRESSION, n_neurons].
+    Times in ticks.
     """
     exc, inh = np.asarray(weights, np.float64)
     n_sources, n = exc.shape
@@ -93,6 +95,7 @@ def make_circuit(
         neuron_reach=each(0, np.int64),
         switches=each(switches, np.uint8),
         model=rows,
+        compression=np.broadcast_to(np.asarray(compression, np.float64), (at.N_COMPRESSION, n)),
         delay=delay,
     )
     circuit = circuit._replace(recorded=padded(each(recorded, np.bool_), False))
@@ -183,7 +186,7 @@ def all_heard(circuit: at.Circuit, inputs: at.Inputs, sample: int) -> at.Heard:
     rows = circuit.rows[inputs.source[part]]
     assert (rows[:, 1] < 0).all(), "a source of both signs has two events"
     place = (rows[:, 0] * at.BLOCK).astype(np.uint32)
-    return at.Heard(inputs.tick[part].astype(np.uint32), place, np.ones(place.size, np.float32), place.size)
+    return at.Heard(inputs.tick[part].astype(np.uint32), place, np.ones(place.size, np.float32), place.size, 1.0, 1.0)
 
 
 def exact_spike_ticks(circuit: at.Circuit, inputs: at.Inputs, sample: int, neuron: int, duration: int) -> list[float]:

@@ -94,7 +94,7 @@ def test_every_array_has_a_unit_and_a_name(path):
     # the end of a name says the unit
     for ending, unit in units:
         assert {"mv": "mV", "pf": "pF", "ns": "nS", "na": "nA", "us": "us", "lsb": "LSB"}.get(ending, unit) == unit or (
-            ending == "mv" and unit == "1/mV"
+            (ending, unit) in {("mv", "1/mV"), ("na", "1/nA")}
         )
 
 

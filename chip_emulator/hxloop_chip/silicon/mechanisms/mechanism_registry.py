@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from hxloop_chip.silicon.mechanisms.in_circuits.cell_crosstalk import CellCrosstalk
 from hxloop_chip.silicon.mechanisms.in_circuits.correlated_mismatch import CorrelatedMismatch
 from hxloop_chip.silicon.mechanisms.in_circuits.dead_circuits import DeadCircuits
+from hxloop_chip.silicon.mechanisms.in_circuits.input_compression import InputCompression
 from hxloop_chip.silicon.mechanisms.in_circuits.membrane_spread import MembraneSpread
 from hxloop_chip.silicon.mechanisms.in_circuits.neuron_model_spread import NeuronModelSpread
 from hxloop_chip.silicon.mechanisms.in_circuits.potential_spread import PotentialSpread
@@ -31,6 +32,7 @@ MECHANISMS: Final[tuple[Mechanism, ...]] = (
     PotentialSpread(),
     MembraneSpread(),
     SynapticInputSpread(),
+    InputCompression(),
     SynapseSpread(),
     NeuronModelSpread(),
     CorrelatedMismatch(),

@@ -8,6 +8,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
+from hxloop_chip.solver.compression import gain_of
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.events import next_event
 from hxloop_chip.solver.near.membrane import first_crossing, propagate
@@ -15,19 +16,22 @@ from hxloop_chip.solver.near.spiking import level_of, note_spike, row_of
 
 
 @spliced
-def events_of(slot, state):
-    """Events of a sample in this step."""
-    return at.Heard(state.tick[slot], state.place[slot], state.gain[slot], state.n_events[slot])
+def events_of(slot, cell, circuit, state):
+    """Events of a sample in this step, for one of its cells."""
+    pass_exc = np.float64(gain_of(cell, at.INPUT_EXC, circuit, state))
+    pass_inh = np.float64(gain_of(cell, at.INPUT_INH, circuit, state))
+    return at.Heard(state.tick[slot], state.place[slot], state.gain[slot], state.n_events[slot], pass_exc, pass_inh)
 
 
 @spliced
 def start_of(cell, now, circuit, state):
-    """V above the resting potential of this step, I_exc and I_inh at the start of the step."""
+    """V above the resting potential of this step, I_exc and I_inh at the start of the step as they are passed on."""
     u = np.float64(now[row_of(cell, at.ROW_V)]) - state.level[level_of(cell, at.LEVEL_SHIFT)]
     ie = np.float64(now[row_of(cell, at.ROW_EXC)])
     if are_equal(circuit.rates):
         return u, max(ie, 0.0), max(-ie, 0.0)
-    return u, ie, np.float64(now[row_of(cell, at.ROW_INH)])
+    ii = np.float64(now[row_of(cell, at.ROW_INH)])
+    return u, ie * gain_of(cell, at.INPUT_EXC, circuit, state), ii * gain_of(cell, at.INPUT_INH, circuit, state)
 
 
 @inlined
@@ -83,7 +87,7 @@ def redo_step(slot, n, base, circuit, trial, state, now, end):
     u, ie, ii = start_of(cell, now, circuit, state)
     shift = np.float64(state.level[level_of(cell, at.LEVEL_SHIFT)])
     reset, stop, t, e = circuit.parameters[at.RESET, n] - shift, float(at.STEP_TICKS), 0.0, np.int64(0)
-    heard = events_of(slot, state)
+    heard = events_of(slot, cell, circuit, state)
     while True:
         t, u, ie, ii, e, spiked = next_spike(
             n, t, u, ie, ii, state.free[cell] - base, e, state.level[threshold] - shift, reset, stop, circuit, heard

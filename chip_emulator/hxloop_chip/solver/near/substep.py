@@ -235,7 +235,7 @@ def substep(slot, n, base, circuit, trial, state, now, end):
     t, e, w = 0.0, np.int64(0), state.w[cell]
     x, ie, ii = start_of(cell, now, circuit, state)
     reset, stop = circuit.parameters[at.RESET, n] - shift, float(at.STEP_TICKS)
-    heard = events_of(slot, state)
+    heard = events_of(slot, cell, circuit, state)
     while True:
         if state.free[cell] >= base + at.STEP_TICKS:  # the currents of the step's end are known already
             end[v], state.w[cell] = reset + shift, _relax(reset + shift, w, stop - t, _terms(n, circuit))

@@ -9,6 +9,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.compression import passed_on
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.near import group as of
 from hxloop_chip.solver.near.group import fetch_weights, gather
@@ -60,9 +61,10 @@ def _jump(c, slot, n_events, circuit, state):
         ago = max(free - np.float32(state.tick[slot, e]), zero)
         weights = load(state.arriving, i * at.LANES) * state.gain[slot, e]
         up = weights if equal else max(weights, zero)
-        u = fused(up, _response(ago, by_exc), u)
+        u = fused(passed_on(up, group, of.GAIN_EXC, circuit.rates), _response(ago, by_exc), u)
         if not equal:
-            u = fused(weights - up, _response(ago, by_inh), u)
+            down = passed_on(weights - up, group, of.GAIN_INH, circuit.rates)
+            u = fused(down, _response(ago, by_inh), u)
     return (load(group, of.RESET) - u) * exp(r_mem * (free - _STEP))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.compression import passed_on
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.near import group as of
 from hxloop_chip.solver.near.group import fetch_weights, gather
@@ -193,9 +194,11 @@ def _follow(c, slot, n_events, circuit, state):
                 break
             weights, gain = load(state.arriving, i * at.LANES), state.gain[slot, e]
             up = weights if equal else max(weights, zero)
-            exc = fused(up * gain, exp(rates[1] * t_event), exc)
+            steps = passed_on(up * gain, group, of.GAIN_EXC, circuit.rates)
+            exc = fused(steps, exp(rates[1] * t_event), exc)
             if not equal:
-                inh = fused((up - weights) * gain, exp(rates[2] * t_event), inh)
+                steps = passed_on((up - weights) * gain, group, of.GAIN_INH, circuit.rates)
+                inh = fused(steps, exp(rates[2] * t_event), inh)
             i += 1
         u = u * exp(rates[0] * -ticks)
         if last < at.STEP_TICKS:
