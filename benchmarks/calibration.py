@@ -205,6 +205,7 @@ def worst(lines: list[dict]) -> dict:
         "median_off": max(
             line["parameters"][n].get("median_off", 0.0) for line in lines for n in names
         ),
+        "beyond_8_lsb": max(line["parameters"]["v_threshold_mv"].get("reported_beyond_8_lsb", 0.0) for line in lines),
         "success_fraction": min(line["success_fraction"] for line in lines),
         "honest": min(value for line in lines for value in line["honest"].values()),
         "wall_s": max(line["wall_s"] for line in lines),

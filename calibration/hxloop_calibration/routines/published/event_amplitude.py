@@ -11,9 +11,9 @@ How
     to what it is with closed inputs, by the code of the reference. In the end the references alone: inhibitory, then
     excitatory with both inputs open.
 Expected accuracy
-    4 %: the eight synapses of a circuit differ from its other ones, one LSB of rounding. References: 0.2 mV.
+    5 %: the eight synapses of a circuit differ from its other ones, one LSB of rounding. References: 0.2 mV.
 Runtime on silicon
-    20 s: 1000 settings of the analog memory.
+    19 s: 780 settings of the analog memory, 14 000 recordings for the short time constants.
 
 References
 ----------

@@ -7,9 +7,9 @@ How
     MADC, one circuit after another, once; one exponential, from 0.4 us after the turn of the trace on, when the
     membrane has settled. Noisy binary search over all codes, excitatory and inhibitory one after the other.
 Expected accuracy
-    3 %: noise of one recording, and steps of codes (2 % at 6 us).
+    2 % at 6 us: noise of one recording, and steps of codes (2 %).
 Runtime on silicon
-    1.6 s: 28 settings of the analog memory, 14 000 recordings of 63 us.
+    4 s: 30 settings of the analog memory, 15 000 recordings of 60 us.
 
 References
 ----------

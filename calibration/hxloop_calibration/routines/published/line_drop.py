@@ -9,7 +9,7 @@ How
 Expected accuracy
     3 %: spread of the inputs, which the median over 128 circuits leaves.
 Runtime on silicon
-    0.4 s: 20 settings of the analog memory.
+    0.4 s: 18 settings of the analog memory.
 
 References
 ----------

@@ -8,9 +8,9 @@ How
     Noisy binary search over all codes of the threshold. A peak lies between readings, and the highest of many readings
     is one that noise raised.
 Expected accuracy
-    15 mV: 1 LSB is 4.5 mV, slopes of channels differ, noise of thresholds and readings counts with its extremes.
+    6 mV, and all of them 5 to 10 mV too low: slopes of channels differ, noise counts with its extremes.
 Runtime on silicon
-    0.4 s: 14 settings of the analog memory, 5 ms of readings each.
+    0.4 s: 15 settings of the analog memory, 5 ms of readings each.
 
 References
 ----------

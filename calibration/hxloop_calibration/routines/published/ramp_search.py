@@ -11,7 +11,7 @@ How
 Expected accuracy
     Channels relative to one another 1 LSB in the middle, and 1 LSB more per 35 LSB away from it.
 Runtime on silicon
-    0.6 s: 29 settings of the analog memory.
+    0.7 s: 33 settings of the analog memory.
 
 References
 ----------

@@ -6,9 +6,9 @@ How
     CADC, one reading of every channel; noisy binary search over all codes of the reset potential. calix resets the
     circuits by command; here a burst makes them spike.
 Expected accuracy
-    8 mV: 1 LSB is 4.5 mV, slopes of channels differ, one reading has noise.
+    6 mV: 1 LSB is 4.5 mV, slopes of channels differ, one reading has noise.
 Runtime on silicon
-    0.3 s: 14 settings of the analog memory.
+    0.3 s: 15 settings of the analog memory.
 
 References
 ----------

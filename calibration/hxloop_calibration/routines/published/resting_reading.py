@@ -5,9 +5,9 @@ What is measured
 How
     CADC, one reading of every channel; noisy binary search over all codes of the leak potential.
 Expected accuracy
-    8 mV: 1 LSB is 4.5 mV, slopes of channels differ, one reading has noise.
+    6 mV: 1 LSB is 4.5 mV, slopes of channels differ, one reading has noise.
 Runtime on silicon
-    0.3 s: 14 settings of the analog memory.
+    0.3 s: 15 settings of the analog memory.
 
 References
 ----------
