@@ -10,9 +10,9 @@ How
     all codes of the leak's bias.
     calix brings the leak potential to its target before; this way sets it anyhow.
 Expected accuracy
-    4 %: noise of the membrane in one recording.
+    2 %: noise of the membrane in one recording.
 Runtime on silicon
-    2.3 s: 17 settings of the analog memory, 8700 recordings of 76 us.
+    2.3 s: 17 settings of the analog memory, 8700 recordings of 84 us.
 
 References
 ----------
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from hxloop_calibration.search import Curve, Search
     from hxloop_calibration.targets import Target
 
-_REFRACTORY_US: Final = 2.0
+_REFRACTORY_US: Final = 10.0  # until the current of the burst has decayed
 _LEAST_US, _TAUS = 70.0, 8.0
 _LEAK_MV, _RESET_MV, _THRESHOLD_MV = 700.0, 300.0, 1000.0
 _SCATTER: Final = 5
