@@ -25,20 +25,20 @@ PLANTED = {"dead_fixed": 0.01, "dead_row_fixed": 0.01, "link_loss_trial": 0.0005
 """Of what `typical` has not: these, times the factor."""
 
 
-def planted(base: str, serial: int) -> dict[str, float]:
+def planted(base: str, serial: int, more: dict[str, float]) -> dict[str, float]:
     """Strengths of a virtual chip."""
-    rng, found = generator(serial, "planted"), {}
+    found, own = {}, PLANTED | more
     for name, known in read_sheet(base).all.items():
-        factor = 2.0 ** rng.uniform(-1.0, 1.0)
-        value = (known.value or PLANTED.get(name, 0.0)) * factor
+        factor = 2.0 ** generator(serial, "planted", name).uniform(-1.0, 1.0)
+        value = (known.value or own.get(name, 0.0)) * factor
         if value and name not in NOT_MEASURED:
             found[name] = min(known.highest, float(f"{value:.4g}"))
     return found
 
 
-def recover(base: str, serial: int) -> dict:
+def recover(base: str, serial: int, more: dict[str, float]) -> dict:
     """Plant, measure and fit one chip."""
-    strengths = planted(base, serial)
+    strengths = planted(base, serial, more)
     name = str(ChipName(base, tuple(strengths.items())))
     begin = time.perf_counter()
     with hxloop.launch(name, serial) as chip:
@@ -63,10 +63,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chip", default="typical")
     parser.add_argument("--serials", type=int, nargs=2, default=(201, 210), metavar=("FIRST", "LAST"))
+    parser.add_argument(
+        "--also", nargs="*", default=[], metavar="STRENGTH=VALUE", help="what typical has not, times the factor"
+    )
     given = parser.parse_args()
+    more = {name: float(value) for name, value in (pair.split("=") for pair in given.also)}
     found = []
     for serial in range(given.serials[0], given.serials[1] + 1):
-        found.append(recover(given.chip, serial))
+        found.append(recover(given.chip, serial, more))
         print(json.dumps(found[-1]), flush=True)
     names = list(dict.fromkeys(name for one in found for name in one["strengths"]))
     inside = {name: [one["strengths"][name]["inside"] for one in found if name in one["strengths"]] for name in names}

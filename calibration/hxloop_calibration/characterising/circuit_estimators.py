@@ -8,6 +8,7 @@ import numpy as np
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell
+from hxloop_calibration.characterising import neighbours
 from hxloop_calibration.characterising.noise_estimators import drift
 from hxloop_calibration.characterising.synapse_estimators import synapses
 from hxloop_calibration.characterising.variances import NONE, Variance, known_mean, of_sample, one_way
@@ -117,7 +118,8 @@ def _averaged(m: Measurements) -> Variance:
     if "synapses/averaged" not in m or "synapses/amplitude_mv_per_us" not in m:
         return NONE
     gross, noise = synapses(m)
-    return (gross - noise) * (1.0 / float(m["synapses/averaged"][0]))
+    rho, n = neighbours.share(m)[0], float(m["synapses/averaged"][0])
+    return (gross - noise) * ((1.0 - rho) / n + rho * neighbours.OF_COLUMNS)
 
 
 def synaptic_input(m: Measurements) -> Parts:

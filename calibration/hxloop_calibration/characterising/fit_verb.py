@@ -12,6 +12,8 @@ from hxloop.errors import InvalidInputError
 from hxloop.kit.brief import brief
 from hxloop.naming.chip_file import ChipFile, FittedStrength
 from hxloop_calibration.characterising import circuit_estimators as circuits
+from hxloop_calibration.characterising import input_estimators as inputs
+from hxloop_calibration.characterising import neighbours
 from hxloop_calibration.characterising import noise_estimators as noise
 from hxloop_calibration.characterising import synapse_estimators as synapses
 from hxloop_calibration.characterising.measurements import Measurements, load_measurements
@@ -108,6 +110,10 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
+_OF_SILICON: Final = ("_fixed", "_fixed_mv", "_fixed_pf", "_fixed_lsb")
+"""Ends of the names of strengths whose draws neighbours may have in common."""
+
+
 @dataclass(frozen=True)
 class _Spread:
     """A strength that is a standard deviation."""
@@ -120,9 +126,24 @@ class _Spread:
 
     def estimate(self, given: Sequence[Measurements]) -> Estimate:
         found = [self.parts(m) for m in given]
+        if self.name.endswith(_OF_SILICON):
+            found = [(neighbours.of_chip(gross, m), other) for (gross, other), m in zip(found, given, strict=True)]
         gross, other = pooled([p[0] for p in found]), pooled([p[1] for p in found])
         value, low, high = (self.bend(x) for x in difference(gross, other))
         return Estimate(self.name, value, low, high, gross.freedom + 1 if math.isfinite(gross.freedom) else 0, self.how)
+
+
+@dataclass(frozen=True)
+class _Direct:
+    """A strength that is found with its interval at once."""
+
+    name: str
+    needs: tuple[str, ...]
+    interval: Callable[[Sequence[Measurements]], tuple[float, float, float]]
+    how: str
+
+    def estimate(self, given: Sequence[Measurements]) -> Estimate:
+        return Estimate(self.name, *self.interval(given), len(given), self.how)
 
 
 @dataclass(frozen=True)
@@ -173,9 +194,10 @@ _GAINS: Final = tuple(f"gain_{sign}_mv_per_us" for sign in _BOTH)
 _TAUS: Final = tuple(f"tau_syn_{sign}_us" for sign in _BOTH)
 _REFERENCES: Final = tuple(f"reference_{sign}_mv" for sign in _BOTH)
 _LARGE_SMALL: Final = _of("nominal", "tau_mem_large_us", "tau_mem_small_us", "capacitance_pf")
+_VOLLEYS: Final = _of("synapses", "volley_mv", "volley_time_us", "volley_slope_mv_per_us")
 _SYNAPSES: Final = _of("synapses", "amplitude_mv_per_us", "weight_code")
 
-ESTIMATORS: Final[tuple[_Spread | _Share | _ThresholdMean, ...]] = (
+ESTIMATORS: Final[tuple[_Spread | _Share | _Direct | _ThresholdMean, ...]] = (
     _Spread("v_leak_fixed_mv", _of("nominal", "rest_low_mv"), circuits.rest_offset, "resting potentials"),
     _Spread("v_reset_fixed_mv", _of("nominal", "v_reset_mv"), circuits.reset_offset, "reset potentials"),
     _Spread("v_threshold_fixed_mv", _of("nominal", "v_threshold_mv"), circuits.threshold_offset, "thresholds"),
@@ -210,6 +232,9 @@ ESTIMATORS: Final[tuple[_Spread | _Share | _ThresholdMean, ...]] = (
         "madc_offset_fixed_lsb", _of("nominal", "madc_slope_lsb_per_mv", "madc_zero_lsb"), circuits.madc_offset,
         "offset of the MADC",
     ),
+    _Direct("correlated_fixed", tuple(neighbours.QUANTITIES), neighbours.interval, "circuits side by side"),
+    _Direct("input_compression_fixed", _VOLLEYS, lambda given: inputs.loss(given, 0), "shape of strong responses"),
+    _Direct("input_headroom_fixed", _VOLLEYS, lambda given: inputs.loss(given, 1), "shape of strong responses"),
     _Spread("v_leak_residual_mv", _of("boot", "v_leak_mv"), circuits.leak_left, "resting potentials"),
     _Spread("v_reset_residual_mv", _of("boot", "v_reset_mv"), circuits.reset_left, "reset potentials"),
     _Spread("v_threshold_residual_mv", _of("boot", "v_threshold_mv"), circuits.threshold_left, "thresholds"),
@@ -236,6 +261,8 @@ ESTIMATORS: Final[tuple[_Spread | _Share | _ThresholdMean, ...]] = (
 )  # fmt: skip
 """In the order of docs/chip.md."""
 
+_WRITTEN: Final = "needs the same cell written beside others; calibrations show what it leaves"
+_WARM: Final = "a host cannot set the temperature; what it moves within hours is in the drift"
 _MODELS: Final = "neurons with adaptation, exponential term or conductances were not measured"
 NOT_MEASURED: Final = {
     "v_other_fixed_mv": _MODELS,
@@ -244,6 +271,15 @@ NOT_MEASURED: Final = {
     "coba_fixed": _MODELS,
     "correlation_amplitude_fixed": "correlation sensors were not measured",
     "correlation_tau_fixed": "correlation sensors were not measured",
+    "crosstalk_neighbour_fixed": _WRITTEN,
+    "crosstalk_crowding_fixed_codes": _WRITTEN,
+    "temperature_trial_k": _WARM,
+    **{
+        f"{what}_temperature_{kind}_per_k": _WARM
+        for what, unit in (("threshold", "_mv"), ("tau_mem", ""), ("tau_syn", ""))
+        for kind in (f"fixed{unit}", f"mean_fixed{unit}")
+    },
+    "input_compression_spread_fixed": "single responses are too noisy",
 }
 """Strengths that no measurement here tells, and why."""
 

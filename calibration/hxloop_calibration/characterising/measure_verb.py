@@ -18,6 +18,7 @@ from hxloop_calibration.characterising import circuit_values as values
 from hxloop_calibration.characterising import noise_runs as noise
 from hxloop_calibration.characterising.measurements import Measurements
 from hxloop_calibration.characterising.single_rows import single_synapses
+from hxloop_calibration.characterising.volleys import volleys
 from hxloop_calibration.families import ROUTINES
 from hxloop_calibration.measuring.chip_bench import Bench
 from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, rest_mv
@@ -117,7 +118,7 @@ class _Work:
             ("spreads of potentials", self._potentials),
             ("writing, converters, membranes", self._noise),
             ("stamps and thresholds", self._spikes),
-            ("single synapses", self._synapses),
+            ("synapses, one and many", self._synapses),
             ("drift", self._drift),
         ]
         return [*found, ("calibration", self._calibration)] if _differ(self.boot) else found
@@ -166,7 +167,9 @@ class _Work:
         self.found |= curves
 
     def _synapses(self) -> None:
-        self.found |= single_synapses(self.bench, self.bench.known["tau_mem_us"], self.target.neuron.tau_syn_us)
+        neuron = self.target.neuron
+        self.found |= single_synapses(self.bench, self.bench.known["tau_mem_us"], neuron.tau_syn_us)
+        self.found |= volleys(self.bench, neuron.synapse_gain_mv_per_us)
 
     def _drift(self) -> None:
         before = self.bench

@@ -92,6 +92,11 @@ DATASETS: Final[dict[str, Entry]] = {
     ),
     "synapses/weight_code": Entry("1", "weight codes", ("weight",)),
     "synapses/averaged": Entry("1", "synapses of which a gain is the mean", ("one",)),
+    "synapses/volley_mv": Entry(
+        "mV", "response to excitatory events, mean over samples", ("writing", "weight", "time", "circuit")
+    ),
+    "synapses/volley_time_us": Entry("us", "times after the events, evenly apart", ("time",)),
+    "synapses/volley_slope_mv_per_us": Entry("mV/us", "nominal slopes that the events cause", ("weight",)),
     "events/sent": Entry("1", "events sent over the link, too few to overload anything", ("one",)),
     "events/lost": Entry("1", "those of them that did not arrive", ("one",)),
 }

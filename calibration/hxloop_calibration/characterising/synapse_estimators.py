@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop_calibration.characterising import neighbours
 from hxloop_calibration.characterising.variances import Variance, known_mean
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def synapses(m: Measurements) -> Parts:
     if len(m["synapses/weight_code"]) > 2:
         measured, reading, worth = _bits(m)
         noise = noise + (measured - reading) * (_weight_bits(int(m["synapses/weight_code"][0])) / worth)
-    return gross, noise
+    return neighbours.without_lines(gross, m), neighbours.without_lines(noise, m)
 
 
 def rows(m: Measurements) -> Parts:
@@ -118,9 +119,10 @@ def rows(m: Measurements) -> Parts:
         freedom += len(mean) - 1
         circuits = table.shape[3]
     whole, own = events(m)
-    single, _ = synapses(m)
+    single, reading = synapses(m)
+    alike = (single - reading) * (neighbours.OF_ROWS * neighbours.share(m)[0])
     samples = m["synapses/amplitude_mv_per_us"].shape[1]
-    return Variance(squares / freedom, freedom), (whole - own) * (1.0 / samples) + single * (1.0 / circuits)
+    return Variance(squares / freedom, freedom), (whole - own) * (1.0 / samples) + single * (1.0 / circuits) + alike
 
 
 def _bits(m: Measurements) -> tuple[Variance, Variance, float]:
