@@ -77,6 +77,20 @@ def fixed_row(axes: Axes, knob: str) -> None:
     _label(axes, knob)
 
 
+def busy_drivers(axes: Axes, knob: str, strength: float, **others: float) -> None:
+    """What an event is worth at some time after five others on the same driver; six drivers."""
+    chip = EmulatedChip(only(knob, **{knob: strength}, **others), 3)
+    configured(chip, [3], rows=(2, 10, 40, 80, 120, 200), code=8, cells={Cell.v_threshold: 560})
+    gap_us = np.array([0.1, 0.5, 1.0, 2.0, 4.0, 7.0, 10.0, 15.0])
+    for k in range(6):
+        burst: Events = [(6.0, k)] * 5
+        probes: list[Events] = [[*burst, (6.0 + gap, k)] for gap in gap_us]
+        _, v_mv = membrane(chip, 3, [[(6.0, k)], burst, *probes], 40.0)
+        alone = np.ptp(v_mv[0])
+        axes.plot(gap_us, (v_mv[2:] - v_mv[1]).max(axis=1) / alone, color=COLORS[k], lw=0.8)
+    _label(axes, knob, strength, x="time since five events (us)", y="response, relative")
+
+
 def fixed_quadrant(axes: Axes, knob: str) -> None:
     """One circuit of each quadrant."""
     circuits = (10, 140, 266, 400)

@@ -64,6 +64,8 @@ PICTURES: dict[str, list[Panel]] = {
     "fixed_synapses": [
         (p.fixed_quadrant, "synapse_dac_fixed", {}),
         (p.fixed_row, "driver_fixed", {}),
+        (p.busy_drivers, "driver_depletion_fixed", {"strength": 0.05}),
+        (p.busy_drivers, "driver_depletion_spread_fixed", {"strength": 0.3, "driver_depletion_fixed": 0.05}),
         (p.fixed_row, "synapse_fixed", {}),
         (p.fixed_weight, "weight_dac_fixed", {}),
     ],

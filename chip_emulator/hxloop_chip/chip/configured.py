@@ -13,6 +13,8 @@ from hxloop.program import WEIGHT_CODE, ChipConfig
 from hxloop_chip.checks.configurations import check_weights, synapse_signs
 from hxloop_chip.chip.correlation_sensors import build_sensors
 from hxloop_chip.silicon.circuits import true_circuits
+from hxloop_chip.silicon.mechanisms.in_synapses.driver_depletion import RECOVERY_US
+from hxloop_chip.solver.depletion import make_drivers
 from hxloop_chip.solver.packing import pack_circuit, padded, wired_as, with_weights
 from hxloop_chip.wiring.neurons import Neurons, build_neurons
 from hxloop_chip.wiring.synapses import Wiring, wire_up
@@ -178,6 +180,8 @@ def make_configured(
     neurons = build_neurons(config.neurons, circuits, imperfections, spec)
     wiring = wire_up(config, neurons, mismatch, spec)
     sensors = cache(partial(build_sensors, config, wiring.reached, mismatch, spec))
+    spent = mismatch.deviation("driver_depletion") if imperfections.driver_depletion_fixed else np.empty(0)
+    drivers = make_drivers(wiring.driver_first, wiring.driver, spent, RECOVERY_US / spec.tick_us)
 
     def packed(neurons: Neurons) -> at.Circuit:
         return pack_circuit(
@@ -188,6 +192,7 @@ def make_configured(
             switches=neurons.switches,
             model=neurons.model,
             compression=neurons.compression,
+            drivers=drivers,
             delay=spec.routing_delay_ticks,
             apart=imperfections.temperature_trial_k > 0.0,
         )

@@ -4,6 +4,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
+from hxloop_chip.solver.depletion import deplete
 from hxloop_chip.solver.random import STREAM_AMPLITUDE, fill_normals_at
 
 _BLOCK_BITS, _BLOCK_MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
@@ -65,6 +66,10 @@ def collect(slot, step, pointer, stop, inputs, circuit, trial, state):
     state.n_events[slot] = count
     if count > 0:
         _weigh(slot, base, count, circuit, trial, state)
+    if circuit.drivers.share.size > 0:
+        deplete(slot, count, circuit, state)
+    if count > 0:
+        fill_basis(state.basis[slot], slot, at.STEP_TICKS, circuit, state)
         _list_heard(slot, count, circuit, state)
     return pointer
 
@@ -81,7 +86,7 @@ def _insert(key, count, new):
 
 @inlined
 def _weigh(slot, base, n_events, circuit, trial, state):
-    """Unpack sorted keys; gain of each event, and gain times basis."""
+    """Unpack sorted keys; gain of each event."""
     tick, place, deviate, sigma = state.tick[slot], state.place[slot], state.deviate[0], trial.sigma[at.SIGMA_AMPLITUDE]
     for e in range(n_events):
         row = state.key[e] & at.ROW_MASK
@@ -93,7 +98,6 @@ def _weigh(slot, base, n_events, circuit, trial, state):
         fill_normals_at(deviate, n_events, state.name, tick, trial.key, STREAM_AMPLITUDE, sample, base)
     for e in range(n_events):
         state.gain[slot, e] = np.float32(max(0.0, 1.0 + sigma * deviate[e]))
-    fill_basis(state.basis[slot], slot, at.STEP_TICKS, circuit, state)
 
 
 @inlined

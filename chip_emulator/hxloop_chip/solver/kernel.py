@@ -111,6 +111,8 @@ def _rest(slot, k, noted, state, now, inputs, circuit, trial):
             begin = level_of(first, row)
             state.level[begin : begin + at.LANES] = value
     state.n_pending[slot] = 0
+    n_drivers = circuit.drivers.share.size
+    state.spent[slot * n_drivers : (slot + 1) * n_drivers] = 0.0
     fill_thresholds(slot, circuit, trial, state)
 
 

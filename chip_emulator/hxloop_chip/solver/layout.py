@@ -165,6 +165,29 @@ class Inputs(NamedTuple):
     source: NDArray[np.int64]
 
 
+class Drivers(NamedTuple):
+    """Synapse drivers that events spend; all arrays are empty if none does.
+
+    Attributes
+    ----------
+    reach, driver : uint32 [n_sources, 2], [n]
+        Drivers of source ``k`` are ``driver[reach[k, 0] : reach[k, 1]]``; only those in use have a number.
+    share : float32 [n_drivers]
+        Of what is left, that an event takes. Drivers are filled up to whole vectors.
+    mean : float32 [n_sources]
+        1 over the number of drivers of a source.
+    decay, growth : float32 [STEP_TICKS + 1]
+        What is left after so many ticks of recovery, and 1 over that.
+    """
+
+    reach: NDArray[np.uint32]
+    driver: NDArray[np.uint32]
+    share: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    decay: NDArray[np.float32]
+    growth: NDArray[np.float32]
+
+
 class Circuit(NamedTuple):
     """A configured chip; `width` is its number of neurons rounded up to whole blocks.
 
@@ -176,6 +199,8 @@ class Circuit(NamedTuple):
         Row of `weights` that a source drives, and a second one, which inhibits neurons that the first excites, or -1.
     kind : uint8 [n_rows]
         `EXC`, `INH` or `BOTH` by the signs of the weights; with equal rates `EXC`, whatever the signs.
+    row_source : uint32 [n_rows]
+        Source that drives a row.
     row_id, neuron_id : uint64 [n_rows], [width]
         Names for the random numbers.
     block_class : int64 [n_blocks]
@@ -210,6 +235,7 @@ class Circuit(NamedTuple):
         The former.
     model : float64 [N_MODEL, width]
         Only rows of a neuron's switches are read.
+    drivers : Drivers
     rates : SeparateRates, EqualRates or CompressedRates
         Its type chooses among compiled kernels.
     """
@@ -217,6 +243,7 @@ class Circuit(NamedTuple):
     weights: NDArray[np.float32]
     rows: NDArray[np.int64]
     kind: NDArray[np.uint8]
+    row_source: NDArray[np.uint32]
     row_id: NDArray[np.uint64]
     neuron_id: NDArray[np.uint64]
     block_class: NDArray[np.int64]
@@ -238,6 +265,7 @@ class Circuit(NamedTuple):
     switches: NDArray[np.uint8]
     model_neurons: NDArray[np.int64]
     model: NDArray[np.float64]
+    drivers: Drivers
     rates: SeparateRates | EqualRates | CompressedRates
 
 

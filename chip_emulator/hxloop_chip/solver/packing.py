@@ -38,6 +38,7 @@ def pack_circuit(
     switches: NDArray[np.uint8],
     model: Floats,
     compression: Floats,
+    drivers: at.Drivers,
     delay: int,
     apart: bool = False,
 ) -> at.Circuit:
@@ -60,6 +61,7 @@ def pack_circuit(
         weights=np.empty(0, np.float32),
         rows=np.empty((0, 2), np.int64),
         kind=np.empty(0, np.uint8),
+        row_source=np.empty(0, np.uint32),
         row_id=np.empty(0, np.uint64),
         neuron_id=padded(neuron_id, 0),
         block_class=np.zeros(wide.shape[1] // at.BLOCK, np.int64),
@@ -70,6 +72,7 @@ def pack_circuit(
         parameters=wide,
         compression=blocked(padded(compression, 0.0)) if compressed else np.empty(0, np.float32),
         **tables._asdict(),
+        drivers=drivers,
         delay=delay,
         switches=padded(switches, 0),
         model_neurons=model_neurons,
@@ -112,12 +115,13 @@ def wired_as(circuit: at.Circuit, other: at.Circuit) -> at.Circuit:
 
 
 def _heard(circuit: at.Circuit, source_id: NDArray[np.uint64], source_range: Ints, origin: Ints) -> dict[str, Any]:
-    """Names of rows, and which blocks hear them: `layout.Circuit.row_id`, `block_class` and `hears`."""
+    """Whose rows these are, and which blocks hear them."""
     first = np.arange(circuit.block_class.size)[:, None] * at.BLOCK
     reached = (source_range[origin, 0] < first + at.BLOCK) & (first < source_range[origin, 1])
     classes = {row.tobytes(): row for row in reached}
     numbers = {name: number for number, name in enumerate(classes)}
     return {
+        "row_source": origin.astype(np.uint32),
         "row_id": source_id[origin],
         "block_class": np.array([numbers[row.tobytes()] for row in reached], np.int64),
         "hears": np.stack(list(classes.values())).astype(np.uint8),

@@ -43,6 +43,8 @@ class Wiring:
         First and last + 1 neuron that a source reaches.
     source_reach : int64 [n_sources]
         Synapses that an event of each source reaches.
+    driver_first, driver : int64 [n_sources + 1], [n]
+        Drivers of source ``k`` are ``driver[driver_first[k] : driver_first[k + 1]]``.
     reached : int64 [2, n_deliveries]
         Source and synapse of every delivery; none on dead rows.
     """
@@ -54,6 +56,8 @@ class Wiring:
     source_bus: Ints
     source_range: Ints
     source_reach: Ints
+    driver_first: Ints
+    driver: Ints
     reached: Ints
     _place: Ints
     _gain: Floats
@@ -143,6 +147,8 @@ def wire_up(config: ChipConfig, neurons: Neurons, mismatch: Mismatch, spec: Chip
     n_sources = table.n_bus_sources + len(senders)
     neuron_source = np.full(neurons.n_neurons, -1, np.int64)
     neuron_source[neurons.index[senders]] = table.n_bus_sources + np.arange(len(senders))
+    n_drivers = spec.n_hemispheres * spec.n_drivers
+    driven_by = np.unique(table.source * n_drivers + table.driver)
     return Wiring(
         table.inputs,
         table.backgrounds,
@@ -151,6 +157,8 @@ def wire_up(config: ChipConfig, neurons: Neurons, mismatch: Mismatch, spec: Chip
         np.concatenate([table.bus, np.full(len(senders), -1)]),
         _ranges(source, target, n_sources, neurons.n_neurons),
         np.bincount(source, minlength=n_sources),
+        np.searchsorted(driven_by // n_drivers, np.arange(n_sources + 1)),
+        driven_by % n_drivers,
         np.stack([source, synapse]),
         (inhibitory[synapse] * n_sources + source) * neurons.n_neurons + target,
         gain,

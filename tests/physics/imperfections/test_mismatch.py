@@ -75,6 +75,8 @@ ELSEWHERE = {  # with tests of their own
     "crosstalk_neighbour_fixed",
     "crosstalk_crowding_fixed_codes",
     *Temperature.strengths,
+    "driver_depletion_fixed",
+    "driver_depletion_spread_fixed",
     "input_compression_fixed",
     "input_headroom_fixed",
     "input_compression_spread_fixed",

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from hxloop_chip.solver import layout as at
+from hxloop_chip.solver.depletion import make_drivers
 from hxloop_chip.solver.kernel import run_samples
 from hxloop_chip.solver.near import substep
 from hxloop_chip.solver.packing import pack_circuit, padded, with_weights
@@ -67,6 +68,7 @@ def make_circuit(
     switches: ArrayLike = 0,
     model: dict[int, ArrayLike] | None = None,
     compression: ArrayLike = 0.0,
+    drivers: at.Drivers | None = None,
 ) -> at.Circuit:
     """Circuit of plain neurons, or others where `switches` says so.
 
@@ -96,6 +98,7 @@ def make_circuit(
         switches=each(switches, np.uint8),
         model=rows,
         compression=np.broadcast_to(np.asarray(compression, np.float64), (at.N_COMPRESSION, n)),
+        drivers=drivers or make_drivers(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0), 1.0),
         delay=delay,
     )
     circuit = circuit._replace(recorded=padded(each(recorded, np.bool_), False))

@@ -19,6 +19,7 @@ from hxloop_chip.silicon.mechanisms.in_readout.cadc_errors import CadcErrors
 from hxloop_chip.silicon.mechanisms.in_readout.madc_errors import MadcErrors
 from hxloop_chip.silicon.mechanisms.in_readout.sensor_spread import SensorSpread
 from hxloop_chip.silicon.mechanisms.in_synapses.dead_rows import DeadRows
+from hxloop_chip.silicon.mechanisms.in_synapses.driver_depletion import DriverDepletion
 from hxloop_chip.silicon.mechanisms.in_synapses.synapse_spread import SynapseSpread
 from hxloop_chip.silicon.mechanisms.mechanism import KINDS
 from hxloop_chip.silicon.mechanisms.on_links.lossy_links import LossyLinks
@@ -34,6 +35,7 @@ MECHANISMS: Final[tuple[Mechanism, ...]] = (
     SynapticInputSpread(),
     InputCompression(),
     SynapseSpread(),
+    DriverDepletion(),
     NeuronModelSpread(),
     CorrelatedMismatch(),
     SolverNoise(),
