@@ -23,6 +23,7 @@ from hxloop.result import Readout
 from hxloop.seeds import bench_trial_seed
 from hxloop.spikes import SpikeBatch
 from hxloop_calibration.measuring.chip_bench import Bench
+from hxloop_calibration.measuring.converter_readings import CADC_HIGH, CADC_LOW, CadcScale
 from hxloop_calibration.measuring.fits import psp_peak_us
 from hxloop_calibration.measuring.membrane_measurements import refractory
 from hxloop_calibration.routines.cadc import Cadc
@@ -106,8 +107,12 @@ def measure_chip(chip: Chip, boot: BootSettings, point: OperatingPoint, begin_s:
 
 
 def _spreads(bench: Bench, target: Target) -> dict[str, float]:
-    """Standard deviation over the circuits by that with the median of their codes; both without the ends."""
-    own = bench.neurons
+    """Standard deviation over the circuits by that with the median of their codes; both without the ends.
+
+    Read as the published bounds were: readings of all channels mean the same, whatever is known about the channels.
+    """
+    own, known_scale = bench.neurons, bench.cadc_scale
+    bench.cadc_scale = _as_read(bench)
     for routine, _ in _EQUALISED.values():
         bench.known |= routine.measure(bench, target)
     found = {}
@@ -118,7 +123,15 @@ def _spreads(bench: Bench, target: Target) -> dict[str, float]:
         for name, values in routine.measure(bench, target).items():
             found[f"{name}_ratio"] = _spread(bench.known[name]) / _spread(values)
         bench.neurons = own
+    bench.cadc_scale = known_scale
     return found
+
+
+def _as_read(bench: Bench) -> CadcScale:
+    every = np.ones(bench.n)
+    return CadcScale(
+        every * float(nominal.cadc_mv(0.0)), every * nominal.CADC_MV_PER_LSB, every * CADC_LOW, every * CADC_HIGH
+    )
 
 
 def _spread(values: Floats) -> float:
