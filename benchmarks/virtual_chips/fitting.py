@@ -3,7 +3,7 @@
 Every virtual chip gets strengths of its own: those of ``typical`` times a factor between 1/2 and 2 (evenly in its
 logarithm), and small probabilities of dead circuits, dead rows and lost events. ``hxloop.measure`` and
 ``hxloop.fit_chip`` see the chip only; names and strengths are compared afterwards. One JSON line a chip, then one with
-the share of strengths inside their 95 % intervals, for each strength and for all.
+the share of strengths inside their 95 % intervals, for each strength, for all, and for those that were not 0.
 """
 
 from __future__ import annotations
@@ -80,10 +80,12 @@ def main() -> None:
         if (all_of := [one["strengths"][name] for one in found if one["strengths"].get(name, {}).get("planted")])
     }
     every = [hit for hits in inside.values() for hit in hits]
+    there = [s["inside"] for one in found for s in one["strengths"].values() if s["planted"]]
     print(
         json.dumps(
             {
                 "chips": len(found), "inside": float(np.mean(every)), "strengths": len(every),
+                "inside_where_planted": float(np.mean(there)), "planted": len(there),
                 "inside_of": {name: f"{sum(hits)}/{len(hits)}" for name, hits in inside.items()},
                 "median_relative_error": error,
                 "measure_s": float(np.median([one["measure_s"] for one in found])),

@@ -170,7 +170,9 @@ def level(bench: Bench, target: Target, found: Arrays) -> None:
     ):
         cells[cell] = at(cell) + (aim - mean(name)) / nominal.V_MV_PER_CODE
     # A circuit that could not be measured keeps its codes.
-    bench.keep({cell: np.where(np.isfinite(code), np.maximum(code, 1), at(cell)) for cell, code in cells.items()})
+    codes = {cell: np.where(np.isfinite(code), np.maximum(code, 1), at(cell)) for cell, code in cells.items()}
+    codes[Cell.v_reset] = np.minimum(codes[Cell.v_reset], np.rint(codes[Cell.v_threshold]) - 1)  # as the chip demands
+    bench.keep(codes)
 
 
 def _renamed(values: Arrays) -> Arrays:

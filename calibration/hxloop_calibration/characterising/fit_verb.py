@@ -112,6 +112,8 @@ def _short(value: float) -> float:
 
 _OF_SILICON: Final = ("_fixed", "_fixed_mv", "_fixed_pf", "_fixed_lsb")
 """Ends of the names of strengths whose draws neighbours may have in common."""
+_ALONE: Final = ("synapse_fixed", "weight_dac_fixed", "madc_gain_fixed", "madc_offset_fixed_lsb")
+"""But not of these: fields of synapses go with rows and circuits, bits have none, and there is one MADC."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class _Spread:
 
     def estimate(self, given: Sequence[Measurements]) -> Estimate:
         found = [self.parts(m) for m in given]
-        if self.name.endswith(_OF_SILICON):
+        if self.name.endswith(_OF_SILICON) and self.name not in _ALONE:
             found = [(neighbours.of_chip(gross, m), other) for (gross, other), m in zip(found, given, strict=True)]
         gross, other = pooled([p[0] for p in found]), pooled([p[1] for p in found])
         value, low, high = (self.bend(x) for x in difference(gross, other))

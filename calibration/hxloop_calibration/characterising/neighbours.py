@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from scipy import stats
 
-from hxloop_calibration.characterising.variances import LEVEL, Variance, known_mean, one_way, usual
+from hxloop_calibration.characterising.variances import LEVEL, NONE, Variance, known_mean, one_way, usual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ _LESS: Final = 0.05
 """Share of the field's variance that is in the mean of a chip."""
 _UNSURE: Final = 0.0988
 """One over the degrees of freedom of the field's variance on one chip."""
-OF_ROWS, OF_COLUMNS = 0.5, 0.5
+_OF_ROWS, OF_COLUMNS = 0.5, 0.5
 """Shares of the field of synapses that rows have in common, and columns."""
 
 QUANTITIES: Final[dict[str, Callable[[Floats], Floats]]] = {
@@ -102,3 +102,9 @@ def without_lines(gross: Variance, m: Measurements) -> Variance:
         return gross
     rest = 1.0 - min(rho, 0.95)
     return Variance(gross.value / rest, 1.0 / (1.0 / gross.freedom + 0.5 * (error / rest) ** 2))
+
+
+def of_rows(synapses: float, m: Measurements) -> Variance:
+    """What rows have in common because synapses are alike along them; of a chip it is known by few draws."""
+    rho, _ = share(m)
+    return Variance(synapses * _OF_ROWS * rho, 1.0 / _UNSURE) if rho else NONE

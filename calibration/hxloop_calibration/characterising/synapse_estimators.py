@@ -120,7 +120,7 @@ def rows(m: Measurements) -> Parts:
         circuits = table.shape[3]
     whole, own = events(m)
     single, reading = synapses(m)
-    alike = (single - reading) * (neighbours.OF_ROWS * neighbours.share(m)[0])
+    alike = neighbours.of_rows((single - reading).value, m)
     samples = m["synapses/amplitude_mv_per_us"].shape[1]
     return Variance(squares / freedom, freedom), (whole - own) * (1.0 / samples) + single * (1.0 / circuits) + alike
 
