@@ -218,6 +218,15 @@ def trial_jitter(axes: Axes, knob: str) -> None:
     _label(axes, knob, x="time stamp (us)", y="trials")
 
 
+def waiting(axes: Axes, knob: str, strength: float) -> None:
+    """Stamps of 64 equal neurons that spike at once, on two event outputs, in six trials."""
+    chip = configured(EmulatedChip(only(knob, **{"event_wait_fixed": 1.0, knob: strength}), 3), range(64))
+    for k in range(6):
+        stamp_us = first_spikes(chip, list(range(64)), [BURST], 20.0, trial_seed=k)[0]
+        axes.plot(1000.0 * (stamp_us - np.nanmin(stamp_us)), ".", color=COLORS[k], ms=2)
+    _label(axes, knob, strength, x="circuit", y="late by (ns)")
+
+
 def trial_rewrite(axes: Axes, knob: str) -> None:
     """Resting potential after every writing of analog parameters, measured by averaging."""
     chip, found = EmulatedChip(only(knob, madc_trial_lsb=TYPICAL.madc_trial_lsb), 3), []

@@ -101,6 +101,10 @@ PICTURES: dict[str, list[Panel]] = {
         (p.at_temperatures, "tau_syn_temperature_mean_fixed_per_k", {"strength": 0.003}),
         (p.at_temperatures, "tau_syn_temperature_fixed_per_k", {"strength": 0.001}),
     ],
+    "load": [
+        (p.waiting, "event_wait_fixed", {"strength": 1.0}),
+        (p.waiting, "event_wait_trial", {"strength": 0.3}),
+    ],
     "links": [(p.link_loss, "links", {})],
 }
 """Panels of every picture: what draws them, its mechanism, and options."""

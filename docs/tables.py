@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent
 FURTHER, FAULTS = "further", "faults"
 PICTURED = (
     "fixed_potentials", "fixed_currents", "fixed_synapses", "fixed_readout", "fixed_neighbours", "residual",
-    "temporal", "temperature",
+    "temporal", "temperature", "load",
 )  # fmt: skip
 """Tables of imperfections with a picture; of `FAULTS` there is nothing to draw, and `FURTHER` may have none."""
 

@@ -80,7 +80,7 @@ class ChipSpec(Strict):
     madc_period_us: float = _entry("us", "haldls madc.cpp (17 cycles of 500 MHz)", "time between two MADC samples")
     madc_invalid_samples: int = _entry("1", "calix / issue 4008 (about 8 us)", "first MADC samples, not valid")
     madc_max_samples: int = _entry("1", "haldls vx/madc.h (16 bit)", "MADC samples of one recording")
-    power_w: float = _entry("W", "Goeltz et al. 2021 (8.4 uJ per 48 us MNIST image)", "chip power, for estimates only")
+    power_w: float = _entry("W", "Goeltz et al. 2021 (8.4 uJ per 48 us MNIST image)", "chip power of one workload")
 
     @property
     def n_circuits(self) -> int:

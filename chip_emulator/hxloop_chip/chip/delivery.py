@@ -43,12 +43,15 @@ class Delivered:
         Those of them that did not reach all drivers they are routed to.
     reached : int
         Synapses that they reach, each as often as an event does.
+    event : int64 [n] or None
+        Which event each is, those of the host first; None: every event of the host, all its sources.
     """
 
     inputs: at.Inputs
     events_in: int
     lost: int
     reached: int
+    event: Ints | None = None
 
 
 def deliver_plain(
@@ -133,9 +136,9 @@ def deliver(
     if not on_bus.all():
         lost += len(np.unique(event[~on_bus]))
         offsets = np.concatenate([[0], np.cumsum(on_bus)])[offsets]
-        tick, source = tick[on_bus], source[on_bus]
+        tick, source, event = tick[on_bus], source[on_bus], event[on_bus]
     reached = int(wiring.source_reach[source].sum())
-    return Delivered(at.Inputs(offsets.astype(np.int64), tick, source), n_events, lost, reached)
+    return Delivered(at.Inputs(offsets.astype(np.int64), tick, source), n_events, lost, reached, event)
 
 
 def _merged(offsets: Ints, tick: Ints, other_offsets: Ints, other_tick: Ints) -> tuple[Ints, Ints]:

@@ -21,6 +21,7 @@ from hxloop_chip.checks.readout_limits import check_readout
 from hxloop_chip.chip import observing
 from hxloop_chip.chip.configured import Configured, make_configured
 from hxloop_chip.chip.delivery import deliver, deliver_plain
+from hxloop_chip.chip.event_queues import late_events, late_stamps
 from hxloop_chip.chip.membrane_reads import MembraneReads
 from hxloop_chip.chip.running import Runner
 from hxloop_chip.chip.smallest_run import run_one_synapse
@@ -170,11 +171,16 @@ class EmulatedChip(Unsendable):
         if delivered is None:
             on_way_in = self._acting["on_way_in"]
             delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, on_way_in)
+        queueing = self._sigmas[at.SIGMA_WAIT] > 0.0
+        if queueing:
+            delivered = late_events(delivered, inputs, configured.wiring, self._spec, trial)
         silicon = observing.Silicon(self._spec, self.mismatch, self._acting["reading"])
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
         circuit_at = configured.at_temperature if needs_all else partial(configured.at_temperature, recorded=chosen)
         found = self._temperatures(trial, inputs.n_samples)
         packed, counts = self._runner.run(delivered.inputs, found, circuit_at, trial, reads, progress, stop_words)
+        if queueing:
+            packed = late_stamps(packed, counts, configured.neurons, self._spec, trial)
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
             first_ticks = _first_ticks(packed, counts, columns.of_neuron, len(columns.heads), self._spec.link_out_depth)

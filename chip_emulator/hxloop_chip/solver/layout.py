@@ -109,7 +109,9 @@ N_HEARD = 4
 # float64 noise levels, 0: none: threshold (mV), amplitude (relative), jitter (ticks), membrane (mV), drift of the
 # threshold (mV)
 SIGMA_THRESHOLD, SIGMA_AMPLITUDE, SIGMA_JITTER, SIGMA_MEMBRANE, SIGMA_DRIFT = range(5)
-N_SIGMAS = 5
+# and of the queues at its edges: part of the time in a queue, relative spread of the time for an event
+SIGMA_WAIT, SIGMA_SERVICE = 5, 6
+N_SIGMAS = 7
 
 # int64 counters of a sample
 COUNT_IN, COUNT_OUT, COUNT_LOST, COUNT_RECORDED, COUNT_REACHED = range(5)

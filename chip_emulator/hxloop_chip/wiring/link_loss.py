@@ -24,8 +24,7 @@ def admitted(
 
     Every lane is a queue that is served at a constant rate. An event that finds no room in its queue is lost: a
     leaky bucket whose level falls by `rate_per_tick`, never below 0, and rises by 1 with each event that passes, never
-    above `depth`. Events that pass are not delayed: the queues of the chip (`hxloop.spec.ChipSpec`) are served within
-    171 (link in), 32 (bus) and 512 ticks (link out), and are all but empty unless there is overload.
+    above `depth`. How late events are that pass is said by `hxloop_chip.solver.edges.queues`.
 
     Parameters
     ----------

@@ -22,6 +22,7 @@ from hxloop_chip.silicon.mechanisms.in_synapses.dead_rows import DeadRows
 from hxloop_chip.silicon.mechanisms.in_synapses.driver_depletion import DriverDepletion
 from hxloop_chip.silicon.mechanisms.in_synapses.synapse_spread import SynapseSpread
 from hxloop_chip.silicon.mechanisms.mechanism import KINDS
+from hxloop_chip.silicon.mechanisms.on_links.event_waiting import EventWaiting
 from hxloop_chip.silicon.mechanisms.on_links.lossy_links import LossyLinks
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ MECHANISMS: Final[tuple[Mechanism, ...]] = (
     DeadCircuits(),
     DeadRows(),
     LossyLinks(),
+    EventWaiting(),
 )
 """In this order they draw, act, and are listed: first all that is fixed, then what calibration leaves, then noise."""
 

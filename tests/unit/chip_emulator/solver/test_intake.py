@@ -15,14 +15,15 @@ N_CHANNELS, DURATION = 6, 40
 FIRST = np.array([0, 1, 2, 4, 5, 5, 6])  # channel 4 drives nothing, channel 2 drives two sources
 SOURCE = np.array([2, 0, 1, 3, 4, 5])
 BUS = np.array([0, 1, 1, 0, 2, 2])
+REACH = np.array([7, 1, 20, 300, 0, 4000])
 
 
 def taken(batch, link, lane):
     offsets = np.empty(batch.offsets.size, np.int64)
     tick, source = np.empty((2, 2 * batch.n_spikes), np.int64)
     arrays = batch.offsets, batch.tick, batch.source
-    n = take_in(*arrays, DURATION, FIRST, SOURCE, BUS, 3, link, lane, offsets, tick, source)
-    return None if n < 0 else (offsets, tick[:n], source[:n])
+    n, reached = take_in(*arrays, DURATION, FIRST, SOURCE, BUS, REACH, 3, link, lane, offsets, tick, source)
+    return None if n < 0 else (offsets, tick[:n], source[:n], reached)
 
 
 def expected(batch, link, lane):
@@ -37,7 +38,7 @@ def expected(batch, link, lane):
     passes = admitted(batch.offsets, batch.tick, nothing, 1, link[0], int(link[1]))
     offsets, tick = np.searchsorted(event, batch.offsets), batch.tick[event]
     on_bus = admitted(offsets, tick, BUS[source], 3, lane[0], int(lane[1]))
-    return (offsets, tick, source) if passes.all() and on_bus.all() else None
+    return (offsets, tick, source, REACH[source].sum()) if passes.all() and on_bus.all() else None
 
 
 events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, DURATION), st.integers(-1, N_CHANNELS)), max_size=12)
