@@ -80,7 +80,7 @@ def fixed_row(axes: Axes, knob: str) -> None:
 def busy_drivers(axes: Axes, knob: str, strength: float, **others: float) -> None:
     """What an event is worth at some time after five others on the same driver; six drivers."""
     chip = EmulatedChip(only(knob, **{knob: strength}, **others), 3)
-    configured(chip, [3], rows=(2, 10, 40, 80, 120, 200), code=8, cells={Cell.v_threshold: 560})
+    configured(chip, [3], rows=(2, 10, 40, 80, 120, 200), code=40, cells={Cell.v_threshold: 560})
     gap_us = np.array([0.1, 0.5, 1.0, 2.0, 4.0, 7.0, 10.0, 15.0])
     for k in range(6):
         burst: Events = [(6.0, k)] * 5

@@ -205,14 +205,12 @@ def _advance_separate(b, place, column, step, some, shift, now, end, circuit, st
             y = load(state.sums, (n_functions + m) * at.BLOCK + column)
             fall = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _V_INH), fall)
             inh_end = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _I_INH), inh_end)
-    passed_exc, passed_inh, passed_before = exc_end, inh_end, inh
     if compressed:
         gain_exc, gain_inh = fill_gains(x, vector, v, exc_end, inh_end, circuit, state)
         fall = fused(gain_inh, fall, gain_exc * rise)
-        passed_exc, passed_inh, passed_before = gain_exc * exc_end, gain_inh * inh_end, gain_inh * inh
-    bulge = passed_exc * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
-    bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), passed_inh, bulge)
-    higher = fused(floats(-_FALLING), passed_before, bulge)
+    bulge = exc_end * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
+    bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), inh_end, bulge)
+    higher = fused(floats(-_FALLING), inh, bulge)
     store(end, s + _INH, chosen(inh_end > _TINY, inh_end, _NOTHING))
     return _finish(b, place, column, step, v, fall, exc_end, bulge, higher, shift, end, circuit, state)
 

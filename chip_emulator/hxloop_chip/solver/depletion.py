@@ -2,7 +2,7 @@
 
 A driver is spent by x, from 0 to 1: an event is worth 1 - x and adds s (1 - x), and x decays with the time constant of
 recovery. Events come in order of tick and row. In a frame that moves with the recovery, y = x exp(t / tau) stands still
-between events, an event adds s (exp(t / tau) - y), and what is left at the end of a step is y exp(-64 / tau).
+between events, and an event adds s (exp(t / tau) - y). A frame is some steps long.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import numpy as np
 from hxloop.kit.exponential import exp_of
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined
-from hxloop_chip.solver.vector import chosen, item, load, store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BLOCK_BITS: Final = at.BLOCK.bit_length() - 1
-_TINY, _ONE = np.float32(1e-30), np.float32(1.0)  # below the former: set to zero, because denormal numbers are slow
+_ONE = np.float32(1.0)
+_LARGEST_EXPONENT: Final = 30.0  # of a frame: 1e13, far from the end of single precision
+_MOST_STEPS: Final = 64
 
 
 def make_drivers(
@@ -38,38 +39,50 @@ def make_drivers(
         Time constant, a step or more.
     """
     if not share.any():
-        nothing = np.empty(0, np.float32)
-        return at.Drivers(np.empty((0, 2), np.uint32), np.empty(0, np.uint32), nothing, nothing, nothing, nothing)
+        no_names, no_numbers = np.empty(0, np.uint32), np.empty(0, np.float32)
+        return at.Drivers(no_names, no_names, no_numbers, no_numbers, no_numbers, 1)
     used, place = np.unique(driver, return_inverse=True)
-    width = -(-max(1, used.size) // at.LANES) * at.LANES
-    ticks = np.arange(at.STEP_TICKS + 1) / recovery_ticks
+    frame = min(_MOST_STEPS, int(_LARGEST_EXPONENT * recovery_ticks / at.STEP_TICKS))
+    ticks = np.arange(at.STEP_TICKS * frame + 1) / recovery_ticks
     return at.Drivers(
-        np.stack([first[:-1], first[1:]], axis=1).astype(np.uint32),
+        (first[:-1] << at.COUNT_BITS | np.diff(first)).astype(np.uint32),
         place.astype(np.uint32),
-        np.pad(share[used], (0, width - used.size)).astype(np.float32),
-        (1.0 / np.maximum(np.diff(first), 1)).astype(np.float32),
+        share[used].astype(np.float32),
         exp_of(-ticks).astype(np.float32),
         exp_of(ticks).astype(np.float32),
+        frame,
     )
 
 
 @inlined
-def deplete(slot, n_events, circuit, state):
-    """Multiply the gains of the events of a step by what their drivers have left; then let these recover."""
-    drivers, width = circuit.drivers, circuit.drivers.share.size
-    home, gain, left, spent = slot * width, state.gain[slot], state.left[slot], state.spent
+def refresh(slot, circuit, state):
+    """Drivers as they are at the start of a sample."""
+    n = circuit.drivers.share.size
+    for d in range(n):
+        state.spent[2 * (slot * n + d)], state.spent[2 * (slot * n + d) + 1] = 0.0, circuit.drivers.share[d]
+
+
+@inlined
+def deplete(slot, step, n_events, circuit, state):
+    """Multiply the gains of the events of a step by what their drivers have left."""
+    drivers, n_sources = circuit.drivers, circuit.rows.shape[0]
+    n, begun, spent = drivers.share.size, at.STEP_TICKS * (step % drivers.frame), state.spent
+    if begun == 0:  # what is left of the last frame
+        for d in range(slot * n, (slot + 1) * n):
+            spent[2 * d] *= drivers.decay[-1]
     for e in range(n_events):
-        tick, row = state.tick[slot, e], state.place[slot, e] >> _BLOCK_BITS
-        source, total = circuit.row_source[row], np.float32(0.0)
-        decay, growth = item(drivers.decay, tick), item(drivers.growth, tick)
-        if row == source:  # else it is the second row of a source, which spends nothing more
-            for k in range(drivers.reach[source, 0], drivers.reach[source, 1]):
-                d = drivers.driver[k]
-                y = spent[home + d]
-                total += y
-                spent[home + d] = y + drivers.share[d] * (growth - y)
-            left[source] = _ONE - total * drivers.mean[source] * decay
-        gain[e] *= left[source]
-    for first in range(home, home + width, at.LANES):
-        x = load(spent, first) * item(drivers.decay, at.STEP_TICKS)
-        store(spent, first, chosen(x > _TINY, x, np.float32(0.0)))
+        row, tick = state.place[slot, e] >> _BLOCK_BITS, begun + state.tick[slot, e]
+        if row >= n_sources:  # the second row of a source spends nothing more
+            state.gain[slot, e] *= state.left[slot, circuit.row_source[row]]
+            continue
+        entry, growth, total = drivers.of_source[row], drivers.growth[tick], np.float32(0.0)
+        first, count = entry >> at.COUNT_BITS, entry & at.COUNT_MASK
+        for k in range(first, first + count):
+            place = 2 * (slot * n + drivers.driver[k])
+            y = spent[place]
+            total += y
+            spent[place] = y + spent[place + 1] * (growth - y)
+        left = _ONE - total * drivers.decay[tick] / np.float32(max(count, 1))
+        if circuit.row_id.size > n_sources:
+            state.left[slot, row] = left
+        state.gain[slot, e] *= left

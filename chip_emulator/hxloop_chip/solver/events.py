@@ -67,7 +67,7 @@ def collect(slot, step, pointer, stop, inputs, circuit, trial, state):
     if count > 0:
         _weigh(slot, base, count, circuit, trial, state)
     if circuit.drivers.share.size > 0:
-        deplete(slot, count, circuit, state)
+        deplete(slot, step, count, circuit, state)
     if count > 0:
         fill_basis(state.basis[slot], slot, at.STEP_TICKS, circuit, state)
         _list_heard(slot, count, circuit, state)

@@ -16,6 +16,7 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.blocks import advance, is_quiet
 from hxloop_chip.solver.compiled import compiled, spliced, uncounted
+from hxloop_chip.solver.depletion import refresh
 from hxloop_chip.solver.events import collect
 from hxloop_chip.solver.near.slow import redo_step
 from hxloop_chip.solver.near.spiking import fill_thresholds, in_order, keep_first, level_of
@@ -111,8 +112,7 @@ def _rest(slot, k, noted, state, now, inputs, circuit, trial):
             begin = level_of(first, row)
             state.level[begin : begin + at.LANES] = value
     state.n_pending[slot] = 0
-    n_drivers = circuit.drivers.share.size
-    state.spent[slot * n_drivers : (slot + 1) * n_drivers] = 0.0
+    refresh(slot, circuit, state)
     fill_thresholds(slot, circuit, trial, state)
 
 

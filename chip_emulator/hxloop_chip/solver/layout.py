@@ -131,6 +131,8 @@ N_TALLY = 10
 # row of weights
 NEURON_BITS = 16
 NEURON_MASK = (1 << NEURON_BITS) - 1
+COUNT_BITS = 10
+COUNT_MASK = (1 << COUNT_BITS) - 1
 ROW_BITS = 32
 ROW_MASK = (1 << ROW_BITS) - 1
 
@@ -172,22 +174,23 @@ class Drivers(NamedTuple):
 
     Attributes
     ----------
-    reach, driver : uint32 [n_sources, 2], [n]
-        Drivers of source ``k`` are ``driver[reach[k, 0] : reach[k, 1]]``; only those in use have a number.
+    of_source, driver : uint32 [n_sources], [n]
+        Where the drivers of each source begin in `driver` (above `COUNT_BITS`), and how many there are; only those in
+        use have a number.
     share : float32 [n_drivers]
-        Of what is left, that an event takes. Drivers are filled up to whole vectors.
-    mean : float32 [n_sources]
-        1 over the number of drivers of a source.
-    decay, growth : float32 [STEP_TICKS + 1]
+        Of what is left, that an event takes.
+    decay, growth : float32 [STEP_TICKS * frame + 1]
         What is left after so many ticks of recovery, and 1 over that.
+    frame : int
+        Steps of a frame.
     """
 
-    reach: NDArray[np.uint32]
+    of_source: NDArray[np.uint32]
     driver: NDArray[np.uint32]
     share: NDArray[np.float32]
-    mean: NDArray[np.float32]
     decay: NDArray[np.float32]
     growth: NDArray[np.float32]
+    frame: int
 
 
 class Circuit(NamedTuple):

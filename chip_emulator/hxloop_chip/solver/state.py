@@ -39,7 +39,8 @@ class State(NamedTuple):
     tick: NDArray[np.uint32]  # of each slot: the same as tick,
     place: NDArray[np.uint32]  # and as BLOCK * row
     gain: NDArray[np.float32]  # relative amplitudes of the events
-    spent: NDArray[np.float32]  # flat [SAMPLES, n_drivers]: what events have taken of drivers, see `depletion`
+    # flat [SAMPLES, n_drivers, 2]: what events have taken of drivers, see `depletion`, and `Drivers.share`
+    spent: NDArray[np.float32]
     left: NDArray[np.float32]  # what they have left of the last event of each source
     basis: NDArray[np.float32]  # flat [SAMPLES][capacity, n_functions]: gain times basis, negative for inhibitory rows
     basis_at: NDArray[np.float32]  # flat [capacity, n_functions]: the same for a read within the step
@@ -110,8 +111,8 @@ def new_state(circuit, event_capacity, spike_capacity):
         np.zeros((at.SAMPLES, event_capacity), np.uint32),
         np.zeros((at.SAMPLES, event_capacity), np.uint32),
         np.zeros((at.SAMPLES, event_capacity), np.float32),
-        zeros(at.SAMPLES * circuit.drivers.share.size),
-        np.zeros((at.SAMPLES, circuit.drivers.mean.size), np.float32),
+        zeros(at.SAMPLES * circuit.drivers.share.size * 2),
+        np.zeros((at.SAMPLES, circuit.drivers.of_source.size), np.float32),
         np.zeros((at.SAMPLES, event_capacity * n_functions), np.float32),
         np.zeros(event_capacity * n_functions, np.float32),
         np.zeros(at.SAMPLES, np.int64),

@@ -16,7 +16,7 @@ from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.solver.depletion import make_drivers
 
 TAU, SHARE, FOREVER = 600.0, 0.3, 1e12
-DURATION = 1500
+DURATION = 6000  # more than a frame of the solver
 
 
 def summing(n_sources, drivers, both_signs=False):
@@ -76,7 +76,7 @@ def test_sources_share_drivers_and_take_the_mean_of_several(seed, event_by_event
     rng, n = generator(seed, "drivers"), 6
     lists = [np.sort(rng.permutation(8)[: rng.integers(1, 4)]) for _ in range(n)]
     share = rng.uniform(0.0, 0.6, 8)
-    tick = np.sort(np.concatenate([rng.integers(0, 1300, 40), np.repeat(rng.integers(0, 1300, 5), 4)]))
+    tick = np.sort(np.concatenate([rng.integers(0, 5800, 150), np.repeat(rng.integers(0, 5800, 9), 4)]))
     train = list(zip(tick.tolist(), rng.integers(0, n, tick.size).tolist(), strict=True))
     circuit = summing(n, drivers_of(*lists, share=share))
     by_hand = expected(train, lists, share, n)
@@ -92,7 +92,7 @@ def test_a_source_with_two_rows_spends_its_driver_once():
 
 def test_samples_know_nothing_of_one_another():
     rng = generator(4, "drivers")
-    trains = [[(int(t), int(s)) for t, s in rng.integers(0, [1400, 3], (30, 2))] for _ in range(6)]
+    trains = [[(int(t), int(s)) for t, s in rng.integers(0, [5900, 3], (90, 2))] for _ in range(6)]
     circuit = summing(3, drivers_of([0, 1], [1], [2]))
     inputs, trial = make_inputs(*trains), make_trial(DURATION)
     whole, parts = (make_watch(6, DURATION, neuron=[0, 1, 2], period=50) for _ in range(2))

@@ -10,9 +10,8 @@ from hxloop_chip.solver.near.spiking import level_of, row_of
 
 # rows of `State.group`: state at the start of the step, in mV above the resting potential of the step as all that
 # follows, currents as synaptic inputs pass them on; threshold; reset potential; tick at which the refractory period
-# ends, if it does in this step; resting
-# potential; rates; when it spikes; its membrane at the end of the step behind that, above leak, or how far the end of
-# its refractory period moves it; gains of compressed inputs
+# ends, if it does in this step; resting potential; rates; when it spikes; its membrane at the end of the step behind
+# that, above leak, or how far the end of its refractory period moves it; gains of compressed inputs
 (
     U, EXC, INH, THETA, RESET, FREE, SHIFT, R_MEM, R_EXC, R_INH, SPIKE, U_JUMP, GAIN_EXC, GAIN_INH,
 ) = (row * at.LANES for row in range(14))  # fmt: skip
