@@ -110,7 +110,7 @@ def with_weights(
 
 def wired_as(circuit: at.Circuit, other: at.Circuit) -> at.Circuit:
     """The same circuit with the weights of another one, whose neurons and sources are the same."""
-    fields = ("weights", "rows", "kind", "row_id", "block_class", "hears")
+    fields = ("weights", "rows", "kind", "row_source", "row_id", "block_class", "hears")
     return circuit._replace(**{name: getattr(other, name) for name in fields})
 
 

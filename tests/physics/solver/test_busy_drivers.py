@@ -113,10 +113,13 @@ def test_spreads_are_as_said():
     assert np.abs(np.corrcoef(x)[np.triu_indices(20, 1)]).max() < 5.5 / np.sqrt(x.shape[1])
 
 
+@pytest.mark.parametrize("also", ["", ",temperature_trial_k=3,threshold_temperature_fixed_mv_per_k=0.1"])
 @pytest.mark.parametrize("serial", [1, 6])
-def test_both_rows_of_a_driver_on_a_chip_are_spent_together(serial):
+def test_both_rows_of_a_driver_on_a_chip_are_spent_together(serial, also):
     # Channel 0 excites over row 0 and channel 1 inhibits over row 1 of driver 0.
-    chip = EmulatedChip("uncalibrated[all=0,driver_depletion_fixed=0.2,driver_depletion_spread_fixed=0.3]", serial)
+    chip = EmulatedChip(
+        f"uncalibrated[all=0,driver_depletion_fixed=0.2,driver_depletion_spread_fixed=0.3{also}]", serial
+    )
     share, low = chip.mismatch.deviation("driver_depletion")[0], []
     chip.configure(side_by_side(1, v_threshold_mv=1000.0, code_exc=0))
     gap_ticks = 100
