@@ -127,4 +127,4 @@ def test_counters_and_chip_time(case, whole):
     assert whole.events_in == case[1].n_spikes
     assert whole.events_out == whole.spikes.n_spikes
     assert whole.chip_time_us == pytest.approx(N_SAMPLES * DURATION * HICANN_X.tick_us)
-    assert whole.circuit_time_us == pytest.approx(len(case[0].config.neurons.circuit) * whole.chip_time_us)
+    assert whole.circuit_time_us == pytest.approx(len(case[0].neurons.circuit) * whole.chip_time_us)
