@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Values = dict[str, NDArray[np.float64]]
+
+WARMTH: Final = 1.0 / 300.0
+"""Relative change of a time constant by the 1 K that a laboratory is off (assumed): conductances in weak inversion are
+their bias current over kT / q (Vittoz and Fellrath, IEEE J. Solid-State Circuits 12, 224 (1977))."""
 
 
 @dataclass(frozen=True)

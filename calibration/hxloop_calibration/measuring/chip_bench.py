@@ -78,6 +78,9 @@ class Bench:
         Standard deviation of the error that all potentials have in common.
     synapse_spread : float64 [2]
         Relative error of both gains because synapses differ.
+    by_volley : dict of str to float
+        Relative change of what the largest volley of a measurement shows from what an infinitely small one would,
+        median over circuits, by the names of parameters; taken off.
     aims : dict of str to float
         Targets that are found by measuring, such as a median over circuits, by the names of parameters.
     setups : dict of str to NeuronCodes
@@ -95,6 +98,7 @@ class Bench:
         self.madc_scale: MadcScale | None = None
         self.absolute_mv = 0.0
         self.synapse_spread = np.zeros(2)
+        self.by_volley: dict[str, float] = {}
         self.aims: dict[str, float] = {}
         self.setups: dict[str, NeuronCodes] = {}
         self.costs: list[Cost] = []

@@ -11,7 +11,8 @@ How
 Expected accuracy
     Channels relative to one another 0.3 LSB at that point, and 1 LSB per 35 LSB away from it on the chip (their slopes
     differ); 0.1 LSB for the measurements of other routines, which know the slopes. Absolute: spread of the leak
-    potentials over sqrt(512), about 1 mV.
+    potentials over sqrt(512), about 1 mV; more where neighbours on the die have something in common, as the scatter of
+    the means of neighbours shows.
 Runtime on silicon
     0.5 s: 22 settings of the analog memory.
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 LEVELS_MV: Final = np.linspace(240.0, 960.0, 7)
 _SAMPLES, _DURATION_US = 4, 40.0
 _LARGEST_DIGITAL = 127
+_FEWEST_BLOCKS = 16
 
 
 @brief
@@ -200,7 +202,31 @@ def _set_ramps(bench: Bench, target: Target, low: Floats, high: Floats) -> None:
 
 
 def _absolute_mv(bench: Bench) -> float:
-    """Error of the mean over all circuits: spread of their leak potentials over the root of their number."""
+    """Error of the mean over all circuits, see `error_of_mean`."""
     bench.write(_level(bench, voltage_code(float(LEVELS_MV[len(LEVELS_MV) // 2])), None))
     rest = bench.cadc_mv(bench.run(_SAMPLES, _DURATION_US, bench.cadc())).mean(axis=(0, 1))
-    return float(np.nanstd(rest) / np.sqrt(bench.n))
+    return error_of_mean(rest.reshape(bench.spec.n_hemispheres, -1))
+
+
+def error_of_mean(values: Floats) -> float:
+    """Standard deviation of the mean of values that may have something in common with their neighbours.
+
+    Neighbours in a line are put together to blocks, twice as long each time: means of blocks longer than what values
+    have in common are independent, and shorter ones make the error look smaller. So the largest counts.
+
+    Parameters
+    ----------
+    values : float64 [n_lines, n]
+        NaN for those that are not known.
+
+    References
+    ----------
+    Flyvbjerg and Petersen, "Error estimates on averages of correlated data", J. Chem. Phys. 91, 461 (1989).
+    """
+    values, error = np.where(np.isfinite(values), values, np.nanmean(values)), 0.0
+    while values.size >= _FEWEST_BLOCKS:
+        # variance of Student's distribution, whose tails are longer: few blocks say little about their scatter
+        student = (values.size - 1) / (values.size - 3)
+        error = max(error, float(np.sqrt(student * values.var(ddof=1) / values.size)))
+        values = values[:, : values.shape[1] // 2 * 2].reshape(len(values), -1, 2).mean(axis=2)
+    return error

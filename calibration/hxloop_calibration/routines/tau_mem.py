@@ -8,7 +8,8 @@ How
     the curve, and an exponential is fitted to all of them. The leak conductance is proportional to its code, so the
     time constant is inverse to it: model.
 Expected accuracy
-    1 %: 0.5 % from the fit, the rest from rounding and writing codes.
+    1 %: 0.5 % from the fit, the rest from rounding and writing codes; and 0.3 % for each kelvin off the temperature at
+    which it is to hold.
 Runtime on silicon
     0.1 s: four settings of the analog memory.
 
@@ -35,14 +36,14 @@ from hxloop_calibration.measuring.membrane_measurements import (
     since_spike_us,
     voltage_code,
 )  # fmt: skip
-from hxloop_calibration.routine_interface import CellRoutine, Parameter
+from hxloop_calibration.routine_interface import WARMTH, CellRoutine, Parameter
 from hxloop_calibration.search import Inverse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from hxloop_calibration.measuring.chip_bench import Bench
-    from hxloop_calibration.routine_interface import Values
+    from hxloop_calibration.routine_interface import Floats, Values
     from hxloop_calibration.search import Curve
     from hxloop_calibration.targets import Target
 
@@ -71,6 +72,10 @@ class TauMem(CellRoutine):
     def curve(self, bench: Bench, target: Target) -> Curve:
         """Inverse to the leak's code."""
         return Inverse()
+
+    def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
+        """A laboratory that is warmer or colder than it will be."""
+        return {"tau_mem_us": WARMTH * target.neuron.tau_mem_us}
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Fit the way back from reset."""

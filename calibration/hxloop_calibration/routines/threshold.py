@@ -4,12 +4,14 @@ What is measured
     The fraction of short samples in which a circuit spikes, at resting potentials that rise through the threshold.
 How
     Resting potentials follow from leak codes, whose curve is measured by the CADC with the threshold out of reach. A
-    binary search brings every circuit's resting potential to its threshold; then 13 levels, 3.75 mV apart, show the
-    whole rise of the fraction, whose mean is the threshold (Spearman-Kaerber). A code moves it by 1.875 mV: model.
+    binary search brings every circuit's resting potential to its threshold; there the curve is measured again, because
+    cells that hold the same move one another, as they do on the curve and nowhere else. Then 13 levels, 3.75 mV apart,
+    show the whole rise of the fraction, whose mean is the threshold (Spearman-Kaerber). A code moves it by 1.875 mV:
+    model.
 Expected accuracy
     2 mV: 1 mV from counting, the noise of writing, and the membrane's noise, which lets a circuit spike 1 mV early.
 Runtime on silicon
-    1.8 s: 88 settings of the analog memory.
+    2 s: 96 settings of the analog memory.
 
 References
 ----------
@@ -18,12 +20,14 @@ calix, spiking/neuron_threshold.py (NeuronThresholdCalib); Finney, "Statistical 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell
+from hxloop.kit.brief import brief
 from hxloop_calibration.measuring.fits import middle_of_rise
 from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, refractory, rest_mv
 from hxloop_calibration.measuring.spike_statistics import fraction_spiking
@@ -64,6 +68,9 @@ class Threshold(PotentialRoutine):
         while step >= 2:
             step //= 2
             code = code + np.where(self._spiking(bench, code, _COARSE_SAMPLES) > 0.5, -step, step)
+        code = np.clip(code, 0, bench.spec.capmem_code_max)
+        around = [self._resting(bench, target, code + codes) for codes in (_LEVELS[0], _LEVELS[-1])]
+        curve = curve.through(code, 0.5 * (around[0] + around[1]))
         levels = np.clip(code + _LEVELS[:, None], 0, bench.spec.capmem_code_max)
         fractions = np.stack([self._spiking(bench, level, _FINE_SAMPLES) for level in levels])
         found = middle_of_rise(curve.mv(levels.astype(np.float64)), fractions)
@@ -82,25 +89,18 @@ class Threshold(PotentialRoutine):
         """Resting potential of leak codes, from two levels on both sides of the wanted threshold."""
         middle = float(np.rint(nominal.voltage_code(target.neuron.v_threshold_mv)))
         codes = np.array([middle - _CURVE_CODES, min(middle + _CURVE_CODES, bench.spec.capmem_code_max)])
-        levels = [
-            rest_mv(
-                bench,
-                bench.with_cells({Cell.v_leak: code, Cell.v_threshold: OUT_OF_REACH, Cell.v_reset: 0}),
-                target.neuron.tau_mem_us,
-            )
-            for code in codes
-        ]
-        return _Line(codes, levels)
+        low, high = (Threshold._resting(bench, target, code) for code in codes)
+        return _Line(codes[0], low, (high - low) / (codes[1] - codes[0]))
+
+    @staticmethod
+    def _resting(bench: Bench, target: Target, code: Floats | float) -> Floats:
+        cells = {**_below(bench, code), Cell.v_threshold: OUT_OF_REACH}
+        return rest_mv(bench, bench.with_cells(cells), target.neuron.tau_mem_us)
 
     @staticmethod
     def _spiking(bench: Bench, code: Floats, samples: int) -> Floats:
-        reset = np.minimum(
-            bench.neurons.capmem_code[:, Cell.v_reset], bench.neurons.capmem_code[:, Cell.v_threshold] - 1
-        )
-        code = np.clip(code, 0, bench.spec.capmem_code_max)
         counter, clock, _ = refractory(bench, _ONCE_US)
-        cells = {Cell.v_leak: code, Cell.v_reset: np.maximum(reset, 0)}
-        bench.write(bench.with_cells(cells, refractory_counter=counter, refractory_clock=clock))
+        bench.write(bench.with_cells(_below(bench, code), refractory_counter=counter, refractory_clock=clock))
         return fraction_spiking(bench.run(samples, _DURATION_US).spikes, bench.n)
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
@@ -108,18 +108,32 @@ class Threshold(PotentialRoutine):
         return {"v_threshold_mv": float(np.hypot(bench.absolute_mv, 0.7))}
 
 
-class _Line:
-    """Straight lines through two points, one for each circuit."""
+def _below(bench: Bench, code: Floats | float) -> dict[Cell, Floats]:
+    """Cells of the leak and, below the threshold, the reset potential."""
+    codes = bench.neurons.capmem_code
+    reset = np.maximum(np.minimum(codes[:, Cell.v_reset], codes[:, Cell.v_threshold] - 1), 0)
+    return {Cell.v_leak: np.clip(code, 0, bench.spec.capmem_code_max), Cell.v_reset: reset}
 
-    def __init__(self, codes: Floats, levels: list[Floats]) -> None:
-        self._code, self._level = codes[0], levels[0]
-        self._slope = (levels[1] - levels[0]) / (codes[1] - codes[0])
+
+@brief
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """Straight lines, one for each circuit: float64 [n_circuits] or a number."""
+
+    at_code: Floats
+    at_mv: Floats
+    slope: Floats
+
+    def through(self, code: Floats, mv: Floats) -> _Line:
+        """Moved so that these codes have these potentials, where they have any."""
+        known = np.isfinite(mv)
+        return _Line(np.where(known, code, self.at_code), np.where(known, mv, self.at_mv), self.slope)
 
     def mv(self, code: Floats) -> Floats:
         """Potentials of codes [..., n_circuits]."""
-        return np.asarray(self._level + self._slope * (code - self._code))
+        return np.asarray(self.at_mv + self.slope * (code - self.at_code))
 
     def code(self, mv: Floats) -> Floats:
         """Codes of potentials; the middle where there is no line."""
-        code = np.asarray(self._code + (mv - self._level) / self._slope)
-        return np.where(np.isfinite(code), code, self._code)
+        code = np.asarray(self.at_code + (mv - self.at_mv) / self.slope)
+        return np.where(np.isfinite(code), code, self.at_code)
