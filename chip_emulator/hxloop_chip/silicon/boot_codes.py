@@ -68,11 +68,15 @@ def nightly_boot(
     def error(name: str, spread: float, *shape: int) -> Floats:
         return spread * generator(serial, "nightly", name).standard_normal(shape)
 
+    # A night makes readings equal: where the slope of a channel is too steep, what it reads comes out too small.
+    slope = 1.0 + s.cadc_slope_residual * (mismatch.cadc_gain - 1.0)
+    middle_mv = _middle_mv(target)
+
     capacitance = true_capacitance_pf(np.full(n, boot.neurons.capacitance_code[0]), circuit, mismatch)
     leak_ns = 1e3 * capacitance / (target.tau_mem_us * exp_of(error("tau_mem", s.tau_mem_residual, n)))
     code[:, Cell.i_leak] = leak_ns / mismatch.leak_conductance / nominal.LEAK_NS_PER_CODE
     tau_syn = target.tau_syn_us * exp_of(error("tau_syn", s.tau_syn_residual, 2, n))
-    gain = target.synapse_gain_mv_per_us * exp_of(error("synaptic_input", s.synaptic_input_residual, 2, n))
+    gain = target.synapse_gain_mv_per_us / slope * exp_of(error("synaptic_input", s.synaptic_input_residual, 2, n))
     reference = error("synaptic_reference", s.synaptic_reference_residual_mv, 2, n)
     step_mv = nominal.synapse_step_mv(boot.shared.quadrant_code[:, QuadrantCell.i_synapse_dac]) * mismatch.synapse_dac
     for k, (tau_cell, gm_cell, shift_cell) in enumerate(_PAIRS):
@@ -96,7 +100,9 @@ def nightly_boot(
         (Cell.v_reset, "v_reset_mv", 0.0, s.v_reset_residual_mv),
         (Cell.v_threshold, "v_threshold_mv", s.v_threshold_residual_mean_mv, s.v_threshold_residual_mv),
     ):
-        wanted_mv = getattr(target, name) + mean_mv + error(cell.name, spread_mv, n)
+        aim_mv = getattr(target, name)
+        aim_mv = aim_mv + (aim_mv - middle_mv) * (1.0 / slope - 1.0)
+        wanted_mv = aim_mv + mean_mv + error(cell.name, spread_mv, n)
         alive = np.where(mismatch.dead, wanted_mv, getattr(found, name))
         code[:, cell] = cells[:, cell] + (wanted_mv - alive) / (nominal.V_MV_PER_CODE * mismatch.voltage_gain[cell])
     return BootSettings(target, _holding(code, neurons, boot.shared, mismatch, spec), boot.shared)
@@ -119,8 +125,13 @@ def _storable(code: Floats, spec: ChipSpec) -> NDArray[np.int16]:
     return np.clip(np.rint(code), 0, spec.capmem_code_max).astype(np.int16)
 
 
+def _middle_mv(target: OperatingPoint) -> float:
+    """Potential at which all channels are made to read the same."""
+    return 0.5 * (target.v_leak_mv + target.v_threshold_mv)
+
+
 def _cadc_offset_code(target: OperatingPoint, mismatch: Mismatch) -> NDArray[np.int8]:
     """Digital offsets that make all channels read the same between leak and threshold."""
-    middle_lsb = float(nominal.cadc_lsb(0.5 * (target.v_leak_mv + target.v_threshold_mv)))
+    middle_lsb = float(nominal.cadc_lsb(_middle_mv(target)))
     excess = middle_lsb * (mismatch.cadc_gain - 1.0) + mismatch.cadc_offset_lsb
     return np.clip(np.rint(-excess), -128, 127).astype(np.int8)

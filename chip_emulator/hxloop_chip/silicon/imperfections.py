@@ -43,9 +43,14 @@ class Strengths(Strict):
         return {name: (0.0, strength.most) for name, strength in strengths_of(self.mechanisms).items()}
 
     def scaled(self, factor: float) -> Self:
-        """Return all spreads times a factor, none above its highest value."""
-        most = self.bounds()
-        return type(self)(**{name: min(factor * value, most[name][1]) for name, value in self.model_dump().items()})
+        """Return all spreads times a factor, none above its highest value; shares stay as they are."""
+        known = strengths_of(self.mechanisms)
+        return type(self)(
+            **{
+                name: min(factor * value, known[name].most) if known[name].scales else value
+                for name, value in self.model_dump().items()
+            }
+        )
 
     def without_noise(self) -> Self:
         """Return the same with all that changes from trial to trial switched off."""

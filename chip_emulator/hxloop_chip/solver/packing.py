@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+
+WIRED: Final = ("weights", "kind", "rows", "row_source", "row_id", "block_class", "hears")
+"""What `with_weights` sets, and nothing else."""
 
 
 def padded_width(n_neurons: int) -> int:
@@ -110,8 +113,7 @@ def with_weights(
 
 def wired_as(circuit: at.Circuit, other: at.Circuit) -> at.Circuit:
     """The same circuit with the weights of another one, whose neurons and sources are the same."""
-    fields = ("weights", "rows", "kind", "row_source", "row_id", "block_class", "hears")
-    return circuit._replace(**{name: getattr(other, name) for name in fields})
+    return circuit._replace(**{name: getattr(other, name) for name in WIRED})
 
 
 def _heard(circuit: at.Circuit, source_id: NDArray[np.uint64], source_range: Ints, origin: Ints) -> dict[str, Any]:

@@ -79,8 +79,9 @@ def test_merged_circuits_that_hear_the_same_are_as_compressed_as_one():
 def test_a_spread_of_nothing_is_nothing():
     config = side_by_side(40, gain_mv_per_us=np.linspace(0.5, 1.5, 40))
     inputs, found = events(BURST, BURST[:4]), []
-    for name in ("typical", "typical[input_compression_spread_fixed=0.5]", "typical[input_compression_fixed=0.05]"):
-        chip = EmulatedChip(name, 5)
+    off = "input_compression_fixed=0,input_headroom_fixed=0,input_compression_spread_fixed"
+    for changes in (f"{off}=0", f"{off}=0.5", f"{off}=0,input_compression_fixed=0.05"):
+        chip = EmulatedChip(f"typical[{changes}]", 5)
         chip.configure(config)
         found.append(chip.run(inputs, duration_ticks=DURATION).spikes)
     none, spread, some = found

@@ -72,6 +72,7 @@ ELSEWHERE = {  # with tests of their own
     "dead_fixed",
     "dead_row_fixed",
     "correlated_fixed",
+    "event_wait_fixed",
     "crosstalk_neighbour_fixed",
     "crosstalk_crowding_fixed_codes",
     *Temperature.strengths,
@@ -176,6 +177,9 @@ def test_rough_and_uncalibrated_are_the_same_silicon():
     )
     np.testing.assert_allclose(rough.voltage_offset_mv, 2 * typical.voltage_offset_mv)
     np.testing.assert_allclose(rough.driver, typical.driver**2)
+    shares = ("correlated_fixed", "cadc_slope_residual", "event_wait_fixed")
+    for name, value in CHIPS["rough"].imperfections.model_dump().items():
+        assert value == getattr(TYPICAL, name) * (1.0 if name in shares else 2.0)
     assert raw.digest() == typical.digest()
 
 

@@ -17,7 +17,7 @@ from hxloop.spikes import SpikeBatch
 from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 from hxloop_chip.silicon.mechanisms.in_circuits.temperature import deviation_k, spells
-from hxloop_chip.silicon.presets import CHIPS, NamedChip
+from hxloop_chip.silicon.presets import CHIPS, TYPICAL, NamedChip
 
 CELLS = 60  # of ten seconds, in ten minutes
 CELL_TICKS = 1_250_000_000
@@ -203,7 +203,8 @@ def test_merged_circuits_rest_where_the_leak_of_the_moment_puts_them(chip_with):
 @pytest.mark.parametrize("changes", ["temperature_trial_k=2", f"{WARM},{SLOW}"])
 def test_one_without_the_other_changes_no_bit(changes):
     results = []
-    for name in ("typical", f"typical[{changes}]"):
+    off = ",".join(f"{name}=0" for name in type(TYPICAL).model_fields if "temperature" in name)
+    for name in (f"typical[{off}]", f"typical[{off},{changes}]"):
         chip = EmulatedChip(name, 6)
         chip.configure(side_by_side(20, v_threshold_mv=460.0))
         inputs = events(*[[(t, 0) for t in range(0, 1200, 60)]] * 4)

@@ -46,6 +46,8 @@ class Strength:
         Table of the chip's page that lists it.
     highest : float, optional
         Largest value; that of the unit if not given.
+    scales : bool
+        Whether a chip of so many times the imperfections has so many times of it; a share has not.
     """
 
     unit: str
@@ -54,6 +56,7 @@ class Strength:
     equation: str
     table: str = "further"
     highest: float | None = None
+    scales: bool = True
 
     @property
     def most(self) -> float:

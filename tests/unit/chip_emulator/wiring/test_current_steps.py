@@ -7,7 +7,7 @@ from support.solving.bare_solver import make_circuit
 from hxloop.seeds import generator
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.weights_kernel import are_sound, fill_current_steps
-from hxloop_chip.solver.packing import with_weights
+from hxloop_chip.solver.packing import WIRED, wired_as, with_weights
 
 
 @pytest.mark.parametrize("n_bits", [0, 6])
@@ -65,6 +65,16 @@ def test_rows_of_weights_are_those_of_the_steps_whatever_the_circuit_had_before(
                 assert (second >= 0) == ((steps[0][source] > 0) & (steps[1][source] > 0)).any()
                 up = np.maximum(weights[used, :n], 0.0).sum(axis=0)
                 np.testing.assert_allclose(up, steps[0][source], rtol=1e-6)
+
+
+def test_all_that_weights_set_goes_along_to_a_circuit_of_another_temperature():
+    rng = generator(7, "fields of weights")
+    cold, warm = (make_circuit(rng.random((2, 3, 5)) * s, tau_mem=t) for s, t in ((1.0, 700.0), (0.0, 710.0)))
+    other = with_weights(warm, *rng.random((2, 9, 5)), np.arange(9, dtype=np.uint64) + 3, np.tile([0, 5], (9, 1)))
+    changed = {name for name in at.Circuit._fields if getattr(other, name) is not getattr(warm, name)}
+    assert changed == set(WIRED)
+    moved = wired_as(cold, other)
+    assert all(getattr(moved, name) is getattr(other if name in WIRED else cold, name) for name in at.Circuit._fields)
 
 
 SOUND = [([3, -4, 0], [1, -1, 1]), ([63, -63], [1, -1]), ([5, -5], [0, 0]), ([], [])]

@@ -43,6 +43,7 @@ class CorrelatedMismatch(Mechanism):
             "x = sqrt(1 - s) independent + sqrt(s) field",
             "fixed_neighbours",
             highest=1.0,
+            scales=False,
         )
     }
 

@@ -29,6 +29,16 @@ class CadcErrors(Mechanism):
         "cadc_offset_fixed_lsb": Strength(
             "LSB", "calix test_cadc: offsets std < 20", "offset of a CADC channel", "CADC(V) + x", "fixed_readout"
         ),
+        "cadc_slope_residual": Strength(
+            "1",
+            "calix: channels get digital offsets, their slopes stay (benchmarks/calibration.py: what that leaves)",
+            "share of the slope errors of CADC channels that the nightly calibration takes for errors of the circuits: "
+            "it makes all channels read the same, not all circuits be the same",
+            "V = V_middle + (target - V_middle) / g, gain = target / g, with g = 1 + s (slope of the channel - 1)",
+            "residual",
+            highest=1.0,
+            scales=False,
+        ),
         "cadc_trial_lsb": Strength("LSB", "assumed", "noise of a CADC reading", "reading + x", "temporal"),
     }
     deviations: ClassVar = {

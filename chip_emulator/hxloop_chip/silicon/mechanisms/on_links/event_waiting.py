@@ -31,6 +31,7 @@ class EventWaiting(Mechanism):
             "part of the time in a queue by which an event, or the stamp of a spike, is late; no deviation",
             "late by s n / rate, n events waiting",
             _TABLE,
+            scales=False,
         ),
         "event_wait_trial": Strength(
             "1",
