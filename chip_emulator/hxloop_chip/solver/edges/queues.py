@@ -36,6 +36,26 @@ def _leave(lane, now, rate, waiting, strength, spread, deviate, level, last, lef
     return left[lane]
 
 
+@inlined
+def _note(lanes, sent, on_link, level, last, left):
+    """What an event that found all queues empty has left in them: one event on the way, on the link in the last."""
+    level[:], left[:] = 0.0, 0
+    last[:] = sent
+    for lane in lanes:
+        level[lane] = 1.0
+    level[-1] = 1.0 if on_link else 0.0
+
+
+@inlined
+def _put(there, here, start, kept, tick, source):
+    """Insert an event into those of its sample, which are sorted; it belongs near their end."""
+    j = kept - 1
+    while j >= start and tick[j] > there:
+        tick[j + 1], source[j + 1] = tick[j], source[j]
+        j -= 1
+    tick[j + 1], source[j + 1] = there, here
+
+
 @compiled_for(
     types.UniTuple(types.int64, 2)(
         types.int64[::1], types.int64[::1], types.int64[::1], _LONGS, types.int64, _LONGS, _NAMES, types.int64,
@@ -98,11 +118,7 @@ def wait_in(
             if new and now >= empty_at:
                 n_alone = 0
             elif new and n_alone >= 0:
-                level[:], left[:] = 0.0, 0
-                last[:] = sent
-                for lane in alone[:n_alone]:
-                    level[lane] = 1.0
-                level[n_buses] = 1.0 if before < n_on_link else 0.0
+                _note(alone[:n_alone], sent, before < n_on_link, level, last, left)
                 n_alone = -1
             if n_alone >= 0:
                 alone[n_alone] = bus[here]
@@ -125,11 +141,7 @@ def wait_in(
                 gone += before != lost
                 lost = before
                 continue
-            j = kept - 1
-            while j >= start and tick[j] > there:
-                tick[j + 1], source[j + 1] = tick[j], source[j]
-                j -= 1
-            tick[j + 1], source[j + 1] = there, here
+            _put(there, here, start, kept, tick, source)
             kept += 1
         begin = offsets[sample + 1]
         offsets[sample + 1] = kept

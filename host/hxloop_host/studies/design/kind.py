@@ -34,6 +34,7 @@ IDEAL: Final = "ideal"
 PresetName = Literal["quick", "paper"]
 
 
+@brief
 @dataclass(frozen=True)
 class Results:
     """What the points of a study have stored, for tables that follow from more than their figures.
