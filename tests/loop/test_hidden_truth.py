@@ -98,8 +98,8 @@ def test_a_leak_would_be_noticed():
     assert leaks([b"{}", secret[100:110].astype("<f8").tobytes()], secret).size == 10
     assert leaks([b'{"v": 0.123}', np.arange(9).tobytes()], secret).size == 0
     for secrets in ((), secret[77:79]):
-        times = [0.5, 1.5, 2.5, *secrets][-3:]
-        header = REPLY_HEADER.pack(REPLY_MAGIC, False, 0, 5, 0, 0, *range(5), *times)
+        times = [0.5, 1.5, 2.5, 3.5, *secrets][-4:]
+        header = REPLY_HEADER.pack(REPLY_MAGIC, False, 0, 5, 0, 0, *range(8), *times)
         assert leaks([header], secret).size == len(secrets)
 
 
