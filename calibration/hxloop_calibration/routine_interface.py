@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from hxloop.codes import nominal
-from hxloop_calibration.search import ModelBased, Problem, Straight
+from hxloop.codes.capmem import Cell
+from hxloop_calibration.search import Inverse, ModelBased, Problem, Straight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
-    from hxloop.codes.capmem import Cell, QuadrantCell
+    from hxloop.codes.capmem import QuadrantCell
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.search import Curve, Search
     from hxloop_calibration.targets import Target
@@ -193,6 +194,54 @@ class CellRoutine(Routine):
     def codes(self, bench: Bench) -> Values:
         """Codes of the cells."""
         return {name: bench.neurons.capmem_code[:, cell].astype(np.float64) for name, cell in self.cells().items()}
+
+
+class TimeConstantRoutine(CellRoutine):
+    """A routine for time constants, each of which is inverse to the code of a cell.
+
+    Attributes
+    ----------
+    aim : str
+        Field of the target.
+    constants : mapping of str to (Cell, str)
+        Cell of each parameter, and what it is called.
+    """
+
+    aim: ClassVar[str]
+    constants: ClassVar[Mapping[str, tuple[Cell, str]]]
+
+    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
+        """The time constants."""
+        tau = getattr(target.neuron, self.aim)
+        return tuple(Parameter(name, "us", text, tau, 0.1 * tau) for name, (_, text) in self.constants.items())
+
+    def cells(self) -> Mapping[str, Cell]:
+        """One for each."""
+        return {name: cell for name, (cell, _) in self.constants.items()}
+
+    def curve(self, bench: Bench, target: Target) -> Curve:
+        """Inverse to the code."""
+        return Inverse()
+
+
+class TauSynRoutine(TimeConstantRoutine):
+    """Synaptic time constants of both signs."""
+
+    name = "tau_syn"
+    aim = "tau_syn_us"
+    constants: ClassVar = {
+        "tau_syn_exc_us": (Cell.i_tau_syn_exc, "excitatory synaptic time constant"),
+        "tau_syn_inh_us": (Cell.i_tau_syn_inh, "inhibitory synaptic time constant"),
+    }
+
+
+class TauMemRoutine(TimeConstantRoutine):
+    """Membrane time constant."""
+
+    name = "tau_mem"
+    needs = ("cadc",)
+    aim = "tau_mem_us"
+    constants: ClassVar = {"tau_mem_us": (Cell.i_leak, "membrane time constant")}
 
 
 class PotentialRoutine(CellRoutine):

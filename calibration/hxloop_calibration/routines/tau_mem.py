@@ -36,15 +36,11 @@ from hxloop_calibration.measuring.membrane_measurements import (
     since_spike_us,
     voltage_code,
 )  # fmt: skip
-from hxloop_calibration.routine_interface import WARMTH, CellRoutine, Parameter
-from hxloop_calibration.search import Inverse
+from hxloop_calibration.routine_interface import WARMTH, TauMemRoutine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.routine_interface import Floats, Values
-    from hxloop_calibration.search import Curve
     from hxloop_calibration.targets import Target
 
 _SAMPLES: Final = 32
@@ -54,24 +50,8 @@ _LEAK_MV, _RESET_MV, _THRESHOLD_MV = 700.0, 300.0, 1000.0
 
 
 @final
-class TauMem(CellRoutine):
+class TauMem(TauMemRoutine):
     """See the module."""
-
-    name = "tau_mem"
-    needs = ("cadc",)
-
-    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
-        """Membrane time constant."""
-        tau = target.neuron.tau_mem_us
-        return (Parameter("tau_mem_us", "us", "membrane time constant", tau, 0.1 * tau),)
-
-    def cells(self) -> Mapping[str, Cell]:
-        """One."""
-        return {"tau_mem_us": Cell.i_leak}
-
-    def curve(self, bench: Bench, target: Target) -> Curve:
-        """Inverse to the leak's code."""
-        return Inverse()
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
         """A laboratory that is warmer or colder than it will be."""

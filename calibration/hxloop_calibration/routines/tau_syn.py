@@ -30,19 +30,15 @@ from hxloop.result import Readout
 from hxloop_calibration.measuring.fits import least_squares, rise_and_decay
 from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, voltage_code
 from hxloop_calibration.measuring.stimulus import EXC, INH, N_GROUPS, events
-from hxloop_calibration.routine_interface import WARMTH, CellRoutine, Parameter
-from hxloop_calibration.search import Inverse
+from hxloop_calibration.routine_interface import WARMTH, TauSynRoutine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hxloop.spikes import SpikeBatch
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.routine_interface import Floats, Values
-    from hxloop_calibration.search import Curve
     from hxloop_calibration.targets import Target
 
-NAMES: Final = ("tau_syn_exc_us", "tau_syn_inh_us")
+NAMES: Final = tuple(TauSynRoutine.constants)
 _SAMPLES: Final = 4
 _WHOLE: Final = 2  # of them with whole volleys, the first ones
 _FIRST_US: Final = 6.0  # the first 4 us of the MADC are not valid
@@ -53,25 +49,10 @@ _BINS: Final = 200
 
 
 @final
-class TauSyn(CellRoutine):
+class TauSyn(TauSynRoutine):
     """See the module."""
 
-    name = "tau_syn"
     needs = ("cadc",)
-
-    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
-        """Both time constants."""
-        tau = target.neuron.tau_syn_us
-        texts = ("excitatory synaptic time constant", "inhibitory synaptic time constant")
-        return tuple(Parameter(n, "us", x, tau, 0.1 * tau) for n, x in zip(NAMES, texts, strict=True))
-
-    def cells(self) -> Mapping[str, Cell]:
-        """One for each sign."""
-        return dict(zip(NAMES, (Cell.i_tau_syn_exc, Cell.i_tau_syn_inh), strict=True))
-
-    def curve(self, bench: Bench, target: Target) -> Curve:
-        """Inverse to the code."""
-        return Inverse()
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Fit both volleys of every circuit."""

@@ -26,20 +26,17 @@ import numpy as np
 from hxloop.codes.capmem import Cell, LeakRange
 from hxloop_calibration.measuring.membrane_measurements import OUT_OF_REACH, voltage_code
 from hxloop_calibration.measuring.stimulus import EXC, INH, N_GROUPS, Stimulus, events
-from hxloop_calibration.routine_interface import CellRoutine, Parameter
+from hxloop_calibration.routine_interface import TauSynRoutine
 from hxloop_calibration.routines.published.cell_search import NOISY_BINARY
 from hxloop_calibration.routines.published.exponential_fits import recorded_lsb, tau_us
-from hxloop_calibration.search import Inverse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.routine_interface import Floats, Values
-    from hxloop_calibration.search import Curve, Search
+    from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 
-NAMES: Final = ("tau_syn_exc_us", "tau_syn_inh_us")
+NAMES: Final = tuple(TauSynRoutine.constants)
 ROWS, WEIGHT_CODE = 8, 10
 """Rows of each sign that events arrive on, and weight code of their synapses (calix, configure_synapses)."""
 _EVENTS, _SPACING_US = 5, 0.1
@@ -51,26 +48,11 @@ _REST_MV: Final = 600.0
 
 
 @final
-class TauSynByLine(CellRoutine):
+class TauSynByLine(TauSynRoutine):
     """See the module."""
 
-    name = "tau_syn"
     judged_by_edge = True
     default = NOISY_BINARY
-
-    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
-        """Both time constants."""
-        tau = target.neuron.tau_syn_us
-        texts = ("excitatory synaptic time constant", "inhibitory synaptic time constant")
-        return tuple(Parameter(n, "us", x, tau, 0.1 * tau) for n, x in zip(NAMES, texts, strict=True))
-
-    def cells(self) -> Mapping[str, Cell]:
-        """One for each sign."""
-        return dict(zip(NAMES, (Cell.i_tau_syn_exc, Cell.i_tau_syn_inh), strict=True))
-
-    def curve(self, bench: Bench, target: Target) -> Curve:
-        """Inverse to the code."""
-        return Inverse()
 
     def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
         """One sign after the other."""

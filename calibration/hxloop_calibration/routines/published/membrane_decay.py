@@ -35,17 +35,14 @@ from hxloop_calibration.measuring.membrane_measurements import (
     refractory,
     voltage_code,
 )
-from hxloop_calibration.routine_interface import CellRoutine, Parameter
+from hxloop_calibration.routine_interface import TauMemRoutine
 from hxloop_calibration.routines.published.cell_search import NOISY_BINARY
 from hxloop_calibration.routines.published.exponential_fits import recorded_lsb, tau_us
-from hxloop_calibration.search import Inverse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hxloop_calibration.measuring.chip_bench import Bench
     from hxloop_calibration.routine_interface import Values
-    from hxloop_calibration.search import Curve, Search
+    from hxloop_calibration.search import Search
     from hxloop_calibration.targets import Target
 
 _REFRACTORY_US: Final = 10.0  # until the current of the burst has decayed
@@ -55,26 +52,11 @@ _SCATTER: Final = 5
 
 
 @final
-class TauMemByDecay(CellRoutine):
+class TauMemByDecay(TauMemRoutine):
     """See the module."""
 
-    name = "tau_mem"
-    needs = ("cadc",)
     judged_by_edge = True
     default = NOISY_BINARY
-
-    def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
-        """Membrane time constant."""
-        tau = target.neuron.tau_mem_us
-        return (Parameter("tau_mem_us", "us", "membrane time constant", tau, 0.1 * tau),)
-
-    def cells(self) -> Mapping[str, Cell]:
-        """One."""
-        return {"tau_mem_us": Cell.i_leak}
-
-    def curve(self, bench: Bench, target: Target) -> Curve:
-        """Inverse to the leak's code."""
-        return Inverse()
 
     def find(self, bench: Bench, target: Target, search: Search | None) -> Values:
         """Range of the leak, then its code."""
