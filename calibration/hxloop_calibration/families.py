@@ -10,6 +10,7 @@ from hxloop_calibration.routines.cadc import Cadc
 from hxloop_calibration.routines.correlation import Correlation
 from hxloop_calibration.routines.gain import Gain
 from hxloop_calibration.routines.leak import Leak
+from hxloop_calibration.routines.published.chip_strength import ChipStrength
 from hxloop_calibration.routines.published.event_amplitude import SynapticInput
 from hxloop_calibration.routines.published.line_decay import TauSynByLine
 from hxloop_calibration.routines.published.line_drop import SynapseDacByDrop
@@ -70,13 +71,13 @@ FAMILIES: Final[dict[Method, Family]] = {
     "published": Family(
         _by_name(
             CadcByReading(), TauSynByLine(), SynapseDacByDrop(), ThresholdByPeak(), SynapticInput(), TauMemByDecay(),
-            ResetByReading(), LeakByReading(),
+            ResetByReading(), LeakByReading(), ChipStrength(),
         ),
-        ("cadc", "threshold", "reset", "leak"),
+        ("cadc", "threshold", "reset", "leak", "weight_scale"),
         None,
     ),
 }  # fmt: skip
-"""Methods; the second one in the order of calix, spiking/__init__.py and spiking/neuron.py."""
+"""Methods; the second one in the order of calix, spiking/__init__.py and spiking/neuron.py, and what trainers do."""
 
 ROUTINES: Final = FAMILIES["default"].routines
 """This project's own."""

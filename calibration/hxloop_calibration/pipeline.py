@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hxloop_calibration.options import Options
     from hxloop_calibration.targets import Target
 
-CODE_VERSION: Final = "2"
+CODE_VERSION: Final = "3"
 """Version of the routines; raise it when the same chip would get another table."""
 
 

@@ -56,9 +56,23 @@ def test_truth_is_nearer_to_the_targets_than_before_but_not_as_near_as_the_repor
     for name in ("cadc_low_rounded", "cadc_high_rounded"):
         assert 0.7 < parameters[name]["std_after"] < 3.0
     for name in ("synapse_gain_exc_mv_per_us", "synapse_gain_inh_mv_per_us"):
-        assert abs(parameters[name]["residual_mean"]) < 0.03 and parameters[name]["residual_std"] < 0.08
+        assert abs(parameters[name]["residual_mean"]) < 0.06 and parameters[name]["residual_std"] < 0.08
     for name in ("synaptic_reference_exc_mv", "synaptic_reference_inh_mv"):
         assert parameters[name]["residual_std"] < 0.3
+
+
+def test_a_weight_code_is_worth_the_nominal_share_of_the_distance_to_threshold(whole):
+    """Thresholds are low by 2 to 3 %, so gains must be; inputs lose 1 % of a volley, which gains make up for."""
+    found, table, _ = whole
+    point, mean = table.operating_point, {name: p.get("residual_mean", 0.0) for name, p in found["parameters"].items()}
+    distance = 1.0 + (mean["v_threshold_mv"] - mean["v_leak_mv"]) / (point.v_threshold_mv - point.v_leak_mv)
+    gain = (1.0 + mean["synapse_gain_exc_mv_per_us"]) * (1.0 + mean["tau_syn_exc_us"])
+    assert distance < 0.99
+    assert 0.975 < gain / distance < 1.03
+    scale = table.parameters["quadrant_weight_scale"]
+    assert abs(np.median(scale.achieved / scale.target) - 1.0) < 0.015
+    assert "weight_scale" not in table.parameters  # of single circuits it says nothing
+    assert (table.weight_factor[0] == 1.0).all()
 
 
 def test_potentials_of_other_silicon_and_operating_points(potentials):
