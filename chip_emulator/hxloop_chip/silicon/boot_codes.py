@@ -19,12 +19,14 @@ from hxloop.kit.exponential import exp_of
 from hxloop.seeds import generator
 from hxloop.spec import quadrant
 from hxloop_chip.silicon.circuits import true_capacitance_pf, true_circuits
+from hxloop_chip.silicon.volley_loss import volley_loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.program import NeuronCodes, SharedCodes
     from hxloop.spec import ChipSpec
+    from hxloop_chip.silicon.circuits import Circuits
     from hxloop_chip.silicon.imperfections import Imperfections
     from hxloop_chip.silicon.mismatch import Mismatch
     from hxloop_chip.silicon.presets import NamedChip
@@ -105,7 +107,19 @@ def nightly_boot(
         wanted_mv = aim_mv + mean_mv + error(cell.name, spread_mv, n)
         alive = np.where(mismatch.dead, wanted_mv, getattr(found, name))
         code[:, cell] = cells[:, cell] + (wanted_mv - alive) / (nominal.V_MV_PER_CODE * mismatch.voltage_gain[cell])
-    return BootSettings(target, _holding(code, neurons, boot.shared, mismatch, spec), boot.shared)
+    neurons = _holding(code, neurons, boot.shared, mismatch, spec)
+    return BootSettings(target, neurons, _scaled(boot.shared, found, target, spec))
+
+
+def _scaled(shared: SharedCodes, circuits: Circuits, target: OperatingPoint, spec: ChipSpec) -> SharedCodes:
+    """Biases of all synapses that make up for what inputs lose: a weight code is worth its nominal share of a volley.
+
+    One factor for the chip, as who trains measures it with spikes.
+    """
+    quadrant_code = shared.quadrant_code.copy()
+    bias = quadrant_code[:, QuadrantCell.i_synapse_dac] * (1.0 + volley_loss(circuits, target))
+    quadrant_code[:, QuadrantCell.i_synapse_dac] = np.clip(np.rint(bias), 0, spec.capmem_code_max)
+    return replace(shared, quadrant_code=quadrant_code)
 
 
 def _holding(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 from support.held_gains.compressed_inputs import Neurons, integrate
 from support.solving.single import events, side_by_side
 
@@ -14,6 +15,7 @@ from hxloop_chip.chip.emulated_chip import EmulatedChip
 from hxloop_chip.silicon.imperfections import Imperfections
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.solver import layout as at
+from hxloop_chip.truth import circuits_at_boot
 
 SPREAD, LOSSES = 0.3, {"input_compression": 0.05, "input_headroom": 0.04}
 STRENGTHS = {"input_compression_fixed": 0.05, "input_headroom_fixed": 0.04, "input_compression_spread_fixed": SPREAD}
@@ -74,6 +76,27 @@ def test_merged_circuits_that_hear_the_same_are_as_compressed_as_one():
         found.append(traces(chip, replace(config, neurons=replace(config.neurons, head=head)), 0)[0])
     assert np.ptp(found[0]) > 100
     assert np.abs(found[0] - found[1]).max() < 1.5
+
+
+@pytest.mark.parametrize(("compression", "headroom"), [(0.0025, 0.006), (0.03, 0.0), (0.0, 0.02)])
+def test_a_night_makes_up_for_what_inputs_lose_of_a_volley(compression, headroom):
+    """A volley that lifts a textbook membrane to threshold, through inputs that lose and synapses that make up."""
+    losses = f"input_compression_fixed={compression},input_headroom_fixed={headroom}"
+    chip = EmulatedChip(f"typical[all=0,{losses}]", 3)
+    target, found = chip.boot.target, circuits_at_boot(chip.mismatch, chip.boot, chip.spec)
+    distance_mv, tau_us = target.v_threshold_mv - target.v_leak_mv, target.tau_syn_us
+    assert tau_us == target.tau_mem_us
+    at_once = distance_mv * np.e / tau_us  # mV/us: the response to I exp(-t / tau) is I t exp(-t / tau)
+    made_up = found.step_na[0, 0] / found.capacitance_pf[0] / target.synapse_gain_mv_per_us
+
+    def slope(t_us, v_mv):
+        current = made_up * at_once * np.exp(-t_us / tau_us)
+        lost = found.compression_per_na[0, 0] * found.capacitance_pf[0] * current + found.headroom_per_mv[0, 0] * v_mv
+        return -v_mv / tau_us + current / (1.0 + lost)
+
+    lifted = solve_ivp(slope, (0.0, 3 * tau_us), [0.0], rtol=1e-9, atol=1e-9, max_step=0.05).y.max()
+    assert made_up > 1.01
+    assert lifted == pytest.approx(distance_mv, rel=0.003)
 
 
 def test_a_spread_of_nothing_is_nothing():
