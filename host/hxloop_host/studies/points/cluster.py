@@ -229,7 +229,7 @@ def work_on(workers: Workers, points: Sequence[Point], directory: Path, watch: W
     for point in points:
         # What a point begins with is here too, unless it was done before.
         before = [futures[p.key] for p in point.ancestry() if p.key in futures]
-        name = f"{point.key}-{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+        name = task_name(point, place)
         futures[point.key] = client.submit(_work, point.model_dump_json(), place, topic, before, key=name, pure=False)
         by_name[name] = point
     failures: list[Failure] = []
@@ -258,6 +258,15 @@ def work_on(workers: Workers, points: Sequence[Point], directory: Path, watch: W
         with suppress(Exception):
             client.run(close_chips)
     return failures
+
+
+def task_name(point: Point, directory: str) -> str:
+    """What a scheduler calls a point of the study in a directory.
+
+    Dask takes what stands before the first number for a kind of task: of a kind it learns how long one takes, hands out
+    what depends on nothing one by one, and moves what waits to workers that wait.
+    """
+    return f"{point.action}-{point.key}-{hashlib.sha256(directory.encode()).hexdigest()[:8]}"
 
 
 def _work(text: str, directory: str, topic: str, _before: list[Any]) -> dict[str, Any]:

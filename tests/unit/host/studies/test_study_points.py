@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from distributed.utils import key_split
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
 from support.listeners import Heard
@@ -20,7 +21,7 @@ from hxloop_host.studies.cost import work_of_point
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.output.study_table import COLUMNS, make_table, write_csv, write_parquet
 from hxloop_host.studies.points import work
-from hxloop_host.studies.points.cluster import Failure
+from hxloop_host.studies.points.cluster import Failure, task_name
 from hxloop_host.studies.points.point_store import Outcome, Store, study_directory
 from hxloop_host.studies.study_driver import _Accounts
 from hxloop_host.studies.study_request import Request, work_of
@@ -138,6 +139,15 @@ def test_one_driver_at_a_time_and_a_dead_one_does_not_count(tmp_path):
     process.join()
     with Store(tmp_path / "study").driven():
         pass
+
+
+def test_a_scheduler_learns_how_long_trainings_and_tests_take(tmp_path):
+    """Of every point by itself it would know nothing: it shared all points out at the beginning, and workers waited."""
+    points = [tiny(tmp_path, serial=serial) for serial in range(1, 9)]
+    points += [tiny(tmp_path, action="test", initial=point, trial=1) for point in points]
+    names = [task_name(point, "studies/one") for point in points]
+    assert [key_split(name) for name in names] == [point.action for point in points]
+    assert len({*names, *(task_name(point, "studies/two") for point in points)}) == 2 * len(points)
 
 
 def test_two_workers_do_not_work_on_the_same_point(tmp_path):
