@@ -196,7 +196,8 @@ def test_the_slow_way_in_delays_alike():
 
 def test_a_spread_without_waiting_does_nothing():
     config, sent = side_by_side(40, gain_mv_per_us=3.0), trains(4, [0, 0, 1])
-    base = run("typical", config, sent, trial_seed=2).spikes
-    spread = run("typical[event_wait_trial=0.5]", config, sent, trial_seed=2).spikes
+    off = "event_wait_fixed=0,event_wait_trial"
+    base = run(f"typical[{off}=0]", config, sent, trial_seed=2).spikes
+    spread = run(f"typical[{off}=0.5]", config, sent, trial_seed=2).spikes
     np.testing.assert_array_equal(spread.tick, base.tick)
     np.testing.assert_array_equal(spread.source, base.source)

@@ -75,10 +75,13 @@ def test_membranes_of_a_readout_follow_the_spikes_they_get():
     assert compared > 300
 
 
-@pytest.mark.parametrize("name", ["ideal", "typical", "uncalibrated", "rough"])
+@pytest.mark.parametrize(("name", "code"), [("ideal", 3), ("typical", 4), ("uncalibrated", 3), ("rough", 5)])
 @pytest.mark.parametrize("serial", [1, 2])
-def test_readouts_never_spike_up_to_the_supply(name, serial):
-    """Driven to where the supply ends (1.2 V), far above what stands for their threshold; neurons beside them spike."""
+def test_readouts_never_spike_up_to_the_supply(name, code, serial):
+    """Driven to where the supply ends (1.2 V), far above what stands for their threshold; neurons beside them spike.
+
+    Inputs of silicon pass on less to a membrane this high.
+    """
     chip = EmulatedChip(name, serial)
     neuron = {
         "tau_mem_us": 10.0, "tau_syn_us": 5.0, "t_refractory_us": 1.0, "v_leak_mv": 420.0, "v_reset_mv": 420.0,
@@ -91,10 +94,10 @@ def test_readouts_never_spike_up_to_the_supply(name, serial):
     tick = np.sort(rng.integers(0, 8000, 300))
     inputs = SpikeBatch.from_arrays(np.zeros(300, np.int64), tick, rng.integers(0, 4, 300), 1)
     readout = placement.readout(membranes=("readout",), counters=True)
-    codes = [np.full((4, 100), 3.0), np.full((4, 100), 3.0)]
+    codes = [np.full((4, 100), float(code)), np.full((4, 100), 3.0)]
     result = chip.run(inputs, duration_ticks=10_000, readout=readout, config=placement.configure(codes))
     highest = placement.decode_membranes(result.observations, readout, ("readout",))["readout"].max(axis=(0, 1))
-    assert np.median(highest) > 230  # 220 is 1.05 V, 253 is 1.2 V
+    assert np.median(highest) > 220  # 1.05 V; 253 is 1.2 V
     assert np.median(placement.decode_counts(result.observations, "neurons")) > 3
     within = placement.circuits("readout")[highest < 250]  # the others passed the supply, which no silicon does
     assert len(within) > 30

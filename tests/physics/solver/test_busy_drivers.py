@@ -135,8 +135,8 @@ def test_both_rows_of_a_driver_on_a_chip_are_spent_together(serial, also):
 
 def test_a_spread_of_nothing_is_nothing():
     found = []
-    for name in ("typical", "typical[driver_depletion_spread_fixed=0.5]", "typical[driver_depletion_fixed=0.1]"):
-        chip = EmulatedChip(name, 5)
+    for loss, spread in ((0.0, 0.0), (0.0, 0.5), (0.1, 0.5)):
+        chip = EmulatedChip(f"typical[driver_depletion_fixed={loss},driver_depletion_spread_fixed={spread}]", 5)
         chip.configure(side_by_side(20, gain_mv_per_us=np.linspace(0.5, 1.5, 20)))
         found.append(chip.run(events([(k * 100, 0) for k in range(12)]), duration_ticks=2500).spikes)
     none, spread, some = found

@@ -28,6 +28,10 @@ KINDS: Final = ("fixed", "residual", "trial")
 """What the name of a strength says: drawn once for a serial number, left by calibration, drawn anew in every trial."""
 
 
+LEFT_BY_PUBLISHED: Final = "what calibrate --method published leaves (docs/calibration.md)"
+"""Source of residuals."""
+
+
 @dataclass(frozen=True)
 class Strength:
     """A number of a chip that 0 switches off; a standard deviation, unless the text says otherwise.

@@ -177,7 +177,8 @@ def test_dead_rows_are_counted_and_left_out_of_the_spread(share):
 
 
 def test_transfer_curves_are_those_of_the_circuits():
-    chips = [put_on_bench("typical", s) for s in (1, 2)]
+    alone = "typical[crosstalk_neighbour_fixed=0,crosstalk_crowding_fixed_codes=0]"
+    chips = [put_on_bench(alone, s) for s in (1, 2)]
     curves = {(c.name, c.x_label): c for c in circuit_curves(chips)}
     tau = curves["synaptic time constant", "code i_tau_syn_exc"]
     factor = np.concatenate([c.mismatch.tau_syn[0] for c in chips])

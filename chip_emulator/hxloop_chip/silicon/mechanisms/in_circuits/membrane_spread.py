@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from hxloop_chip.silicon.mechanisms.mechanism import Mechanism, Strength
+from hxloop_chip.silicon.mechanisms.mechanism import LEFT_BY_PUBLISHED, Mechanism, Strength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ class MembraneSpread(Mechanism):
             "fixed_currents",
         ),
         "tau_mem_residual": Strength(
-            "1", "fitted (docs/chip.md)", "membrane time constant after calibration", "tau_mem = target exp(x)",
+            "1", LEFT_BY_PUBLISHED, "membrane time constant after calibration", "tau_mem = target exp(x)",
             "residual",
         ),
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from hxloop.codes.capmem import Cell
-from hxloop_chip.silicon.mechanisms.mechanism import Mechanism, Strength
+from hxloop_chip.silicon.mechanisms.mechanism import LEFT_BY_PUBLISHED, Mechanism, Strength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,21 +45,21 @@ class PotentialSpread(Mechanism):
             "1", "assumed", "slope of the voltage curves, log-normal, per circuit and cell", "g = exp(x)", _FIXED
         ),
         "v_leak_residual_mv": Strength(
-            "mV", "assumed (below one CADC LSB)", "leak potential after calibration", "V_leak = target + x", _LEFT
+            "mV", LEFT_BY_PUBLISHED, "leak potential after calibration", "V_leak = target + x", _LEFT
         ),
         "v_reset_residual_mv": Strength(
-            "mV", "assumed (one CADC LSB)", "reset potential after calibration", "V_reset = target + x", _LEFT
+            "mV", LEFT_BY_PUBLISHED, "reset potential after calibration", "V_reset = target + x", _LEFT
         ),
         "v_threshold_residual_mv": Strength(
             "mV",
-            "DelGrad hardware-aware settings: 3 % of 315 mV; fitted (docs/chip.md)",
+            f"{LEFT_BY_PUBLISHED} (DelGrad hardware-aware settings: 3 % of 315 mV)",
             "threshold after calibration",
             "V_threshold = target + mean + x",
             _LEFT,
         ),
         "v_threshold_residual_mean_mv": Strength(
             "mV",
-            "fitted (docs/chip.md); DelGrad hardware-aware settings: 5 % of 315 mV",
+            "0: weights are scaled to the chip as it is (DelGrad hardware-aware settings: 5 % of 315 mV)",
             "mean error of the threshold after calibration, the same for all circuits and chips: they spike late",
             "mean = s",
             _LEFT,

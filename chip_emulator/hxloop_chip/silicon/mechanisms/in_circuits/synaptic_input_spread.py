@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from hxloop_chip.silicon.mechanisms.mechanism import Mechanism, Strength
+from hxloop_chip.silicon.mechanisms.mechanism import LEFT_BY_PUBLISHED, Mechanism, Strength
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,13 +43,21 @@ class SynapticInputSpread(Mechanism):
             _FIXED,
         ),
         "tau_syn_residual": Strength(
-            "1", "fitted (docs/chip.md)", "synaptic time constants after calibration", "tau_syn = target exp(x)", _LEFT
+            "1",
+            LEFT_BY_PUBLISHED,
+            "synaptic time constants after calibration",
+            "tau_syn = target exp(x)",
+            _LEFT,
         ),
         "synaptic_input_residual": Strength(
-            "1", "assumed", "synaptic gain after calibration", "gain = target exp(x)", _LEFT
+            "1", LEFT_BY_PUBLISHED, "synaptic gain after calibration", "gain = target exp(x)", _LEFT
         ),
         "synaptic_reference_residual_mv": Strength(
-            "mV", "assumed", "synaptic reference after calibration", "reference + shift = x", _LEFT
+            "mV",
+            LEFT_BY_PUBLISHED,
+            "synaptic reference after calibration",
+            "reference + shift = x",
+            _LEFT,
         ),
     }
     deviations: ClassVar = {
