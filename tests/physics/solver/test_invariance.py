@@ -18,7 +18,7 @@ N_SAMPLES = 23
 def case():
     rng = generator(3, "invariance")
     config = side_by_side(
-        300, spec=HICANN_X, gain_mv_per_us=rng.uniform(0.4, 2.0, 300), code_exc=rng.integers(20, 64, 300),
+        300, spec=HICANN_X, gain_mv_per_us=rng.uniform(0.7, 2.0, 300), code_exc=rng.integers(20, 64, 300),
         tau_mem_us=10.0, tau_exc_us=10.0, tau_inh_us=10.0,
     )  # fmt: skip
     n = 12 * N_SAMPLES
