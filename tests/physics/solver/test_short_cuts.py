@@ -11,12 +11,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from support.solving.bare_solver import make_circuit, make_inputs, make_trial, make_watch, solve
+from support.solving.bare_solver import called, make_circuit, make_inputs, make_trial, make_watch, solve
 from support.solving.margins import ALL_NOISE, DURATION, N_SAMPLES, assert_same_spikes, cases, trial_of
 
 from hxloop.seeds import generator
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.kernel import is_over
+from hxloop_chip.solver.near import group as of
+from hxloop_chip.solver.near.walk import _follow
 from hxloop_chip.solver.random import LARGEST_FOURTH
 from hxloop_chip.solver.state import new_state
 
@@ -300,6 +302,33 @@ def test_the_largest_current_that_is_over_does_not_reach_the_threshold(tau_inh):
     circuit = make_circuit(np.zeros((2, 1, 1)), tau_mem=500.0, tau_exc=500.0, tau_inh=tau_inh, threshold=100.0)
     for factor, over in ((1.0 - 1e-4, True), (1.0 + 1e-4, False)):
         assert _is_over(circuit, factor * 100.0 * np.e / 500.0) == over
+
+
+def test_lanes_that_earlier_groups_left_have_no_say():
+    """One neuron of a group on its way to threshold; behind it, neurons of other steps, or nothing that is a number.
+
+    Its spike is found by iteration, as many times as the slowest of the group needs.
+    """
+    circuit, follow, rng = make_circuit(np.zeros((2, 1, 3))), called(_follow), generator(9, "lanes")
+    rates = {of.R_MEM: 1 / 800, of.R_EXC: 1 / 600, of.R_INH: 1 / 700}
+    found = []
+    for _ in range(200):
+        state = new_state(circuit, 8, 8)
+        group = state.group.reshape(of.ROWS, at.LANES)
+        mine = {of.U: rng.uniform(0.5, 0.9), of.EXC: rng.uniform(0.002, 0.02), of.INH: 0.0, of.THETA: 1.0, **rates}
+        others = {row: np.full(at.LANES, value) for row, value in mine.items()}
+        others[of.U], others[of.EXC] = rng.uniform(0.5, 0.9999, at.LANES), 10 ** rng.uniform(-3, 0, at.LANES)
+        others[of.INH] = others[of.EXC] * rng.uniform(0, 1.2, at.LANES)
+        seen = []
+        for left in (dict.fromkeys(mine, 0.0), others, dict.fromkeys(mine, np.nan)):
+            for row, value in mine.items():
+                group[row // at.LANES] = left[row]
+                group[row // at.LANES, 0] = value
+            spiked, redone = (int(mask) & 1 for mask in follow(0, 0, 0, np.uint64(1), circuit, state))
+            seen.append((spiked, redone, group[of.SPIKE // at.LANES, 0] if spiked else 0.0))
+        assert seen[0] == seen[1] == seen[2]
+        found.append(seen[0][0])
+    assert 50 < sum(found) < 200
 
 
 @pytest.mark.parametrize("offset", [-200, -64, 0, 40])

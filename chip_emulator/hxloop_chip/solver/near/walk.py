@@ -53,9 +53,8 @@ def walk(slot, base, n_spikes, circuit, trial, state, now, end):
         members = near[first : first + at.LANES]
         c = gather(slot, members, now, circuit, state)
         n_events = fetch_weights(slot, members, c, circuit, state)
-        spiked, redone = _follow(c, slot, n_events, circuit, state)
         every = (np.uint64(1) << np.uint64(members.size)) - np.uint64(1)
-        spiked, redone = spiked & every, redone & every
+        spiked, redone = _follow(c, slot, n_events, every, circuit, state)
         while spiked != np.uint64(0):
             j = lowest(spiked)
             spiked &= spiked - np.uint64(1)
@@ -157,14 +156,18 @@ def _psi(t, difference):
 
 
 @inlined
-def _follow(c, slot, n_events, circuit, state):
-    """The whole step of one group; masks of the neurons that spike once, and of those to be done again."""
+def _follow(c, slot, n_events, every, circuit, state):
+    """The whole step of one group; masks of the neurons that spike once, and of those to be done again.
+
+    Only `every` counts: lanes behind the last neuron hold what earlier groups left, which depends on how a batch is
+    split, and would have their say in when an iteration ends.
+    """
     group, equal, zero = state.group, are_equal(circuit.rates), floats(_NOTHING)
     rates = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
     theta, reset = load(group, of.THETA), load(group, of.RESET)
     u, exc, inh = load(group, of.U), load(group, of.EXC), load(group, of.INH)
     floor = max(theta, negated(theta)) * _WIDER
-    opened, spiked, redone = _EVERY, np.uint64(0), np.uint64(0)
+    opened, spiked, redone = every, np.uint64(0), np.uint64(0)
     crossing, at_begin = (zero, zero, zero, zero, zero, zero), zero
     i = 0
     for begin in range(0, at.STEP_TICKS, circuit.longest):
