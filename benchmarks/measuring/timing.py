@@ -9,14 +9,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def interleaved(cases: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Wall seconds of every repeat of every case.
+def interleaved(
+    cases: Mapping[str, Callable[[], object]], repeats: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds of every repeat of every case.
 
     Parameters
     ----------
     cases : mapping of str to callable
         What to time; each is called once before, untimed, to compile, upload and fill caches.
     repeats : int
+    clock : callable
+        That of the wall, or another one.
     """
     for work in cases.values():
         work()
@@ -24,9 +28,9 @@ def interleaved(cases: Mapping[str, Callable[[], object]], repeats: int) -> dict
     for repeat in range(repeats):
         # Every second round runs backwards, so that no case always follows the same other one.
         for name in list(cases)[:: 1 if repeat % 2 == 0 else -1]:
-            begun = time.perf_counter()
+            begun = clock()
             cases[name]()
-            seconds[name].append(time.perf_counter() - begun)
+            seconds[name].append(clock() - begun)
     return seconds
 
 

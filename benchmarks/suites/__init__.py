@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.suites import (
+    effects,
     inference,
     limits,
     loop,
@@ -19,6 +20,7 @@ from benchmarks.suites.suite_parts import Options, Suite
 SUITES: Final = (
     *inference.SUITES, *whole_chip.SUITES, *ratios.SUITES, *limits.SUITES, *loop.SUITES, *sweep.SUITES,
     *surrogate_epoch.SUITES,
+    *effects.SUITES,
     *machine_limits.SUITES,
 )  # fmt: skip
 """In the order in which they run."""

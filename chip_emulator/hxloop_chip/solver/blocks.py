@@ -10,7 +10,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
-from hxloop_chip.solver.compression import are_compressed, fill_gains
+from hxloop_chip.solver.compression import are_compressed, response
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.layout import LANES
 from hxloop_chip.solver.random import STREAM_MEMBRANE, fill_sums, of_four_bytes
@@ -206,8 +206,7 @@ def _advance_separate(b, place, column, step, some, shift, now, end, circuit, st
             fall = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _V_INH), fall)
             inh_end = fused(y, load(circuit.coefficients, k + m * _FUNCTION + _I_INH), inh_end)
     if compressed:
-        gain_exc, gain_inh = fill_gains(x, vector, v, exc_end, inh_end, circuit, state)
-        fall = fused(gain_inh, fall, gain_exc * rise)
+        fall = response(x, vector, v, exc_end, inh_end, rise, fall, circuit, state)
     bulge = exc_end * circuit.bounds[b * at.N_BOUNDS + at.BOUND_EXC]
     bulge = fused(item(circuit.bounds, b * at.N_BOUNDS + at.BOUND_INH), inh_end, bulge)
     higher = fused(floats(-_FALLING), inh, bulge)

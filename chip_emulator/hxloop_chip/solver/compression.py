@@ -23,7 +23,7 @@ from hxloop_chip.solver.vector import floats, fused, load, negated, store
 
 _NOTHING, _ONE = np.float32(0.0), np.float32(1.0)
 _BITS, _MASK = LANES.bit_length() - 1, LANES - 1
-_OF_VECTOR, _GAINS = at.N_COMPRESSION * LANES, at.N_INPUTS * LANES
+_OF_VECTOR, _DIVISORS = at.N_COMPRESSION * LANES, at.N_INPUTS * LANES
 _C_EXC, _C_INH, _H_EXC, _H_INH = (row * LANES for row in range(at.N_COMPRESSION))
 
 
@@ -35,31 +35,43 @@ def are_compressed(typing_context: Any, rates: Any) -> Any:
 
 
 @inlined
-def fill_gains(x, vector, v, exc_end, inh_end, circuit, state):
-    """Gains of both inputs of sixteen neurons in this step; kept in place `x` of `State.input_gain` too."""
+def response(x, vector, v, exc_end, inh_end, by_exc, by_inh, circuit, state):
+    """What both currents of sixteen neurons do to the membrane in this step, of what they would do uncompressed.
+
+    What divides each of them is kept in place `x` of `State.divisor`: dividing by it is left to the few that need it.
+    """
     p, zero, one = vector * _OF_VECTOR, floats(_NOTHING), floats(_ONE)
-    below_exc = fused(load(circuit.compression, p + _H_EXC), max(v, zero), one)
-    below_inh = fused(negated(load(circuit.compression, p + _H_INH)), min(v, zero), one)
-    below_exc = fused(load(circuit.compression, p + _C_EXC), exc_end, below_exc)
-    below_inh = fused(load(circuit.compression, p + _C_INH), inh_end, below_inh)
-    both = one / (below_exc * below_inh)  # one division is enough
-    exc, inh = both * below_inh, both * below_exc
-    store(state.input_gain, x * _GAINS + at.INPUT_EXC * LANES, exc)
-    store(state.input_gain, x * _GAINS + at.INPUT_INH * LANES, inh)
-    return exc, inh
+    exc = fused(load(circuit.compression, p + _H_EXC), max(v, zero), one)
+    inh = fused(negated(load(circuit.compression, p + _H_INH)), min(v, zero), one)
+    exc = fused(load(circuit.compression, p + _C_EXC), exc_end, exc)
+    inh = fused(load(circuit.compression, p + _C_INH), inh_end, inh)
+    store(state.divisor, x * _DIVISORS + at.INPUT_EXC * LANES, exc)
+    store(state.divisor, x * _DIVISORS + at.INPUT_INH * LANES, inh)
+    return fused(exc, by_inh, inh * by_exc) / (exc * inh)  # one division is enough
+
+
+@inlined
+def divisor_of(cell, row, state):
+    """What the current of an input of a cell is divided by in this step."""
+    return state.divisor[((cell >> _BITS) * at.N_INPUTS + row) * LANES + (cell & _MASK)]
 
 
 @inlined
 def gain_of(cell, row, circuit, state):
     """What an input of a cell passes on in this step."""
-    if are_compressed(circuit.rates):
-        return state.input_gain[((cell >> _BITS) * at.N_INPUTS + row) * LANES + (cell & _MASK)]
-    return _ONE
+    return _ONE / divisor_of(cell, row, state) if are_compressed(circuit.rates) else _ONE
 
 
 @inlined
-def passed_on(current, gain, first, rates):
-    """Sixteen currents times the gains of an input, elements ``first``.. of an array that is read only if they are."""
+def gains(divisor, first, rates):
+    """What both inputs of sixteen neurons pass on, by elements ``first``.. of an array, not read if that is all."""
+    one = floats(_ONE)
     if are_compressed(rates):
-        return current * load(gain, first)
-    return current
+        return one / load(divisor, first), one / load(divisor, first + LANES)
+    return one, one
+
+
+@inlined
+def passed_on(current, gain, rates):
+    """Sixteen currents times the gains of an input."""
+    return current * gain if are_compressed(rates) else current

@@ -18,7 +18,11 @@ from hxloop_chip.solver.compiled import inlined
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BLOCK_BITS: Final = at.BLOCK.bit_length() - 1
+# unsigned, as all that indices are made of: see `state`
+_BLOCK_BITS, _COUNT_BITS, _COUNT_MASK = (
+    np.uint64(n) for n in (at.BLOCK.bit_length() - 1, at.COUNT_BITS, at.COUNT_MASK)
+)
+_NEXT, _TWO = np.uint64(1), np.uint64(2)
 _ONE = np.float32(1.0)
 _LARGEST_EXPONENT: Final = 30.0  # of a frame: 1e13, far from the end of single precision
 _MOST_STEPS: Final = 64
@@ -65,24 +69,27 @@ def refresh(slot, circuit, state):
 @inlined
 def deplete(slot, step, n_events, circuit, state):
     """Multiply the gains of the events of a step by what their drivers have left."""
-    drivers, n_sources = circuit.drivers, circuit.rows.shape[0]
+    drivers, n_sources = circuit.drivers, np.uint64(circuit.rows.shape[0])
     n, begun, spent = drivers.share.size, at.STEP_TICKS * (step % drivers.frame), state.spent
     if begun == 0:  # what is left of the last frame
         for d in range(slot * n, (slot + 1) * n):
             spent[2 * d] *= drivers.decay[-1]
-    for e in range(n_events):
-        row, tick = state.place[slot, e] >> _BLOCK_BITS, begun + state.tick[slot, e]
+    begun, ours = np.uint64(begun), np.uint64(slot * n)
+    for e in range(np.uint64(n_events)):
+        row, tick = np.uint64(state.place[slot, e]) >> _BLOCK_BITS, begun + np.uint64(state.tick[slot, e])
         if row >= n_sources:  # the second row of a source spends nothing more
             state.gain[slot, e] *= state.left[slot, circuit.row_source[row]]
             continue
-        entry, growth, total = drivers.of_source[row], drivers.growth[tick], np.float32(0.0)
-        first, count = entry >> at.COUNT_BITS, entry & at.COUNT_MASK
-        for k in range(first, first + count):
-            place = 2 * (slot * n + drivers.driver[k])
+        entry, growth, total = np.uint64(drivers.of_source[row]), drivers.growth[tick], np.float32(0.0)
+        k, count = entry >> _COUNT_BITS, entry & _COUNT_MASK
+        after = k + count
+        while k < after:  # there are one or two: a `for` is unrolled, which only costs
+            place = _TWO * (ours + np.uint64(drivers.driver[k]))
             y = spent[place]
             total += y
-            spent[place] = y + spent[place + 1] * (growth - y)
-        left = _ONE - total * drivers.decay[tick] / np.float32(max(count, 1))
+            spent[place] = y + spent[place + _NEXT] * (growth - y)
+            k += _NEXT
+        left = _ONE - total * drivers.decay[tick] / np.float32(max(count, _NEXT))
         if circuit.row_id.size > n_sources:
             state.left[slot, row] = left
         state.gain[slot, e] *= left

@@ -96,8 +96,8 @@ N_ROWS = 3
 LEVEL_THRESHOLD, LEVEL_STEADY, LEVEL_FREE, LEVEL_FREE_TICK, LEVEL_SHIFT, LEVEL_BULGE = range(6)
 N_LEVELS = 6
 
-# rows of the float32 flat array `input_gain`, [SAMPLES, n_vectors, N_INPUTS, LANES]: what each synaptic input passes on
-# of its current in this step
+# rows of the float32 flat array `divisor`, [SAMPLES, n_vectors, N_INPUTS, LANES]: what compression divides the current
+# of each synaptic input by in this step
 INPUT_EXC, INPUT_INH = range(2)
 N_INPUTS = 2
 

@@ -21,7 +21,7 @@ class State(NamedTuple):
     """Shapes are those of `new_state`."""
 
     level: NDArray[np.float32]  # flat [SAMPLES, n_vectors, N_LEVELS, LANES]
-    input_gain: NDArray[np.float32]  # flat [SAMPLES, n_vectors, N_INPUTS, LANES]; empty without compression
+    divisor: NDArray[np.float32]  # flat [SAMPLES, n_vectors, N_INPUTS, LANES]; empty without compression
     epoch: NDArray[np.int64]  # first step of the epoch
     free: NDArray[np.float64]  # tick at which the refractory period of a cell ends
     noise: NDArray[np.int32]  # flat [SAMPLES, n_blocks, 4, BLOCK]: membrane noise of four steps, sums of random bytes

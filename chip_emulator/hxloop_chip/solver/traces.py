@@ -13,7 +13,7 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.blocks import sum_up
 from hxloop_chip.solver.compiled import inlined, spliced, uncounted
-from hxloop_chip.solver.compression import passed_on
+from hxloop_chip.solver.compression import gains, passed_on
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.events import fill_basis, weight
 from hxloop_chip.solver.layout import LANES
@@ -26,7 +26,6 @@ from hxloop_chip.solver.vector import fused, load, negated, store
 _STATE, _LEVEL, _PASSAGE = at.N_ROWS * LANES, at.N_LEVELS * LANES, at.N_PASSAGE * at.BLOCK
 _V, _EXC, _INH = (row * LANES for row in (at.ROW_V, at.ROW_EXC, at.ROW_INH))
 _SHIFT, _FUNCTION, _VECTORS = at.LEVEL_SHIFT * LANES, at.N_KERNELS * LANES, at.BLOCK // LANES
-_GAIN_EXC, _GAIN_INH = at.INPUT_EXC * LANES, at.INPUT_INH * LANES
 _BY_EXC, _BY_INH = at.KERNEL_V_EXC * LANES, at.KERNEL_V_INH * LANES
 
 
@@ -92,22 +91,23 @@ def _read_all(slot, d, circuit, state, now):
         for column in range(0, at.BLOCK, LANES):
             x, p = (slot * n_blocks + b) * _VECTORS + column // LANES, (b * (at.STEP_TICKS + 1) + d) * _PASSAGE + column
             s, k = x * _STATE, (b * _VECTORS + column // LANES) * n_functions * _FUNCTION
-            shift, g = load(state.level, x * _LEVEL + _SHIFT), x * at.N_INPUTS * LANES
+            shift = load(state.level, x * _LEVEL + _SHIFT)
+            gain_exc, gain_inh = gains(state.divisor, x * at.N_INPUTS * LANES, circuit.rates)
             trace = fused(load(circuit.passage, p + at.PASS_MEM * at.BLOCK), load(now, s + _V) - shift, shift)
-            exc = passed_on(load(now, s + _EXC), state.input_gain, g + _GAIN_EXC, circuit.rates)
+            exc = passed_on(load(now, s + _EXC), gain_exc, circuit.rates)
             trace = fused(load(circuit.passage, p + at.PASS_EXC * at.BLOCK), exc, trace)
             if not equal:
                 by_inh = load(circuit.passage, p + at.PASS_INH * at.BLOCK)
-                inh = passed_on(load(now, s + _INH), state.input_gain, g + _GAIN_INH, circuit.rates)
+                inh = passed_on(load(now, s + _INH), gain_inh, circuit.rates)
                 trace = fused(negated(by_inh), inh, trace)
             for m in range(n_functions * (some & 1)):
                 by_exc = load(circuit.coefficients, k + m * _FUNCTION + _BY_EXC)
                 exc = load(state.sums, m * at.BLOCK + column)
-                trace = fused(passed_on(exc, state.input_gain, g + _GAIN_EXC, circuit.rates), by_exc, trace)
+                trace = fused(passed_on(exc, gain_exc, circuit.rates), by_exc, trace)
             for m in range(n_functions * (some >> 1)):
                 by_inh = load(circuit.coefficients, k + m * _FUNCTION + _BY_INH)
                 inh = load(state.sums, (n_functions + m) * at.BLOCK + column)
-                trace = fused(passed_on(inh, state.input_gain, g + _GAIN_INH, circuit.rates), by_inh, trace)
+                trace = fused(passed_on(inh, gain_inh, circuit.rates), by_inh, trace)
             store(state.trace, b * at.BLOCK + column, trace)
 
 

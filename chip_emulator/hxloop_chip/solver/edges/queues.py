@@ -31,8 +31,9 @@ def _waiting(lane, now, rate, level, last):
 def _leave(lane, now, rate, waiting, strength, spread, deviate, level, last, left):
     """Tick at which an event leaves that arrives now behind others; the lane takes note of it."""
     level[lane], last[lane] = waiting + 1.0, max(now, last[lane])
-    late = strength * (waiting + spread * math.sqrt(waiting) * deviate) / rate
-    left[lane] = max(left[lane], now + np.int64(max(0.0, late)))
+    if waiting > 0.0:  # most often nothing does
+        now += np.int64(max(0.0, strength * (waiting + spread * math.sqrt(waiting) * deviate) / rate))
+    left[lane] = max(left[lane], now)
     return left[lane]
 
 
@@ -125,16 +126,18 @@ def wait_in(
                 n_alone += 1
                 before, sent, there, empty_at = event[k], now, now, now + longer
             else:
-                if spread > 0.0:
-                    member = name[here] | np.uint64(again[here]) << np.uint64(_NAME_BITS)
-                    first, second = two_normals(key, STREAM_WAIT_IN, first_sample + sample, now, member)
+                member = name[here] | np.uint64(again[here]) << np.uint64(_NAME_BITS)
                 if new:
                     before, on_bus = event[k], now
                     if before < n_on_link:
                         waiting = _waiting(n_buses, now, rates[0], level, last)
+                        if waiting > 0.0 and spread > 0.0:
+                            first, _ = two_normals(key, STREAM_WAIT_IN, first_sample + sample, now, member)
                         on_bus = _leave(n_buses, now, rates[0], waiting, strength, spread, first, level, last, left)
                 lane = bus[here]
                 waiting = _waiting(lane, on_bus, rates[1], level, last)
+                if waiting > 0.0 and spread > 0.0:
+                    _, second = two_normals(key, STREAM_WAIT_IN, first_sample + sample, now, member)
                 there = _leave(lane, on_bus, rates[1], waiting, strength, spread, second, level, last, left)
                 empty_at = max(empty_at, there) + both
             if there >= duration:

@@ -4,16 +4,16 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined
-from hxloop_chip.solver.compression import are_compressed, gain_of
+from hxloop_chip.solver.compression import are_compressed, divisor_of
 from hxloop_chip.solver.events import list_all
 from hxloop_chip.solver.near.spiking import level_of, row_of
 
 # rows of `State.group`: state at the start of the step, in mV above the resting potential of the step as all that
-# follows, currents as synaptic inputs pass them on; threshold; reset potential; tick at which the refractory period
+# follows; threshold; reset potential; tick at which the refractory period
 # ends, if it does in this step; resting potential; rates; when it spikes; its membrane at the end of the step behind
-# that, above leak, or how far the end of its refractory period moves it; gains of compressed inputs
+# that, above leak, or how far the end of its refractory period moves it; divisors of compressed inputs
 (
-    U, EXC, INH, THETA, RESET, FREE, SHIFT, R_MEM, R_EXC, R_INH, SPIKE, U_JUMP, GAIN_EXC, GAIN_INH,
+    U, EXC, INH, THETA, RESET, FREE, SHIFT, R_MEM, R_EXC, R_INH, SPIKE, U_JUMP, DIVISOR_EXC, DIVISOR_INH,
 ) = (row * at.LANES for row in range(14))  # fmt: skip
 ROWS = 14
 _BITS, _MASK = at.BLOCK.bit_length() - 1, at.BLOCK - 1
@@ -38,10 +38,8 @@ def gather(slot, members, now, circuit, state):
         group[EXC + j] = now[s + at.ROW_EXC * at.LANES]
         group[INH + j] = now[s + at.ROW_INH * at.LANES]
         if are_compressed(circuit.rates):
-            group[GAIN_EXC + j] = gain_of(slot * width + n, at.INPUT_EXC, circuit, state)
-            group[GAIN_INH + j] = gain_of(slot * width + n, at.INPUT_INH, circuit, state)
-            group[EXC + j] *= group[GAIN_EXC + j]
-            group[INH + j] *= group[GAIN_INH + j]
+            group[DIVISOR_EXC + j] = divisor_of(slot * width + n, at.INPUT_EXC, state)
+            group[DIVISOR_INH + j] = divisor_of(slot * width + n, at.INPUT_INH, state)
         group[THETA + j] = level[v + at.LEVEL_THRESHOLD * at.LANES] - shift
         group[RESET + j] = circuit.neuron[p + at.NEURON_RESET] - shift
         group[FREE + j] = level[v + at.LEVEL_FREE_TICK * at.LANES]

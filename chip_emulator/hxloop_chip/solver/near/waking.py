@@ -9,7 +9,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
-from hxloop_chip.solver.compression import passed_on
+from hxloop_chip.solver.compression import gains, passed_on
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.near import group as of
 from hxloop_chip.solver.near.group import fetch_weights, gather
@@ -53,17 +53,20 @@ def _jump(c, slot, n_events, circuit, state):
     r_mem, r_exc, r_inh = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
     free, zero = load(group, of.FREE), floats(_NOTHING)
     by_exc, by_inh = _series(r_mem, r_exc), _series(r_mem, r_inh)
-    u = fused(load(group, of.EXC), _response(free, by_exc), load(group, of.U) * exp(negated(r_mem * free)))
+    gain_exc, gain_inh = gains(group, of.DIVISOR_EXC, circuit.rates)
+    current = passed_on(load(group, of.EXC), gain_exc, circuit.rates)
+    u = fused(current, _response(free, by_exc), load(group, of.U) * exp(negated(r_mem * free)))
     if not equal:
-        u = fused(negated(load(group, of.INH)), _response(free, by_inh), u)
+        current = passed_on(load(group, of.INH), gain_inh, circuit.rates)
+        u = fused(negated(current), _response(free, by_inh), u)
     for i in range(n_events):
         e = state.heard[slot, c, at.HEARD, i]
         ago = max(free - np.float32(state.tick[slot, e]), zero)
         weights = load(state.arriving, i * at.LANES) * state.gain[slot, e]
         up = weights if equal else max(weights, zero)
-        u = fused(passed_on(up, group, of.GAIN_EXC, circuit.rates), _response(ago, by_exc), u)
+        u = fused(passed_on(up, gain_exc, circuit.rates), _response(ago, by_exc), u)
         if not equal:
-            down = passed_on(weights - up, group, of.GAIN_INH, circuit.rates)
+            down = passed_on(weights - up, gain_inh, circuit.rates)
             u = fused(down, _response(ago, by_inh), u)
     return (load(group, of.RESET) - u) * exp(r_mem * (free - _STEP))
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import inlined, spliced
-from hxloop_chip.solver.compression import passed_on
+from hxloop_chip.solver.compression import gains, passed_on
 from hxloop_chip.solver.equal_rates import are_equal
 from hxloop_chip.solver.near import group as of
 from hxloop_chip.solver.near.group import fetch_weights, gather
@@ -165,7 +165,9 @@ def _follow(c, slot, n_events, every, circuit, state):
     group, equal, zero = state.group, are_equal(circuit.rates), floats(_NOTHING)
     rates = load(group, of.R_MEM), load(group, of.R_EXC), load(group, of.R_INH)
     theta, reset = load(group, of.THETA), load(group, of.RESET)
-    u, exc, inh = load(group, of.U), load(group, of.EXC), load(group, of.INH)
+    gain_exc, gain_inh = gains(group, of.DIVISOR_EXC, circuit.rates)
+    u, exc = load(group, of.U), passed_on(load(group, of.EXC), gain_exc, circuit.rates)
+    inh = passed_on(load(group, of.INH), gain_inh, circuit.rates)
     floor = max(theta, negated(theta)) * _WIDER
     opened, spiked, redone = every, np.uint64(0), np.uint64(0)
     crossing, at_begin = (zero, zero, zero, zero, zero, zero), zero
@@ -197,10 +199,10 @@ def _follow(c, slot, n_events, every, circuit, state):
                 break
             weights, gain = load(state.arriving, i * at.LANES), state.gain[slot, e]
             up = weights if equal else max(weights, zero)
-            steps = passed_on(up * gain, group, of.GAIN_EXC, circuit.rates)
+            steps = passed_on(up * gain, gain_exc, circuit.rates)
             exc = fused(steps, exp(rates[1] * t_event), exc)
             if not equal:
-                steps = passed_on((up - weights) * gain, group, of.GAIN_INH, circuit.rates)
+                steps = passed_on((up - weights) * gain, gain_inh, circuit.rates)
                 inh = fused(steps, exp(rates[2] * t_event), inh)
             i += 1
         u = u * exp(rates[0] * -ticks)
