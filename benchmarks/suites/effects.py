@@ -1,4 +1,4 @@
-"""What effects of silicon cost that are off by default: the whole chip with them over the same one without."""
+"""What effects of silicon cost that codes cannot remove: the whole chip with them over the same one without."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOLVER: Final = {
 }
 """What the solver computes in every step."""
 ALL: Final = SOLVER | {
-    "correlated_fixed": 0.1,
+    "correlated_fixed": 0.05,
     "crosstalk_neighbour_fixed": 0.001,
     "crosstalk_crowding_fixed_codes": 0.5,
     "threshold_temperature_mean_fixed_mv_per_k": 0.5,
@@ -74,11 +74,11 @@ def as_active(shape: Feedforward, chip: EmulatedChip, spikes: int) -> Load:
 def measure(options: Options) -> Iterator[Figure]:
     for rate, dense in _SHAPES.items():
         shape = replace(dense, n_samples=options.size(64, 8))
-        bare = EmulatedChip(options.chip, options.serial, 1)
+        bare = EmulatedChip(with_effects(options.chip, dict.fromkeys(ALL, 0.0)), options.serial, 1)
         loads = {"": (feedforward(bare, shape), bare)}
         spikes = {"": loads[""][0].run(bare).events_out}
         for case, (effects, *_) in CASES.items():
-            chip = EmulatedChip(with_effects(options.chip, effects), options.serial, 1)
+            chip = EmulatedChip(with_effects(options.chip, dict.fromkeys(ALL, 0.0) | effects), options.serial, 1)
             same_rate = case.endswith("same_rate")
             loads[case] = as_active(shape, chip, spikes[""]) if same_rate else feedforward(chip, shape), chip
             spikes[case] = loads[case][0].run(chip).events_out
