@@ -70,8 +70,8 @@ def true_values(
     digital: Floats,
     cadc_at_mv: dict[str, float],
 ) -> dict[str, Floats]:
-    """Physical values of 512 circuits with codes [512, cells]."""
-    m = {name: truth[f"mismatch/{name}"][()] for name in truth["mismatch"] if name not in {"synapse", "weight_bits"}}
+    """Physical values of 512 circuits with codes [512, cells]; gains are means over all synapses of a circuit."""
+    m = {name: truth[f"mismatch/{name}"][()] for name in truth["mismatch"] if name != "weight_bits"}
     codes = held(codes, m)
     column = np.arange(512) % 256
     quadrant = 2 * (np.arange(512) // 256) + (column >= 128)
@@ -82,7 +82,8 @@ def true_values(
     reference_mv = 0.1 * (codes[:, I_SHIFT].T - 511) + m["synaptic_reference_mv"]
     step_mv = 1.15 * 2.3 / (250 * 4e-3 * 800) * quadrant_codes[:, 0] * m["synapse_dac"]
     tau_syn = 306.0 / codes[:, I_TAU].T * m["tau_syn"]
-    gain = gm_us * step_mv[quadrant] / c_pf
+    synapses = (m["driver"][:, :, None] * m["synapse"]).mean(axis=1).ravel()  # neighbours on the die are alike
+    gain = gm_us * step_mv[quadrant] / c_pf * synapses
     ramp_offset, ramp_slope = quadrant_codes[quadrant, 1], quadrant_codes[quadrant, 2]
     found = {
         "v_leak_mv": v[V_LEAK] + 1e3 * (gm_us[0] * reference_mv[0] - gm_us[1] * reference_mv[1]) / leak_ns,
