@@ -29,7 +29,7 @@ LEFT_BY_DEFAULT: Final = {
     "v_threshold_residual_mean_mv": 0.3,
     "tau_mem_residual": 0.004,
     "tau_syn_residual": 0.012,
-    "synaptic_input_residual": 0.025,
+    "synaptic_input_residual": 0.018,
     "synaptic_reference_residual_mv": 0.09,
     "cadc_slope_residual": 0.0,
 }
