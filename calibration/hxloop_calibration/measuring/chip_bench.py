@@ -124,6 +124,11 @@ class Bench:
         """int64 [n_circuits]: quadrant of each circuit."""
         return quadrant(np.arange(self.n), self.spec)
 
+    def of_quadrants(self, values: Floats, statistic: Callable[[Floats], Any]) -> Floats:
+        """A statistic of the values [..., n_circuits] of each quadrant, float64 [n_quadrants]."""
+        own = self.quadrant
+        return np.array([statistic(values[..., own == q]) for q in range(self.spec.n_quadrants)])
+
     @property
     def capacitance_pf(self) -> float:
         """Nominal membrane capacitance."""

@@ -173,11 +173,10 @@ def _learn(bench: Bench, sweep: _Sweep) -> None:
 
 def _values(bench: Bench, target: Target, sweep: _Sweep) -> Values:
     slope, offset = _channel_lines(bench, sweep)
-    quadrant = bench.quadrant
     # The offsets of channels are not the ramp's business: what they add is taken off again.
     analog = offset - bench.neurons.cadc_offset_code
     ends = {
-        name: np.array([np.nanmean((analog + slope * mv)[quadrant == q]) for q in range(bench.spec.n_quadrants)])
+        name: bench.of_quadrants(analog + slope * mv, np.nanmean)
         for name, mv in (("cadc_low_lsb", target.cadc.low_mv), ("cadc_high_lsb", target.cadc.high_mv))
     }
     return {"cadc_lsb": offset + slope * _pivot_mv(target), **ends}

@@ -59,9 +59,7 @@ class SynapseDac(QuadrantRoutine):
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Medians over quadrants of both signs and all rows."""
-        gains, quadrant = measure_gains(bench, target), bench.quadrant
-        each = [np.nanmedian(gains[:, :, quadrant == q]) for q in range(bench.spec.n_quadrants)]
-        return {NAME: np.array(each)}
+        return {NAME: bench.of_quadrants(measure_gains(bench, target), np.nanmedian)}
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
         """Rows have gains of their own, common to a whole hemisphere."""

@@ -69,5 +69,4 @@ class ChipStrength(QuadrantRoutine):
 
     def measure(self, bench: Bench, target: Target) -> Values:
         """Medians over quadrants."""
-        scale, quadrant = WeightScale().measure(bench, target)[OF_CIRCUIT], bench.quadrant
-        return {NAME: np.array([np.nanmedian(scale[quadrant == q]) for q in range(bench.spec.n_quadrants)])}
+        return {NAME: bench.of_quadrants(WeightScale().measure(bench, target)[OF_CIRCUIT], np.nanmedian)}

@@ -108,4 +108,4 @@ def _medians(bench: Bench, codes: float) -> Floats:
     readings = bench.run(batch, _DURATION_US, readout).observations.cadc[0].astype(np.float64)
     before = bench.ticks(_EVENT_US) // readout.cadc_period_ticks
     rise = readings[-CHANNELS:].mean(axis=0) - readings[before - CHANNELS + 1 : before + 1].mean(axis=0)
-    return np.array([np.median(rise[bench.quadrant == q]) for q in range(bench.spec.n_quadrants)])
+    return bench.of_quadrants(rise, np.median)

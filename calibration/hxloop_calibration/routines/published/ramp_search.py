@@ -81,7 +81,7 @@ class CadcByReading(Routine):
 
         def measure(code: NDArray[np.int64]) -> Floats:
             bench.keep_shared({cell: code})
-            return _quadrant_means(bench, _common_lsb(bench, v_mv))
+            return bench.of_quadrants(_common_lsb(bench, v_mv), np.mean)
 
         start = bench.shared.quadrant_code[:, cell].astype(np.int64)
         goal = np.full(len(start), lsb)
@@ -97,8 +97,8 @@ class CadcByReading(Routine):
         """Readings at the three potentials."""
         return {
             "cadc_middle_lsb": _common_lsb(bench, _middle_mv(target)),
-            "cadc_low_lsb": _quadrant_means(bench, _common_lsb(bench, target.cadc.low_mv)),
-            "cadc_high_lsb": _quadrant_means(bench, _common_lsb(bench, target.cadc.high_mv)),
+            "cadc_low_lsb": bench.of_quadrants(_common_lsb(bench, target.cadc.low_mv), np.mean),
+            "cadc_high_lsb": bench.of_quadrants(_common_lsb(bench, target.cadc.high_mv), np.mean),
         }
 
     def codes(self, bench: Bench) -> Values:
@@ -110,10 +110,6 @@ class CadcByReading(Routine):
 
 def _middle_mv(target: Target) -> float:
     return 0.5 * (target.cadc.low_mv + target.cadc.high_mv)
-
-
-def _quadrant_means(bench: Bench, lsb: Floats) -> Floats:
-    return np.array([lsb[bench.quadrant == q].mean() for q in range(bench.spec.n_quadrants)])
 
 
 def _common_lsb(bench: Bench, v_mv: float) -> Floats:
