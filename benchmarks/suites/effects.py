@@ -12,6 +12,7 @@ from benchmarks.measuring.timing import interleaved, ratios
 from benchmarks.suites.suite_parts import Options, Suite
 from benchmarks.workloads.circuits import DENSE, MODERATE, feedforward
 from hxloop_chip.chip.emulated_chip import EmulatedChip
+from hxloop_chip.silicon.presets import TYPICAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,29 +20,20 @@ if TYPE_CHECKING:
     from benchmarks.workloads.circuits import Feedforward
     from benchmarks.workloads.networks import Load
 
-SOLVER: Final = {
-    "input_compression_fixed": 0.0025,
-    "input_headroom_fixed": 0.006,
-    "input_compression_spread_fixed": 0.3,
-    "driver_depletion_fixed": 0.02,
-    "driver_depletion_spread_fixed": 0.3,
-}
+_OF_SOLVER: Final = (
+    "input_compression_fixed", "input_headroom_fixed", "input_compression_spread_fixed", "driver_depletion_fixed",
+    "driver_depletion_spread_fixed",
+)  # fmt: skip
+_OF_ALL: Final = (
+    *_OF_SOLVER, "correlated_fixed", "crosstalk_neighbour_fixed", "crosstalk_crowding_fixed_codes",
+    "threshold_temperature_mean_fixed_mv_per_k", "threshold_temperature_fixed_mv_per_k",
+    "tau_mem_temperature_mean_fixed_per_k", "tau_mem_temperature_fixed_per_k", "tau_syn_temperature_mean_fixed_per_k",
+    "tau_syn_temperature_fixed_per_k", "temperature_trial_k", "event_wait_fixed", "event_wait_trial",
+)  # fmt: skip
+ALL: Final = {name: float(getattr(TYPICAL, name)) for name in _OF_ALL}
+"""All effects, as strong as on `typical`."""
+SOLVER: Final = {name: ALL[name] for name in _OF_SOLVER}
 """What the solver computes in every step."""
-ALL: Final = SOLVER | {
-    "correlated_fixed": 0.05,
-    "crosstalk_neighbour_fixed": 0.001,
-    "crosstalk_crowding_fixed_codes": 0.5,
-    "threshold_temperature_mean_fixed_mv_per_k": 0.5,
-    "threshold_temperature_fixed_mv_per_k": 0.3,
-    "tau_mem_temperature_mean_fixed_per_k": 0.0033,
-    "tau_mem_temperature_fixed_per_k": 0.001,
-    "tau_syn_temperature_mean_fixed_per_k": 0.0033,
-    "tau_syn_temperature_fixed_per_k": 0.001,
-    "temperature_trial_k": 1.0,
-    "event_wait_fixed": 1.0,
-    "event_wait_trial": 0.3,
-}
-"""And all others."""
 _SHAPES: Final = {"28khz": MODERATE, "80khz": DENSE}
 _WHAT: Final = "whole chip of `whole_chip`, some {} without effects, one thread: CPU time with {} over without"
 CASES: Final = {

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from hxloop.kit.exponential import exp_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ def volley_loss(circuits: Circuits, target: OperatingPoint) -> float:
     distance_mv = target.v_threshold_mv - target.v_leak_mv
     step_us = _TAUS * max(target.tau_mem_us, target.tau_syn_us) / _POINTS
     t_us = step_us * np.arange(_POINTS)
-    current, decay = np.exp(-t_us / target.tau_syn_us), np.exp(-t_us / target.tau_mem_us)
+    current, decay = exp_of(-t_us / target.tau_syn_us), exp_of(-t_us / target.tau_mem_us)
 
     def lifted(mv_per_us: NDArray[np.float64]) -> NDArray[np.float64]:
         return step_us * np.convolve(mv_per_us, decay)[:_POINTS]
