@@ -50,7 +50,11 @@ class SynapticInputSpread(Mechanism):
             _LEFT,
         ),
         "synaptic_input_residual": Strength(
-            "1", LEFT_BY_PUBLISHED, "synaptic gain after calibration", "gain = target exp(x)", _LEFT
+            "1",
+            f"{LEFT_BY_PUBLISHED}, as networks meet it (decision 26)",
+            "synaptic gain after calibration",
+            "gain = target exp(x)",
+            _LEFT,
         ),
         "synaptic_reference_residual_mv": Strength(
             "mV",
