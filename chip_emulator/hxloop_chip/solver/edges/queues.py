@@ -12,7 +12,7 @@ from numba import types
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.compiled import compiled_for, inlined
 from hxloop_chip.solver.near.spiking import in_order
-from hxloop_chip.solver.random import STREAM_WAIT_IN, STREAM_WAIT_OUT, two_normals
+from hxloop_chip.solver.random import LARGEST_EIGHTH, STREAM_WAIT_IN, STREAM_WAIT_OUT, two_normals
 
 _LONGS = types.Array(types.int64, 1, "C", readonly=True)
 _NAMES = types.Array(types.uint64, 1, "C", readonly=True)
@@ -22,14 +22,26 @@ _MOST_AGAIN = 31
 
 
 @inlined
-def _waiting(lane, now, rate, level, last):
+def _waiting(lane, now, rate, turn, queues):
     """Events that wait in a lane before one that arrives now."""
-    return max(0.0, level[lane] - rate * max(0, now - last[lane]))
+    level, last, _, used = queues
+    return max(0.0, level[lane] - rate * max(0, now - last[lane])) if used[lane] == turn else 0.0
 
 
 @inlined
-def _leave(lane, now, rate, waiting, strength, spread, deviate, level, last, left):
+def _may_move(waiting, rate, strength, spread):
+    """Whether a deviate matters to whom so many precede: most wait less than a tick, whatever a draw would be."""
+    if waiting <= 0.0 or spread <= 0.0:
+        return False
+    return strength * (waiting + spread * math.sqrt(waiting) * LARGEST_EIGHTH) >= rate
+
+
+@inlined
+def _leave(lane, now, rate, waiting, strength, spread, deviate, turn, queues):
     """Tick at which an event leaves that arrives now behind others; the lane takes note of it."""
+    level, last, left, used = queues
+    if used[lane] != turn:
+        used[lane], last[lane], left[lane] = turn, now, 0
     level[lane], last[lane] = waiting + 1.0, max(now, last[lane])
     if waiting > 0.0:  # most often nothing does
         now += np.int64(max(0.0, strength * (waiting + spread * math.sqrt(waiting) * deviate) / rate))
@@ -38,13 +50,39 @@ def _leave(lane, now, rate, waiting, strength, spread, deviate, level, last, lef
 
 
 @inlined
-def _note(lanes, sent, on_link, level, last, left):
-    """What an event that found all queues empty has left in them: one event on the way, on the link in the last."""
-    level[:], left[:] = 0.0, 0
-    last[:] = sent
-    for lane in lanes:
-        level[lane] = 1.0
-    level[-1] = 1.0 if on_link else 0.0
+def _note(lane, sent, turn, queues):
+    """What an event that found all queues empty has left in one of them: itself, on the way."""
+    level, last, left, used = queues
+    level[lane], last[lane], left[lane], used[lane] = 1.0, sent, 0, turn
+
+
+@inlined
+def _deviates(key, sample, now, here, name, same, n_same):
+    """Two deviates of an event; the first of `same` are the sources of those before it at this tick."""
+    again = 0
+    for i in range(n_same):
+        again += same[i] == here
+    member = name[here] | np.uint64(min(again, _MOST_AGAIN)) << np.uint64(_NAME_BITS)
+    return two_normals(key, STREAM_WAIT_IN, sample, now, member)
+
+
+@inlined
+def _on_its_way(on_link, on_bus, lane, rates, service, address, turn, queues):
+    """Ticks at which an event leaves the link, if it is `on_link`, and its bus; at `on_bus` it arrives there else."""
+    strength, spread = service
+    key, sample, now, here, name, same, n_same = address
+    first, second, drawn = 0.0, 0.0, False
+    link = queues[0].size - 1
+    if on_link:
+        waiting = _waiting(link, on_bus, rates[0], turn, queues)
+        if _may_move(waiting, rates[0], strength, spread):
+            first, second = _deviates(key, sample, now, here, name, same, n_same)
+            drawn = True
+        on_bus = _leave(link, on_bus, rates[0], waiting, strength, spread, first, turn, queues)
+    waiting = _waiting(lane, on_bus, rates[1], turn, queues)
+    if not drawn and _may_move(waiting, rates[1], strength, spread):
+        _, second = _deviates(key, sample, now, here, name, same, n_same)
+    return on_bus, _leave(lane, on_bus, rates[1], waiting, strength, spread, second, turn, queues)
 
 
 @inlined
@@ -94,55 +132,46 @@ def wait_in(
     int, int
         How many are left, and how many events were taken out.
     """
-    strength, spread = sigma[at.SIGMA_WAIT], sigma[at.SIGMA_SERVICE]
-    level, last = np.zeros(n_buses + 1), np.zeros(n_buses + 1, np.int64)
-    left = np.zeros(n_buses + 1, np.int64)
-    moment = np.full(name.size, -1, np.int64)  # last tick of a source, and how many of its events were before, then
-    again = np.zeros(name.size, np.int64)
+    n = n_buses + 1
+    service = sigma[at.SIGMA_WAIT], sigma[at.SIGMA_SERVICE]
+    queues = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    same = np.empty(tick.size, np.int64)  # sources of the events of a tick
     alone = np.empty(n_buses, np.int64)  # buses of an event that found all queues empty; it is not noted in them yet
     longer, both = 1.0 / min(rates[0], rates[1]), 1.0 / rates[0] + 1.0 / rates[1]
-    kept, gone, begin = 0, 0, offsets[0]
+    kept, gone, begin, turn = 0, 0, offsets[0], np.int64(0)
     for sample in range(offsets.size - 1):
-        before, lost = np.int64(-1), np.int64(-1)
+        before, lost, moment = np.int64(-1), np.int64(-1), np.int64(-1)
         sent = on_bus = np.int64(0)
-        n_alone, empty_at = -1, 0.0  # behind this tick nothing waits anywhere
+        n_alone, empty_at, n_same = -1, 0.0, 0  # behind this tick nothing waits anywhere
         start = kept
-        if spread > 0.0:
-            moment[:] = -1
         for k in range(begin, offsets[sample + 1]):
-            now, here = tick[k], source[k]
-            first = second = 0.0
-            if spread > 0.0:
-                again[here] = min(again[here] + 1, _MOST_AGAIN) if moment[here] == now else 0
-                moment[here] = now
+            now, here, there = tick[k], source[k], tick[k]
+            n_same = 0 if now != moment else n_same
             new = event[k] != before
             if new and now >= empty_at:
                 n_alone = 0
             elif new and n_alone >= 0:
-                _note(alone[:n_alone], sent, before < n_on_link, level, last, left)
+                turn += 1
+                for i in range(n_alone):
+                    _note(alone[i], sent, turn, queues)
+                if before < n_on_link:
+                    _note(n_buses, sent, turn, queues)
                 n_alone = -1
             if n_alone >= 0:
                 alone[n_alone] = bus[here]
                 n_alone += 1
-                before, sent, there, empty_at = event[k], now, now, now + longer
+                sent, empty_at = now, now + longer
             else:
-                member = name[here] | np.uint64(again[here]) << np.uint64(_NAME_BITS)
-                if new:
-                    before, on_bus = event[k], now
-                    if before < n_on_link:
-                        waiting = _waiting(n_buses, now, rates[0], level, last)
-                        if waiting > 0.0 and spread > 0.0:
-                            first, _ = two_normals(key, STREAM_WAIT_IN, first_sample + sample, now, member)
-                        on_bus = _leave(n_buses, now, rates[0], waiting, strength, spread, first, level, last, left)
-                lane = bus[here]
-                waiting = _waiting(lane, on_bus, rates[1], level, last)
-                if waiting > 0.0 and spread > 0.0:
-                    _, second = two_normals(key, STREAM_WAIT_IN, first_sample + sample, now, member)
-                there = _leave(lane, on_bus, rates[1], waiting, strength, spread, second, level, last, left)
+                on_link = new and event[k] < n_on_link
+                address = key, first_sample + sample, now, here, name, same, n_same
+                arrives = now if new else on_bus
+                on_bus, there = _on_its_way(on_link, arrives, bus[here], rates, service, address, turn, queues)
                 empty_at = max(empty_at, there) + both
+            same[n_same] = here
+            n_same, moment, before = n_same + 1, now, event[k]
             if there >= duration:
-                gone += before != lost
-                lost = before
+                gone += event[k] != lost
+                lost = event[k]
                 continue
             _put(there, here, start, kept, tick, source)
             kept += 1
@@ -180,8 +209,8 @@ def wait_out(packed, counts, lane, n_lanes, rate, sigma, duration, key, first_sa
         How many are left.
     """
     strength, spread = sigma[at.SIGMA_WAIT], sigma[at.SIGMA_SERVICE]
-    level, last, left = np.zeros(n_lanes), np.zeros(n_lanes, np.int64), np.zeros(n_lanes, np.int64)
-    kept, begin, deviate = 0, 0, 0.0
+    queues = np.zeros(n_lanes), np.zeros(n_lanes, np.int64), np.zeros(n_lanes, np.int64), np.zeros(n_lanes, np.int64)
+    kept, begin, deviate, turn = 0, 0, 0.0, np.int64(0)
     for sample in range(counts.shape[0]):
         start, end = kept, begin + counts[sample, at.COUNT_RECORDED]
         alone, empty_at = np.int64(-1), 0.0  # a spike that found all outputs free, not noted there yet
@@ -191,14 +220,13 @@ def wait_out(packed, counts, lane, n_lanes, rate, sigma, duration, key, first_sa
                 alone, empty_at = packed[k], stamp + 1.0 / rate
             else:
                 if alone >= 0:
-                    level[:], left[:] = 0.0, 0
-                    last[:] = alone >> at.NEURON_BITS
-                    level[lane[alone & at.NEURON_MASK]] = 1.0
+                    turn += 1
+                    _note(lane[alone & at.NEURON_MASK], alone >> at.NEURON_BITS, turn, queues)
                     alone = np.int64(-1)
-                waiting = _waiting(lane[neuron], stamp, rate, level, last)
-                if waiting > 0.0 and spread > 0.0:
+                waiting = _waiting(lane[neuron], stamp, rate, turn, queues)
+                if _may_move(waiting, rate, strength, spread):
                     deviate, _ = two_normals(key, STREAM_WAIT_OUT, first_sample + sample, stamp, neuron)
-                stamp = _leave(lane[neuron], stamp, rate, waiting, strength, spread, deviate, level, last, left)
+                stamp = _leave(lane[neuron], stamp, rate, waiting, strength, spread, deviate, turn, queues)
                 empty_at = max(empty_at, stamp) + 1.0 / rate
             if stamp < duration:
                 packed[kept] = stamp << at.NEURON_BITS | neuron
