@@ -248,6 +248,11 @@ ESTIMATORS: Final[tuple[_Spread | _Share | _Direct | _ThresholdMean, ...]] = (
         "synaptic_reference_residual_mv", _of("boot", *_REFERENCES), circuits.reference_left,
         "shifts of resting potentials by synaptic inputs",
     ),
+    _Direct(
+        "cadc_slope_residual",
+        (*_of("boot", *_GAINS, "v_leak_mv", "v_threshold_mv", "rise_mv"), "nominal/cadc_slope_lsb_per_mv"),
+        circuits.slopes_left, "gains and thresholds by the slopes of channels",
+    ),
     _Spread(
         "membrane_trial_mv", _of("noise", "membrane_covariance_mv2", "membrane_lag_us", "membrane_tau_us"),
         noise.membrane, "autocovariance of membranes at rest",
@@ -266,6 +271,8 @@ ESTIMATORS: Final[tuple[_Spread | _Share | _Direct | _ThresholdMean, ...]] = (
 _WRITTEN: Final = "needs the same cell written beside others; calibrations show what it leaves"
 _WARM: Final = "a host cannot set the temperature; what it moves within hours is in the drift"
 _MODELS: Final = "neurons with adaptation, exponential term or conductances were not measured"
+_RESTED: Final = "rows rest between their events here"
+_ALONE_THERE: Final = "nothing waits here: circuits of one event output spike one at a time"
 NOT_MEASURED: Final = {
     "v_other_fixed_mv": _MODELS,
     "adaptation_fixed": _MODELS,
@@ -282,6 +289,10 @@ NOT_MEASURED: Final = {
         for kind in (f"fixed{unit}", f"mean_fixed{unit}")
     },
     "input_compression_spread_fixed": "single responses are too noisy",
+    "driver_depletion_fixed": _RESTED,
+    "driver_depletion_spread_fixed": _RESTED,
+    "event_wait_fixed": _ALONE_THERE,
+    "event_wait_trial": _ALONE_THERE,
 }
 """Strengths that no measurement here tells, and why."""
 

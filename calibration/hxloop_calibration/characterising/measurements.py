@@ -80,7 +80,11 @@ DATASETS: Final[dict[str, Entry]] = {
     "noise/membrane_covariance_mv2": Entry("mV^2", "autocovariance of membranes at rest", ("lag", "circuit")),
     "noise/membrane_lag_us": Entry("us", "its lags, each longer than 0.6 us", ("lag",)),
     "noise/membrane_tau_us": Entry("us", "membrane time constants there", ("circuit",)),
-    "noise/stamp_us": Entry("us", "stamp of a spike that a steep slope causes; NaN: none", ("sample", "circuit")),
+    "noise/stamp_us": Entry(
+        "us",
+        "stamp of a spike that a steep slope causes, of one circuit of an event output at a time; NaN: none",
+        ("sample", "circuit"),
+    ),
     "noise/rise_level_mv": Entry("mV", "resting potentials, rising through the threshold", ("level", "circuit")),
     "noise/rise_fraction": Entry(
         "1", "share of samples of 1 us in which the circuit spikes", ("time", "writing", "level", "circuit")

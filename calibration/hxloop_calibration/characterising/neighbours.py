@@ -72,39 +72,41 @@ def shares(m: Measurements) -> list[float]:
 
 def interval(given: Sequence[Measurements]) -> tuple[float, float, float]:
     """Share of the variance that neighbours have in common: value, lowest, highest, 95 %."""
-    every = np.array([share for m in given for share in shares(m)])
-    error = float(every.std(ddof=1)) / math.sqrt(every.size)
-    reach = float(stats.t.ppf(0.5 + 0.5 * LEVEL, every.size - 1)) * error
-    value, low, high = (float(np.clip(x, 0.0, 1.0)) for x in (every.mean(), every.mean() - reach, every.mean() + reach))
+    mean, error, n = _mean(given)
+    reach = float(stats.t.ppf(0.5 + 0.5 * LEVEL, n - 1)) * error
+    value, low, high = (float(np.clip(x, 0.0, 1.0)) for x in (mean, mean - reach, mean + reach))
     return value, low, high
 
 
+def _mean(given: Sequence[Measurements]) -> tuple[float, float, int]:
+    """Mean share, its standard error, and from how many."""
+    every = np.array([share for m in given for share in shares(m)])
+    return float(every.mean()), float(every.std(ddof=1)) / math.sqrt(every.size), every.size
+
+
 def share(m: Measurements) -> tuple[float, float]:
-    """Share of the field and its standard error; 0 where it cannot be told from none."""
+    """Share of the field as it may be, which is not below 0: mean and standard deviation; 0 where nothing tells it."""
     if not able(m):
         return 0.0, 0.0
-    value, low, high = interval([m])
-    return (value, 0.25 * (high - low)) if low > 0 else (0.0, 0.0)
+    value, error, _ = _mean([m])
+    possible = stats.truncnorm(-value / error, (1.0 - value) / error, value, error)
+    return float(possible.mean()), float(possible.std())
 
 
 def of_chip(gross: Variance, m: Measurements) -> Variance:
     """Variance of a kind of chip from that of circuits of one, which are fewer draws if neighbours are alike."""
     rho, _ = share(m)
-    if not rho:
-        return gross
     return Variance(gross.value / (1.0 - _LESS * rho), 1.0 / (1.0 / gross.freedom + _UNSURE * rho**2))
 
 
 def without_lines(gross: Variance, m: Measurements) -> Variance:
     """Variance of synapses from what rows and circuits leave of it: the field goes with rows and circuits."""
     rho, error = share(m)
-    if not rho:
-        return gross
     rest = 1.0 - min(rho, 0.95)
     return Variance(gross.value / rest, 1.0 / (1.0 / gross.freedom + 0.5 * (error / rest) ** 2))
 
 
 def of_rows(synapses: float, m: Measurements) -> Variance:
-    """What rows have in common because synapses are alike along them; of a chip it is known by few draws."""
-    rho, _ = share(m)
-    return Variance(synapses * _OF_ROWS * rho, 1.0 / _UNSURE) if rho else NONE
+    """What rows have in common because synapses are alike along them: of a chip few draws, and its share is unsure."""
+    rho, error = share(m)
+    return Variance(synapses * _OF_ROWS * rho, 1.0 / (_UNSURE + 0.5 * (error / rho) ** 2)) if rho else NONE

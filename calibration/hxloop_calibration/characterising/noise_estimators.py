@@ -31,6 +31,8 @@ STAMP_LIMIT_US: Final = 0.512
 """Noise of stamps is cut there (docs/chip.md)."""
 APART_S: Final = 600.0
 """What drifts is independent after ten minutes (docs/chip.md)."""
+_OF_WARMTH: Final = 0.6
+"""Spread of thresholds' temperature coefficients over their mean (docs/chip.md)."""
 _RISE_US: Final = 6.0  # membrane time constant of the threshold curves, where no other is told
 
 
@@ -106,7 +108,10 @@ def threshold(m: Measurements) -> Parts:
 
 
 def drift(m: Measurements) -> Parts:
-    """Thresholds at times that are far apart."""
+    """Thresholds at times that are far apart.
+
+    Temperature moves all thresholds, and each a little more or less than the others: so much as their mean says.
+    """
     share = np.diff(m["noise/rise_fraction"], axis=2)
     level = m["noise/rise_level_mv"]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -114,10 +119,14 @@ def drift(m: Measurements) -> Parts:
     times, writings, _ = middle.shape
     middle = middle[:, :, np.isfinite(middle).all(axis=(0, 1))]
     n = middle.shape[2]
-    gross = Variance(float(middle.mean(axis=1).var(axis=0, ddof=1).mean()), (times - 1) * n)
+    at_once = middle.mean(axis=1)
+    together = at_once.mean(axis=1, keepdims=True)
+    gross = Variance(float((at_once - together).var(axis=0, ddof=1).sum()) / (n - 1), (times - 1) * (n - 1))
+    warm = Variance(_OF_WARMTH**2 * float(together.var(axis=0, ddof=1)[0]))
     if writings == 1:
-        return gross, NONE
-    return gross, Variance(float(middle.var(axis=1, ddof=1).mean()) / writings, times * (writings - 1) * n)
+        return gross, warm
+    own = Variance(float(middle.var(axis=1, ddof=1).mean()) / writings, times * (writings - 1) * n)
+    return gross, own + warm
 
 
 def stamps(m: Measurements) -> Parts:

@@ -6,12 +6,13 @@ logarithms rows and circuits are effects of a two-way table, and what is left is
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hxloop_calibration.characterising import neighbours
-from hxloop_calibration.characterising.variances import Variance, known_mean
+from hxloop_calibration.characterising.variances import NONE, Variance, known_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ _HEMISPHERES: Final = 2
 _SIGNS: Final = 2
 _DEAD: Final = 0.2
 _BITS: Final = 6
+_WEIGHTS: Final = 3
 
 
 def responses(m: Measurements) -> list[Floats]:
@@ -59,6 +61,28 @@ def _relative(table: Floats) -> Floats:
     return np.asarray(table / _mean(table) - 1.0)
 
 
+def _passed_on(m: Measurements) -> float:
+    """Square of what inputs pass on of a small relative difference between responses to the first weight.
+
+    They lose a share of a response that is proportional to it. How much, the mean responses to the first weight and to
+    two of half of it tell.
+    """
+    code = m["synapses/weight_code"].astype(np.float64)
+    if len(code) < _WEIGHTS:
+        return 1.0
+    half = 0.5 * (code[1] + code[2])
+    logs = [np.log([np.nanmean(table[0]), np.nanmean(table[1:3])]) for table in responses(m)]
+    grown = float(np.mean([whole - part for whole, part in logs])) - math.log(code[0] / half)
+    lost = -grown * code[0] / (code[0] - half)  # log(1 - x) - log(1 - x half / code), to first order in x
+    return (1.0 - max(0.0, lost)) ** 2
+
+
+def _as_sent(parts: Parts, m: Measurements) -> Parts:
+    """Variances of relative responses, as if inputs passed on all of them."""
+    passed = _passed_on(m)
+    return parts[0] * (1.0 / passed), parts[1] * (1.0 / passed)
+
+
 def events(m: Measurements) -> Parts:
     """Relative amplitude of an event, which all circuits of a hemisphere have in common."""
     squares, freedom, own = 0.0, 0, []
@@ -70,7 +94,7 @@ def events(m: Measurements) -> Parts:
         freedom += arrived - rows
         left = float(np.nansum((relative - common[:, :, None]) ** 2)) / ((arrived - rows) * (circuits - 1))
         own.append(left / circuits)
-    return Variance(squares / freedom, freedom), Variance(float(np.mean(own)))
+    return _as_sent((Variance(squares / freedom, freedom), Variance(float(np.mean(own)))), m)
 
 
 def _left(logs: Floats) -> Floats:
@@ -107,7 +131,7 @@ def synapses(m: Measurements) -> Parts:
     if len(m["synapses/weight_code"]) > 2:
         measured, reading, worth = _bits(m)
         noise = noise + (measured - reading) * (_weight_bits(int(m["synapses/weight_code"][0])) / worth)
-    return neighbours.without_lines(gross, m), neighbours.without_lines(noise, m)
+    return _as_sent((neighbours.without_lines(gross, m), neighbours.without_lines(noise, m)), m)
 
 
 def rows(m: Measurements) -> Parts:
@@ -122,7 +146,8 @@ def rows(m: Measurements) -> Parts:
     single, reading = synapses(m)
     alike = neighbours.of_rows((single - reading).value, m)
     samples = m["synapses/amplitude_mv_per_us"].shape[1]
-    return Variance(squares / freedom, freedom), (whole - own) * (1.0 / samples) + single * (1.0 / circuits) + alike
+    gross, _ = _as_sent((Variance(squares / freedom, freedom), NONE), m)
+    return gross, (whole - own) * (1.0 / samples) + single * (1.0 / circuits) + alike
 
 
 def _bits(m: Measurements) -> tuple[Variance, Variance, float]:

@@ -107,7 +107,7 @@ def known_mean(values: Floats, axis: int | tuple[int, ...] = 0) -> Floats:
         return np.asarray(np.where(good, values, 0.0).sum(axis=axis) / np.where(count, count, np.nan))
 
 
-def one_way(values: Floats, groups: int = 1) -> tuple[Variance, Variance]:
+def one_way(values: Floats, groups: int = 1, beside: Floats | None = None) -> tuple[Variance, Variance]:
     """Variance of the means of repeated measurements, and what measuring contributes to it.
 
     Parameters
@@ -116,19 +116,42 @@ def one_way(values: Floats, groups: int = 1) -> tuple[Variance, Variance]:
         NaN where nothing was measured.
     groups : int
         Blocks of neighbours whose means are taken off first.
+    beside : float64 [n], optional
+        Of the same circuits: what of the means goes with it (least squares) is taken off. NaN where it is not known.
     """
     good = np.isfinite(values)
     count, mean = good.sum(axis=0), known_mean(values)
     within = np.where(good, values - mean, 0.0)
     kept = usual(mean) & (np.abs(within) <= _reach(within[good])).all(axis=0)
     mean, within, count = np.where(kept, mean, np.nan), within[:, kept], count[kept]
-    blocks = [block[np.isfinite(block)] for block in np.split(mean, groups)]
-    left = np.concatenate([block - block.mean() for block in blocks if block.size])
+    if beside is not None:
+        mean = np.where(np.isfinite(beside), mean, np.nan)
+    left, lost = centred(mean, groups)
+    if beside is not None:
+        along, _ = centred(np.where(np.isfinite(mean), beside, np.nan), groups)
+        left, lost = left - slope(along, left)[0] * along, lost + 1
     freedom = int((count - 1).sum())
     noise = NONE
     if freedom > 0:
         noise = Variance(float((within**2).sum() / freedom * (1.0 / count).mean()), freedom)
-    return of_sample(left, left.size - sum(block.size > 0 for block in blocks)), noise
+    return of_sample(left, left.size - lost), noise
+
+
+def centred(values: Floats, groups: int = 1) -> tuple[Floats, int]:
+    """What is not NaN, without the means of its blocks of neighbours; and how many of these there are."""
+    blocks = [block[np.isfinite(block)] for block in np.split(values, groups)]
+    blocks = [block for block in blocks if block.size]
+    return np.concatenate([block - block.mean() for block in blocks]), len(blocks)
+
+
+def slope(x: Floats, y: Floats) -> tuple[float, float]:
+    """Slope of a line through what is centred, and its standard error (least squares)."""
+    squares = float((x**2).sum())
+    if squares == 0.0:
+        return 0.0, math.inf
+    found = float((x * y).sum()) / squares
+    left = y - found * x
+    return found, math.sqrt(float((left**2).sum()) / max(y.size - 2, 1) / squares)
 
 
 def usual(values: Floats) -> NDArray[np.bool_]:

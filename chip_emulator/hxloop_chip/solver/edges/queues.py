@@ -22,67 +22,36 @@ _MOST_AGAIN = 31
 
 
 @inlined
-def _waiting(lane, now, rate, turn, queues):
-    """Events that wait in a lane before one that arrives now."""
-    level, last, _, used = queues
-    return max(0.0, level[lane] - rate * max(0, now - last[lane])) if used[lane] == turn else 0.0
+def _least(rate, strength, spread):
+    """Fewest that an event must find before it to be late by a tick, if its deviate is as large as there are any."""
+    if strength <= 0.0:
+        return math.inf
+    half = spread * LARGEST_EIGHTH / 2.0
+    return (math.sqrt(half * half + rate / strength) - half) ** 2 * (1.0 - 1e-9)
 
 
 @inlined
-def _may_move(waiting, rate, strength, spread):
-    """Whether a deviate matters to whom so many precede: most wait less than a tick, whatever a draw would be."""
-    if waiting <= 0.0 or spread <= 0.0:
-        return False
-    return strength * (waiting + spread * math.sqrt(waiting) * LARGEST_EIGHTH) >= rate
+def _waiting(level, last, now, rate, begin):
+    """Events that one finds waiting in a lane that had `level` in it when the `last` came; before `begin`, all left."""
+    return 0.0 if last < begin else max(0.0, level - rate * max(0, now - last))
 
 
 @inlined
-def _leave(lane, now, rate, waiting, strength, spread, deviate, turn, queues):
-    """Tick at which an event leaves that arrives now behind others; the lane takes note of it."""
-    level, last, left, used = queues
-    if used[lane] != turn:
-        used[lane], last[lane], left[lane] = turn, now, 0
-    level[lane], last[lane] = waiting + 1.0, max(now, last[lane])
-    if waiting > 0.0:  # most often nothing does
-        now += np.int64(max(0.0, strength * (waiting + spread * math.sqrt(waiting) * deviate) / rate))
-    left[lane] = max(left[lane], now)
-    return left[lane]
+def _late(waiting, rate, service, deviate):
+    """Ticks that so many services take."""
+    strength, spread = service
+    return np.int64(max(0.0, strength * (waiting + spread * math.sqrt(waiting) * deviate) / rate))
 
 
 @inlined
-def _note(lane, sent, turn, queues):
-    """What an event that found all queues empty has left in one of them: itself, on the way."""
-    level, last, left, used = queues
-    level[lane], last[lane], left[lane], used[lane] = 1.0, sent, 0, turn
-
-
-@inlined
-def _deviates(key, sample, now, here, name, same, n_same):
+def _deviates(address, same, n_same):
     """Two deviates of an event; the first of `same` are the sources of those before it at this tick."""
+    key, sample, now, here, name = address
     again = 0
     for i in range(n_same):
         again += same[i] == here
-    member = name[here] | np.uint64(min(again, _MOST_AGAIN)) << np.uint64(_NAME_BITS)
+    member = name | np.uint64(min(again, _MOST_AGAIN)) << np.uint64(_NAME_BITS)
     return two_normals(key, STREAM_WAIT_IN, sample, now, member)
-
-
-@inlined
-def _on_its_way(on_link, on_bus, lane, rates, service, address, turn, queues):
-    """Ticks at which an event leaves the link, if it is `on_link`, and its bus; at `on_bus` it arrives there else."""
-    strength, spread = service
-    key, sample, now, here, name, same, n_same = address
-    first, second, drawn = 0.0, 0.0, False
-    link = queues[0].size - 1
-    if on_link:
-        waiting = _waiting(link, on_bus, rates[0], turn, queues)
-        if _may_move(waiting, rates[0], strength, spread):
-            first, second = _deviates(key, sample, now, here, name, same, n_same)
-            drawn = True
-        on_bus = _leave(link, on_bus, rates[0], waiting, strength, spread, first, turn, queues)
-    waiting = _waiting(lane, on_bus, rates[1], turn, queues)
-    if not drawn and _may_move(waiting, rates[1], strength, spread):
-        _, second = _deviates(key, sample, now, here, name, same, n_same)
-    return on_bus, _leave(lane, on_bus, rates[1], waiting, strength, spread, second, turn, queues)
 
 
 @inlined
@@ -132,50 +101,50 @@ def wait_in(
     int, int
         How many are left, and how many events were taken out.
     """
-    n = n_buses + 1
     service = sigma[at.SIGMA_WAIT], sigma[at.SIGMA_SERVICE]
-    queues = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    level, last, left = np.zeros(n_buses), np.empty(n_buses, np.int64), np.zeros(n_buses, np.int64)
     same = np.empty(tick.size, np.int64)  # sources of the events of a tick
-    alone = np.empty(n_buses, np.int64)  # buses of an event that found all queues empty; it is not noted in them yet
+    on_link, on_bus = _least(rates[0], *service), _least(rates[1], *service)
     longer, both = 1.0 / min(rates[0], rates[1]), 1.0 / rates[0] + 1.0 / rates[1]
-    kept, gone, begin, turn = 0, 0, offsets[0], np.int64(0)
+    kept, gone, first = 0, 0, offsets[0]
     for sample in range(offsets.size - 1):
+        last[:], left[:] = -1, 0
+        link_level, link_last, link_left, came = 0.0, np.int64(-1), np.int64(0), np.int64(0)
         before, lost, moment = np.int64(-1), np.int64(-1), np.int64(-1)
-        sent = on_bus = np.int64(0)
-        n_alone, empty_at, n_same = -1, 0.0, 0  # behind this tick nothing waits anywhere
-        start = kept
-        for k in range(begin, offsets[sample + 1]):
-            now, here, there = tick[k], source[k], tick[k]
-            n_same = 0 if now != moment else n_same
-            new = event[k] != before
-            if new and now >= empty_at:
-                n_alone = 0
-            elif new and n_alone >= 0:
-                turn += 1
-                for i in range(n_alone):
-                    _note(alone[i], sent, turn, queues)
-                if before < n_on_link:
-                    _note(n_buses, sent, turn, queues)
-                n_alone = -1
-            if n_alone >= 0:
-                alone[n_alone] = bus[here]
-                n_alone += 1
-                sent, empty_at = now, now + longer
-            else:
-                on_link = new and event[k] < n_on_link
-                address = key, first_sample + sample, now, here, name, same, n_same
-                arrives = now if new else on_bus
-                on_bus, there = _on_its_way(on_link, arrives, bus[here], rates, service, address, turn, queues)
-                empty_at = max(empty_at, there) + both
+        start, n_same, begin = kept, 0, np.int64(0)
+        alone, empty_at = False, 0.0  # behind this tick nothing waits anywhere
+        for k in range(first, offsets[sample + 1]):
+            now, here, this = tick[k], source[k], event[k]
+            n_same = n_same if now == moment else 0
+            address = key, first_sample + sample, now, here, name[here]
+            new = this != before
+            fresh = new & (now >= empty_at)
+            begin = now if fresh else begin
+            alone = fresh | (alone & (this == before))
+            if new:
+                came = now
+                if this < n_on_link:
+                    waiting = _waiting(link_level, link_last, now, rates[0], begin)
+                    link_level, link_last = waiting + 1.0, now
+                    if waiting >= on_link:  # few are late at all
+                        came += _late(waiting, rates[0], service, _deviates(address, same, n_same)[0])
+                    came = link_left = max(link_left, came)  # never before the one ahead
+            lane, there = bus[here], came
+            waiting = _waiting(level[lane], last[lane], came, rates[1], begin)
+            level[lane], last[lane] = waiting + 1.0, max(last[lane], came)
+            if waiting >= on_bus:
+                there += _late(waiting, rates[1], service, _deviates(address, same, n_same)[1])
+            there = left[lane] = max(left[lane], there)
+            empty_at = now + longer if alone else max(empty_at, there) + both
             same[n_same] = here
-            n_same, moment, before = n_same + 1, now, event[k]
+            n_same, moment, before = n_same + 1, now, this
             if there >= duration:
-                gone += event[k] != lost
-                lost = event[k]
+                gone += this != lost
+                lost = this
                 continue
             _put(there, here, start, kept, tick, source)
             kept += 1
-        begin = offsets[sample + 1]
+        first = offsets[sample + 1]
         offsets[sample + 1] = kept
     return kept, gone
 
@@ -208,33 +177,32 @@ def wait_out(packed, counts, lane, n_lanes, rate, sigma, duration, key, first_sa
     int
         How many are left.
     """
-    strength, spread = sigma[at.SIGMA_WAIT], sigma[at.SIGMA_SERVICE]
-    queues = np.zeros(n_lanes), np.zeros(n_lanes, np.int64), np.zeros(n_lanes, np.int64), np.zeros(n_lanes, np.int64)
-    kept, begin, deviate, turn = 0, 0, 0.0, np.int64(0)
+    service = sigma[at.SIGMA_WAIT], sigma[at.SIGMA_SERVICE]
+    level, last, left = np.zeros(n_lanes), np.empty(n_lanes, np.int64), np.zeros(n_lanes, np.int64)
+    kept, first, least = 0, 0, _least(rate, *service)
     for sample in range(counts.shape[0]):
-        start, end = kept, begin + counts[sample, at.COUNT_RECORDED]
-        alone, empty_at = np.int64(-1), 0.0  # a spike that found all outputs free, not noted there yet
-        for k in range(begin, end):
+        last[:], left[:] = -1, 0
+        start, end = kept, first + counts[sample, at.COUNT_RECORDED]
+        begin, empty_at = np.int64(0), 0.0  # behind this tick nothing waits anywhere
+        for k in range(first, end):
             stamp, neuron = packed[k] >> at.NEURON_BITS, packed[k] & at.NEURON_MASK
-            if stamp >= empty_at:
-                alone, empty_at = packed[k], stamp + 1.0 / rate
-            else:
-                if alone >= 0:
-                    turn += 1
-                    _note(lane[alone & at.NEURON_MASK], alone >> at.NEURON_BITS, turn, queues)
-                    alone = np.int64(-1)
-                waiting = _waiting(lane[neuron], stamp, rate, turn, queues)
-                if _may_move(waiting, rate, strength, spread):
-                    deviate, _ = two_normals(key, STREAM_WAIT_OUT, first_sample + sample, stamp, neuron)
-                stamp = _leave(lane[neuron], stamp, rate, waiting, strength, spread, deviate, turn, queues)
-                empty_at = max(empty_at, stamp) + 1.0 / rate
+            fresh = stamp >= empty_at
+            begin = stamp if fresh else begin
+            output = lane[neuron]
+            waiting = _waiting(level[output], last[output], stamp, rate, begin)
+            level[output], last[output] = waiting + 1.0, stamp
+            if waiting >= least:
+                deviate, _ = two_normals(key, STREAM_WAIT_OUT, first_sample + sample, stamp, neuron)
+                stamp += _late(waiting, rate, service, deviate)
+            stamp = left[output] = max(left[output], stamp)
+            empty_at = (stamp if fresh else max(empty_at, stamp)) + 1.0 / rate
             if stamp < duration:
                 packed[kept] = stamp << at.NEURON_BITS | neuron
                 kept += 1
         in_order(packed[start:kept])
-        late = end - begin - (kept - start)
+        late = end - first - (kept - start)
         counts[sample, at.COUNT_RECORDED] -= late
         counts[sample, at.COUNT_OUT] -= late
         counts[sample, at.COUNT_LOST] += late
-        begin = end
+        first = end
     return kept
