@@ -130,8 +130,8 @@ def _averaged(m: Measurements) -> Variance:
     if "synapses/averaged" not in m or "synapses/amplitude_mv_per_us" not in m:
         return NONE
     gross, noise = synapses(m)
-    rho, n = neighbours.share(m)[0], float(m["synapses/averaged"][0])
-    return (gross - noise) * ((1.0 - rho) / n + rho * neighbours.OF_COLUMNS)
+    single, rho, n = gross - noise, neighbours.share(m)[0], float(m["synapses/averaged"][0])
+    return single * ((1.0 - rho) / n) + neighbours.of_columns(single.value, m)
 
 
 def synaptic_input(m: Measurements) -> Parts:

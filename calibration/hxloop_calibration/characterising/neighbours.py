@@ -30,7 +30,7 @@ _LESS: Final = 0.05
 """Share of the field's variance that is in the mean of a chip."""
 _UNSURE: Final = 0.0988
 """One over the degrees of freedom of the field's variance on one chip."""
-_OF_ROWS, OF_COLUMNS = 0.5, 0.5
+_OF_ROWS, _OF_COLUMNS = 0.5, 0.5
 """Shares of the field of synapses that rows have in common, and columns."""
 
 QUANTITIES: Final[dict[str, Callable[[Floats], Floats]]] = {
@@ -110,3 +110,9 @@ def of_rows(synapses: float, m: Measurements) -> Variance:
     """What rows have in common because synapses are alike along them: of a chip few draws, and its share is unsure."""
     rho, error = share(m)
     return Variance(synapses * _OF_ROWS * rho, 1.0 / (_UNSURE + 0.5 * (error / rho) ** 2)) if rho else NONE
+
+
+def of_columns(synapses: float, m: Measurements) -> Variance:
+    """What circuits have in common with those above and below, because synapses are alike along columns."""
+    rho, error = share(m)
+    return Variance(synapses * _OF_COLUMNS * rho, 2.0 * (rho / error) ** 2) if rho else NONE

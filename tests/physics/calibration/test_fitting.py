@@ -43,3 +43,26 @@ def test_a_chip_that_boots_with_nominal_codes_tells_nothing_of_a_calibration(fit
 def test_few_draws_are_not_taken(fitted):
     assert {"madc_gain_fixed", "madc_offset_fixed_lsb", "synapse_dac_fixed"} <= set(fitted.kept)
     assert "madc_gain_fixed" not in fitted.file.strengths
+
+
+UNKIND = {
+    "cadc_slope_residual": 0.7, "event_wait_fixed": 1.0, "event_wait_trial": 0.6, "correlated_fixed": 0.04,
+    "input_headroom_fixed": 0.008, "jitter_trial_us": 0.07, "temperature_trial_k": 2.0, "drift_trial_mv": 0.8,
+    "v_leak_residual_mv": 2.0, "v_reset_residual_mv": 3.0, "v_threshold_residual_mv": 3.0, "tau_syn_residual": 0.012,
+    "synaptic_input_residual": 0.02, "synapse_fixed": 0.15, "driver_fixed": 0.03, "dead_fixed": 0.01,
+}  # fmt: skip
+FOUND = [name for name in UNKIND if not name.startswith(("event_wait", "temperature"))]
+
+
+@pytest.mark.parametrize("serial", [232, 233])
+def test_what_else_silicon_does_is_not_taken_for_a_strength(serial):
+    """Slopes of channels, waiting stamps, dead circuits, neighbours, losses of inputs and warmth."""
+    name = f"typical[{','.join(f'{name}={value}' for name, value in UNKIND.items())}]"
+    fitted = hxloop.fit_chip(hxloop.measure(EmulatedChip(name, serial, 2), report=[]))
+    found = {e.name: e for e in fitted.estimates}
+    outside = [n for n in FOUND if not found[n].low <= UNKIND[n] <= found[n].high]
+    # Of 13 intervals of 95 %, more than two are outside with probability 0.03.
+    assert len(outside) <= 2, {n: found[n] for n in outside}
+    for name in outside:
+        assert found[name].value == pytest.approx(UNKIND[name], rel=0.2)
+    assert {"event_wait_fixed", "event_wait_trial", "driver_depletion_fixed"} <= set(fitted.kept)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from hxloop_calibration.characterising.variances import Variance, difference, of_scatter, one_way, pooled, share
+from hxloop_calibration.characterising.variances import Variance, difference, of_scatter, one_way, pooled, share, slope
 
 DRAWS = 400
 
@@ -45,6 +46,33 @@ def test_what_is_known_is_taken_off_and_groups_have_means_of_their_own():
     value, low, high = difference(gross, Variance(4.0))
     assert value == pytest.approx(np.sqrt(5.0), rel=0.03)
     assert low < value < high
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_what_goes_with_something_known_is_taken_off(groups):
+    n = 60
+
+    def draw(rng):
+        beside = rng.normal(0.0, 1.0, n) + np.repeat(rng.normal(0.0, 9.0, groups), n // groups)
+        return beside, 3.0 * beside + rng.normal(0.0, 1.0, n) + rng.normal(0.0, 0.5, (2, n))
+
+    def estimate(drawn):
+        beside, values = drawn
+        return one_way(values, groups, beside)
+
+    assert 0.92 <= inside(draw, 1.0, estimate) <= 0.98
+    beside, values = draw(np.random.default_rng(1))
+    assert one_way(values, groups)[0].value > 5.0
+    beside[:10] = np.nan  # not known of these: they do not count
+    assert one_way(values, groups, beside)[0].freedom == pytest.approx(n - 10 - groups - 1, abs=1)
+
+
+def test_slopes_are_those_of_least_squares():
+    rng = np.random.default_rng(2)
+    x, y = (v - v.mean() for v in rng.normal(0.0, 1.0, (2, 40)))
+    line = stats.linregress(x, y)
+    assert slope(x, y) == pytest.approx((line.slope, line.stderr))
+    assert slope(np.zeros(3), np.ones(3)) == (0.0, np.inf)
 
 
 def test_failed_fits_and_missing_circuits_do_not_count():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+
+MOST: Final = 1024.0
+"""Largest increment, in model units: weights of chips end at a few. A neuron that is dead would double it for ever."""
 
 
 def silent_share(times: NDArray[np.float64]) -> float:
@@ -25,7 +29,7 @@ class WeightBumper:
 
     The first layer (in the order of the network) with a larger fraction of missing spikes than its limit is bumped:
     all weights onto its neurons that missed at least one spike in the batch grow by `bump`, and by twice as much each
-    further time in a row that the same layer needs it.
+    further time in a row that the same layer needs it, up to `MOST`.
 
     Parameters
     ----------
@@ -101,7 +105,7 @@ class WeightBumper:
             Increment used.
         """
         again = self.doubling and layer == self._last_layer
-        self._increment = 2 * self._increment if again else self.bump
+        self._increment = min(2 * self._increment, max(MOST, self.bump)) if again else self.bump
         self._last_layer = layer
         raised: float | NDArray[np.float64] = self._increment
         if self.targeted:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
-from hxloop_host.learning.first_spike.weight_bumper import WeightBumper
+from hxloop_host.learning.first_spike.weight_bumper import MOST, WeightBumper
 
 
 class SlowBumper:
@@ -77,6 +77,20 @@ def test_increment_doubles_while_the_same_layer_is_silent():
     assert increment([silent, loud]) == (0, 0.001)
     np.testing.assert_allclose(weights[0], 0.009)
     np.testing.assert_allclose(weights[1], 0.001)
+
+
+@pytest.mark.parametrize("bump", [0.0005, 4000.0])
+def test_a_neuron_that_never_spikes_does_not_take_its_weights_out_of_the_numbers(bump):
+    dead, bumper, weights = np.full((2, 1), np.inf), WeightBumper((0.5,), bump), np.zeros((3, 1))
+    increments = []
+    for _ in range(3000):
+        assert bumper.check([dead]) == 0
+        increments.append(bumper.apply([weights], 0, [dead]))
+    assert increments[-1] == max(MOST, bump)
+    assert np.isfinite(weights).all() and weights.min() < 3000 * max(increments) + 1
+    again = WeightBumper((0.5,), bump)
+    again.load_state(bumper.state())
+    assert again.apply([weights], 0, [dead]) == increments[-1]
 
 
 def test_the_limit_itself_is_tolerated():
