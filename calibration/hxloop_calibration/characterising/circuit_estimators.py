@@ -219,7 +219,7 @@ def _left(name: str) -> Callable[[Measurements], Parts]:
 
 
 leak_left, reset_left = _left("boot/v_leak_mv"), _left("boot/v_reset_mv")
-_WARM: Final = Variance(0.09, 4.0)
+_WARM: Final = Variance(0.09, 1.0)
 """Of thresholds in mV^2, because the laboratory is not as warm as it was at calibration: 1 K, and 0.3 mV/K from circuit
 to circuit (docs/chip.md)."""
 

@@ -30,8 +30,11 @@ _LESS: Final = 0.05
 """Share of the field's variance that is in the mean of a chip."""
 _UNSURE: Final = 0.0988
 """One over the degrees of freedom of the field's variance on one chip."""
-_OF_ROWS, _OF_COLUMNS = 0.5, 0.5
-"""Shares of the field of synapses that rows have in common, and columns."""
+_OF_COLUMNS: Final = 0.5
+"""Share of the field of synapses that columns have in common."""
+_OF_ROWS, _FEW_ROWS = 0.3, 0.15
+"""Share that the rows of `single_rows` have in common and that differs between them: they lie in four places of a
+hemisphere. One over its degrees of freedom."""
 
 QUANTITIES: Final[dict[str, Callable[[Floats], Floats]]] = {
     "nominal/rest_low_mv": np.asarray,
@@ -109,7 +112,7 @@ def without_lines(gross: Variance, m: Measurements) -> Variance:
 def of_rows(synapses: float, m: Measurements) -> Variance:
     """What rows have in common because synapses are alike along them: of a chip few draws, and its share is unsure."""
     rho, error = share(m)
-    return Variance(synapses * _OF_ROWS * rho, 1.0 / (_UNSURE + 0.5 * (error / rho) ** 2)) if rho else NONE
+    return Variance(synapses * _OF_ROWS * rho, 1.0 / (_FEW_ROWS + 0.5 * (error / rho) ** 2)) if rho else NONE
 
 
 def of_columns(synapses: float, m: Measurements) -> Variance:
