@@ -82,10 +82,16 @@ class Registry(Generic[T]):
         Whether an object is such a part.
     is_called : str
         What an object must be, after "must be", in messages.
+    option : str
+        The option of commands that names one in a file; by default ``--rule`` of a rule. Empty: none does, and one's own
+        comes by an installed package.
     """
 
-    def __init__(self, what: str, built_in: Mapping[str, str], accepts: Any, is_called: str) -> None:
+    def __init__(
+        self, what: str, built_in: Mapping[str, str], accepts: Any, is_called: str, option: str | None = None
+    ) -> None:
         self.what, self.built_in, self._accepts, self._is_called = what, built_in, accepts, is_called
+        self._option = f"--{what}" if option is None else option
 
     @property
     def group(self) -> str:
@@ -128,14 +134,18 @@ class Registry(Generic[T]):
             raise InvalidInputError(
                 f"{arguments.shown(name)} is code in a file, which runs only if you name it yourself",
                 field=self.what,
-                hint=f"add --{self.what} {one_line(name)}",
+                hint=f"add {self._option} {one_line(name)}" if self._option else f"your own {self._from_packages}",
             )
         hint = suggestion(name, self.names(), cutoff=0.4)
         raise InvalidInputError(
             f"no {self.what} is called {arguments.shown(name)}",
             field=self.what,
-            hint=f"{hint}; your own is FILE.py:NAME",
+            hint=f"{hint}; your own {'is FILE.py:NAME' if self._option else self._from_packages}",
         )
+
+    @property
+    def _from_packages(self) -> str:
+        return f"comes by an installed package (entry points {self.group})"
 
     def source_of(self, kind: type) -> Source:
         """Source of a class that was handed over as an object: by name what has one, else as `source_of`."""

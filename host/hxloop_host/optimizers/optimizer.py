@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, final
 
@@ -9,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from hxloop.errors import ArrayError, InvalidInputError
-from hxloop.kit.ranges import Count, Fraction
+from hxloop.kit.ranges import Count, Fraction, NotNegative
 from hxloop.kit.strict import Strict, given_or_made
 from hxloop_host.optimizers.schedules import Constant, Cosine, Schedule, StepDecay
 
@@ -30,6 +31,10 @@ class OptimizerSettings(Strict):
     step_epochs: Count = Field(20, description="step: epochs between two decays")
     gamma: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="step: factor of a decay")
     floor: Fraction = Field(0.0, description="cosine: share of the learning rate left at the end")
+    clip_norm: NotNegative = Field(
+        0.0, description="longest gradient of all weights together (root of the sum of squares): longer ones are made "
+        "that long; 0: any. Loops make gradients explode (Pascanu, Mikolov, Bengio, ICML 2013)"
+    )  # fmt: skip
 
 
 class Optimizer(ABC):
@@ -102,9 +107,20 @@ class Optimizer(ABC):
             self._shapes = shapes
             self._memory = {name: [np.full(shape, v) for shape in shapes] for name, v in self.memory.items()}
         self._steps += 1
-        for k, (parameter, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+        for k, (parameter, gradient) in enumerate(zip(parameters, self._clipped(gradients), strict=True)):
             change = self.change(parameter, gradient, self._steps, *(arrays[k] for arrays in self._memory.values()))
             np.subtract(parameter, change, out=parameter)
+
+    def _clipped(self, gradients: Sequence[NDArray[np.float64]]) -> Sequence[NDArray[np.float64]]:
+        longest = self.settings.clip_norm
+        if not longest:
+            return gradients
+        from hxloop_host.arithmetic.moments import largest, sum_of_squares  # compiled: not needed to read settings
+
+        flat = [np.ravel(gradient) for gradient in gradients]
+        scale = max((largest(gradient) for gradient in flat), default=0.0)  # squares of huge numbers are infinite
+        length = scale * math.sqrt(sum(sum_of_squares(gradient, scale) for gradient in flat)) if scale else 0.0
+        return gradients if length <= longest else [gradient * (longest / length) for gradient in gradients]
 
     @abstractmethod
     def change(

@@ -22,4 +22,5 @@ OPTIMIZERS: Final[Registry[type[Optimizer]]] = Registry(
     },
     _is_optimizer,
     "a subclass of Optimizer",
+    option="",
 )

@@ -26,4 +26,5 @@ READOUTS: Final[Registry[type[Readout]]] = Registry(
     },
     _is_readout,
     "a subclass of Readout with all its methods",
+    option="",
 )

@@ -52,6 +52,10 @@ KNOBS_OF_BEFORE: Final = {f"silence.{key}": f"rule.{key}" for key in _SILENCE} |
 """What settings are called today."""
 
 
+_LATER: Final = {"optimizer": {"clip_norm": 0.0}}
+"""What settings that came later say if everything is as it was before them."""
+
+
 class _NewerError(Exception):
     """Something that there was not then."""
 
@@ -62,6 +66,15 @@ def form_of_before(point: Point) -> dict[str, Any] | None:
         return _point(point)
     except _NewerError:
         return None
+
+
+def without_later(settings: dict[str, Any]) -> dict[str, Any]:
+    """Plain settings of a point, as they were before there were choices that it does not make."""
+    found = dict(settings)
+    for section, later in _LATER.items():
+        own = settings[section]
+        found[section] = {key: value for key, value in own.items() if key not in later or value != later[key]}
+    return found
 
 
 def losses_left(before: Settings, chosen: Settings) -> dict[str, float]:

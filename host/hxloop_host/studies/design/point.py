@@ -15,7 +15,7 @@ from hxloop.plugins import Source
 from hxloop.seeds import SEED_MAX
 from hxloop_calibration.options import Method
 from hxloop_host.settings.experiment_settings import Settings
-from hxloop_host.studies.design.keys_of_before import DEFAULT_METHOD, form_of_before
+from hxloop_host.studies.design.keys_of_before import DEFAULT_METHOD, form_of_before, without_later
 
 _KEY_LENGTH = 20  # 80 bits: among a million points, two with the same name have odds of 1 to 10^12
 
@@ -96,6 +96,7 @@ class Point(Strict):
 
     def _form(self) -> dict[str, Any]:
         values = self.model_dump(exclude={"losses_left", "initial", "rule", "data"})
+        values["settings"] = without_later(values["settings"])
         if self.calibration_method == DEFAULT_METHOD:  # as it was written before there were others
             del values["calibration_method"]
         if self.rule is not None:

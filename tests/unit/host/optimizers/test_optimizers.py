@@ -62,6 +62,28 @@ def textbook_smorms3(w, gradients, rates, epsilon=1e-16):
     return w
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e200])
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_long_gradients_are_made_as_long_as_allowed(name, scale):
+    """As torch's clip_grad_norm_: all arrays together, and only if they are longer."""
+    g, (kind, _) = generator(3, "clip", name), OPTIMIZERS.find(name)
+    gradients = [scale * g.standard_normal(shape) for shape in ((4, 3), (3, 2))]
+    length = scale * float(np.linalg.norm(np.concatenate([x.ravel() / scale for x in gradients])))
+    for limit in (0.5, 2.0):
+        found, expected = ([np.ones((4, 3)), np.ones((3, 2))] for _ in range(2))
+        clipped = kind(learning_rate=0.1, schedule="constant", clip_norm=limit)
+        plain = kind(learning_rate=0.1, schedule="constant")
+        for _ in range(3):
+            clipped.step(found, gradients)
+            plain.step(expected, [x * min(1.0, limit / length) for x in gradients])
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+    zero = kind(learning_rate=0.1, schedule="constant", clip_norm=1.0)
+    still = [np.ones(3)]
+    zero.step(still, [np.zeros(3)])
+    assert np.isfinite(still[0]).all()
+
+
 CASES = {
     "adam": (Adam, textbook_adam, {}),
     "adam, other decays": (Adam, textbook_adam, {"beta1": 0.5, "beta2": 0.9, "epsilon": 0.1}),
@@ -318,3 +340,11 @@ def test_an_optimizer_of_the_users_needs_one_method(tmp_path):
     for gradient in ([2.0, -1.0], [-1.0, -1.0], [-3.0, 4.0]):
         optimizer.step(w, [np.array(gradient)])
     np.testing.assert_array_equal(w[0], [0.0, 0.25])  # means 1, 0, -1.5 and -0.5, -0.75, 1.625
+
+
+def test_the_hint_names_no_option_that_there_is_not():
+    with pytest.raises(InvalidInputError, match=r"hxloop\.optimizers") as caught:
+        OPTIMIZERS.find("mine.py:Mine")
+    assert "--optimizer" not in str(caught.value)
+    with pytest.raises(InvalidInputError, match=r"adam.*hxloop\.optimizers"):
+        OPTIMIZERS.find("adan")

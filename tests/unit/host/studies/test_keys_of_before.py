@@ -66,6 +66,16 @@ def test_what_there_was_not_before_has_names_of_its_own(new):
     assert point.key not in {train(load_settings("quick")).key, train(point.settings, initial=point).key}
 
 
+def test_what_settings_of_later_do_by_default_is_not_part_of_a_name():
+    def settings(**optimizer):
+        values = load_settings("quick").model_dump()
+        return Settings(**(values | {"coding": {"kind": "latency"}, "optimizer": values["optimizer"] | optimizer}))
+
+    assert "clip_norm" not in train(settings()).text
+    assert '"clip_norm":2.0' in train(settings(clip_norm=2.0)).text
+    assert train(settings(clip_norm=2.0)).key != train(settings()).key
+
+
 def test_a_rule_of_ones_own_is_named_by_its_source_and_not_by_where_it_lies():
     def point(folder, digest, rate=0.1):
         name = f"{folder}/mine.py:Hebb"
