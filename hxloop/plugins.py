@@ -83,8 +83,8 @@ class Registry(Generic[T]):
     is_called : str
         What an object must be, after "must be", in messages.
     option : str
-        The option of commands that names one in a file; by default ``--rule`` of a rule. Empty: none does, and one's own
-        comes by an installed package.
+        The option of commands that names one in a file; by default ``--rule`` of a rule. Empty: none does, and one's
+        own comes by an installed package.
     """
 
     def __init__(
