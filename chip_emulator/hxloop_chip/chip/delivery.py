@@ -44,7 +44,7 @@ class Delivered:
     reached : int
         Synapses that they reach, each as often as an event does.
     event : int64 [n] or None
-        Which event each is, those of the host first; None: every event of the host, all its sources.
+        Which event each is, those of the host first; None: nobody asked.
     """
 
     inputs: at.Inputs
@@ -55,7 +55,7 @@ class Delivered:
 
 
 def deliver_plain(
-    inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, duration_ticks: int
+    inputs: SpikeBatch, background: Background, wiring: Wiring, spec: ChipSpec, duration_ticks: int, *, named: bool
 ) -> Delivered | None:
     """Do what `SpikeBatch.check` and `deliver` do, in one pass; None if there is anything unusual about the events.
 
@@ -67,6 +67,8 @@ def deliver_plain(
     wiring : Wiring
     spec : ChipSpec
     duration_ticks : int
+    named : bool
+        Say which event each is.
     """
     sound = all(
         isinstance(array, np.ndarray) and array.dtype == dtype and array.ndim == 1 and array.flags.c_contiguous
@@ -76,16 +78,19 @@ def deliver_plain(
         return None
     fanout = wiring.inputs
     offsets = np.empty(len(inputs.offsets), np.int64)
-    tick, source = np.empty((2, len(inputs.tick) * fanout.most), np.int64)
+    most = len(inputs.tick) * fanout.most
+    tick, source = np.empty((2, most), np.int64)
+    event = np.empty(most if named else 0, np.int64)
     count, reached = take_in(
         inputs.offsets, inputs.tick, inputs.source, duration_ticks,
         fanout.first, fanout.source, wiring.source_bus, wiring.source_reach, spec.n_hemispheres * spec.n_padi_buses,
         (exact_rate(spec.link_in_per_tick), float(spec.link_in_depth)),
-        (exact_rate(spec.padi_per_tick), float(spec.padi_depth)), offsets, tick, source,
+        (exact_rate(spec.padi_per_tick), float(spec.padi_depth)), offsets, tick, source, event,
     )  # fmt: skip
     if count < 0:
         return None
-    return Delivered(at.Inputs(offsets, tick[:count], source[:count]), len(inputs.tick), 0, reached)
+    which = event[:count] if named else None
+    return Delivered(at.Inputs(offsets, tick[:count], source[:count]), len(inputs.tick), 0, reached, which)
 
 
 def deliver(

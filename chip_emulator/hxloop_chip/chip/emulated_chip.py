@@ -171,15 +171,14 @@ class EmulatedChip(Unsendable):
         if delivered is None:
             on_way_in = self._acting["on_way_in"]
             delivered = deliver(inputs, configured.config.background, configured.wiring, self._spec, trial, on_way_in)
-        queueing = self._sigmas[at.SIGMA_WAIT] > 0.0
-        if queueing:
+        if self._queueing:
             delivered = late_events(delivered, inputs, configured.wiring, self._spec, trial)
         silicon = observing.Silicon(self._spec, self.mismatch, self._acting["reading"])
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
         circuit_at = configured.at_temperature if needs_all else partial(configured.at_temperature, recorded=chosen)
         found = self._temperatures(trial, inputs.n_samples)
         packed, counts = self._runner.run(delivered.inputs, found, circuit_at, trial, reads, progress, stop_words)
-        if queueing:
+        if self._queueing:
             packed = late_stamps(packed, counts, configured.neurons, self._spec, trial)
         first_ticks = None
         if columns is not None and first_only and not self._acting["on_way_out"]:
@@ -266,6 +265,10 @@ class EmulatedChip(Unsendable):
         run_one_synapse(self, record="first_ticks")
         self._configured = before
 
+    @property
+    def _queueing(self) -> bool:
+        return bool(self._sigmas[at.SIGMA_WAIT] > 0.0)
+
     def _ready(self, inputs: SpikeBatch, duration_ticks: int) -> tuple[Configured, Delivered | None]:
         """What a run needs, its inputs checked; and these delivered, unless that takes more than one pass."""
         configured = self._configured
@@ -276,7 +279,8 @@ class EmulatedChip(Unsendable):
         plain = None
         if not self._acting["on_way_in"]:
             plain = deliver_plain(
-                inputs, configured.config.background, configured.wiring, self._spec, duration_ticks
+                inputs, configured.config.background, configured.wiring, self._spec, duration_ticks,
+                named=self._queueing,
             )  # fmt: skip
         if plain is None:
             self._check_inputs(inputs, configured, duration_ticks)

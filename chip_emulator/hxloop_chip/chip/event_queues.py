@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.queues import wait_in, wait_out
 from hxloop_chip.wiring.link_loss import exact_rate
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from hxloop.spec import ChipSpec
@@ -39,9 +38,7 @@ def late_events(delivered: Delivered, inputs: SpikeBatch, wiring: Wiring, spec: 
     """
     offsets, tick, source = delivered.inputs
     event = delivered.event
-    if event is None:
-        fanout = wiring.inputs
-        event = np.arange(len(tick)) if fanout.most == 1 else fanout.expand(inputs.source.astype(np.int64))[0]
+    assert event is not None, "queues need to know which event each is"
     n_buses = spec.n_hemispheres * spec.n_padi_buses
     rates = exact_rate(spec.link_in_per_tick), exact_rate(spec.padi_per_tick)
     kept, gone = wait_in(

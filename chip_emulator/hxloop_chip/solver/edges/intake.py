@@ -16,11 +16,12 @@ _TABLE = types.Array(types.int64, 2, "C", readonly=True)
     types.UniTuple(types.int64, 2)(
         _LONGS, _LONGS, _INTS, types.int64, _LONGS, _LONGS, _LONGS, _LONGS, types.int64,
         types.UniTuple(types.float64, 2), types.UniTuple(types.float64, 2), types.int64[::1], types.int64[::1],
-        types.int64[::1],
+        types.int64[::1], types.int64[::1],
     )
 )  # fmt: skip
 def take_in(
-    offsets, tick, channel, duration, first, source, bus, reach, n_buses, link, lane, out_offsets, out_tick, out_source
+    offsets, tick, channel, duration, first, source, bus, reach, n_buses, link, lane, out_offsets, out_tick,
+    out_source, out_event,
 ):  # fmt: skip
     """Check events and find their sources, as long as every channel has some and no link is overloaded.
 
@@ -41,6 +42,8 @@ def take_in(
         Rate and depth of the link and of every bus, as in `pass_buckets`.
     out_offsets, out_tick, out_source : int64 [n_samples + 1], [n], [n]
         Receive the events of the sources; n is enough for all.
+    out_event : int64 [n] or [0]
+        Receives which event each is, if there is room.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def take_in(
         return -1, 0
     level = np.zeros(1 + n_buses)
     last = np.zeros(1 + n_buses, np.int64)
-    out_offsets[0] = 0
+    out_offsets[0], named = 0, out_event.size > 0
     for sample in range(offsets.size - 1):
         begin, end = offsets[sample], offsets[sample + 1]
         if end < begin or end > n_events:
@@ -78,6 +81,8 @@ def take_in(
                 if level[here] > lane[1]:
                     return -1, 0
                 out_tick[count], out_source[count] = now, source[place]
+                if named:
+                    out_event[count] = k
                 reached += reach[source[place]]
                 count += 1
         out_offsets[sample + 1] = count

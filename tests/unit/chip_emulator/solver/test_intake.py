@@ -18,12 +18,13 @@ BUS = np.array([0, 1, 1, 0, 2, 2])
 REACH = np.array([7, 1, 20, 300, 0, 4000])
 
 
-def taken(batch, link, lane):
+def taken(batch, link, lane, named=True):
     offsets = np.empty(batch.offsets.size, np.int64)
     tick, source = np.empty((2, 2 * batch.n_spikes), np.int64)
+    event = np.full(2 * batch.n_spikes if named else 0, -1)
     arrays = batch.offsets, batch.tick, batch.source
-    n, reached = take_in(*arrays, DURATION, FIRST, SOURCE, BUS, REACH, 3, link, lane, offsets, tick, source)
-    return None if n < 0 else (offsets, tick[:n], source[:n], reached)
+    n, reached = take_in(*arrays, DURATION, FIRST, SOURCE, BUS, REACH, 3, link, lane, offsets, tick, source, event)
+    return None if n < 0 else (offsets, tick[:n], source[:n], event[:n], reached)
 
 
 def expected(batch, link, lane):
@@ -38,7 +39,7 @@ def expected(batch, link, lane):
     passes = admitted(batch.offsets, batch.tick, nothing, 1, link[0], int(link[1]))
     offsets, tick = np.searchsorted(event, batch.offsets), batch.tick[event]
     on_bus = admitted(offsets, tick, BUS[source], 3, lane[0], int(lane[1]))
-    return (offsets, tick, source, REACH[source].sum()) if passes.all() and on_bus.all() else None
+    return (offsets, tick, source, event, REACH[source].sum()) if passes.all() and on_bus.all() else None
 
 
 events = st.lists(st.tuples(st.integers(0, 2), st.integers(-1, DURATION), st.integers(-1, N_CHANNELS)), max_size=12)
@@ -57,6 +58,9 @@ def test_one_pass_agrees_with_all_the_others(drawn, link, lane, in_order):
     if wanted is not None:
         for one, other in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(one, other)
+        unnamed = taken(batch, link, lane, named=False)
+        for k in (0, 1, 2, 4):
+            np.testing.assert_array_equal(unnamed[k], wanted[k])
 
 
 @pytest.mark.parametrize("offsets", [[], [1, 2], [0, 1], [0, 2, 1, 2], [0, 3, 2], [0, -1, 2]])
