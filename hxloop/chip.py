@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from hxloop.kit.strict import Strict
-from hxloop.naming.chip_name import with_serial
+from hxloop.naming.chip_name import in_brief, with_serial
 
 if TYPE_CHECKING:
     from hxloop.codes.boot import BootSettings
@@ -38,6 +38,11 @@ class ChipIdentity(Strict):
 
     def __str__(self) -> str:
         return with_serial(self.chip, self.serial)
+
+    @property
+    def brief(self) -> str:
+        """For a line that people read: of many strengths only their number, and a digest."""
+        return in_brief(self.chip, self.serial)
 
     def instead_of(self, expected: ChipIdentity) -> str:
         """What to call this chip where another was expected; their names may be the same."""

@@ -134,7 +134,7 @@ def check(chip: Chip, table: CalibrationTable, *, begin_s: float | None = None, 
     routines = FAMILIES[options.method].routines
     names, progress = plan(target, options, chip.spec), progress_of(report)
     found: dict[str, Drifted] = {}
-    with progress.during(Started(f"measuring {chip.identity} again", len(names) + 1, "routine")):
+    with progress.during(Started(f"measuring {chip.identity.brief} again", len(names) + 1, "routine")):
         for k, name in enumerate(names):
             bench.begin_step(progress, k, name)
             repeats = [routines[name].measure(bench, target) for _ in range(REPEATS)]

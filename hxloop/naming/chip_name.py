@@ -24,6 +24,7 @@ ALL: Final = "all"
 _NAME: Final = re.compile(r"(?P<base>[^\[\]]*)(\[(?P<changes>[^\[\]]*)\])?")
 _WITH_SERIAL: Final = re.compile(r"([a-z_]+(?:\[[^\[\]/]*\])?)/([0-9]+)")
 _LONGEST: Final = 100
+_SHOWN: Final = 160
 """Longest part of a file name that a chip makes up; a file system takes 255 bytes for all of it."""
 
 
@@ -118,6 +119,15 @@ def _change(text: str) -> tuple[str, float]:
 def with_serial(chip: str, serial: int) -> str:
     """``typical/3``: how a chip is called."""
     return f"{chip}/{serial}"
+
+
+def in_brief(chip: str, serial: int) -> str:
+    """The same for a line that people read: of a chip with many strengths their number, and a digest."""
+    parts = _NAME.fullmatch(chip)
+    if len(chip) <= _SHOWN or parts is None:
+        return with_serial(chip, serial)
+    digest = hashlib.sha256(chip.encode()).hexdigest()[:8]
+    return with_serial(f"{parts['base']}[{(parts['changes'] or '').count('=')} strengths, {digest}]", serial)
 
 
 def split_serial(text: str) -> tuple[str, int] | None:

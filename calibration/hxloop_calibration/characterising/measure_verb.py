@@ -90,7 +90,7 @@ def measure(
         boot = BootSettings(calibration.operating_point, calibration.neurons, calibration.shared)
     work = _Work(chip, boot, seed)
     steps = work.steps()
-    with progress.during(Started(f"measuring {chip.identity}", len(steps), "step")):
+    with progress.during(Started(f"measuring {chip.identity.brief}", len(steps), "step")):
         for k, (name, step) in enumerate(steps):
             work.bench.begin_step(progress, k, name)
             step()

@@ -74,7 +74,7 @@ def _passed_on(m: Measurements) -> float:
     logs = [np.log([np.nanmean(table[0]), np.nanmean(table[1:3])]) for table in responses(m)]
     grown = float(np.mean([whole - part for whole, part in logs])) - math.log(code[0] / half)
     lost = -grown * code[0] / (code[0] - half)  # log(1 - x) - log(1 - x half / code), to first order in x
-    return (1.0 - max(0.0, lost)) ** 2
+    return float((1.0 - max(0.0, lost)) ** 2)
 
 
 def _as_sent(parts: Parts, m: Measurements) -> Parts:

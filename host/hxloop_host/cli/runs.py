@@ -19,7 +19,9 @@ runs = make_app()
 
 _COLUMNS = {
     "run": "run",
+    "task": "task",
     "preset": "preset",
+    "rule": "rule",
     "chip": "chip",
     "seed": "seed",
     "epochs": "epochs",
@@ -54,9 +56,12 @@ def _list(
     from hxloop_host.runs.trained_run import load_run
 
     found: list[dict[str, Any]] = []
+    chips: list[str] = []
     for directory in subdirectories(folder):
         try:
-            found.append(_entry(load_run(directory)))
+            run = load_run(directory)
+            found.append(_entry(run))
+            chips.append(run.origin.identity.brief)
         except MissingFileError:
             continue  # not a run
         except HxloopError as error:
@@ -66,7 +71,7 @@ def _list(
         return
     # A name says where a run is in the usual folder only: `hxloop runs show` takes what stands here.
     shown = [e | {"run": Path(e["run"]).name} for e in found] if folder == RUNS else found
-    rows = [[_cell(e[key]) for key in _COLUMNS] for e in shown]
+    rows = [[_cell(e[key]) for key in _COLUMNS] for e in (e | {"chip": c} for e, c in zip(shown, chips, strict=True))]
     print_table(list(_COLUMNS.values()), rows, title=f"runs in {folder}", plain=True, whole=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import math
 import os
 import re
 import shlex
@@ -19,7 +20,7 @@ from hxloop.files.temporary import TemporaryFolder
 from hxloop.kernels.compiling import Compiling
 from hxloop.kit.terminal import say
 from hxloop.kit.waiting import listener
-from hxloop.naming.chip_name import with_serial
+from hxloop.naming.chip_name import in_brief
 from hxloop_host.link.discovery import address_of, read_connection_file
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _EMULATOR = "hxloop_chip"
 _SILENCE_S = 180.0  # longer than the daemon lets its worker stand still
 _GRACE_S = 5.0
 _LOOK_EVERY_S = 0.02
+_SAY_EVERY_S = 9.0
 _SHOW_AFTER_S = 1.0
 _LOG_TAIL_LINES = 20
 _DATA, _CONTROL = "data.sock", "control.sock"  # whatever the chip is called, they fit
@@ -61,7 +63,7 @@ class Daemon:
     """
 
     def __init__(self, chip: str, serial: int, *, threads: int | None = None, endpoint: str | None = None) -> None:
-        self._name = with_serial(chip, serial)
+        self._name = in_brief(chip, serial)
         self._private = TemporaryFolder(socket=_CONTROL)
         self._folder = self._private.path
         self._owner_pid = os.getpid()
@@ -73,7 +75,9 @@ class Daemon:
         self._command += ["--threads", str(threads)] if threads is not None else []
         self._command += ["--endpoint", endpoint or f"ipc://{self._folder / _DATA}"]
         _alive.add(self)
+        self._said_s = -math.inf
         self.connection = self._start()
+        self._growing = _GrowingLog(self.log_file)
 
     @property
     def pid(self) -> int | None:
@@ -91,11 +95,19 @@ class Daemon:
             return None
         code = self._process.poll()
         if code is None and not force:
+            self._say_whether_it_compiles()
             return None
         log.warning("chip daemon %s; starting it again", "does not answer" if code is None else f"ended ({code})")
         self._end(grace_s=0.5)
         self.connection = self._start()
         return address_of(self.connection)
+
+    def _say_whether_it_compiles(self) -> None:
+        """A run that needs kernels nobody needed before waits for them, perhaps for minutes."""
+        found = [state for line in self._growing.new_lines() if (state := Compiling.found_in(line)) is not None]
+        if found and time.monotonic() - self._said_s > _SAY_EVERY_S:
+            self._said_s = time.monotonic()
+            say(f"chip {self._name}: {found[-1]}")
 
     def close(self) -> None:
         """End it and remove its folder; closing twice, or in a forked child, does nothing."""

@@ -87,7 +87,7 @@ class Origin:
         """One line."""
         begun = f", from weights {self.initial[:12]}" if self.initial else ""
         rule = f", rule {self.rule}" if self.rule.sha256 else ""
-        return f"{self.task}, preset {self.preset}{rule}, chip {self.identity}, seed {self.seed}{begun}"
+        return f"{self.task}, preset {self.preset}{rule}, chip {self.identity.brief}, seed {self.seed}{begun}"
 
     @cached_property
     def network(self) -> Network:

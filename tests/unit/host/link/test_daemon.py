@@ -182,3 +182,19 @@ def test_nothing_is_left_when_the_host_ends_without_closing(end):
     wait_until_gone(pids)
     process.stdin.close()
     process.stdout.close()
+
+
+def test_who_waits_for_a_run_hears_that_it_waits_for_kernels(capsys):
+    """Once, and then not for a while; of what was compiled before, nothing."""
+    daemon = Daemon("fine", 3)
+    with daemon.log_file.open("a") as log:
+        log.write("something else\ncompiling kernels, only once: 3 of at most 107, 1 s\n")
+        log.write("compiling kernels, only once: 5 of at most 107, 2 s\n")
+    assert daemon.revive(force=False) is None
+    with daemon.log_file.open("a") as log:
+        log.write("compiling kernels, only once: 6 of at most 107, 3 s\n")
+    assert daemon.revive(force=False) is None
+    daemon.close()
+    told = capsys.readouterr().err
+    assert told.count("chip fine/3: compiling kernels, only once: 5 of at most 107, 2 s") == 1
+    assert "3 of at most" not in told and "6 of at most" not in told

@@ -3,7 +3,7 @@
 import pytest
 
 from hxloop.errors import InvalidInputError
-from hxloop.naming.chip_name import ChipName, file_safe, split_serial, with_serial
+from hxloop.naming.chip_name import ChipName, file_safe, in_brief, split_serial, with_serial
 
 DEFAULTS = {"jitter_trial_us": 0.1, "drift_trial_mv": 1.0, "dead_fixed": 0.0}
 
@@ -83,3 +83,11 @@ def test_names_of_files_are_safe_and_short():
     assert not set(file_safe("a[b=1]/../*?")) & set("[]/*? ")
     long = [file_safe(f"typical[{','.join(['x=1'] * 99)}{k}]") for k in range(2)]
     assert long[0] != long[1] and all(len(name) <= 100 for name in long)
+
+
+def test_a_line_for_people_is_not_a_thousand_characters_long():
+    few, many = "typical[jitter_trial_us=0,tau_syn_residual=0.1]", f"typical[{','.join(f'a{k}=1' for k in range(31))}]"
+    assert in_brief(few, 3) == with_serial(few, 3)
+    shown = in_brief(many, 3)
+    assert shown.startswith("typical[31 strengths, ") and shown.endswith("]/3") and len(shown) < 60
+    assert in_brief(many.replace("a3=1", "a3=2"), 3) != shown
