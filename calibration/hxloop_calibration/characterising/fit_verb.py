@@ -273,7 +273,7 @@ ESTIMATORS: Final[tuple[_Spread | _Share | _Direct | _ThresholdMean, ...]] = (
 """In the order of docs/chip.md."""
 
 _WRITTEN: Final = "needs the same cell written beside others; calibrations show what it leaves"
-_WARM: Final = "a host cannot set the temperature; what it moves within hours is in the drift"
+_WARM: Final = "a host cannot set the temperature; what it moves within hours is taken off the drift"
 _MODELS: Final = "neurons with adaptation, exponential term or conductances were not measured"
 _RESTED: Final = "rows rest between their events here"
 _ALONE_THERE: Final = "nothing waits here: circuits of one event output spike one at a time"
