@@ -262,7 +262,8 @@ def load_calibration(path: str | Path) -> CalibrationTable:
     UnreadableFileError
         Damaged, something else, or of another version.
     """
-    return _from_record(read_record(arguments.path(path, "calibration", "a table's file (str or Path)"), KIND))
+    file = arguments.path(path, "calibration", "a table's file (str or Path)")
+    return _from_record(read_record(file, KIND, field="calibration", written_by="hxloop calibrate"))
 
 
 _PARAMETERS: Final = list[tuple[str, str, str, Literal["circuit", "quadrant"], float]]

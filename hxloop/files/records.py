@@ -161,8 +161,18 @@ def write_record(path: Path, record: Record) -> None:
     write_atomically(path, header + body)
 
 
-def read_record(path: str | Path, kind: str) -> Record:
+def read_record(path: str | Path, kind: str, *, field: str = "path", written_by: str = "") -> Record:
     """Read a record and check it.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        What it must hold.
+    field : str
+        What names the file, in errors.
+    written_by : str
+        The command that writes such records, for a hint.
 
     Raises
     ------
@@ -171,24 +181,27 @@ def read_record(path: str | Path, kind: str) -> Record:
     UnreadableFileError
         Not a record, a record of another kind or format, damaged, or with anything that records do not have.
     """
-    content = read_file(path, limit_bytes=MAX_RECORD_BYTES, field="path")
-    manifest = _manifest(content, path)
+    content = read_file(path, limit_bytes=MAX_RECORD_BYTES, field=field)
+    manifest = _manifest(content, path, field)
     body = memoryview(content)[USER_BLOCK_BYTES:]
     if hashlib.sha256(body).hexdigest() != manifest["sha256"]:
         raise UnreadableFileError(
             f"{path} is damaged: its content does not match the SHA-256 in its manifest",
-            field="path",
+            field=field,
             hint="use an older checkpoint or a backup",
         )
     if manifest["kind"] != kind:
-        raise UnreadableFileError(f"{path} is a record of kind {manifest['kind']!r}, not {kind!r}", field="path")
+        raise UnreadableFileError(
+            f"{path} is a record of kind {manifest['kind']!r}, not {kind!r}", field=field,
+            hint=f"{written_by} writes one" if written_by else "",
+        )  # fmt: skip
     try:
         return _from_hdf5(body, kind, str(path))
     except FormatError as error:
-        raise UnreadableFileError(f"{path} is not a readable record: {error}", field="path") from None
+        raise UnreadableFileError(f"{path} is not a readable record: {error}", field=field) from None
 
 
-def _manifest(content: bytes, path: str | Path) -> dict[str, str]:
+def _manifest(content: bytes, path: str | Path, field: str) -> dict[str, str]:
     try:
         manifest = json.loads(content[:USER_BLOCK_BYTES])
     except (ValueError, RecursionError):
@@ -196,10 +209,10 @@ def _manifest(content: bytes, path: str | Path) -> dict[str, str]:
     if not isinstance(manifest, dict) or not all(
         isinstance(manifest.get(key), str) for key in ("format", "kind", "sha256")
     ):
-        raise UnreadableFileError(f"{path} is damaged or not a record of this program", field="path")
+        raise UnreadableFileError(f"{path} is damaged or not a record of this program", field=field)
     if manifest["format"] != FORMAT:
         raise UnreadableFileError(
-            f"{path} has the format {manifest['format']!r}, this version reads {FORMAT!r}", field="path"
+            f"{path} has the format {manifest['format']!r}, this version reads {FORMAT!r}", field=field
         )
     return manifest
 

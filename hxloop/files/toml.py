@@ -29,7 +29,7 @@ _KEY_PART: Final = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _LONG_KEY: Final = re.compile(rf"(?<![\w-])(?:{_KEY_PART}){{{_MAX_DEPTH}}}")
 
 
-def load_toml(path: str | Path, model: type[Model]) -> Model:
+def load_toml(path: str | Path, model: type[Model], *, field: str = "settings") -> Model:
     """Read a settings file.
 
     Parameters
@@ -38,6 +38,8 @@ def load_toml(path: str | Path, model: type[Model]) -> Model:
         TOML file.
     model : subclass of pydantic.BaseModel
         What the file must describe.
+    field : str
+        What names the file, in errors.
 
     Raises
     ------
@@ -50,11 +52,11 @@ def load_toml(path: str | Path, model: type[Model]) -> Model:
     InvalidInputError
         A value of the wrong type or range.
     """
-    text = decode_text(read_file(path, limit_bytes=_MAX_BYTES, field="settings"), path, "settings")
+    text = decode_text(read_file(path, limit_bytes=_MAX_BYTES, field=field), path, field)
     try:
         data = parse_toml(text)
     except ValueError as error:
-        raise UnreadableFileError(f"cannot read {path}: {error}", field="settings") from None
+        raise UnreadableFileError(f"cannot read {path}: {error}", field=field) from None
     return settings_from_mapping(data, model, where=str(path))
 
 

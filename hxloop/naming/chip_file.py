@@ -88,7 +88,7 @@ def load_chip_file(path: str | Path) -> ChipFile:
     InvalidInputError
         A value of the wrong type or range, or a strength that is called `ALL`.
     """
-    found = load_toml(path, ChipFile)
+    found = load_toml(path, ChipFile, field="chip")
     if ALL in found.strengths:
         raise InvalidInputError(f"{path}: {ALL!r} is no strength of its own", field="strengths.all")
     return found

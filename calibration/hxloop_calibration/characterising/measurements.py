@@ -192,7 +192,8 @@ def load_measurements(path: str | Path) -> Measurements:
     InvalidInputError, UnknownKeyError
         A dataset nobody knows, or with another shape than it should have.
     """
-    record = read_record(arguments.path(path, "measurements", "a file of measurements (str or Path)"), KIND)
+    file = arguments.path(path, "measurements", "a file of measurements (str or Path)")
+    record = read_record(file, KIND, field="measurements", written_by="hxloop measure")
     return Measurements(
         record.described("chip_identity", ChipIdentity),
         {name: quantity.values for name, quantity in record.quantities.items()},

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import hxloop
-from hxloop.errors import InvalidInputError, UnknownKeyError, UnreadableFileError
+from hxloop.errors import InvalidInputError, MissingFileError, UnknownKeyError, UnreadableFileError
 from hxloop.files.records import Quantity, Record, write_record
-from hxloop.naming.chip_file import chip_name
+from hxloop.naming.chip_file import chip_name, load_chip_file
 from hxloop_calibration.characterising.fit_verb import ESTIMATORS, NOT_MEASURED
 from hxloop_calibration.characterising.measurements import DATASETS, Measurements, load_measurements
 
@@ -95,3 +95,17 @@ def test_files_of_others_are_refused(tmp_path):
 def test_nothing_that_tells_a_strength_is_an_error():
     with pytest.raises(InvalidInputError, match="tells a strength"):
         hxloop.fit_chip(Measurements(CHIP, {"boot/rise_mv": np.array([315.0])}))
+
+
+def test_messages_name_what_was_given_and_what_writes_it(tmp_path):
+    file = tmp_path / "m.h5"
+    Measurements(CHIP, {"noise/stamp_us": np.ones((2, N))}).save(file)
+    with pytest.raises(InvalidInputError, match="kind 'measurements'") as caught:
+        hxloop.load_calibration(file)
+    assert (caught.value.field, caught.value.hint) == ("calibration", "hxloop calibrate writes one")
+    with pytest.raises(MissingFileError) as caught:
+        load_measurements(tmp_path / "none.h5")
+    assert caught.value.field == "measurements"
+    with pytest.raises(MissingFileError) as caught:
+        load_chip_file(tmp_path / "none.toml")
+    assert caught.value.field == "chip"
