@@ -27,9 +27,6 @@ STEP_US: Final = 0.512
 _PEAK_MEAN, _PEAK_VARIANCE = 0.666, 0.669
 """Of the highest of 0, x and x + 61/64 y with normal x and y: how far noise lifts a membrane within a sample of 1 us,
 in units of its first step; drawn 4 million times."""
-_ON_THE_WAY: Final = Variance(0.011**2, 3.0)
-"""Of stamps in us^2: the events of a burst wait for one another on their way in, now longer and now shorter. Drawn on
-chips whose services spread by 0.15 to 0.6 (docs/chip.md)."""
 STAMP_LIMIT_US: Final = 0.512
 """Noise of stamps is cut there (docs/chip.md)."""
 APART_S: Final = 600.0
@@ -137,7 +134,7 @@ def stamps(m: Measurements) -> Parts:
     times = m["noise/stamp_us"]
     times = times[:, np.isfinite(times).all(axis=0)]
     gross = Variance(float(times.var(axis=0, ddof=1).mean()), (times.shape[0] - 1) * times.shape[1])
-    return gross, Variance(TICK_US**2 / 12.0) + _ON_THE_WAY
+    return gross, Variance(TICK_US**2 / 12.0)
 
 
 def uncut_us(cut_us: float) -> float:

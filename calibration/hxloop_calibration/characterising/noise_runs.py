@@ -9,6 +9,7 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell
 from hxloop.result import Readout
+from hxloop_calibration.characterising.variances import known_mean
 from hxloop_calibration.measuring.membrane_measurements import (
     OUT_OF_REACH,
     burst,
@@ -103,7 +104,9 @@ def membrane_noise(bench: Bench, tau_mem_us: Floats) -> Arrays:
 def stamps(bench: Bench) -> Arrays:
     """Stamps of a spike that a burst causes: the membrane takes 0.1 us from rest through the threshold.
 
-    Circuits that share an event output spike in turn, in runs of their own: no stamp waits for another.
+    Circuits that share an event output spike in turn, in runs of their own: no stamp waits for another. The events of a
+    burst wait for one another on their way in, now longer and now shorter; circuits that spike at once have that in
+    common, and it is taken off.
     """
     counter, clock, _ = refractory(bench, _REFRACTORY_US)
     n_columns = bench.spec.n_columns
@@ -115,8 +118,18 @@ def stamps(bench: Bench) -> Arrays:
         cells = {**burst_cells(), Cell.v_threshold: np.where(mine, threshold, OUT_OF_REACH)}
         bench.write(bench.with_cells(cells, refractory_counter=counter, refractory_clock=clock), burst_weights(bench))
         ticks = first_ticks(bench.run(burst(bench, _STAMP_SAMPLES), _STAMP_US).spikes, bench.n)
-        found[:, mine] = np.where(np.isfinite(ticks), ticks, np.nan)[:, mine]
+        found[:, mine] = _of_their_own(np.where(np.isfinite(ticks), ticks, np.nan)[:, mine])
     return {"noise/stamp_us": found * bench.spec.tick_us}
+
+
+def _of_their_own(ticks: Floats) -> Floats:
+    """Ticks [n_samples, n_circuits] without what all have in common in a sample; each varies as much as before."""
+    mean = known_mean(ticks)
+    n = np.isfinite(ticks).sum(axis=1, keepdims=True)
+    left = ticks - mean
+    common = known_mean(left, 1)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(n > 1, mean + (left - common) * np.sqrt(n / (n - 1.0)), ticks))
 
 
 def rise_codes(bench: Bench, threshold_mv: Floats, rest_mv: Floats) -> Floats:

@@ -9,6 +9,7 @@ from hxloop.files.records import Quantity, Record, write_record
 from hxloop.naming.chip_file import chip_name, load_chip_file
 from hxloop_calibration.characterising.fit_verb import ESTIMATORS, NOT_MEASURED
 from hxloop_calibration.characterising.measurements import DATASETS, Measurements, load_measurements
+from hxloop_calibration.characterising.noise_runs import _of_their_own
 
 CHIP = hxloop.ChipIdentity(chip="ours", serial=3, spec="HICANN-X v3", model="silicon")
 N = 512
@@ -109,3 +110,18 @@ def test_messages_name_what_was_given_and_what_writes_it(tmp_path):
     with pytest.raises(MissingFileError) as caught:
         load_chip_file(tmp_path / "none.toml")
     assert caught.value.field == "chip"
+
+
+@pytest.mark.parametrize(("circuits", "dead"), [(8, 0), (8, 3), (2, 0)])
+def test_what_circuits_have_in_common_in_a_sample_is_taken_off_their_stamps(circuits, dead):
+    """And no more: each varies on average as much as it does by itself."""
+    rng = np.random.default_rng(5)
+    own = rng.normal(0.0, 2.0, (40_000, circuits)) + np.arange(circuits)
+    ticks = own + rng.normal(0.0, 3.0, (40_000, 1))
+    ticks[:, :dead] = np.nan
+    found = _of_their_own(ticks)
+    assert np.isnan(found[:, :dead]).all()
+    np.testing.assert_allclose(found[:, dead:].mean(axis=0), ticks[:, dead:].mean(axis=0))
+    assert found[:, dead:].std(axis=0) == pytest.approx(2.0, rel=0.02)
+    alone = _of_their_own(ticks[:, -1:])
+    np.testing.assert_array_equal(alone, ticks[:, -1:])
