@@ -27,7 +27,7 @@ STEP_US: Final = 0.512
 _PEAK_MEAN, _PEAK_VARIANCE = 0.666, 0.669
 """Of the highest of 0, x and x + 61/64 y with normal x and y: how far noise lifts a membrane within a sample of 1 us,
 in units of its first step; drawn 4 million times."""
-_BURSTS: Final = Variance(1e-5, 2.0)
+_BURSTS: Final = Variance(1e-5, 1.0)
 """Of stamps in us^2: where the events of a burst wait for one another, no two bursts are alike, and circuits that reach
 their threshold early see less of that than late ones. On virtual chips it is 0 to 0.02 us."""
 STAMP_LIMIT_US: Final = 0.512
