@@ -24,8 +24,9 @@ ALL: Final = "all"
 _NAME: Final = re.compile(r"(?P<base>[^\[\]]*)(\[(?P<changes>[^\[\]]*)\])?")
 _WITH_SERIAL: Final = re.compile(r"([a-z_]+(?:\[[^\[\]/]*\])?)/([0-9]+)")
 _LONGEST: Final = 100
-_SHOWN: Final = 160
 """Longest part of a file name that a chip makes up; a file system takes 255 bytes for all of it."""
+_SHOWN: Final = 160
+"""Longest name of a chip in a line that people read."""
 
 
 @dataclass(frozen=True)

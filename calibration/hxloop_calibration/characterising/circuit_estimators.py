@@ -176,10 +176,13 @@ def reference_left(m: Measurements) -> Parts:
     return gross, noise + Variance(_CODE * nominal.SHIFT_MV_PER_CODE**2)
 
 
-def _channel(m: Measurements) -> Floats | None:
-    """Logarithms of the slopes of the circuits' CADC channels: who calibrates with their readings leaves those."""
-    name = "nominal/cadc_slope_lsb_per_mv"
+def _logs(m: Measurements, name: str) -> Floats | None:
+    """Logarithms of what was measured of circuits, their means over repetitions; None: it was not."""
     return known_mean(np.log(m[name])) if name in m else None
+
+
+_CHANNEL: Final = "nominal/cadc_slope_lsb_per_mv"
+"""Slopes of the circuits' CADC channels: who calibrates with their readings leaves those."""
 
 
 def _alive(m: Measurements, name: str) -> Floats:
@@ -195,7 +198,7 @@ def slopes_left(given: Sequence[Measurements]) -> tuple[float, float, float]:
     """
     found, weight = [], []
     for m in given:
-        channel = known_mean(np.log(m["nominal/cadc_slope_lsb_per_mv"]))
+        channel = known_mean(np.log(m[_CHANNEL]))
         rise = known_mean(m["boot/v_threshold_mv"]) - known_mean(_alive(m, "boot/v_leak_mv"))
         gains = [known_mean(np.log(m[f"boot/gain_{sign}_mv_per_us"])) for sign in ("exc", "inh")]
         for values in (rise / m["boot/rise_mv"][0], *gains):
@@ -212,7 +215,7 @@ def _left(name: str) -> Callable[[Measurements], Parts]:
     """Potentials of a calibration, without the rounding of their codes and what CADC channels left."""
 
     def parts(m: Measurements) -> Parts:
-        gross, noise = one_way(_alive(m, name), beside=_channel(m))
+        gross, noise = one_way(_alive(m, name), beside=_logs(m, _CHANNEL))
         return gross, noise + Variance(_CODE * nominal.V_MV_PER_CODE**2)
 
     return parts
@@ -250,18 +253,15 @@ def tau_syn_left(m: Measurements) -> Parts:
     They are measured with one code for the gains of all inputs: who has much of it sees larger currents, of which
     inputs pass on less, and for longer.
     """
-
-    def gain(sign: str) -> Floats | None:
-        name = f"nominal/gain_{sign}_mv_per_us"
-        return known_mean(np.log(m[name])) if name in m else None
-
-    gross, noise = _both(m, "boot/tau_syn_{}_us", np.log, beside=gain)
+    gross, noise = _both(
+        m, "boot/tau_syn_{}_us", np.log, beside=lambda sign: _logs(m, f"nominal/gain_{sign}_mv_per_us")
+    )  # fmt: skip
     return gross, noise + _rounding(m, Cell.i_tau_syn_exc, Cell.i_tau_syn_inh)
 
 
 def gain_left(m: Measurements) -> Parts:
     """Logarithms of gains after calibration; rows are those of a hemisphere."""
-    gross, noise = _both(m, "boot/gain_{}_mv_per_us", np.log, HEMISPHERES, lambda _: _channel(m))
+    gross, noise = _both(m, "boot/gain_{}_mv_per_us", np.log, HEMISPHERES, lambda _: _logs(m, _CHANNEL))
     return gross, noise + _rounding(m, Cell.i_gm_exc, Cell.i_gm_inh) + _averaged(m)
 
 

@@ -77,7 +77,6 @@ class Daemon:
         _alive.add(self)
         self._said_s = -math.inf
         self.connection = self._start()
-        self._growing = _GrowingLog(self.log_file)
 
     @property
     def pid(self) -> int | None:
@@ -131,7 +130,9 @@ class Daemon:
                     env=os.environ | {"HXLOOP_RUNTIME_DIR": str(self._folder)},
                     start_new_session=True,
                 )
-            return self._wait_until_ready(self._process, file)
+            connection = self._wait_until_ready(self._process, file)
+            self._growing = _GrowingLog(self.log_file)  # what was said before has been told
+            return connection
         except BaseException:
             self.close()
             raise
