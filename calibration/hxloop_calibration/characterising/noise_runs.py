@@ -112,12 +112,13 @@ def stamps(bench: Bench) -> Arrays:
     n_columns = bench.spec.n_columns
     turn = np.arange(bench.n) // n_columns * n_columns + np.arange(bench.n) % (n_columns // bench.spec.n_event_outputs)
     threshold = bench.neurons.capmem_code[:, Cell.v_threshold]
+    weights, batch = burst_weights(bench), burst(bench, _STAMP_SAMPLES)
     found = np.full((_STAMP_SAMPLES, bench.n), np.nan)
     for now in np.unique(turn):
         mine = turn == now
         cells = {**burst_cells(), Cell.v_threshold: np.where(mine, threshold, OUT_OF_REACH)}
-        bench.write(bench.with_cells(cells, refractory_counter=counter, refractory_clock=clock), burst_weights(bench))
-        ticks = first_ticks(bench.run(burst(bench, _STAMP_SAMPLES), _STAMP_US).spikes, bench.n)
+        bench.write(bench.with_cells(cells, refractory_counter=counter, refractory_clock=clock), weights)
+        ticks = first_ticks(bench.run(batch, _STAMP_US).spikes, bench.n)
         found[:, mine] = _of_their_own(np.where(np.isfinite(ticks), ticks, np.nan)[:, mine])
     return {"noise/stamp_us": found * bench.spec.tick_us}
 
