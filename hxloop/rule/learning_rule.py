@@ -170,6 +170,9 @@ class Rule(ABC):
         What it looks at, in a few words; `observe` says it for a network.
     columns : tuple of Column
         What it shows of every epoch.
+    exact : bool
+        Whether its gradients are the derivatives of the loss where the chip equals its model: ``hxloop gradcheck``
+        holds it to that.
 
     Parameters
     ----------
@@ -184,6 +187,7 @@ class Rule(ABC):
     summary: ClassVar[str] = ""
     observes: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
+    exact: ClassVar[bool] = False
 
     def __init__(self, settings: RuleSettings | None = None, **values: Any) -> None:
         self.settings = given_or_made(self.Settings, settings, values)

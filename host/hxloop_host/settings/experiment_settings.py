@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -28,14 +29,12 @@ from hxloop_host.settings.kind_sections import KindSection
 from hxloop_host.settings.network_settings import NetworkForm, NetworkSettings
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hxloop.network import Network
 
-PRESETS: Final = (
-    "quick", "paper", "small", "mnist16", "digits", "mnist16_surrogate", "mnist16_augmented", "yin_yang_surrogate",
-    "mnist16_rate", "shd70", "nmnist", "randman", "store_recall",
-)  # fmt: skip
+_SHIPPED: Final = importlib.resources.files("hxloop_host") / "presets"
+
+PRESETS: Final = tuple(sorted(Path(entry.name).stem for entry in _SHIPPED.iterdir() if entry.name.endswith(".toml")))
+"""Names of the settings that are built in: the files of the folder."""
 
 EPOCHS_MAX: Final = 999_999
 """Most epochs: the names of checkpoints have six digits."""
@@ -227,6 +226,5 @@ def preset_name(preset: str | Path | Settings) -> str:
 
 
 def _shipped(preset: str) -> Settings:
-    resource = importlib.resources.files("hxloop_host") / "presets" / f"{preset}.toml"
-    with importlib.resources.as_file(resource) as path:
+    with importlib.resources.as_file(_SHIPPED / f"{preset}.toml") as path:
         return load_toml(path, Settings)

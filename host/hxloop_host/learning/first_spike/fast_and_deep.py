@@ -57,6 +57,7 @@ class FastAndDeep(Rule):
     reference = "Goeltz, Kriener et al., Nat. Mach. Intell. 3:823 (2021)"
     summary = "exact gradients of first spike times, at measured times"
     observes = "first spikes of all neurons"
+    exact = True
     columns: ClassVar[tuple[Column, ...]] = (
         Column(
             "bump_fraction", "fraction of batches that bumped the layer", per="batch", each="population", total="sum",
