@@ -66,8 +66,8 @@ class ExactRunner:
     Parameters
     ----------
     network : Network
-        Of leaky integrate-and-fire neurons and leaky integrators; any time constants, potentials, refractory periods
-        and projections.
+        Of leaky integrate-and-fire neurons, leaky integrators, and relays that pass an event on after a delay; any time
+        constants, potentials, refractory periods and projections.
     readout : Readout
     duration_us : float
         Length of a sample.
@@ -85,6 +85,7 @@ class ExactRunner:
     strength : None
         Neurons are as they should be.
     duration_ticks : int
+    ticks : int
     delay_ticks : int
         From a spike to the synapses that it drives.
 
@@ -124,9 +125,17 @@ class ExactRunner:
         begin = np.cumsum([0, *(p.size for p in network.populations)])
         self._part = {p.name: slice(*begin[k : k + 2].tolist()) for k, p in enumerate(network.populations)}
         self._table = np.concatenate([_parameters(p) for p in network.populations])
-        self._ticks = ticks
+        self.ticks, self._given = ticks, spec
 
     strength: Strength | None
+
+    @property
+    def coarse(self) -> ExactRunner:
+        """The same on the clock of the chip."""
+        duration_us = self.duration_ticks * self.spec.tick_us
+        return ExactRunner(
+            self.network, self.readout, duration_us=duration_us, observe=self.observe, spec=self._given, ticks=1
+        )
 
     def run(
         self, batch: Batch, weights: Sequence[Array], *, trial: int = 0, observe: Observe | None = None
@@ -166,7 +175,8 @@ class ExactRunner:
             if projection.source != INPUT:
                 source += n_inputs + self._part[projection.source].start
                 delay = self.delay_ticks
-            scale = _drive(network.population(projection.target), projection.scale_weights)
+            target = network.population(projection.target)
+            scale = 1.0 if is_relay(target) else _drive(target, projection.scale_weights)
             columns.append(
                 (
                     source,
@@ -183,7 +193,7 @@ class ExactRunner:
 
     def _period(self, observe: Observe) -> int:
         """Ticks between two readings: whole ticks of the chip, as it reads."""
-        asked = round(observe.membrane_period_us / (self.spec.tick_us * self._ticks)) * self._ticks
+        asked = round(observe.membrane_period_us / (self.spec.tick_us * self.ticks)) * self.ticks
         return max(asked, self.spec.cadc_period_ticks)
 
     def _solve(self, inputs: Inputs, synapses: Synapses, reads: Whole) -> _Solved:
@@ -252,6 +262,8 @@ class ExactRunner:
 def _parameters(population: Population) -> Array:
     """float64 [size, N_PARAMETERS] of equal neurons, potentials in model units above leak."""
     p = population
+    if is_relay(p):
+        return np.tile([p.tau_mem_us, p.tau_syn_us, 0.0, -np.inf, 0.0], (p.size, 1))
     if p.model is not None:
         raise InvalidInputError(
             f"{p.name!r} has terms beyond leaky integrate-and-fire, which the exact reference does not solve",
@@ -266,6 +278,11 @@ def _parameters(population: Population) -> Array:
         )
     threshold = p.model_threshold if p.spiking else np.inf
     return np.tile([p.tau_mem_us, p.tau_syn_us, reset, threshold, p.t_refractory_us], (p.size, 1))
+
+
+def is_relay(population: Population) -> bool:
+    """Whether its neurons pass spikes on after a delay: projections onto it hold delays in us instead of weights."""
+    return bool(getattr(population, "relay", False))
 
 
 def _per_mv(population: Population) -> float:

@@ -15,6 +15,9 @@ which is monotonic, so U turns at one place at most:
 A neuron below threshold thus crosses it only while it rises from the beginning, up to s* or the end of the interval,
 and there U is monotonic: a root that is bracketed, found by Newton's method, with bisection where that leaves the
 bracket.
+
+A relay has a threshold of -inf and no membrane: an event that finds it idle makes it spike after the delay that its
+synapse has in the place of a drive; until then it hears nothing.
 """
 
 # Kernels stay un-annotated: numba infers the types.
@@ -27,9 +30,10 @@ import numpy as np
 
 from hxloop_host.arithmetic.compiled import compiled
 
-# Columns of the table of neurons: us, us, above leak, above leak (inf: it never spikes), us.
+# Columns of the table of neurons: us, us, above leak, above leak (inf: it never spikes, -inf: a relay), us.
 TAU_MEM, TAU_SYN, RESET, THRESHOLD, REFRACTORY, N_PARAMETERS = 0, 1, 2, 3, 4, 5
-# Columns of the state of a neuron: membrane, current, and since when it has them and until when it is refractory, us.
+# Columns of the state of a neuron: membrane, current (of a relay: 1 while a spike is under way), since when it has
+# them, and until when it is refractory, us.
 U, CURRENT, SINCE, FREE = 0, 1, 2, 3
 FULL = -1
 READ = -1
@@ -97,6 +101,13 @@ def crossing(u, i, span, p):
 @compiled
 def advance(n, until, state, p, found, n_found):
     """Bring neuron `n` to a time in us; its spikes go to `found` [2, capacity]. Returns how many there are."""
+    if p[THRESHOLD] == -math.inf:
+        if state[CURRENT] > 0.0 and state[FREE] <= until:
+            if n_found < found.shape[1]:
+                found[0, n_found], found[1, n_found] = n, state[FREE]
+            n_found += 1
+            state[CURRENT] = 0.0
+        return n_found
     while state[SINCE] < until:
         if state[SINCE] < state[FREE]:
             end = min(state[FREE], until)
@@ -163,7 +174,10 @@ def run_sample(tick, source, pointers, target, drive, delay, table, timing, read
                 continue
             n = target[what[e]]
             n_found = advance(n, now, state[n], table[n], found, n_found)
-            state[n, CURRENT] += drive[what[e]]
+            if table[n, THRESHOLD] > -math.inf:
+                state[n, CURRENT] += drive[what[e]]
+            elif state[n, CURRENT] == 0.0:
+                state[n, CURRENT], state[n, FREE] = 1.0, now + max(drive[what[e]], 0.0)
         for n in range(n_neurons):
             n_found = advance(n, end * tick_us, state[n], table[n], found, n_found)
         if n_found > found.shape[1]:
