@@ -48,7 +48,6 @@ def test_one_neuron(seed, reset, refractory):
     for which in range(2):
         for place in range(40):
 
-
             def loss(step, which=which, place=place):
                 moved = [arrival.copy(), w.copy()]
                 moved[1 - which][place] += step

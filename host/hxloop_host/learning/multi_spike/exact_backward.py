@@ -35,7 +35,7 @@ from hxloop.rule import Inputs, Recording, Spikes
 from hxloop.spikes import SpikeBatch
 from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.learning.multi_spike.kernels import N_KNOWN, PER_DU, add_samples
-from hxloop_host.learning.multi_spike.layer_events import LayerEvents, layer_events, sources_first
+from hxloop_host.learning.multi_spike.layer_events import LayerEvents, layer_events, sources_first, spikes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +69,10 @@ class Bounds(NamedTuple):
     max_dw_norm: float = 0.0
 
 
+FREE: Final = Bounds()
+"""None."""
+
+
 class Found(NamedTuple):
     """Gradients of the weights, one matrix a projection, and of each population the share of spikes without one."""
 
@@ -80,7 +84,7 @@ def weight_gradients(
     recording: Recording,
     grad_spikes: Array,
     strength: Strength | None,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = FREE,
     lift: Mapping[str, Array] | None = None,
 ) -> Found:
     """Gradients of the model weights, summed over the samples.
@@ -96,9 +100,14 @@ def weight_gradients(
     bounds : Bounds
     lift : mapping of str to float64 [n_samples, size], optional
         By population: taken off the gradients of a neuron's weights for each event through them in a sample.
+
+    Raises
+    ------
+    ArrayError
+        Spikes of a population were not recorded.
     """
     network = recording.network
-    slopes = {name: np.zeros(len(recording.spikes[name].tick)) for name in network.spiking}  # by times in us
+    slopes = {name: np.zeros(len(spikes_of(recording, name).tick)) for name in network.spiking}  # by times in us
     slopes[network.output] = grad_spikes / network.population(network.output).tau_syn_us
     found: dict[int, Array] = {}
     unexplained: dict[str, float] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.network import Network
-    from hxloop.rule import Recording
+    from hxloop.rule import Recording, Spikes
 
     Array = NDArray[np.float64]
     Numbers = NDArray[np.int64]
@@ -36,7 +36,8 @@ def sources_first(network: Network) -> tuple[str, ...]:
         ready = [
             p.name
             for p in network.populations
-            if p.name not in order and all(network.projections[k].source in {INPUT, *order} for k in network.onto(p.name))
+            if p.name not in order
+            and all(network.projections[k].source in {INPUT, *order} for k in network.onto(p.name))
         ]
         if not ready:
             left = next(p.name for p in network.populations if p.name not in order)
@@ -113,14 +114,25 @@ def layer_events(recording: Recording, name: str) -> LayerEvents:
     )  # fmt: skip
 
 
+def spikes_of(recording: Recording, name: str) -> Spikes:
+    """All spikes of a population.
+
+    Raises
+    ------
+    ArrayError
+        They were not recorded.
+    """
+    if name not in recording.spikes:
+        raise ArrayError(f"no spikes of {name!r} were recorded", field="recording")
+    return recording.spikes[name]
+
+
 def _sent(recording: Recording, name: str) -> tuple[Numbers, Numbers, Array]:
     """Sample, source and tick of all spikes of the input or of a population."""
     if name == INPUT:
         sent = recording.inputs.spikes
         return sent.sample, sent.source.astype(np.int64), sent.tick.astype(np.float64)
-    if name not in recording.spikes:
-        raise ArrayError(f"no spikes of {name!r} were recorded", field="recording")
-    spikes = recording.spikes[name]
+    spikes = spikes_of(recording, name)
     return spikes.sample, spikes.neuron.astype(np.int64), spikes.tick.astype(np.float64)
 
 

@@ -34,13 +34,16 @@ class MultiSpikeSettings(RuleSettings):
 
     kind: str = "multi_spike"
     max_dw_norm: NotNegative = Field(
-        0.2, description="gradients of a neuron's weights in a sample are scaled down to this, by single events; 0: never"
+        0.2,
+        description="gradients of a neuron's weights in a sample are scaled down to this, by single events; 0: never",
     )
     least_slope: NotNegative = Field(
-        0.01, description="slope of a membrane at its spike, in thresholds per tau_syn, below which gradients grow no more"
+        0.01,
+        description="slope of a membrane at its spike, in thresholds per tau_syn, below which gradients grow no more",
     )
     lift: NotNegative = Field(
-        0.0, description="taken off the gradients of weights onto neurons that hardly spike, for each event; 0: nothing is"
+        0.0,
+        description="taken off the gradients of weights onto neurons that hardly spike, for each event; 0: nothing is",
     )
     quiet: Fraction = Field(0.1, description="share of the samples of a batch below which a neuron hardly spikes")
     wanted_lift: NotNegative = Field(

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 
 def lifts(
-    counts: Mapping[str, NDArray[np.int64]], output: str, wanted: Array, *, lift: float, quiet: float, wanted_lift: float
+    counts: Mapping[str, NDArray[np.int64]],
+    output: str,
+    wanted: Array,
+    *,
+    lift: float,
+    quiet: float,
+    wanted_lift: float,
 ) -> dict[str, Array]:
     """How much each event lowers the gradients of the weights that it came through.
 
