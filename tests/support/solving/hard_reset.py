@@ -68,8 +68,8 @@ def recorded(network, inputs, weights, *, tick_us, delay_ticks, duration_ticks, 
     tau_factor : float
         Time constants over those of the network.
     """
-    n_samples, spikes = inputs.n_samples, {}
-    sample_of, worth = inputs.sample, weights if factors is None else [w * f for w, f in zip(weights, factors)]
+    n_samples, sample_of, spikes = inputs.n_samples, inputs.sample, {}
+    worth = weights if factors is None else [w * f for w, f in zip(weights, factors, strict=True)]
     for name in sources_first(network):
         population = network.population(name)
         unit_us = population.tau_syn_us * tau_factor

@@ -3,15 +3,16 @@
 With ``tau_mem = 2 tau_syn``, times in tau_syn and ``A``, ``B`` relative to the spike at t, the membrane of a neuron
 whose refractory period ended at r is
 
-    u(t) = 2 B - 2 A,   A = sum_i w_i e^(t_i - t),   B = (A(r) + u_reset / 2) e^((r - t) / 2) + sum_i w_i e^((t_i - t) / 2)
+    u(t) = 2 B - 2 A,   A = sum_i w_i e^(t_i - t)
+    B = (A(r) + u_reset / 2) e^((r - t) / 2) + sum_i w_i e^((t_i - t) / 2)
 
 with the sum in A over all arrivals before t, and in B over those since r (before the first spike over all, without the
 term of r). It reaches theta where ``B - A = theta / 2`` with the slope ``x = sqrt(B^2 - 2 A theta)``, so
 
     dt = (2 / x) (dA - dB)
 
-In the soft reset of the publication, B loses ``theta / 2 e^((t_j - t) / 2)`` for each earlier spike. Here the membrane is
-set to the reset potential and held there while the current goes on, so that the past matters by A(r) alone; of the
+In the soft reset of the publication, B loses ``theta / 2 e^((t_j - t) / 2)`` for each earlier spike. Here the membrane
+is set to the reset potential and held there while the current goes on, so that the past matters by A(r) alone; of the
 neuron's own spikes only the last one enters, by ``r = t_j + t_refractory``:
 
     dt / dt_j = (2 / x) (A(r) / 2 - u_reset / 4) e^((r - t) / 2)

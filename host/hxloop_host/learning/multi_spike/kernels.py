@@ -7,7 +7,7 @@ for a pair of them: sums over events decay from one arrival to the next, in loop
 """
 
 # Kernels stay un-annotated: numba infers the types.
-# ruff: noqa: ANN001, ANN201, ANN202
+# ruff: noqa: ANN001, ANN201
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, misc, untyped-decorator"
 
 import math
@@ -189,7 +189,7 @@ def add_samples(
     first, last, arrival_from, arrival, row, spike_from, spike, neuron, weights, refractory, threshold, reset, least,
     most, lift, known, outer, grad_w, grad_arrival,
 ):  # fmt: skip
-    """Both sweeps over the samples ``first <= k < last``; arrays as for one, those of all samples behind one another."""
+    """Both sweeps over the samples ``first <= k < last``; arrays as for one, all samples behind one another."""
     longest = 0
     for k in range(first, last):
         longest = max(longest, arrival_from[k + 1] - arrival_from[k])

@@ -69,8 +69,8 @@ class MultiSpike(Rule):
     columns: ClassVar[tuple[Column, ...]] = (
         Column("spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population"),
         Column(
-            "silent_fraction", "fraction of (sample, neuron) pairs of the population without a spike", each="population",
-            total="last", short="silent outputs",
+            "silent_fraction", "fraction of (sample, neuron) pairs of the population without a spike",
+            each="population", total="last", short="silent outputs",
         ),
         Column(
             "unexplained_fraction", "fraction of spikes that the model does not have, which get no gradient",
@@ -152,7 +152,7 @@ class MultiSpike(Rule):
 
 
 def of_first_spikes(recording: Recording, grad: Array) -> Array:
-    """Derivative by each spike of the output, float64 [n spikes]: `grad` [n_samples, n_classes] at first ones, else 0."""
+    """Derivative by each spike of the output, float64 [n spikes]: `grad` [n_samples, n_classes] at first ones."""
     spikes = recording.spikes[recording.network.output]
     n_classes = grad.shape[1]
     _, first = np.unique(spikes.sample * n_classes + spikes.neuron, return_index=True)
@@ -165,8 +165,8 @@ def of_counts(recording: Recording, grad: Array) -> Array:
     """What every spike of the output is told, float64 [n spikes], for a derivative `grad` of the loss by counts.
 
     A count is constant but where it jumps, so this is no derivative. As published, all spikes of an output with too
-    few of them are to come earlier, which makes room for more, and those of one with too many later: with target counts,
-    by (target - count).
+    few of them are to come earlier, which makes room for more, and those of one with too many later: with target
+    counts, by (target - count).
     """
     spikes = recording.spikes[recording.network.output]
     return -grad[spikes.sample, spikes.neuron]
