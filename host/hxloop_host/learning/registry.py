@@ -17,6 +17,7 @@ RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
+        "multi_spike": "hxloop_host.learning.multi_spike.multi_spike_rule:MultiSpike",
         "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
     is_rule,
