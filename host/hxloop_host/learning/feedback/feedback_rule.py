@@ -1,4 +1,4 @@
-"""Feedback alignment in the loop: local gradients, errors through feedback weights that may learn from the chip's noise."""
+"""Feedback alignment in the loop: local gradients, and errors through weights that may learn from the chip's noise."""
 
 from __future__ import annotations
 
@@ -107,8 +107,13 @@ class FeedbackAlignment(Rule):
         for population in network.populations:
             if population.model is not None:
                 raise InvalidInputError(
-                    f"{population.name!r} has terms beyond leaky integrate-and-fire, whose membranes have no model here",
+                    f"{population.name!r} has terms beyond leaky integrate-and-fire, which have no model here",
                     field=f"network.{population.name}.model",
+                )
+            if not population.spiking and population.name != network.output:
+                raise InvalidInputError(
+                    f"{population.name!r} does not spike and is no output, so no error comes back to it",
+                    field=f"network.{population.name}.spiking",
                 )
         names = [INPUT, *(p.name for p in network.populations)]
         forward = all(names.index(p.source) < names.index(p.target) for p in network.projections)
@@ -119,7 +124,8 @@ class FeedbackAlignment(Rule):
                 hint="list the populations in the order in which spikes go through them",
             )
         asked, own = readout.observe(network), self.settings
-        if asked.spikes == "first":
+        counted = network.population(network.output).spiking
+        if asked.spikes == "first" or not (asked.membranes or counted):
             raise InvalidInputError(
                 "feedback alignment needs a loss of membranes or spike counts", field="loss.kind",
                 hint="membrane_cross_entropy, membrane_mse, count_cross_entropy or count_mse",
@@ -194,8 +200,6 @@ class FeedbackAlignment(Rule):
             if name == network.output and derivative.ndim == 3:
                 found[name], back[name] = derivative, derivative.sum(axis=1)
                 continue
-            if not population.spiking:
-                raise AssertionError(f"{name} drives nothing")
             near = closeness(recording, population, self.settings.steepness)
             told = derivative if name == network.output else np.zeros((len(near), population.size))
             for k, projection in enumerate(network.projections):

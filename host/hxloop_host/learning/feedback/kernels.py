@@ -1,4 +1,4 @@
-"""Compiled loop of local gradients: what each source did to the membrane, times the error of the target, at readings."""
+"""Compiled loop of local gradients: what each source did to the membrane, times the error of the target."""
 
 # Kernels stay un-annotated: numba infers the types.
 # ruff: noqa: ANN001, ANN201

@@ -1,4 +1,4 @@
-"""Derivatives that each synapse can tell alone: what its source did to the membrane, and how near that was to a spike."""
+"""Derivatives that a synapse can tell alone: what its source did to the membrane, and how near that was to a spike."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Feedback weights, and how they learn from the noise of the chip what the forward weights are.
 
-Noise of a neuron goes forward through its weights, and is found again in the neurons behind it. So the correlation of both
-is, on average, the forward weight times how much a membrane moves the activity there (Max et al., 2024). A new run of the
-same samples differs from the one before by noise alone: the deviation from the mean of these runs is what the publication
-gets with high-pass filters from dynamics in continuous time.
+Noise of a neuron goes forward through its weights, and is found again in the neurons behind it. So the correlation of
+both is, on average, the forward weight times how much a membrane moves the activity there (Max et al., 2024). A new run
+of the same samples differs from the one before by noise alone: the deviation from the mean of these runs is what the
+publication gets with high-pass filters from dynamics in continuous time.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class FeedbackWeights:
             self.matrices[k] = matrix + _wired(projection, moved)
 
     def cosines(self, weights: Weights) -> Array:
-        """float64 [n_populations]: cosine of feedback and forward weights out of each population; 1 where there are none."""
+        """float64 [n_populations]: cosine of feedback and forward weights out of each population, 1 without any."""
         return np.array([
             self._cosine([k for k in self.matrices if self.network.projections[k].source == p.name], weights)
             for p in self.network.populations
