@@ -6,28 +6,50 @@ from support.training_parts import make_trainer
 
 import hxloop
 from hxloop.errors import InvalidInputError
+from hxloop.seeds import generator
+from hxloop.task import Dataset
 from hxloop_host.settings.experiment_settings import Settings, load_settings
-from hxloop_host.tasks.yin_yang import generate_yin_yang
 from hxloop_host.training.assembly import check_parts, find_rule
 
 pytestmark = pytest.mark.processes
 
 BY_RATES = {
     "network": {
-        "populations": [{"name": "hidden", "size": 40}, {"name": "output", "size": 3}],
+        "populations": [{"name": "hidden", "size": 24}, {"name": "output", "size": 3}],
         "projections": [
-            {"source": "input", "target": "hidden", "copies": 2, "init_mean": 0.05, "init_std": 0.3},
-            {"source": "hidden", "target": "output", "init_mean": 0.1, "init_std": 0.2},
+            {"source": "input", "target": "hidden", "init_mean": 0.1, "init_std": 0.3},
+            {"source": "hidden", "target": "output", "init_mean": 0.25, "init_std": 0.1},
         ],
     },
-    "coding": {"inverted": False, "duration": 10.0},
+    "coding": {"inverted": False, "duration": 8.0},
     "loss": {"count_correct": 8.0},
     "rule": {"full_count": 8.0},
+    "optimizer": {"learning_rate": 0.01},
 }
-"""Yin-Yang for a rule that counts."""
-NARROW = {"network": {"populations": [
-    {"name": "first", "size": 20}, {"name": "second", "size": 15}, {"name": "output", "size": 3, "spiking": False},
-]}}  # fmt: skip
+"""Three outputs for a rule that counts."""
+NARROW = {
+    "network": {
+        "populations": [
+            {"name": "first", "size": 20}, {"name": "second", "size": 15},
+            {"name": "output", "size": 3, "spiking": False},
+        ],
+        "projections": [
+            {"source": "input", "target": "first", "copies": 2, "init_mean": 0.1, "init_std": 0.25},
+            {"source": "first", "target": "second", "init_mean": 0.1, "init_std": 0.3},
+            {"source": "second", "target": "output", "init_std": 0.12},
+        ],
+    },
+    "optimizer": {"learning_rate": 0.01},
+}  # fmt: skip
+"""Two hidden layers, the second narrow."""
+
+
+def clouds(n_samples, name):
+    """Points around three corners of a cube of 12 dimensions."""
+    rng = generator(7, name)
+    label = rng.integers(0, 3, n_samples)
+    corners = generator(7, "corners").choice([0.25, 0.75], (3, 12))
+    return Dataset(np.clip(corners[label] + rng.normal(0, 0.15, (n_samples, 12)), 0, 1), label, ("a", "b", "c"))
 
 
 def settings(preset, changes):
@@ -39,9 +61,9 @@ def settings(preset, changes):
 
 
 CASES = {
-    "desire": ("mnist16_desire", BY_RATES, 0.5),
-    "learned": ("yin_yang_feedback", NARROW, 0.6),
-    "random": ("yin_yang_feedback", NARROW | {"rule": {"feedback": "random", "runs": 1}}, 0.5),
+    "desire": ("mnist16_desire", BY_RATES, 0.75),
+    "learned": ("yin_yang_feedback", NARROW | {"rule": {"feedback_rate": 0.05}}, 0.8),
+    "random": ("yin_yang_feedback", NARROW | {"rule": {"feedback": "random", "runs": 1}}, 0.7),
 }
 
 
@@ -49,7 +71,7 @@ CASES = {
 def test_it_learns_and_goes_on_bit_by_bit(case):
     preset, changes, above = CASES[case]
     own = settings(preset, changes)
-    train, validation = generate_yin_yang(600, 1), generate_yin_yang(200, 2)
+    train, validation = clouds(400, "train"), clouds(200, "validation")
     with hxloop.launch("typical", serial=4, threads=1) as chip:
         whole = make_trainer(own, chip, train, validation)
         accuracies = [whole.epoch(lambda _: None).val_accuracy]

@@ -167,5 +167,5 @@ def _without(network: Network, matrices: Weights, kept: Mapping[str, NDArray[np.
     return found
 
 
-def _mean(values: NDArray[np.generic]) -> float:
-    return float(np.mean(values)) if values.size else 0.0
+def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
+    return float(values.mean()) if values.size else 0.0

@@ -67,10 +67,10 @@ def membrane_rise(population: Population, n_ticks: int, tick_us: float, tau_fact
         Model units; the slope at 0 is 1 / tau_syn (`hxloop.network`).
     """
     tau_mem, tau_syn = population.tau_mem_us, population.tau_syn_us * tau_factor
-    passed = np.arange(n_ticks + 1) * tick_us
+    passed = np.arange(n_ticks + 1, dtype=np.float64) * tick_us
     if abs(tau_mem / tau_syn - 1.0) < SAME:
-        return np.asarray(passed / tau_syn * exp_of(-passed / tau_syn))
-    return np.asarray((exp_of(-passed / tau_mem) - exp_of(-passed / tau_syn)) * tau_mem / (tau_mem - tau_syn))
+        return passed / tau_syn * _left(passed, tau_syn)
+    return (_left(passed, tau_mem) - _left(passed, tau_syn)) * (tau_mem / (tau_mem - tau_syn))
 
 
 def local_gradients(recording: Recording, error: Mapping[str, Array], tau_factor: float = 1.0) -> Weights:
@@ -108,6 +108,12 @@ def local_gradients(recording: Recording, error: Mapping[str, Array], tau_factor
         matrix = np.repeat(sums, projection.copies, axis=0)
         found.append(matrix if projection.mask is None else matrix * network.connected(projection))
     return found
+
+
+def _left(passed_us: Array, tau_us: float) -> Array:
+    """What is left of 1 after these times."""
+    left: Array = exp_of(np.asarray(-passed_us / tau_us, np.float64))
+    return left
 
 
 def _summed(

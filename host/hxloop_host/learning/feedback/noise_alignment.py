@@ -69,7 +69,7 @@ class FeedbackWeights:
         rate, decay : float
         fading : {"even", "noise"}
         """
-        mean = {name: sum(run[name] for run in runs) / len(runs) for name in runs[0]}
+        mean = {name: np.mean([run[name] for run in runs], axis=0) for name in runs[0]}
         n_free = max(1, (len(runs) - 1) * len(next(iter(mean.values()))))
         noise = {name: [run[name] - mean[name] for run in runs] for name in mean}
         for k, matrix in self.matrices.items():
