@@ -18,6 +18,8 @@ from hxloop_host.cli.shared_options import make_app
 PARTS: Final = {
     "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
     "surrogate gradients": "hxloop_host.learning.surrogate_gradient.first_use:warm_up",
+    "desire": "hxloop_host.learning.desire_propagation.trace_sums:warm_up",
+    "feedback alignment": "hxloop_host.learning.feedback.local_gradients:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
     "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
     "all spikes": "hxloop_host.learning.multi_spike.exact_backward:warm_up",

@@ -16,8 +16,10 @@ def is_rule(found: Any) -> bool:
 RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
+        "desire": "hxloop_host.learning.desire_propagation.desire_rule:DesireBackpropagation",
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
         "multi_spike": "hxloop_host.learning.multi_spike.multi_spike_rule:MultiSpike",
+        "feedback_alignment": "hxloop_host.learning.feedback.feedback_rule:FeedbackAlignment",
         "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
     is_rule,

@@ -110,7 +110,7 @@ def mnist16_task(data_dir: Path | None = None) -> Task:
         partial(mnist16, data_dir=data_dir),
         SIDE**2,
         10,
-        presets=("mnist16", "mnist16_surrogate", "mnist16_augmented", "mnist16_rate", "mnist16_multi_spike"),
+        presets=("mnist16", "mnist16_surrogate", "mnist16_augmented", "mnist16_rate", "mnist16_multi_spike", "mnist16_desire"),
         grid=(SIDE, SIDE),
         n_samples=tuple(part.stop - part.start for _, part in SPLITS.values()),
         source="MNIST, the four original files (70000 images), at 16 x 16 pixels",

@@ -1,0 +1,1 @@
+"""Desire backpropagation: ternary targets travel backward, weights learn by trace times desire."""
