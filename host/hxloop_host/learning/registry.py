@@ -16,6 +16,7 @@ def is_rule(found: Any) -> bool:
 RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
+        "eventprop": "hxloop_host.learning.event_adjoint.event_prop:EventProp",
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
         "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
