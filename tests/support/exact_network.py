@@ -13,7 +13,7 @@ from hxloop.rule import Inputs, Recording, Spikes
 from hxloop.spikes import SpikeBatch
 
 TICK_US = 2.0**-40
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
 
 
 class Cells:
@@ -52,7 +52,7 @@ class Cells:
         """(time, neuron) of the first membrane that reaches its threshold from below before `end`, or None."""
         if end <= self.now:
             return None
-        grid = np.linspace(self.now, end, 24)
+        grid = np.linspace(self.now, end, 16)
         above = self.membranes(grid) >= self.threshold
         found = []
         for n in np.flatnonzero((above[1:] & ~above[:-1]).any(axis=0)):
