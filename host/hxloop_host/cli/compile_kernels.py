@@ -19,6 +19,7 @@ PARTS: Final = {
     "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
     "surrogate gradients": "hxloop_host.learning.surrogate_gradient.first_use:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
+    "event adjoints": "hxloop_host.learning.event_adjoint.adjoint_pass:warm_up",
     "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
     "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",
 }

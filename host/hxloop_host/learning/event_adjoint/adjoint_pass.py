@@ -83,13 +83,15 @@ class MeasuredSpikes:
         self.spikes = layout.spikes(recording)
         trains = recording.inputs.spikes
         n_spikes = len(self.spikes.tick)
-        self._previous, self._early = np.empty(n_spikes, np.int64), np.zeros(n_spikes, np.bool_)
+        self._previous, self._early = np.full(n_spikes, -1, np.int64), np.zeros(n_spikes, np.bool_)
         self._found = np.zeros((n_spikes, at.N_FOUND))
         self._network: tuple[Any, ...] = (
             Events(trains.offsets, trains.tick, trains.source), self.spikes, layout.links, layout.flat(seen),
             layout.begins, layout.constants,
         )  # fmt: skip
-        self._clock: tuple[Any, ...] = layout.quiet_ticks, recording.delay_ticks, float(recording.tick_us)
+        self._clock: tuple[Any, ...] = (
+            layout.quiet_ticks, recording.delay_ticks, float(recording.tick_us), recording.duration_ticks,
+        )  # fmt: skip
 
         def look(first: int, last: int, number: int) -> None:
             del number
@@ -143,7 +145,7 @@ class MeasuredSpikes:
 
         def add(first: int, last: int, number: int) -> None:
             at.add_adjoints(
-                first, last, limit, *self._network, threshold, *self._clock, recording.duration_ticks, keep_falling,
+                first, last, limit, *self._network, threshold, *self._clock, keep_falling,
                 self._previous, self._early, self._found, slopes.first_times, names.index(layout.network.output),
                 slopes.readings, reading_ticks, slopes.at_end, pull, shares[number],
             )  # fmt: skip
@@ -177,7 +179,8 @@ def warm_up() -> None:
     sample, neuron, tick = np.zeros(1, np.int64), np.zeros(1, np.int32), np.ones(1, np.int64)
     recording = Recording(
         network, Inputs(SpikeBatch(np.array([0, 1]), tick, neuron)), [np.ones((1, 1), np.int8)] * 2,
-        [np.ones((1, 1))] * 2, tick_us=1.0, delay_ticks=1, duration_ticks=4, spikes={"one": Spikes(sample, neuron, tick)},
+        [np.ones((1, 1))] * 2, tick_us=1.0, delay_ticks=1, duration_ticks=4,
+        spikes={"one": Spikes(sample, neuron, tick)},
     )  # fmt: skip
     measured = MeasuredSpikes(layout_of(network, 1.0, 1.0, 0.1), recording)
     measured.gradients(LossSlopes(first_times=np.ones((1, 1))), limit=1.0)

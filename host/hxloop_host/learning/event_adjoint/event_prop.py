@@ -33,11 +33,11 @@ class EventPropSettings(RuleSettings):
 
     kind: str = "eventprop"
     slope_floor: NotNegative = Field(
-        0.1, description="smallest slope of a membrane at its spike, in thresholds per membrane time constant; gradients "
-        "grow as 1 / slope, and are exact where slopes are larger"
+        0.1, description="smallest slope of a membrane at its spike, in thresholds per membrane time constant; "
+        "gradients grow as 1 / slope, and are exact where slopes are larger"
     )  # fmt: skip
     falling: Literal["floor", "drop"] = Field(
-        "floor", description="spikes at which the model has a falling membrane: they count with the floor, or not at all"
+        "floor", description="spikes at which the model has a falling membrane: count with the floor, or not at all"
     )
     max_dw_norm: NotNegative = Field(
         0.0, description="a neuron with a single weight gradient above it in a sample is left out there; 0: never"
@@ -48,7 +48,7 @@ class EventPropSettings(RuleSettings):
     phantom: NotNegative = Field(
         0.0, description="pull on the membrane of a silent label output at the end of a sample, in 1 / threshold"
     )
-    lift: NotNegative = Field(0.0, description="raises all model weights onto neurons that were silent for lift_batches")
+    lift: NotNegative = Field(0.0, description="increase of all weights onto neurons that were silent for lift_batches")
     lift_batches: Count = Field(20, description="batches after which silent neurons are looked for")
     rates: NotNegative = Field(0.0, description="pull on the membrane at each spike towards rate_low .. rate_high")
     rate_low: NotNegative = Field(0.0, description="spikes a sample below which a neuron's mean rate is pulled up")
@@ -75,7 +75,7 @@ class EventProp(Rule):
             "spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population",
         ),
         Column(
-            "silent_fraction", "fraction of (sample, neuron) pairs of the population without a spike",
+            "silent_fraction", "fraction of (sample, neuron) pairs without a spike, 0 of populations that never spike",
             each="population", total="last", short="silent outputs",
         ),
         Column(
@@ -206,11 +206,8 @@ class EventProp(Rule):
         if isinstance(silent, tuple) and 1.0 in silent[:-1] and not self.settings.lift:
             return "a population was silent, and exact gradients make no spikes: set rule.lift, or larger init_mean"
         if isinstance(silent, tuple) and silent[-1] == 1.0 and not self.settings.phantom:
-            return (
-                "no output spiked, and exact gradients make no spikes: set rule.phantom, or larger init_mean; of a "
-                "loss of membranes, take the score mean, weighted or peak"
-            )
-        return None
+            return "no output spiked, and exact gradients make no spikes: set rule.phantom, or larger init_mean"
+        return "is optimizer.learning_rate too small? Of a loss of membranes, take the score mean, weighted or peak"
 
 
 def _loss_slopes(recording: Recording, derivative: Array) -> LossSlopes:
@@ -236,6 +233,9 @@ def _diagnostics(
     falling = np.bincount(spikes.spikes.source[spikes.slopes(threshold) <= 0.0], minlength=layout.n_neurons)
     return {
         "spikes_per_neuron": np.array([counts[:, part].mean() for part in parts]),
-        "silent_fraction": np.array([np.mean(counts[:, part] == 0) for part in parts]),
+        "silent_fraction": np.array([
+            np.mean(counts[:, part] == 0) if name in layout.network.spiking else 0.0
+            for name, part in layout.part.items()
+        ]),
         "falling_fraction": np.array([falling[part].sum() / max(1, counts[:, part].sum()) for part in parts]),
     }

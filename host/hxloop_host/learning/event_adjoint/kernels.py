@@ -71,14 +71,15 @@ def rise(dt, leak, decay, left, kept):
 def add_weighted(row, at, n_targets, weights, state):
     """Sum of the weights of a row times the states of its targets, in four strands whose order is fixed."""
     a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = n_targets - n_targets % 4
-    for j in range(0, whole, 4):
-        a += weights[row + j] * state[at + j]
-        b += weights[row + j + 1] * state[at + j + 1]
-        c += weights[row + j + 2] * state[at + j + 2]
-        d += weights[row + j + 3] * state[at + j + 3]
-    for j in range(whole, n_targets):
-        a += weights[row + j] * state[at + j]
+    w, s, one = np.uint64(row), np.uint64(at), np.uint64(1)
+    for _ in range(n_targets // 4):
+        a += weights[w] * state[s]
+        b += weights[w + one] * state[s + one]
+        c += weights[w + np.uint64(2)] * state[s + np.uint64(2)]
+        d += weights[w + np.uint64(3)] * state[s + np.uint64(3)]
+        w, s = w + np.uint64(4), s + np.uint64(4)
+    for j in range(np.uint64(n_targets % 4)):
+        a += weights[w + j] * state[s + j]
     return (a + b) + (c + d)
 
 
@@ -123,7 +124,9 @@ def _next(at, sample, inputs, spikes, quiet, delay):
 
 
 @compiled
-def recall(sample, inputs, spikes, links, weights, part, constants, quiet, delay, tick_us, previous, early, found):
+def recall(
+    sample, inputs, spikes, links, weights, part, constants, quiet, delay, tick_us, duration, previous, early, found
+):  # fmt: skip
     """Currents and membranes of one sample as inputs and measured spikes have them.
 
     Fills, for each spike, `previous` with the number of the one before of its neuron (-1: none), `early` with whether
@@ -138,7 +141,7 @@ def recall(sample, inputs, spikes, links, weights, part, constants, quiet, delay
     at[ARRIVAL, n_populations] = inputs[0][sample]
     while True:
         kind, p, tick = _next(at, sample, inputs, spikes, quiet, delay)
-        if kind == NOTHING:
+        if kind == NOTHING or tick > duration:
             return
         e = at[kind, p]
         at[kind, p] += 1
@@ -148,8 +151,9 @@ def recall(sample, inputs, spikes, links, weights, part, constants, quiet, delay
                 c = source - links[k, FIRST_SOURCE]
                 if links[k, SOURCE] == p and 0 <= c < links[k, N_SOURCES]:
                     _advance(links[k, POPULATION], tick, tick_us, part, constants, last, v, i, held)
-                    row, first = links[k, AT] + c * links[k, N_TARGETS], links[k, FIRST_TARGET]
-                    for j in range(links[k, N_TARGETS]):
+                    row = np.uint64(links[k, AT] + c * links[k, N_TARGETS])
+                    first = np.uint64(links[k, FIRST_TARGET])
+                    for j in range(np.uint64(links[k, N_TARGETS])):
                         i[first + j] += weights[row + j]
             continue
         n = spikes[2][e]
@@ -178,10 +182,10 @@ def _go_back(p, tick, tick_us, part, constants, last, to_v, to_i):
     leak, decay = constants[p, LEAK], constants[p, DECAY]
     left, kept = exp(-dt * leak), exp(-dt * decay)
     up = decay * rise(dt, leak, decay, left, kept)
-    for n in range(part[p], part[p + 1]):
-        to_i[n] = kept * to_i[n] + up * to_v[n]
-    for n in range(part[p], part[p + 1]):
-        to_v[n] *= left
+    first = np.uint64(part[p])  # numbers without sign let the compiler form vectors
+    for k in range(np.uint64(part[p + 1] - part[p])):
+        to_i[first + k] = kept * to_i[first + k] + up * to_v[first + k]
+        to_v[first + k] *= left
     last[p] = tick
 
 
@@ -293,11 +297,12 @@ def _through_links(
         target, at, n_targets = links[k, POPULATION], links[k, FIRST_TARGET], links[k, N_TARGETS]
         _go_back(target, tick, tick_us, part, constants, last, to_v, to_i)
         row = links[k, AT] + c * n_targets
-        for j in range(n_targets):
-            gradient[row + j] += to_i[at + j]
+        weight, state = np.uint64(row), np.uint64(at)
+        for j in range(np.uint64(n_targets)):
+            gradient[weight + j] += to_i[state + j]
         if p >= 0:
-            for j in range(at, at + n_targets):
-                mixed[j] = to_i[j] - to_v[j]
+            for j in range(np.uint64(n_targets)):
+                mixed[state + j] = to_i[state + j] - to_v[state + j]
             message += constants[target, DECAY] * add_weighted(row, at, n_targets, weights, mixed)
     return message
 
@@ -319,11 +324,14 @@ def _at_spike(n, by_time, found, constants, threshold, keep_falling, pull, again
 
 
 @compiled
-def recall_samples(first, last, inputs, spikes, links, weights, part, constants, quiet, delay, tick_us, previous,
-                   early, found):  # fmt: skip
+def recall_samples(first, last, inputs, spikes, links, weights, part, constants, quiet, delay, tick_us, duration,
+                   previous, early, found):  # fmt: skip
     """`recall` of the samples `first` .. `last` - 1."""
     for sample in range(first, last):
-        recall(sample, inputs, spikes, links, weights, part, constants, quiet, delay, tick_us, previous, early, found)
+        recall(
+            sample, inputs, spikes, links, weights, part, constants, quiet, delay, tick_us, duration, previous, early,
+            found,
+        )  # fmt: skip
 
 
 @compiled
