@@ -27,9 +27,8 @@ class Cells:
         self.threshold = each(lambda p: p.model_threshold if p.spiking else np.inf)
         self.refractory = each(lambda p: p.t_refractory_us)
         self.reset = each(lambda p: p.model_threshold * (p.v_reset_mv - p.v_leak_mv) / (p.v_threshold_mv - p.v_leak_mv))
-        self.begin = dict(
-            zip((p.name for p in network.populations), np.cumsum([0, *(p.size for p in network.populations)]))
-        )
+        begins = np.cumsum([0, *(p.size for p in network.populations)])[:-1]
+        self.begin = dict(zip((p.name for p in network.populations), begins, strict=True))
         self.now, self.v, self.i = 0.0, np.zeros(len(self.tau_mem)), np.zeros(len(self.tau_mem))
         self.free = np.zeros(len(self.tau_mem))  # from when on the membrane moves
 

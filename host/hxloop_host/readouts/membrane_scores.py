@@ -124,7 +124,6 @@ class MembraneReadout(Readout):
             found[:] = (gradient / n_reads if self.settings.score == "mean" else gradient)[:, None]
         return found
 
-
     def _shares(self, recording: Recording) -> NDArray[np.float64]:
         """What each reading counts: ``exp(-t / T) dt / T``, as in the integral of a membrane weighted so."""
         times_us = recording.membrane_times_us

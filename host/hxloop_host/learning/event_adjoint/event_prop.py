@@ -233,9 +233,11 @@ def _diagnostics(
     falling = np.bincount(spikes.spikes.source[spikes.slopes(threshold) <= 0.0], minlength=layout.n_neurons)
     return {
         "spikes_per_neuron": np.array([counts[:, part].mean() for part in parts]),
-        "silent_fraction": np.array([
-            np.mean(counts[:, part] == 0) if name in layout.network.spiking else 0.0
-            for name, part in layout.part.items()
-        ]),
+        "silent_fraction": np.array(
+            [
+                np.mean(counts[:, part] == 0) if name in layout.network.spiking else 0.0
+                for name, part in layout.part.items()
+            ]
+        ),
         "falling_fraction": np.array([falling[part].sum() / max(1, counts[:, part].sum()) for part in parts]),
     }
