@@ -21,6 +21,7 @@ PARTS: Final = {
     "desire": "hxloop_host.learning.desire_propagation.trace_sums:warm_up",
     "feedback alignment": "hxloop_host.learning.feedback.local_gradients:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
+    "event adjoints": "hxloop_host.learning.event_adjoint.adjoint_pass:warm_up",
     "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
     "all spikes": "hxloop_host.learning.multi_spike.exact_backward:warm_up",
     "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",

@@ -17,6 +17,7 @@ RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
         "desire": "hxloop_host.learning.desire_propagation.desire_rule:DesireBackpropagation",
+        "eventprop": "hxloop_host.learning.event_adjoint.event_prop:EventProp",
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
         "multi_spike": "hxloop_host.learning.multi_spike.multi_spike_rule:MultiSpike",
         "feedback_alignment": "hxloop_host.learning.feedback.feedback_rule:FeedbackAlignment",

@@ -7,7 +7,8 @@ networks", IEEE Transactions on Neural Networks and Learning Systems 33:2744 (20
 time and of the last value. Cramer, Billaudelle et al., "Surrogate gradients for analog neuromorphic computing", PNAS
 119:e2109194119 (2022): the maximum over time of membranes that the CADC samples, on the chip. Eshraghian et al.,
 "Training spiking neural networks using lessons from deep learning", Proceedings of the IEEE 111:1016 (2023), section
-IV: squared error of membranes.
+IV: squared error of membranes. Nowotny, Turner, Knight, "Loss shaping enhances exact gradient learning with EventProp
+in spiking neural networks", Neuromorphic Computing and Engineering (2025): membranes that count less as time goes on.
 """
 
 from __future__ import annotations
@@ -36,8 +37,12 @@ _KIND: Final[Any] = ReadoutSettings.model_fields["kind"].description
 class MembraneSettings(ReadoutSettings):
     """How a trace becomes a score."""
 
-    score: Literal["max", "mean", "last", "sum"] = Field(
-        "max", description="score of an output: its highest, mean or last reading, or the sum of all"
+    score: Literal["max", "mean", "last", "sum", "peak", "weighted"] = Field(
+        "max", description="score of an output: its highest, mean or last reading, the sum of all, the highest but for "
+        "the first, which is at rest, or a mean in which later readings count less"
+    )  # fmt: skip
+    weight_tau: Positive = Field(
+        1.0, description="weighted: time after which a reading counts 1/e, in lengths of a sample"
     )
     period_us: Annotated[float, Field(ge=CADC_PERIOD_US, le=1e6)] = Field(
         CADC_PERIOD_US, description="time between two readings; a chip may be slower"
@@ -77,6 +82,10 @@ class MembraneReadout(Readout):
             return np.asarray(traces.max(axis=1))
         if self.settings.score == "last":
             return traces[:, -1].copy()
+        if self.settings.score == "peak":
+            return np.asarray(traces[:, _later(traces)].max(axis=1))
+        if self.settings.score == "weighted":
+            return np.asarray(np.einsum("skn,k->sn", traces, self._shares(recording)))
         total: NDArray[np.float64] = traces.sum(axis=1)
         return total / traces.shape[1] if self.settings.score == "mean" else total
 
@@ -90,7 +99,7 @@ class MembraneReadout(Readout):
         Returns
         -------
         float64 [n_samples, n_reads, n_classes]
-            Of a maximum, all of it is at the first of the highest readings.
+            Of a maximum or peak, all of it is at the first of the highest readings.
 
         Raises
         ------
@@ -106,9 +115,21 @@ class MembraneReadout(Readout):
             np.put_along_axis(found, traces.argmax(axis=1)[:, None], gradient[:, None], axis=1)
         elif self.settings.score == "last":
             found[:, -1] = gradient
+        elif self.settings.score == "peak":
+            later = _later(traces)
+            np.put_along_axis(found, later.start + traces[:, later].argmax(axis=1)[:, None], gradient[:, None], axis=1)
+        elif self.settings.score == "weighted":
+            found[:] = self._shares(recording)[:, None] * gradient[:, None]
         else:
             found[:] = (gradient / n_reads if self.settings.score == "mean" else gradient)[:, None]
         return found
+
+    def _shares(self, recording: Recording) -> NDArray[np.float64]:
+        """What each reading counts: ``exp(-t / T) dt / T``, as in the integral of a membrane weighted so."""
+        times_us = recording.membrane_times_us
+        tau_us = self.settings.weight_tau * recording.duration_ticks * recording.tick_us
+        period_us = times_us[1] - times_us[0] if len(times_us) > 1 else tau_us
+        return np.asarray(np.exp(-times_us / tau_us) * period_us / tau_us)
 
 
 class MembraneCrossEntropySettings(MembraneSettings):
@@ -124,7 +145,7 @@ class MembraneCrossEntropy(MembraneReadout):
 
     Settings = MembraneCrossEntropySettings
     reference = "Cramer et al., IEEE TNNLS 33:2744 (2022); on the chip: PNAS 119:e2109194119 (2022)"
-    summary = "cross entropy of membranes, of their maximum, mean, last value or sum"
+    summary = "cross entropy of membranes: of their maximum, mean, last value, sum, peak, or mean weighted by time"
 
     settings: MembraneCrossEntropySettings
 
@@ -172,3 +193,8 @@ def _traces(recording: Recording) -> NDArray[np.float32]:
     if traces.ndim != 3 or traces.shape[1] == 0:
         raise ArrayError(f"must be [n_samples, n_reads, size] with n_reads > 0, got {traces.shape}", field="membranes")
     return traces
+
+
+def _later(traces: NDArray[np.floating[Any]]) -> slice:
+    """Readings after the first one, which is at rest whatever the weights; that one, where there is no other."""
+    return slice(min(1, traces.shape[1] - 1), None)

@@ -131,7 +131,7 @@ def shd70_task(data_dir: Path | None = None) -> Task:
         N_CHANNELS,
         len(CLASS_NAMES),
         kind="spikes",
-        presets=("shd70",),
+        presets=("shd70", "shd70_eventprop"),
         duration_us=DURATION_US,
         ordered_channels=True,
         n_samples=N_SAMPLES,

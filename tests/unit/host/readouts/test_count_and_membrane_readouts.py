@@ -15,11 +15,17 @@ from hxloop_host.readouts.membrane_scores import MembraneCrossEntropy, MembraneM
 from hxloop_host.readouts.readout_registry import READOUTS
 from hxloop_host.readouts.spike_counts import CountCrossEntropy, CountMSE
 
+PERIOD_US, LENGTH_US = 2.0, 60.0  # of the readings, and of the samples of `recording`
 SCORES = {
     "max": max,
     "mean": lambda trace: sum(trace) / len(trace),
     "last": lambda trace: trace[-1],
     "sum": sum,
+    "peak": lambda trace: max(trace[1:]) if len(trace) > 1 else trace[0],
+    "weighted": lambda trace: sum(
+        v * np.exp(-k * PERIOD_US / LENGTH_US) * (PERIOD_US / LENGTH_US if len(trace) > 1 else 1.0)
+        for k, v in enumerate(trace)
+    ),
 }
 COUNTING = [CountCrossEntropy(scale=0.3), CountMSE(count_correct=6.0, count_wrong=1.0)]
 SAMPLING = [
@@ -94,7 +100,8 @@ def test_derivative_by_every_reading_is_that_of_the_whole_loss(readout, seed):
         scores = [[SCORES[readout.settings.score](values[s, :, n]) for n in range(size)] for s in range(n_samples)]
         return mean_loss(readout, np.array(scores), label)
 
-    found = recording(n_samples, size, membranes={"out": traces.astype(np.float32)})
+    times_us = np.arange(n_reads) * PERIOD_US
+    found = recording(n_samples, size, membranes={"out": traces.astype(np.float32)}, membrane_times_us=times_us)
     value, gradient = readout.value_and_gradient(readout.scores(found), label)
     assert value == pytest.approx(loss(traces), rel=1e-12)
     derivative = readout.derivative(found, gradient)
@@ -118,6 +125,28 @@ def test_the_first_of_equal_maxima_gets_the_gradient():
     traces = np.array([[[1.0], [5.0], [5.0]]], np.float32)
     found = MembraneMSE(score="max").derivative(recording(1, 1, membranes={"out": traces}), np.array([[2.0]]))
     assert found.ravel().tolist() == [0.0, 2.0, 0.0]
+
+
+def test_a_peak_below_the_first_reading_still_has_a_gradient():
+    """Of a maximum, all would be at the first reading, which no weight ever moves."""
+    traces = np.array([[[0.0], [-3.0], [-2.0]]], np.float32)
+    found, gradient = recording(1, 1, membranes={"out": traces}), np.array([[2.0]])
+    assert MembraneMSE(score="max").derivative(found, gradient).ravel().tolist() == [2.0, 0.0, 0.0]
+    readout = MembraneMSE(score="peak")
+    assert readout.scores(found).tolist() == [[-2.0]]
+    assert readout.derivative(found, gradient).ravel().tolist() == [0.0, 0.0, 2.0]
+
+
+@pytest.mark.parametrize("weight_tau", [0.2, 1.0])
+def test_a_weighted_score_is_an_integral(weight_tau):
+    """Of a membrane that stays at 1, that of exp(-t/T) / T: 1 - exp(-duration / T), to the width of a reading."""
+    n_reads = 6000
+    found = recording(
+        1, 1, membranes={"out": np.ones((1, n_reads, 1), np.float32)},
+        membrane_times_us=np.arange(n_reads) * LENGTH_US / n_reads,
+    )  # fmt: skip
+    score = MembraneMSE(score="weighted", weight_tau=weight_tau).scores(found)
+    assert score[0, 0] == pytest.approx(1.0 - np.exp(-1.0 / weight_tau), rel=1e-3)
 
 
 @COUNTS
@@ -225,6 +254,7 @@ def test_networks_and_samples_that_cannot_be_read_so_are_refused():
         (CountCrossEntropy, {"scale": 0.0}, "scale"),
         (MembraneMSE, {"v_correct": -1.0}, "v_correct"),
         (MembraneMSE, {"score": "first"}, "score"),
+        (MembraneMSE, {"weight_tau": 0.0}, "weight_tau"),
         (MembraneCrossEntropy, {"scale": float("nan")}, "scale"),
         (MembraneCrossEntropy, {"period_us": 1.0}, "period_us"),
     ],

@@ -108,6 +108,8 @@ def test_what_such_a_network_has_no_room_for_is_refused(n_inputs, n_classes, tex
     ("name", "rule", "expected"),
     [
         ("yin-yang", "surrogate", "yin_yang_surrogate"),
+        ("yin-yang", "eventprop", "yin_yang_eventprop"),
+        ("shd70", "eventprop", "shd70_eventprop"),
         ("yin-yang", "fast_and_deep", "quick"),
         ("yin-yang", None, "quick"),
         ("mnist16", "surrogate", "mnist16_surrogate"),
