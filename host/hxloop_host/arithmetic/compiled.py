@@ -10,8 +10,12 @@ import numba
 from hxloop.kernels.kernel_library import KernelLibrary
 
 _HERE = Path(__file__).parent
-SOURCES: Final = (*_HERE.glob("*.py"), *(_HERE.parent / "learning").rglob("kernels.py"))
-"""Files that hold kernels: those of a rule are in its own ``kernels.py``."""
+SOURCES: Final = (
+    *_HERE.glob("*.py"),
+    *(_HERE.parent / "learning").rglob("kernels.py"),
+    *(_HERE.parent / "readings").glob("*kernels.py"),
+)
+"""Files that hold kernels: those of a rule are in its own ``kernels.py``, those of a room below rules end so."""
 
 _library = KernelLibrary(SOURCES, numba)
 

@@ -17,7 +17,7 @@ from hxloop_host.cli.shared_options import make_app
 
 PARTS: Final = {
     "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
-    "surrogate gradients": "hxloop_host.learning.surrogate_gradient.first_use:warm_up",
+    "surrogate gradients": "hxloop_host.readings.first_use:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
     "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
     "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",

@@ -7,9 +7,9 @@ import numpy as np
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Inputs, Recording, Spikes
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.surrogate_gradient.backward_pass import weight_gradients
-from hxloop_host.learning.surrogate_gradient.measured_scale import MeasuredScale
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
+from hxloop_host.readings.backward_pass import weight_gradients
+from hxloop_host.readings.measured_scale import MeasuredScale
+from hxloop_host.readings.reading_grid import ReadingGrid
 
 
 def warm_up() -> None:
@@ -29,8 +29,9 @@ def warm_up() -> None:
         membrane_times_us=np.arange(2.0),
     )
     grid = ReadingGrid(network, 1, 1.0, 1)
-    weight_gradients(
-        grid, recording, np.zeros((1, 2, 1)), np.zeros((1, 1)), surrogate="superspike", steepness=1.0,
-        threshold=np.ones(1),
-    )  # fmt: skip
+    for band in (0.0, 1.0):
+        weight_gradients(
+            grid, recording, np.zeros((1, 2, 1)), np.zeros((1, 1)), surrogate="superspike", steepness=1.0,
+            threshold=np.ones(1), band=band,
+        )  # fmt: skip
     MeasuredScale(1).add(grid, recording)
