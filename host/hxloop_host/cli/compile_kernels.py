@@ -18,6 +18,8 @@ from hxloop_host.cli.shared_options import make_app
 PARTS: Final = {
     "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
     "surrogate gradients": "hxloop_host.readings.first_use:warm_up",
+    "online training": "hxloop_host.learning.through_time.ottt_rule:warm_up",
+    "eligibility": "hxloop_host.learning.eligibility.eprop_rule:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
     "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
     "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",

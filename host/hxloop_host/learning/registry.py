@@ -17,6 +17,9 @@ RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
+        "ottt": "hxloop_host.learning.through_time.ottt_rule:OnlineThroughTime",
+        "eprop": "hxloop_host.learning.eligibility.eprop_rule:EligibilityPropagation",
+        "fptt": "hxloop_host.learning.forward_propagation.fptt_rule:ForwardPropagation",
         "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
     is_rule,

@@ -20,7 +20,7 @@ from hxloop_host.readings.sparse_kernels import (
     SLOPE,
     add_sparse_gradients,
 )
-from hxloop_host.readings.surrogates import CODES
+from hxloop_host.readings.surrogates import CODES, shape_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +107,7 @@ def weight_gradients(
     to_v = np.zeros((n_samples, n_reads, 0)) if grad_v is None else grad_v
     decay = grid.decay.copy()
     decay[JUMP] *= height  # all that a spike does is done through its surrogate
-    shape = np.array([1.0, steepness, 0.5 * np.pi * steepness], dtype)
+    shape = shape_of(steepness, dtype)
     dense = band == 0 or np.isinf(band)
     given = [height * w for w in seen]
     arguments = (
@@ -140,7 +140,12 @@ def weight_gradients(
         work.pairs += pairs
         work.active += pairs if dense else int(counted[:, ACTIVE].sum())
         work.multiply_adds += dense_work(grid, recording) if dense else int(counted[:, MULTIPLY_ADDS].sum())
-    found = grid.matrices(total)
+    return by_projection(grid, total, factors)
+
+
+def by_projection(grid: ReadingGrid, flat: NDArray[np.float64], factors: Weights | None) -> Weights:
+    """Gradients of the model weights from those of the weights that the chip sees, 0 where nothing is connected."""
+    network, found = grid.network, grid.matrices(flat)
     for k, projection in enumerate(network.projections):
         if factors is not None:
             found[k] = found[k] * factors[k]

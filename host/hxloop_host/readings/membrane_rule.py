@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from hxloop.errors import InvalidInputError
-from hxloop.kit.brief import brief
 from hxloop.kit.ranges import CountOrZero, NotNegative, Positive
 from hxloop.rule import CADC_PERIOD_US, Column, Observe, Rule, RuleSettings
 from hxloop_host.readings.backward_pass import spike_counts
 from hxloop_host.readings.measured_scale import MeasuredScale, measured, modelled_membranes
 from hxloop_host.readings.reading_grid import ReadingGrid, grid_of
+from hxloop_host.readings.seen import Seen
 from hxloop_host.readings.surrogates import Surrogate
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network
     from hxloop.readout import Readout
-    from hxloop.rule import Batch, Recording, Runner, State, Strength, Weights
+    from hxloop.rule import Batch, Recording, Runner, State, Strength
 
     Array = NDArray[np.float64]
 
@@ -48,39 +47,6 @@ class MembraneRuleSettings(RuleSettings):
         2, description="batches at the beginning of each epoch on which weight scales and thresholds are measured; 0: "
         "they are taken as nominal, or from a calibration"
     )  # fmt: skip
-
-
-@brief
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What a recording comes to before any weight has a gradient.
-
-    Attributes
-    ----------
-    grid : ReadingGrid
-    loss : float
-        Mean over the samples, with costs of activity.
-    answers : int64 [n_samples]
-    counts : int64 [n_samples, n_neurons]
-        Spikes.
-    grad_v : float64 [n_samples, n_reads, n_classes] or None
-        Derivative of the loss by the output's membranes.
-    grad_count : float64 [n_samples, n_neurons]
-        Derivative of loss and costs by spike counts.
-    factors : list of float64 [n_sources * copies, n_target]
-        Measured over nominal strength of the weights.
-    threshold : float64 [n_neurons]
-        In units of the readings.
-    """
-
-    grid: ReadingGrid
-    loss: float
-    answers: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    grad_v: NDArray[np.float64] | None
-    grad_count: NDArray[np.float64]
-    factors: Weights
-    threshold: NDArray[np.float64]
 
 
 class MembraneRule(Rule):
