@@ -33,14 +33,10 @@ def part_of(grid: ReadingGrid, recording: Recording, samples: slice, readings: s
     start, stop = readings.start, min(readings.stop, len(recording.membrane_times_us))
     shift, first, last = start * grid.period, (start - 1) * grid.period, (stop - 1) * grid.period
     given = recording.inputs.spikes
-    begin, end = int(given.offsets[samples.start]), int(given.offsets[samples.stop])
-    tick, source = given.tick[begin:end], given.source[begin:end]
-    inside = (tick > first) & (tick <= last)
-    before = np.concatenate([[0], np.cumsum(inside)])
-    offsets = before[given.offsets[samples.start : samples.stop + 1] - begin].astype(np.int64)
+    chosen, offsets = _between(given.tick, given.offsets[samples.start : samples.stop + 1], first, last)
     return replace(
         recording,
-        inputs=Inputs(SpikeBatch(offsets, tick[inside] - shift, source[inside])),
+        inputs=Inputs(SpikeBatch(offsets, given.tick[chosen] - shift, given.source[chosen])),
         spikes={name: _some(spikes, samples, first - grid.delay, last, shift) for name, spikes in
                 recording.spikes.items()},
         membranes={name: v[samples, start:stop] for name, v in recording.membranes.items()},
@@ -50,9 +46,23 @@ def part_of(grid: ReadingGrid, recording: Recording, samples: slice, readings: s
 
 
 def _some(spikes: Spikes, samples: slice, first: int, last: int, shift: int) -> Spikes:
-    begin, end = np.searchsorted(spikes.sample, [samples.start, samples.stop]).tolist()
-    tick = spikes.tick[begin:end]
-    inside: NDArray[np.bool_] = (tick > first) & (tick <= last)
-    return Spikes(
-        spikes.sample[begin:end][inside] - samples.start, spikes.neuron[begin:end][inside], tick[inside] - shift
-    )
+    bounds = np.searchsorted(spikes.sample, np.arange(samples.start, samples.stop + 1))
+    chosen, offsets = _between(spikes.tick, bounds, first, last)
+    sample = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return Spikes(sample, spikes.neuron[chosen], spikes.tick[chosen] - shift)
+
+
+def _between(
+    tick: NDArray[np.int64], bounds: NDArray[np.int64], first: int, last: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which events of each sample have ``first < tick <= last``, and where those of each sample begin among them.
+
+    Events are sorted within a sample: those of other times are never looked at, so that a part costs what is in it.
+    """
+    ranges = [
+        begin + np.searchsorted(tick[begin:end], [first, last], side="right")
+        for begin, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+    chosen = [np.arange(begin, end) for begin, end in ranges]
+    sizes = [len(part) for part in chosen]
+    return np.concatenate([np.empty(0, np.int64), *chosen]), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

@@ -24,6 +24,7 @@ from hxloop_host.readings.kernels import (
     CURRENT,
     FIRST_SOURCE,
     FIRST_TARGET,
+    LIFT,
     MEMBRANE,
     N_SOURCES,
     N_TARGETS,
@@ -61,48 +62,91 @@ def add_sparse_gradients(
     n_reads, n_neurons = v.shape[1], v.shape[2]
     to_v, to_i = np.empty((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons + ROW), v.dtype)
     to_z, to_w = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
-    counts, active = np.zeros((n_reads, n_neurons), np.int32), np.empty(n_neurons, np.int64)
-    slope, near, own = np.empty(1, v.dtype), np.empty(1, v.dtype), np.empty(1, v.dtype)
-    adapts = np.any(decay[ADAPTATION:] != 0)
+    counts, near = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, np.uint8)
+    active = np.empty(n_neurons + 1, np.int64)
+    one, own, slope = np.empty(1, v.dtype), np.empty(1, v.dtype), np.empty(1, v.dtype)
+    jumps, sizes = np.empty((n_reads * n_neurons + 1, 2), np.int64), np.empty(n_reads * n_neurons + 1, v.dtype)
+    adapts, lifts = np.any(decay[ADAPTATION:] != 0), np.any(decay[LIFT] != 0)
     widest = 1
     for p in range(links.shape[0]):
         widest = max(widest, links[p, N_SOURCES])
     rises, lefts = np.empty((n_reads, widest), v.dtype), np.empty((n_reads, widest), v.dtype)
+    of_neuron = CARRIED + (ADAPTED if adapts else 0) + 1
     for sample in range(first, last):
         count_spikes(sample, spikes, period, counts)
         to_w[:] = 0
+        n_jumps, done = 0, n_reads * n_neurons * of_neuron
         for k in range(n_reads - 1, -1, -1):
             carry_back(k, decay, adapts, grad_count[sample], to_v, to_i, to_w, to_z)
             for n in range(grad_v.shape[2]):
                 to_v[k, answering + n] += grad_v[sample, k, n]
-            n_active = _find_active(v[sample, k], per_threshold, counts[k], band, active)
+            n_active = _find_active(v[sample, k], per_threshold, counts[k], band, shape, near, active)
             work[ACTIVE] += n_active
-            work[MULTIPLY_ADDS] += n_neurons * (CARRIED + (ADAPTED if adapts else 0) + 1) + n_active * (SLOPE + 1)
-            work[MULTIPLY_ADDS] += _gather(active, n_active, links, weights, to_i[k], to_z)
+            done += n_active * (SLOPE + 1) + _gather(active, n_active, links, weights, to_i[k], to_z)
             for a in range(n_active):
                 n = active[a]
                 if counts[k, n] > 0:
                     to_v[k, n] = per_threshold[n] * to_z[n]
                 else:
-                    near[0], own[0] = v[sample, k, n], per_threshold[n]
-                    fill_slopes(kind, near, own, shape, slope)
+                    one[0], own[0] = v[sample, k, n], per_threshold[n]
+                    fill_slopes(kind, one, own, shape, slope)
                     to_v[k, n] += slope[0] * to_z[n]
+            if lifts:  # then membranes add to the derivative at all times
+                for n in range(n_neurons):
+                    active[n] = n
+                n_active = n_neurons
+            n_jumps = _add_jumps(k, decay, to_v, active, n_active, jumps, sizes, n_jumps)
+            if not lifts:
+                for n in range(grad_v.shape[2]):
+                    active[n] = answering + n
+                if grad_v.shape[2] > 0 and per_threshold[answering] == 0:
+                    n_jumps = _add_jumps(k, decay, to_v, active, grad_v.shape[2], jumps, sizes, n_jumps)
+                elif grad_v.shape[2] > 0:
+                    n_jumps = _add_quiet_jumps(k, decay, to_v, near, answering, grad_v.shape[2], jumps, sizes, n_jumps)
         for p in range(links.shape[0]):
-            work[MULTIPLY_ADDS] += _add_link(
-                sample, links[p], inputs, spikes, kernels, decay, period, delay, to_v, to_i, rises, lefts, found,
-                turned,
+            done += _add_link(
+                sample, links[p], inputs, spikes, kernels, decay, period, delay, to_v, to_i, jumps, sizes, n_jumps,
+                rises, lefts, found, turned,
             )  # fmt: skip
+        work[MULTIPLY_ADDS] += done
 
 
 @compiled
-def _find_active(v, per_threshold, counts, band, active):
+def _find_active(v, per_threshold, counts, band, shape, near, active):
     """Put the neurons that are looked at into `active`; those that cannot spike never are."""
+    one = shape[0]
+    for n in range(v.size):
+        near[n] = (per_threshold[n] > 0) & ((counts[n] > 0) | (abs(v[n] * per_threshold[n] - one) < band))
     number = 0
     for n in range(v.size):
-        if per_threshold[n] > 0 and (counts[n] > 0 or abs(v[n] * per_threshold[n] - 1) < band):
-            active[number] = n
+        active[number] = n
+        number += near[n]
+    return number
+
+
+@compiled
+def _add_jumps(k, decay, to_v, active, n_active, jumps, sizes, number):
+    """Put what some neurons' derivatives have at a reading beyond what decays behind the `number` jumps before."""
+    end = k == to_v.shape[0] - 1
+    for a in range(n_active):
+        n = active[a]
+        size = to_v[k, n] if end else to_v[k, n] - decay[MEMBRANE, n] * to_v[k + 1, n]
+        if size != 0:
+            jumps[number, 0], jumps[number, 1] = k, n
+            sizes[number] = size
             number += 1
     return number
+
+
+@compiled
+def _add_quiet_jumps(k, decay, to_v, near, answering, size, jumps, sizes, number):
+    """The same of outputs that spike, and have errors where they are not looked at."""
+    quiet, n_quiet = np.empty(size, np.int64), 0
+    for n in range(answering, answering + size):
+        if near[n] == 0:
+            quiet[n_quiet] = n
+            n_quiet += 1
+    return _add_jumps(k, decay, to_v, quiet, n_quiet, jumps, sizes, number)
 
 
 @compiled
@@ -127,7 +171,7 @@ def _gather(active, n_active, links, weights, to_i, to_z):
 def _dot(x, x_at, w, w_at, width):
     """Sum of products in eight sums: their order is written down, and the compiler makes a vector of them."""
     at, row = np.uint64(x_at), np.uint64(w_at)
-    zero = x[0] * 0
+    zero = x[at] - x[at]
     a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
     for j in range(np.uint64(0), np.uint64(width), np.uint64(ROW)):
         m, n = at + j, row + j
@@ -144,48 +188,40 @@ def _dot(x, x_at, w, w_at, width):
 
 @compiled
 def _add_link(
-    sample, link, inputs, spikes, kernels, decay, period, delay, to_v, to_i, rises, lefts, found, turned
+    sample, link, inputs, spikes, kernels, decay, period, delay, to_v, to_i, jumps, sizes, n_jumps, rises, lefts,
+    found, turned,
 ):  # fmt: skip
     """Add the gradient of the weights of a link, by its events or by traces; returns multiply-adds."""
-    n_reads, first, n_targets = to_v.shape[0], link[FIRST_TARGET], link[N_TARGETS]
-    steps = 0
-    for k in range(n_reads):
-        for j in range(first, first + n_targets):
-            steps += _step(k, j, decay, to_v) != 0
+    n_reads, first, n_targets, n_sources = to_v.shape[0], link[FIRST_TARGET], link[N_TARGETS], link[N_SOURCES]
+    mine = 0
+    for a in range(n_jumps):
+        mine += first <= jumps[a, 1] < first + n_targets
     begin, end = events_of(link, sample, inputs, spikes)
-    table, n_sources = kernels[link[POPULATION]], link[N_SOURCES]
-    by_events, by_traces = 2 * (end - begin) * n_targets, steps * n_sources + n_reads * (n_targets + 3 * n_sources)
+    table = kernels[link[POPULATION]]
+    by_events, by_traces = 2 * (end - begin) * n_targets, mine * n_sources + 3 * n_reads * n_sources
     if by_events <= by_traces:
         if link[SOURCE] < 0:
             add_shares(begin, end, inputs[1], inputs[2], 0, link, table, period, to_v, to_i, found)
         else:
             add_shares(begin, end, spikes[1], spikes[2], delay, link, table, period, to_v, to_i, found)
         return by_events
-    for k in range(n_reads):
-        for i in range(n_sources):
-            rises[k, i] = 0
-            lefts[k, i] = 0
-    by_traces += 2 * add_arrivals(sample, link, inputs, spikes, table, period, delay, rises, lefts)
-    left, kept, rise = decay[MEMBRANE, first], decay[CURRENT, first], decay[RISE, first]
     width = np.uint64(n_sources)
     for k in range(n_reads):
         now, current = rises[k], lefts[k]
-        if k > 0:
+        for i in range(width):
+            now[i] = 0
+            current[i] = 0
+    by_traces += 2 * add_arrivals(sample, link, inputs, spikes, table, period, delay, rises, lefts)
+    left, kept, rise = decay[MEMBRANE, first], decay[CURRENT, first], decay[RISE, first]
+    for k in range(1, n_reads):
+        now, current, before, came = rises[k], lefts[k], rises[k - 1], lefts[k - 1]
+        for i in range(width):
+            now[i] += left * before[i] + rise * came[i]
+            current[i] += kept * came[i]
+    for a in range(n_jumps):
+        j = jumps[a, 1] - first
+        if 0 <= j < n_targets:
+            now, row, size = rises[jumps[a, 0]], np.uint64(link[AT] + j * n_sources), sizes[a]
             for i in range(width):
-                now[i] += left * rises[k - 1, i] + rise * lefts[k - 1, i]
-                current[i] += kept * lefts[k - 1, i]
-        for j in range(n_targets):
-            step = _step(k, first + j, decay, to_v)
-            if step != 0:
-                row = np.uint64(link[AT] + j * n_sources)
-                for i in range(width):
-                    turned[row + i] += step * now[i]
+                turned[row + i] += size * now[i]
     return by_traces
-
-
-@compiled
-def _step(k, n, decay, to_v):
-    """What a reading adds to the derivative that only decays; 0 where nothing was looked at."""
-    if k == to_v.shape[0] - 1:
-        return to_v[k, n]
-    return to_v[k, n] - decay[MEMBRANE, n] * to_v[k + 1, n]

@@ -54,7 +54,7 @@ def add_eligible(
                 silent[sample, n] = 0 if counts[k, n] > 0 else 1
                 if counts[k, n] > 0:
                     psi[k, n] = per_threshold[n]
-                total = psi[k, n] * 0
+                total = psi[k, n] - psi[k, n]
                 for c in range(grad_v.shape[2]):
                     total += broadcast[n, c] * grad_v[sample, k, c]
                 signal[k, n] = total

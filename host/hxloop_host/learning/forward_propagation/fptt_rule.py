@@ -65,9 +65,7 @@ class ForwardPropagation(MembraneRule):
     settings: ForwardSettings
     title = "gradients of parts of a sample"
     reference = "Kag, Saligrama, ICML 2021; Yin et al., Nature Machine Intelligence 5:518 (2023)"
-    summary = (
-        "forward propagation through time: an optimiser step for each part of a sample, with a running regulariser"
-    )
+    summary = "forward propagation through time: a step for each part of a sample, with a running regulariser"
     columns: ClassVar[tuple[Column, ...]] = (
         *MembraneRule.columns,
         Column("trace_bytes", "bytes of derivatives that are held beside the recording, a sample", "B", per="batch"),
@@ -119,10 +117,22 @@ class ForwardPropagation(MembraneRule):
 
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """Run the batch, and learn from one part of it after another."""
-        own = self.settings
         recording = runner.run(batch, weights)
         seen = self._seen(runner, batch, recording)
-        parts = parts_of(len(recording.membrane_times_us), own.readings)
+        now, running, longest = self._through_parts(runner, batch, recording, seen, weights)
+        mean = running.settled()
+        drift = np.sqrt(np.mean(np.concatenate([(a - b).ravel() for a, b in zip(now, mean, strict=True)]) ** 2))
+        # Membranes, two derivatives, and counts of spikes of the readings of a part.
+        held = longest * seen.grid.n_neurons * (3 * np.dtype(seen.grid.dtype).itemsize + 4)
+        shown = self._diagnostics(runner.network, seen.counts)
+        shown |= {"trace_bytes": np.float64(held), "drift": np.float64(drift)}
+        return Update(seen.loss, seen.answers, None, mean if self.settings.settle else now, shown)
+
+    def _through_parts(
+        self, runner: Runner, batch: Batch, recording: Recording, seen: Seen, weights: Weights
+    ) -> tuple[Weights, RunningMean, int]:
+        """Weights after a step for each part, what is kept of them, and readings of the longest part."""
+        own, parts = self.settings, parts_of(len(recording.membrane_times_us), self.settings.readings)
         running = self._begin(runner.network, weights, len(parts))
         rate, now = own.learning_rate * own.decay**batch.epoch, [w.copy() for w in weights]
         for k, readings in enumerate(parts):
@@ -131,14 +141,7 @@ class ForwardPropagation(MembraneRule):
             part = part_of(seen.grid, recording, slice(0, batch.n_samples), readings)
             gradients = self._gradients(runner.readout, batch, part, seen, k, len(parts))
             now = running.move(now, gradients, rate, own.alpha, own.beta)
-        mean = running.settled()
-        drift = np.sqrt(np.mean(np.concatenate([(a - b).ravel() for a, b in zip(now, mean, strict=True)]) ** 2))
-        grid, longest = seen.grid, max(readings.stop - readings.start for readings in parts)
-        # Membranes, two derivatives, and counts of spikes of the readings of a part.
-        held = longest * grid.n_neurons * (3 * np.dtype(grid.dtype).itemsize + 4)
-        shown = self._diagnostics(runner.network, seen.counts)
-        shown |= {"trace_bytes": np.float64(held), "drift": np.float64(drift)}
-        return Update(seen.loss, seen.answers, None, mean if own.settle else now, shown)
+        return now, running, max(readings.stop - readings.start for readings in parts)
 
     def _begin(self, network: Network, weights: Weights, n_parts: int) -> RunningMean:
         n_classes = network.population(network.output).size

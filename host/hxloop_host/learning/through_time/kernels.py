@@ -68,7 +68,7 @@ def _through_space(link, gain, weights, slopes, to_v):
     first, at, n_targets = link[FIRST_SOURCE], np.uint64(link[FIRST_TARGET]), link[N_TARGETS]
     for i in range(link[N_SOURCES]):
         row = np.uint64(link[AT] + i * n_targets)
-        total = to_v[0] * 0
+        total = to_v[0] - to_v[0]
         for j in range(np.uint64(n_targets)):
             total += weights[row + j] * to_v[at + j]
         to_v[first + i] += slopes[first + i] * (gain[link[POPULATION]] * total)
