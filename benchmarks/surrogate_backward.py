@@ -28,8 +28,8 @@ from benchmarks.workloads.dense_graph import DenseGraph
 from benchmarks.workloads.recorded import MNIST, SPEECH, recorded
 from hxloop.kit.cores import usable_cores
 from hxloop_chip.chip.emulated_chip import EmulatedChip
-from hxloop_host.learning.surrogate_gradient.backward_pass import weight_gradients
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
+from hxloop_host.readings.backward_pass import weight_gradients
+from hxloop_host.readings.reading_grid import ReadingGrid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The backward pass of surrogate gradients as it is written in PyTorch: dense [batch, time, neuron] tensors, unrolled.
 
-The model is that of `hxloop_host.learning.surrogate_gradient`, with measured spikes and membranes in the forward pass
+The model is that of `hxloop_host.readings`, with measured spikes and membranes in the forward pass
 (Cramer, Billaudelle et al., PNAS 2022). Matrix products of inputs and outputs take all times at once.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hxloop.network import INPUT
-from hxloop_host.learning.surrogate_gradient.kernels import (
+from hxloop_host.readings.kernels import (
     ADAPTATION,
     CURRENT,
     CURRENT_LEFT,
@@ -24,7 +24,7 @@ from hxloop_host.learning.surrogate_gradient.kernels import (
     MEMBRANE_RISE,
     RISE,
 )
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
+from hxloop_host.readings.reading_grid import ReadingGrid
 
 if TYPE_CHECKING:
     from benchmarks.workloads.recorded import Recorded

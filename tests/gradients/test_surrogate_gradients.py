@@ -6,10 +6,10 @@ from support.grid.grid_model import GridModel, primitive
 from support.grid.recorded import N_READS, NETWORKS, PERIOD, TICK_US, N, recording, wide
 
 from hxloop.seeds import generator
-from hxloop_host.learning.surrogate_gradient.backward_pass import spike_counts, weight_gradients
-from hxloop_host.learning.surrogate_gradient.kernels import fill_slopes
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
-from hxloop_host.learning.surrogate_gradient.surrogates import CODES
+from hxloop_host.readings.backward_pass import spike_counts, weight_gradients
+from hxloop_host.readings.kernels import fill_slopes
+from hxloop_host.readings.reading_grid import ReadingGrid
+from hxloop_host.readings.surrogates import CODES
 from hxloop_host.readouts.readout_registry import READOUTS
 
 STEP = 5e-8  # some surrogates have a kink at threshold
@@ -131,7 +131,7 @@ def test_surrogates_are_one_at_threshold_and_derivatives_of_their_primitives(kin
 def test_results_do_not_depend_on_the_size_of_chunks(monkeypatch):
     net, rec, grad_v, grad_count = case("recurrent", 6)
     whole = gradients(net, rec, grad_v, grad_count, "arctan")
-    monkeypatch.setattr("hxloop_host.learning.surrogate_gradient.backward_pass.CHUNK", 1)
+    monkeypatch.setattr("hxloop_host.readings.backward_pass.CHUNK", 1)
     for one, other in zip(whole, gradients(net, rec, grad_v, grad_count, "arctan"), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 

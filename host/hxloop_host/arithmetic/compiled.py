@@ -10,8 +10,12 @@ import numba
 from hxloop.kernels.kernel_library import KernelLibrary
 
 _HERE = Path(__file__).parent
-SOURCES: Final = (*_HERE.glob("*.py"), *_HERE.parent.rglob("kernels.py"))
-"""Files that hold kernels: those of another room are in its own ``kernels.py``."""
+SOURCES: Final = (
+    *_HERE.glob("*.py"),
+    *_HERE.parent.rglob("kernels.py"),
+    *(_HERE.parent / "readings").glob("*_kernels.py"),
+)
+"""Files that hold kernels: those of a room are in its own ``kernels.py``, or end so where it has several."""
 
 _library = KernelLibrary(SOURCES, numba)
 

@@ -17,9 +17,11 @@ from hxloop_host.cli.shared_options import make_app
 
 PARTS: Final = {
     "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
-    "surrogate gradients": "hxloop_host.learning.surrogate_gradient.first_use:warm_up",
+    "surrogate gradients": "hxloop_host.readings.first_use:warm_up",
     "desire": "hxloop_host.learning.desire_propagation.trace_sums:warm_up",
     "feedback alignment": "hxloop_host.learning.feedback.local_gradients:warm_up",
+    "online training": "hxloop_host.learning.through_time.ottt_rule:warm_up",
+    "eligibility": "hxloop_host.learning.eligibility.eprop_rule:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
     "event adjoints": "hxloop_host.learning.event_adjoint.adjoint_pass:warm_up",
     "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",

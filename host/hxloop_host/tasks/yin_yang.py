@@ -102,7 +102,7 @@ YIN_YANG: Final = Task(
     yin_yang,
     4,
     3,
-    presets=("quick", "paper", "small", "yin_yang_surrogate", "yin_yang_multi_spike", "yin_yang_feedback", "yin_yang_eventprop"),
+    presets=("quick", "paper", "small", "yin_yang_surrogate", "yin_yang_multi_spike", "yin_yang_feedback", "yin_yang_eventprop", "yin_yang_ottt", "yin_yang_eprop"),
     n_samples=tuple(size for size, _ in SPLITS.values()),
     source="generated, the published samples bit by bit",
     licence="MIT",

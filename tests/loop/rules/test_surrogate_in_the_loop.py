@@ -12,9 +12,9 @@ from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Batch, Inputs, Observe
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.surrogate_gradient.measured_scale import MeasuredScale, modelled_membranes
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
 from hxloop_host.network.chip_runner import ChipRunner
+from hxloop_host.readings.measured_scale import MeasuredScale, modelled_membranes
+from hxloop_host.readings.reading_grid import ReadingGrid
 from hxloop_host.readouts.readout_registry import READOUTS
 from hxloop_host.settings.experiment_settings import Settings, load_settings
 from hxloop_host.tasks.yin_yang import generate_yin_yang

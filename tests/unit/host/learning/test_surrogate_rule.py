@@ -10,8 +10,8 @@ from hxloop.codes.neuron_model import NeuronModel
 from hxloop.errors import ArrayError, InvalidInputError
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Batch
-from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
 from hxloop_host.learning.surrogate_gradient.surrogate_rule import SurrogateGradient
+from hxloop_host.readings.reading_grid import ReadingGrid
 from hxloop_host.readouts.readout_registry import READOUTS
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.operating_point import CAPACITANCE_CODE
 from hxloop.network import INPUT
-from hxloop_host.learning.surrogate_gradient import kernels as at
+from hxloop_host.readings import kernels as at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -211,10 +211,29 @@ class ReadingGrid:
         found = _aligned(sum(part.size for part in parts), self.dtype)
         return np.concatenate([part.ravel() for part in parts], out=found) if parts else found
 
+    def rows(self, matrices: Sequence[NDArray[np.float64]]) -> Floats:
+        """The same of projections between populations as [n_sources, n_target], rows padded by zeros to `ROW`."""
+        parts = []
+        for link, matrix in zip(self.links, self._added(matrices), strict=True):
+            if link[at.SOURCE] >= 0:
+                whole = np.zeros((matrix.shape[0], at.padded(matrix.shape[1], at.ROW)), self.dtype)
+                whole[:, : matrix.shape[1]] = matrix
+                parts.append(whole.ravel())
+        return np.concatenate([np.empty(0, self.dtype), *parts])
+
     def _added(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
         for projection, matrix in zip(self.network.projections, matrices, strict=True):
             many = projection.copies > 1
             yield matrix.reshape(-1, projection.copies, matrix.shape[1]).sum(axis=1) if many else matrix
+
+    def turned(self, flat: Floats) -> Floats:
+        """Weights of each projection as [n_target, n_sources], turned into [n_sources, n_target]."""
+        parts = [np.empty(0, flat.dtype)]
+        for link in self.links:
+            size = link[at.N_SOURCES] * link[at.N_TARGETS]
+            matrix = flat[link[at.AT] : link[at.AT] + size].reshape(link[at.N_TARGETS], link[at.N_SOURCES])
+            parts.append(matrix.T.ravel())
+        return np.concatenate(parts)
 
     def matrices(self, flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Per projection [n_sources * copies, n_target], every copy with what its source has."""

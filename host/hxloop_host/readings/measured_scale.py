@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 import numpy as np
 
 from hxloop.errors import ArrayError
-from hxloop_host.learning.surrogate_gradient.kernels import MEMBRANE, add_crossings, predict
+from hxloop_host.readings.kernels import MEMBRANE, add_crossings, predict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.rule import Recording, State, Strength, Weights
-    from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid
+    from hxloop_host.readings.reading_grid import ReadingGrid
 
     Array = NDArray[np.float64]
     Floats = NDArray[np.floating[Any]]

@@ -15,9 +15,19 @@ the shape matters little, the width does.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Surrogate = Literal["superspike", "sigmoid", "triangle", "arctan"]
 
 CODES: Final[dict[Surrogate, int]] = {"superspike": 0, "sigmoid": 1, "triangle": 2, "arctan": 3}
 """Numbers by which the kernels know them."""
+
+
+def shape_of(steepness: float, dtype: Any) -> NDArray[Any]:
+    """What `kernels.fill_slopes` takes of a surrogate, [3]."""
+    return np.array([1.0, steepness, 0.5 * np.pi * steepness], dtype)

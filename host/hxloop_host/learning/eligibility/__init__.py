@@ -1,0 +1,1 @@
+"""e-prop: eligibility of synapses, and a learning signal that is broadcast to neurons."""

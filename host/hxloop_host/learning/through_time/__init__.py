@@ -1,0 +1,1 @@
+"""Online training through time: traces of sources times errors of the moment."""

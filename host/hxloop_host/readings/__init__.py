@@ -1,0 +1,1 @@
+"""What follows from readings of membranes: a network between them, what they measure, and derivatives through it."""

@@ -1,0 +1,84 @@
+"""The sparse backward pass: the dense one where all is active, and what it leaves out where not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.grid.forward_reference import seen_of
+from support.grid.recorded import N_READS, NETWORKS, PERIOD, N, recording, wide
+
+from hxloop_host.readings.backward_pass import BackwardWork, dense_work, weight_gradients
+
+FAR = 1e9  # thresholds from threshold: no surrogate is left
+
+
+def gradients(rec, seen, band, work=None):
+    return weight_gradients(
+        seen.grid, rec, seen.grad_v, seen.grad_count, surrogate="superspike", steepness=5.0, threshold=seen.threshold,
+        factors=seen.factors, band=band, work=work,
+    )  # fmt: skip
+
+
+def same(found, expected, tolerance):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * max(np.abs(g).max() for g in expected))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", [*NETWORKS, "wide"])
+def test_where_all_neurons_are_active_it_is_the_dense_pass(name, seed):
+    net = wide() if name == "wide" else NETWORKS[name]()
+    rec, seen = recording(net, seed), seen_of(net, seed)
+    dense, work = gradients(rec, seen, 0.0), BackwardWork()
+    same(gradients(rec, seen, 1e6, work), dense, 1e-12)
+    assert work.active == work.pairs == N * N_READS * sum(p.size for p in net.populations if p.spiking)
+    for one, other in zip(gradients(rec, seen, np.inf), dense, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def without_far_membranes(rec, seen, band):
+    """The same recording, with membranes that are not near threshold infinitely far from it."""
+    found, n_near = {}, 0
+    for name, v in rec.membranes.items():
+        population = rec.network.population(name)
+        near = np.abs(v / population.model_threshold - 1.0) < band
+        found[name] = np.where(near, v, FAR * population.model_threshold)
+        if population.spiking:
+            spikes = rec.spikes[name]
+            reading = -(-spikes.tick // PERIOD)
+            near[spikes.sample[reading < N_READS], reading[reading < N_READS], spikes.neuron[reading < N_READS]] = True
+            n_near += int(near.sum())
+    return replace(rec, membranes=found), n_near
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("band", [0.05, 0.3])
+@pytest.mark.parametrize("name", [*NETWORKS, "wide"])
+def test_it_leaves_out_what_is_far_from_threshold_and_nothing_else(name, band, seed):
+    net = wide() if name == "wide" else NETWORKS[name]()
+    rec, seen = recording(net, seed), seen_of(net, seed)
+    work = BackwardWork()
+    far, n_near = without_far_membranes(rec, seen, band)
+    found = gradients(rec, seen, band, work)
+    same(found, gradients(far, seen, 0.0), 1e-12)
+    assert work.active == n_near < work.pairs
+    assert max(np.abs(a - b).max() for a, b in zip(found, gradients(rec, seen, 0.0), strict=True)) > 0
+
+
+def test_the_narrower_the_band_the_less_work():
+    net = wide()
+    for seed in (1, 2):
+        rec, seen = recording(net, seed), seen_of(net, seed)
+        counted = []
+        for band in (0.0, 0.8, 0.4, 0.1, 0.01):
+            work = BackwardWork()
+            gradients(rec, seen, band, work)
+            counted.append(work.multiply_adds)
+        assert counted == sorted(counted, reverse=True)
+        assert counted[0] == dense_work(seen.grid, rec) > 3 * counted[-1]
+
+
+def test_single_precision_is_as_good():
+    for seed in (3, 4):
+        rec = recording(wide(), seed)
+        same(gradients(rec, seen_of(wide(), seed, np.float32), 0.2), gradients(rec, seen_of(wide(), seed), 0.2), 1e-5)
