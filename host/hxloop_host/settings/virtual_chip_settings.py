@@ -41,7 +41,9 @@ class VirtualChipSettings(Strict):
     threshold: Spread = Field(0.034, description="spread of thresholds, as a share of threshold - leak")
     tau_mem: Spread = Field(0.1, description="spread of membrane time constants")
     tau_syn: Spread = Field(0.1, description="spread of synaptic time constants, each sign for itself")
-    strength: Spread = Field(0.1, description="spread of the strength of all synapses of a circuit, each sign for itself")
+    strength: Spread = Field(
+        0.1, description="spread of the strength of all synapses of a circuit, each sign for itself"
+    )
     synapse: Spread = Field(0.1, description="spread of the strength of single synapses")
     jitter_us: JitterUs = Field(
         0.06, description="noise on times of inputs and on recorded first spikes, drawn anew in every run"

@@ -13,6 +13,7 @@ from hxloop.rule import CADC_PERIOD_US, Batch, Column, Observe, Rule, RuleSettin
 from hxloop_host.learning.surrogate_gradient.backward_pass import spike_counts, weight_gradients
 from hxloop_host.learning.surrogate_gradient.first_use import warm_up
 from hxloop_host.learning.surrogate_gradient.measured_scale import MeasuredScale, measured, modelled_membranes
+from hxloop_host.learning.surrogate_gradient.noisy_surrogate import narrowed, with_noise
 from hxloop_host.learning.surrogate_gradient.reading_grid import ReadingGrid, grid_of
 from hxloop_host.learning.surrogate_gradient.surrogates import Surrogate
 
@@ -50,6 +51,11 @@ class SurrogateSettings(RuleSettings):
         2, description="batches at the beginning of each epoch on which weight scales and thresholds are measured; 0: "
         "they are taken as nominal, or from a calibration"
     )  # fmt: skip
+    model_noise: NotNegative = Field(
+        0.0, description="noise on the membranes that the surrogate is taken at, in thresholds, drawn for every batch"
+    )
+    soften: NotNegative = Field(0.0, description="the surrogate begins 1 + soften times as wide, and narrows")
+    soften_epochs: Positive = Field(5.0, description="epochs in which that falls to 1/e")
     dropout_runs: Count = Field(1, description="runs into which a batch is split; each leaves other neurons out")
 
 
@@ -203,8 +209,9 @@ class SurrogateGradient(Rule):
             self._scale(grid).add(grid, recording)
         factors, threshold = measured(self._scale(grid), grid, recording, runner.strength)
         found = weight_gradients(
-            grid, recording, grad if grad.ndim == 3 else None, grad_count,
-            surrogate=own.surrogate, steepness=own.steepness, height=own.height, threshold=threshold, factors=factors,
+            grid, with_noise(recording, own.model_noise, batch), grad if grad.ndim == 3 else None, grad_count,
+            surrogate=own.surrogate, height=own.height, threshold=threshold, factors=factors,
+            steepness=narrowed(own.steepness, own.soften, own.soften_epochs, batch.epoch),
         )  # fmt: skip
         return loss + cost, readout.predict(scores), counts, found
 
