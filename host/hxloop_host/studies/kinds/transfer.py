@@ -77,7 +77,7 @@ def _derive(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         kept=[pair in pairs for pair in ways],
         route=[by if by in named else _ROUTES[by == on] for by, on in ways],
-        deployed=[on != IDEAL for _, on in ways] & (table["method"] != "fine_tuned"),
+        deployed=(table["run_on"] != IDEAL) & (table["method"] != "fine_tuned"),
     )
 
 
