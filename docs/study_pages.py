@@ -26,6 +26,9 @@ FOUND = ("<!-- begin found -->", "<!-- end found -->")
 """Around what a study found, which is written from its directory."""
 REMARKS = ("<!-- begin remarks -->", "<!-- end remarks -->")
 """Around what has to be said about it, which is written by hand."""
+COMPARED = ("<!-- begin study -->", "<!-- end study -->")
+"""Around the table of rules in docs/rules.md."""
+_RULES = "per_rule.csv"
 _NOTHING = "Not measured yet."
 _MOST_LINES = 40
 
@@ -82,12 +85,65 @@ def found_in(study: Path) -> tuple[str, str]:
         parts.append("\n".join(lines))
     if (study / "trust.csv").exists():
         parts += _trust(study / "trust.csv")
+    if (study / _RULES).exists():
+        parts.append(_per_rule(study / _RULES))
     for picture in sorted((study / "figures").glob("*.png")):
         copy = DOCS / "images" / f"study-{name}-{picture.stem}.png"
         copy.write_bytes(picture.read_bytes())
         parts.append(f"![{picture.stem.replace('_', ' ')}](../images/{copy.name})")
     parts.append(_summary(study / "summary.csv"))
     return name, "\n\n".join(parts)
+
+
+def _per_rule(file: Path) -> str:
+    """Rules in rows, at the strengths that the chip has: accuracy and what it costs, by budget."""
+    lines = list(csv.DictReader(file.open()))
+    usual = [line for line in lines if float(line["mismatch"]) == float(line["noise"]) == 1.0] or lines
+    table = [
+        "| rule | budget | epochs | test accuracy (%) | 95 % | chips | spikes a sample | energy a sample (uJ) | chip (s) "
+        "| wall (s) | memory (MB) |",
+        "|---" * 11 + "|",
+    ]
+    for line in usual:
+        name = ", ".join(
+            [f"`{line['rule']}`", *(line[k] for k in ("loss", "method") if line[k] not in {"own", "in_loop"})]
+        )
+        low, high = line["test_accuracy_low"], line["test_accuracy_high"]
+        interval = f"{_percent(low)} .. {_percent(high)}" if low else "-"
+        numbers = [
+            _short(line[k]) for k in ("spikes_per_sample", "energy_uj_per_sample", "chip_time_s", "wall_s", "memory_mb")
+        ]
+        cells = [
+            name,
+            line["budget"],
+            line["epochs"],
+            _percent(line["test_accuracy"]),
+            interval,
+            line["chips"],
+            *numbers,
+        ]
+        table.append(f"| {' | '.join(cells)} |")
+    return "\n".join(table)
+
+
+def _short(text: str) -> str:
+    return f"{float(text):.3g}" if text else "-"
+
+
+def write_compared(study: Path) -> None:
+    """Put the table of rules and its pictures into docs/rules.md."""
+    page = DOCS / "rules.md"
+    text = page.read_text()
+    before, _, rest = text.partition(COMPARED[0])
+    pictures = "\n\n".join(
+        f"![{name.replace('_', ' ')} of every rule](images/study-rules-{name}.png)"
+        for name in ("chip_time", "energy")
+        if (DOCS / "images" / f"study-rules-{name}.png").exists()
+    )
+    parts = filter(None, [_per_rule(study / _RULES), pictures])
+    after = rest.partition(COMPARED[1])[2]
+    body = "\n\n".join(parts)
+    page.write_text(f"{before}{COMPARED[0]}\n{body}\n{COMPARED[1]}{after}")
 
 
 def _trust(file: Path) -> list[str]:
@@ -148,6 +204,9 @@ def main(arguments: list[str]) -> int:
     """Write or check all pages."""
     check = arguments == ["--check"]
     found: dict[str, Any] = {} if check else dict(found_in(Path(argument)) for argument in arguments)
+    for argument in () if check else arguments:
+        if (Path(argument) / _RULES).exists():
+            write_compared(Path(argument))
     wrong = []
     for name, kind in KINDS.items():
         path = DOCS / "studies" / f"{name}.md"

@@ -173,6 +173,9 @@ class Rule(ABC):
     exact : bool
         Whether its gradients are the derivatives of the loss where the chip equals its model: ``hxloop gradcheck``
         holds it to that.
+    runs_per_sample : float
+        How often a step runs each of its samples, on average; what ``hxloop study rules`` gives rules as much chip time
+        by.
 
     Parameters
     ----------
@@ -188,6 +191,7 @@ class Rule(ABC):
     observes: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
     exact: ClassVar[bool] = False
+    runs_per_sample: ClassVar[float] = 1.0
 
     def __init__(self, settings: RuleSettings | None = None, **values: Any) -> None:
         self.settings = given_or_made(self.Settings, settings, values)

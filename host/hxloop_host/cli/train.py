@@ -43,6 +43,17 @@ Augmentation = Annotated[
     ),
 ]
 
+VirtualChips = Annotated[
+    str | None,
+    typer.Option(
+        "--virtual-chips",
+        help="Train for chips that nobody has measured: every batch runs on another draw of a virtual chip, with "
+        "published spreads or those of a file. Takes the chip ideal.",
+        metavar="published|FILE",
+        show_default=False,
+    ),
+]
+
 train = make_app()
 
 
@@ -59,6 +70,7 @@ def _train(
     initial: Initial = None,
     rule: Rule = None,
     augmentation: Augmentation = None,
+    virtual_chips: VirtualChips = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -86,6 +98,8 @@ def _train(
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
 
+      hxloop train yin-yang --virtual-chips published
+
       hxloop train yin-yang --serial 2 --from runs/first --epochs 5
 
       hxloop train yin-yang --out runs/second --preset paper --serial 2 --resume
@@ -94,7 +108,7 @@ def _train(
     from hxloop_host.training import experiment
 
     if endpoint is None:
-        chip, serial = chip or "typical", 1 if serial is None else serial
+        chip, serial = chip or ("ideal" if virtual_chips else "typical"), 1 if serial is None else serial
     try:
         result = experiment.train(
             task,
@@ -110,6 +124,7 @@ def _train(
             initial=initial,
             rule=rule,
             augmentation=augmentation,
+            virtual_chips=virtual_chips,
             data_dir=data_dir,
             report=watching(),
         )

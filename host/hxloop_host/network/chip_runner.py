@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hxloop.chip import Chip
     from hxloop.codes.calibration_table import CalibrationTable
     from hxloop.network import Network, Population, Projection
+    from hxloop.program import ChipConfig
     from hxloop.readout import Readout
     from hxloop.result import Readout as ChipReadout
     from hxloop.result import Recording as ChipRecord
@@ -161,8 +162,9 @@ class ChipRunner:
         )
 
     def record(
-        self, inputs: Inputs, codes: Codes, trial_seed: int, *, observe: Observe | None = None, parts: int = 1
-    ) -> Recording:
+        self, inputs: Inputs, codes: Codes, trial_seed: int, *, observe: Observe | None = None, parts: int = 1,
+        config: ChipConfig | None = None,
+    ) -> Recording:  # fmt: skip
         """Run samples with given weight codes, in as many runs as the chip's memory for CADC reads takes.
 
         Parameters
@@ -176,9 +178,11 @@ class ChipRunner:
             By default what rule and readout ask for.
         parts : int
             Send the samples in so many parts at least; the result is the same.
+        config : ChipConfig, optional
+            Write this instead of what the codes say.
         """
         wanted = self.observe if observe is None else NOTHING | observe  # tuples, whatever was given
-        config, asked = self.placement.configure(codes), self._asked(wanted)
+        config, asked = self.placement.configure(codes) if config is None else config, self._asked(wanted)
         parts = min(max(parts, self._least_parts(inputs.n_samples, asked.readout)), max(1, inputs.n_samples))
         bounds = [0, inputs.n_samples]
         if parts > 1:

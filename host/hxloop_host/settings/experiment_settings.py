@@ -27,6 +27,7 @@ from hxloop_host.readouts.readout_registry import READOUTS
 from hxloop_host.settings.given_network import settings_of
 from hxloop_host.settings.kind_sections import KindSection
 from hxloop_host.settings.network_settings import NetworkForm, NetworkSettings
+from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
 
 if TYPE_CHECKING:
     from hxloop.network import Network
@@ -137,6 +138,7 @@ class Settings(Strict):
     coding: Annotated[CodingSettings, CODING_SECTION] = Field(default_factory=settings_of_kind(DEFAULT))
     data: DataSettings = DataSettings()
     augmentation: Steps = Field(default_factory=list)
+    virtual_chips: VirtualChipSettings | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -166,10 +168,11 @@ class Settings(Strict):
 
     @model_serializer(mode="wrap")
     def _without_no_steps(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Values; what is not there is not written, as before there was augmentation (names of points hash it)."""
+        """Values; what is not there is not written, as before it could be there (names of points hash it)."""
         values: dict[str, Any] = values_of(self)
-        if not values.get("augmentation"):
-            values.pop("augmentation", None)
+        for name in ("augmentation", "virtual_chips"):
+            if not values.get(name):
+                values.pop(name, None)
         return values
 
     @property
@@ -194,6 +197,10 @@ class Settings(Strict):
     def with_augmentation(self, *steps: AugmentationSettings) -> Settings:
         """Return the same experiment with these steps of augmentation, one after the other."""
         return Settings(**(self.model_dump() | {"augmentation": [step.model_dump() for step in steps]}))
+
+    def with_virtual_chips(self, statistics: VirtualChipSettings | None) -> Settings:
+        """Return the same experiment with another virtual chip for each batch (None: unchanged)."""
+        return self if statistics is None else self.model_copy(update={"virtual_chips": statistics})
 
     def with_epochs(self, epochs: int | None) -> Settings:
         """Return the same experiment with another number of epochs (None: unchanged)."""

@@ -16,6 +16,7 @@ from hxloop_host.coding.codings import build_coding
 from hxloop_host.learning.registry import RULES, is_rule
 from hxloop_host.network.building import build_network
 from hxloop_host.network.chip_runner import ChipRunner
+from hxloop_host.network.virtual_chips import check_textbook
 from hxloop_host.network.weight_codes import check_weight_bits
 from hxloop_host.placing.mapping import place
 from hxloop_host.runs.epoch_metrics import TAKEN
@@ -278,9 +279,11 @@ def check_training(settings: Settings, spec: ChipSpec, n_features: int, rule: Ru
     Raises
     ------
     InvalidInputError, DoesNotFitError, OutOfRangeError
-        As `check_parts`, `ChipRunner` and `check_weight_bits`.
+        As `check_parts`, `ChipRunner`, `check_weight_bits` and `check_textbook`.
     """
     check_weight_bits(settings.neuron.weight_bits, spec)
+    if settings.virtual_chips is not None:
+        check_textbook(spec)
     sample_ticks(settings, spec)
     network = build_network(settings, n_features)
     check_parts(settings, network, find_rule(None, settings)[0] if rule is None else rule)

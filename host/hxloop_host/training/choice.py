@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hxloop.task import Dataset, Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
     from hxloop_host.training.chosen_steps import Step
     from hxloop_host.training.trainer import Trainer
 
@@ -70,11 +71,14 @@ class Named(NamedTuple):
         As in `find_rule`.
     steps : str, Augmentation, subclass of Augmentation, a list of them, or None
         As in `with_steps`.
+    virtual_chips : VirtualChipSettings or None
+        Instead of those of the settings.
     """
 
     task: Task
     rule: str | Rule | type[Rule] | None
     steps: Step | Sequence[Step] | None
+    virtual_chips: VirtualChipSettings | None = None
 
     def choices(self, preset: str | Path | Settings | None) -> tuple[str, list[Choice]]:
         """What to call the settings, and what can be trained: one choice, or several, the first the usual one.
@@ -98,7 +102,8 @@ class Named(NamedTuple):
         return self._checked(self._choice(settings))
 
     def _choice(self, settings: Settings) -> Choice:
-        return Choice(*find_rule(self.rule, with_steps(settings, self.steps)))
+        changed = with_steps(settings, self.steps).with_virtual_chips(self.virtual_chips)
+        return Choice(*find_rule(self.rule, changed))
 
     def _checked(self, choice: Choice) -> Choice:
         task, settings = self.task, choice.settings

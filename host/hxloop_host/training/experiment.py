@@ -36,6 +36,7 @@ from hxloop_host.runs.run_content import Origin, read_origin
 from hxloop_host.runs.run_file import clock_attributes, restore, to_record, versions
 from hxloop_host.runs.trained_run import Run, find_initial, load_run
 from hxloop_host.settings.experiment_settings import EPOCHS_MAX
+from hxloop_host.settings.virtual_chip_settings import find_virtual_chips
 from hxloop_host.tasks.catalog import find_task
 from hxloop_host.tasks.fitted_preset import FITTED, preset_words
 from hxloop_host.training.assembly import check_same_rule, encoded, runner_of, trainer_of
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from hxloop.task import Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
     from hxloop_host.training.chosen_steps import Step
 
 __all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
@@ -79,6 +81,7 @@ def train(
     data_dir: str | Path | None = None,
     rule: str | Rule | type[Rule] | None = None,
     augmentation: Step | Sequence[Step] | None = None,
+    virtual_chips: str | Path | VirtualChipSettings | None = None,
     report: Report = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -125,6 +128,9 @@ def train(
     augmentation : str, Augmentation, subclass of Augmentation, or a list of them, optional
         Steps that change the samples of training batches, beside those of the settings: names, ``FILE.py:CLASS``, or
         objects. One of a kind that the settings have takes its place. Code of your own is named again to resume.
+    virtual_chips : str, Path or VirtualChipSettings, optional
+        Train on another draw of a virtual chip in every batch, with these statistics: ``published``, a TOML file, or
+        settings. Needs the chip ``ideal``.
     report : listener or list of listeners, optional
         Told of the progress (`hxloop.progress`); lines on stderr by default.
 
@@ -152,7 +158,7 @@ def train(
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
     found, progress = find_task(task, data_dir), progress_of(report)
-    named = Named(found, rule, augmentation)
+    named = Named(found, rule, augmentation, find_virtual_chips(virtual_chips))
     label, possible = named.choices(preset)
     chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)

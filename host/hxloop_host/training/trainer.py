@@ -18,6 +18,7 @@ from hxloop.result import ChipUse
 from hxloop.rule import Batch
 from hxloop.seeds import derive_seed, generator
 from hxloop_host.arithmetic.one_ahead import WORTH_A_THREAD, made_ahead
+from hxloop_host.network.virtual_chips import VirtualChips
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
 from hxloop_host.training.scoring import answers
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from hxloop.rule import Rule, Update, Weights
+    from hxloop.rule import Rule, Runner, Update, Weights
     from hxloop_host.coding.coding_interface import InputSource
     from hxloop_host.network.chip_runner import ChipRunner
     from hxloop_host.settings.experiment_settings import Settings
@@ -82,6 +83,8 @@ class Trainer:
         runner.clip(self.weights)
         if settings.training.clock == "running":
             runner.start_clock(settings.training.begin_s)
+        virtual = settings.virtual_chips
+        self._taught: Runner = runner if virtual is None else VirtualChips(runner, virtual)
         self.best_weights = [w.copy() for w in self.weights]
         self.best_accuracy = math.nan
         self.metrics: list[EpochMetrics] = []
@@ -129,7 +132,7 @@ class Trainer:
         return metrics
 
     def _step(self, batch: Batch, tally: _Tally) -> None:
-        update = self.rule.step(self.runner, batch, self.weights)
+        update = self.rule.step(self._taught, batch, self.weights)
         tally.count(update, batch.label)
         if update.weights is not None:
             self.weights = _checked(update.weights, self.runner, "new weights")

@@ -18,6 +18,7 @@ import numpy as np
 from hxloop.errors import InvalidInputError
 from hxloop.network import INPUT
 from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
+from hxloop_host.learning.first_spike.model_noise import softened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,7 @@ def arrivals(recording: Recording, number: int) -> Array:
 
 
 def weight_gradients(
-    recording: Recording, grad_out: Array, strength: Strength | None, max_dw_norm: float = 0.0
+    recording: Recording, grad_out: Array, strength: Strength | None, max_dw_norm: float = 0.0, soften: float = 0.0
 ) -> Weights:
     """Gradients of the model weights, summed over the samples.
 
@@ -91,6 +92,8 @@ def weight_gradients(
         What calibration measured.
     max_dw_norm : float
         A (sample, neuron) whose largest weight gradient exceeds this leaves the weights untouched; 0: none does.
+    soften : float
+        Temperature of `model_noise.softened`.
 
     Returns
     -------
@@ -112,7 +115,9 @@ def weight_gradients(
             recording.weights[k] if f is None else recording.weights[k] * f for k, f in zip(onto, factors, strict=True)
         ]
         t_in, seen = _joined([arrivals(recording, k) for k in onto], 1), _joined(weights, 0)
-        arguments = _in_units(t_in, unit), seen, _in_units(times[name], unit), slopes[name], max_dw_norm or None
+        measured = _in_units(t_in, unit), seen, _in_units(times[name], unit)
+        slope = softened(slopes[name], *measured, layer.tau_ratio, layer.threshold, soften)
+        arguments = *measured, slope, max_dw_norm or None
         rows = list(pairwise(accumulate(map(len, weights), initial=0)))
         if all(network.projections[k].source == INPUT for k in onto):
             grad_w = layer.weight_gradient(*arguments)

@@ -16,6 +16,7 @@ from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike.backward import SAME, feed_forward, first_times, weight_gradients
 from hxloop_host.learning.first_spike.closed_form import warm_up
+from hxloop_host.learning.first_spike.model_noise import noisy
 from hxloop_host.learning.first_spike.weight_bumper import WeightBumper, silent_share
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class FastAndDeepSettings(RuleSettings):
     doubling: bool = Field(True, description="double it as long as the same population is bumped again")
     targeted: bool = Field(True, description="bump only the neurons that missed a spike")
     max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
+    model_noise: Fraction = Field(
+        0.0, description="spread of the thresholds and synapses of the backward model, drawn anew for every batch"
+    )
+    soften: Fraction = Field(
+        0.0, description="temperature: bounds derivatives where membranes only touch the threshold; 0: they diverge"
+    )
 
 
 @final
@@ -136,7 +143,8 @@ class FastAndDeep(Rule):
         gradients: Weights | None = None
         if bumped is None:
             grad_out = readout.derivative(recording, grad_scores)
-            gradients = weight_gradients(recording, grad_out, runner.strength, self.settings.max_dw_norm)
+            own, strength = self.settings, noisy(runner.strength, network, self.settings.model_noise, batch)
+            gradients = weight_gradients(recording, grad_out, strength, own.max_dw_norm, own.soften)
             if grad_out.any() and not any(g.any() for g in gradients):
                 # The label layer spikes where the nominal model never does, in every sample: neither gradient nor
                 # silence would ever move a weight again. In the model its neurons are silent, so they are bumped.

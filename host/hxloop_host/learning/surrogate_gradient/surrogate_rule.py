@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final, final
 import numpy as np
 from pydantic import Field
 
-from hxloop.kit.ranges import Count, Fraction, NotNegative
+from hxloop.kit.ranges import Count, Fraction, NotNegative, Positive
 from hxloop.rule import Batch, Column, RuleSettings, Update
+from hxloop_host.learning.surrogate_gradient.noisy_surrogate import narrowed, with_noise
 from hxloop_host.readings.backward_pass import BackwardWork, weight_gradients
 from hxloop_host.readings.first_use import warm_up
 from hxloop_host.readings.membrane_rule import MembraneRule, MembraneRuleSettings
@@ -38,6 +39,11 @@ class SurrogateSettings(MembraneRuleSettings):
         "thresholds away from threshold; 0: at all"
     )  # fmt: skip
     dropout: Fraction = Field(0.0, description="share of the neurons of each population whose weights are switched off")
+    model_noise: NotNegative = Field(
+        0.0, description="noise on the membranes that the surrogate is taken at, in thresholds, drawn for every batch"
+    )
+    soften: NotNegative = Field(0.0, description="the surrogate begins 1 + soften times as wide, and narrows")
+    soften_epochs: Positive = Field(5.0, description="epochs in which that falls to 1/e")
     dropout_runs: Count = Field(1, description="runs into which a batch is split; each leaves other neurons out")
 
 
@@ -108,8 +114,9 @@ class SurrogateGradient(MembraneRule):
     ) -> tuple[float, NDArray[np.int64], NDArray[np.int64], Weights]:
         own, seen = self.settings, self._seen(runner, batch, recording)
         found = weight_gradients(
-            seen.grid, recording, seen.grad_v, seen.grad_count, surrogate=own.surrogate, steepness=own.steepness,
-            height=own.height, threshold=seen.threshold, factors=seen.factors, band=own.band, work=work,
+            seen.grid, with_noise(recording, own.model_noise, batch), seen.grad_v, seen.grad_count,
+            surrogate=own.surrogate, height=own.height, threshold=seen.threshold, factors=seen.factors,
+            steepness=narrowed(own.steepness, own.soften, own.soften_epochs, batch.epoch), band=own.band, work=work,
         )  # fmt: skip
         return seen.loss, seen.answers, seen.counts, found
 

@@ -52,7 +52,10 @@ KNOBS_OF_BEFORE: Final = {f"silence.{key}": f"rule.{key}" for key in _SILENCE} |
 """What settings are called today."""
 
 
-_LATER: Final = {"optimizer": {"clip_norm": 0.0}}
+_LATER: Final = {
+    "optimizer": {"clip_norm": 0.0},
+    "rule": {"model_noise": 0.0, "soften": 0.0, "soften_epochs": 5.0},
+}
 """What settings that came later say if everything is as it was before them."""
 
 
@@ -121,7 +124,7 @@ def _settings(settings: Settings, left: Mapping[str, float]) -> dict[str, Any]:
     kinds = (settings.rule.kind, settings.optimizer.kind, settings.coding.kind)
     if kinds != ("fast_and_deep", "adam", "time_to_first_spike") or settings.loss.kind not in _OF_LOSS:
         raise _NewerError
-    if settings.augmentation or not isinstance(settings.network, LayeredNetwork):
+    if settings.augmentation or settings.virtual_chips or not isinstance(settings.network, LayeredNetwork):
         raise _NewerError
     own = _OF_LOSS[settings.loss.kind]
     rule = _section(settings.rule, (*_SILENCE, _GRADIENT_LIMIT))

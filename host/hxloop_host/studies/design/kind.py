@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hxloop.kit.brief import brief
+from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
 from hxloop_host.studies.design.draws import drawn
 from hxloop_host.studies.design.keys_of_before import DEFAULT_METHOD, losses_left
 from hxloop_host.studies.design.knobs import Knobs
@@ -45,10 +46,13 @@ class Results:
         First spikes of the label layer in the test of a point, by its key: float64 [n_samples, n_classes] in tau_syn.
     run : callable
         Run of a point that trains, by its key.
+    costs : callable
+        Wall time of a point in s and memory in MB, by its key; NaN where nobody knows.
     """
 
     spikes: Callable[[str], NDArray[np.float64]]
     run: Callable[[str], Run]
+    costs: Callable[[str], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,11 @@ class Base:
         """Return the same on the textbook chip, with the same settings of the trainings."""
         changes = {key: value for key, value in self.changes.items() if not key.startswith("chip.")}
         return replace(self, chip=IDEAL, changes=changes)
+
+    def on_virtual_chips(self) -> Base:
+        """Return the same with a virtual chip for each batch of a training; statistics of the settings stay."""
+        statistics = self.settings.virtual_chips or VirtualChipSettings()
+        return replace(self, settings=self.settings.with_virtual_chips(statistics))
 
     def turned(self, changes: Mapping[str, Any]) -> Base:
         """Return the same with more knobs turned."""

@@ -99,6 +99,7 @@ class Knobs:
         tables = [
             (f"{name}.{k}" if isinstance(value, list) else name, table)
             for name, value in self.settings
+            if value is not None
             for k, table in enumerate(value if isinstance(value, list) else [value])
         ]
         found = [turned for section, part in tables for turned in self._listed(section, part)]

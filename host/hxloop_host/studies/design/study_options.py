@@ -6,7 +6,7 @@ from typing import Final
 
 OPTIONS: Final = {
     "mechanism": ("1", "which mechanisms of mismatch or noise are switched on or scaled, one at a time"),
-    "method": ("1", "how a chip gets its weights: in_loop, transferred, fine_tuned"),
+    "method": ("1", "how a chip gets its weights: in_loop, transferred, fine_tuned, off_loop"),
     "spread_percent": ("%", "standard deviation of a mechanism between circuits"),
     "strength_percent": ("%", "standard deviation of noise, of tau_syn, of threshold - leak, or of an event"),
     "fine_tune_epochs": ("epochs", "epochs that weights from elsewhere are trained on for"),
@@ -19,7 +19,11 @@ OPTIONS: Final = {
     "care": ("1", "what is done before that test: none, recalibrated, retrained"),
     "residual_factor": ("1", "factor on all that calibration leaves"),
     "quality": ("1", "raw silicon beside it: uncalibrated, calibrated"),
-    "rule": ("1", "learning rules, with the loss they follow"),
+    "rule": ("1", "learning rules; all: every one that has a preset for the task"),
+    "loss": ("1", "losses: own, that of the rule's preset, or one of first spikes"),
+    "budget": ("1", "what all rules get the same of: epochs, chip_time"),
+    "mismatch": ("1", "factor on what calibration leaves and on the spread of synapses"),
+    "noise": ("1", "factor on all that is drawn anew in every trial"),
     "n_scratch": ("chips", "first chips of the batch that are also trained from scratch"),
     "origin_serial": ("1", "serial number of the chip whose weights all begin with"),
     "highest_factor": ("1", "largest factor on the strength of a mechanism"),

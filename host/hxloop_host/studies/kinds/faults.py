@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.design.kind import Kind, Preset, Row
 from hxloop_host.studies.kinds.mechanisms import check_known
-from hxloop_host.studies.kinds.methods import METHODS, by_method
+from hxloop_host.studies.kinds.methods import EVERY_METHOD, METHODS, by_method
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ FAULTS: Final = {
 
 def _points(plan: Plan) -> list[Row]:
     check_known(plan.options["fault"], FAULTS, "fault")
-    check_known(plan.options["method"], METHODS, "method")
+    check_known(plan.options["method"], EVERY_METHOD, "method")
     return [
         Row(
             {"fault": fault, "share_percent": float(percent), "method": method},

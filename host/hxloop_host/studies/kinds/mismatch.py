@@ -8,7 +8,7 @@ from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.design.kind import Finding, Kind, Preset, Row
 from hxloop_host.studies.kinds.findings import compared, paired
 from hxloop_host.studies.kinds.mechanisms import ALL, MISMATCH, check_known, turned
-from hxloop_host.studies.kinds.methods import METHODS, by_method
+from hxloop_host.studies.kinds.methods import EVERY_METHOD, METHODS, by_method
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ _MECHANISMS: Final = (*MISMATCH, ALL)
 def _points(plan: Plan) -> list[Row]:
     mechanisms, methods = plan.options["mechanism"], plan.options["method"]
     check_known(mechanisms, _MECHANISMS, "mechanism")
-    check_known(methods, METHODS, "method")
+    check_known(methods, EVERY_METHOD, "method")
     neuron, rows = plan.base.settings.neuron, []
     references = {seed: plan.base.reference().train(1, seed) for seed in plan.seeds}
     for mechanism in mechanisms:

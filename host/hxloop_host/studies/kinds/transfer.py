@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hxloop_host.studies.analysis.statistics import population
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.design.kind import IDEAL, Finding, Kind, Preset, Row
 from hxloop_host.studies.kinds.findings import compared, paired
-from hxloop_host.studies.kinds.methods import fine_tuned
+from hxloop_host.studies.kinds.methods import OFF_LOOP, fine_tuned, off_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from hxloop_host.studies.design.kind import Analyses, Plan
+
+
+_VIRTUAL: Final = "virtual chips"
+_ROUTES: Final = {True: "its own", False: "another chip"}
 
 
 def _points(plan: Plan) -> list[Row]:
@@ -28,6 +33,11 @@ def _points(plan: Plan) -> list[Row]:
                 Row({**labels, "run_on": str(serial), "epochs_on_chip": 0}, base.test(weights, serial))
                 for serial in plan.serials
             ]
+        deployed, labels = off_loop(base, seed), {"method": OFF_LOOP, "trained_on": _VIRTUAL}
+        rows += [
+            Row({**labels, "run_on": str(serial), "epochs_on_chip": 0}, base.test(deployed, serial))
+            for serial in plan.serials
+        ]
         for k, serial in enumerate(plan.serials):
             origin, weights = sources[1 + (k + 1) % len(plan.serials)]
             if origin == str(serial):
@@ -51,14 +61,24 @@ def _charts(_: pd.DataFrame) -> list[Chart]:
             x="epochs_on_chip", y="test_accuracy", x_label="epochs on the new chip", y_label="test accuracy (%)",
             scale=100.0, where={"kept": True},
         ),
+        Chart(
+            "deployment", "strip", "Weights on chips that never trained them, and on the one that did",
+            x="route", y="test_accuracy", x_label="trained on", y_label="test accuracy (%)", scale=100.0,
+            where={"deployed": True},
+        ),
     ]  # fmt: skip
 
 
 def _derive(table: pd.DataFrame) -> pd.DataFrame:
-    """Mark the rows of the fine-tuning curve: each chip with the weights of the next, before and after."""
+    """Mark the rows of the fine-tuning curve, each chip with the weights of the next; and where weights are from."""
     pairs = set(table.loc[table["method"] == "fine_tuned", ["trained_on", "run_on"]].itertuples(index=False, name=None))
-    mine = [pair in pairs for pair in table[["trained_on", "run_on"]].itertuples(index=False, name=None)]
-    return table.assign(kept=mine)
+    ways = list(table[["trained_on", "run_on"]].itertuples(index=False, name=None))
+    named = (IDEAL, _VIRTUAL)
+    return table.assign(
+        kept=[pair in pairs for pair in ways],
+        route=[by if by in named else _ROUTES[by == on] for by, on in ways],
+        deployed=(table["run_on"] != IDEAL) & (table["method"] != "fine_tuned"),
+    )
 
 
 def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
@@ -74,6 +94,7 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
             "a network has to be trained on its own chip (Goeltz et al. 2021); no figure known",
         )
     )  # fmt: skip
+    found += _deployed(own, table[table["method"] == OFF_LOOP])
     trained = int(own["epochs"].iloc[0])
     for epochs in sorted(tuned["epochs_on_chip"].unique()):
         rows = tuned[tuned["epochs_on_chip"] == epochs]
@@ -87,6 +108,22 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
     return found
 
 
+def _deployed(own: pd.DataFrame, off: pd.DataFrame) -> list[Finding]:
+    """Training for chips that nobody has seen against training in the loop with each."""
+    lost = paired(own, off)
+    if lost is None:
+        return []
+    texts = {"trained in the loop, on its own chip (%)": own, "trained on virtual chips, as they are (%)": off}
+    found = [
+        compared(text, population(rows.assign(percent=100.0 * rows["test_accuracy"]), "percent"), "no figure known")
+        for text, rows in texts.items()
+    ]
+    return [
+        *found,
+        compared("points that training on virtual chips stays below training in the loop", lost, "no figure known"),
+    ]
+
+
 TRANSFER_STUDY: Final = Kind(
     name="transfer",
     title="From chip to chip",
@@ -95,6 +132,8 @@ TRANSFER_STUDY: Final = Kind(
         "Every network is tested on every chip and on the textbook chip, as it is. The diagonal is the chip of the "
         "training, in another trial.",
         "Then each chip gets the weights of the next in the list and trains them on for a few epochs.",
+        "And all chips get the same weights of a training that saw none of them: every batch ran on another draw of a "
+        "virtual chip, the textbook chip with spreads that are published ('off_loop').",
     ),
     literature=(
         "Weights are trained on, and bound to, one chip (Goeltz, Kriener et al. 2021 check its licence number). "

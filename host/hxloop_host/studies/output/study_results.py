@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -237,7 +238,14 @@ def analyses_of(work: Work, table: pd.DataFrame, store: Store) -> Analyses:
             return run(point).record.array("test/t_out", "f", (None, None))
         return store.spikes(point)
 
-    results = Results(lambda key: read(key, spikes), lambda key: read(key, run))
+    def costs(key: str) -> tuple[float, float]:
+        try:
+            outcome = store.read(by_key[key])
+        except RecordError:
+            outcome = None
+        return (math.nan, math.nan) if outcome is None else (outcome.wall_s, outcome.memory_mb)
+
+    results = Results(lambda key: read(key, spikes), lambda key: read(key, run), costs)
     while True:
         count = len(unreadable)
         try:

@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.errors import MissingFileError, RecordError, UnreadableFileError
@@ -49,6 +50,7 @@ FIGURES: Final = {
 }
 """Columns every point has, and what they mean; NaN where a test has no such figure. What a rule shows comes beside."""
 
+_MEMORY: Final = "memory_mb"
 _FIGURE: Final = "figure_"
 """How the names of figures begin in a point's file."""
 
@@ -63,10 +65,13 @@ class Outcome:
         Columns of the table.
     wall_s : float
         Time it took.
+    memory_mb : float
+        By how much the process grew meanwhile, NaN where nobody knows.
     """
 
     figures: dict[str, float | int]
     wall_s: float
+    memory_mb: float = field(default=math.nan, compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,9 @@ class Store:
                 raise RecordError(f"{run} is gone", field="run") from error
         figures = [name for name in record.attributes if name.startswith(_FIGURE)]
         named = {name.removeprefix(_FIGURE): record.number(name) for name in figures}
-        return Outcome({name: record.number(_FIGURE + name) for name in FIGURES} | named, record.number("wall_s"))
+        found = {name: record.number(_FIGURE + name) for name in FIGURES} | named
+        memory_mb = record.number(_MEMORY) if _MEMORY in record.attributes else math.nan
+        return Outcome(found, record.number("wall_s"), memory_mb)
 
     def spikes(self, point: Point) -> NDArray[np.float64]:
         """First spikes of a test point's output, float64 [n_samples, n_classes]; errors as in `read`."""
@@ -128,6 +135,8 @@ class Store:
         """
         figures = {_FIGURE + name: value for name, value in outcome.figures.items()}
         attributes = {"point": point.text, "wall_s": outcome.wall_s, **figures}
+        if math.isfinite(outcome.memory_mb):
+            attributes[_MEMORY] = outcome.memory_mb
         make_directory(self.point_directory(point))
         write_record(self.point_file(point), Record(KIND, attributes, quantities))
 

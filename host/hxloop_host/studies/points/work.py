@@ -22,6 +22,7 @@ from hxloop_host.link.launch import launch
 from hxloop_host.runs.run_content import read_columns
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.studies.design.own_parts import rule_of, task_of
+from hxloop_host.studies.points.peak_memory import PeakMemory
 from hxloop_host.studies.points.point_store import FIGURES, Outcome
 from hxloop_host.training.assembly import readout_of
 from hxloop_host.training.evaluation import evaluate
@@ -70,9 +71,9 @@ def do_point(point: Point, store: Store, on_epoch: Callable[[int], None], say: C
             store.forget(point)
             known = None
         if known is None:
-            begin = time.monotonic()
+            begin, memory = time.monotonic(), PeakMemory()
             figures, quantities = _ACTIONS[point.action](point, store, on_epoch, say)
-            known = Outcome(figures, time.monotonic() - begin)
+            known = Outcome(figures, time.monotonic() - begin, memory.growth_mb())
             store.write(point, known, quantities)
         return known
 
