@@ -43,6 +43,17 @@ Augmentation = Annotated[
     ),
 ]
 
+Beginning = Annotated[
+    str | None,
+    typer.Option(
+        "--beginning",
+        help="What weights are begun with, instead of what the settings say: drawn, first_spikes, fluctuations, or a "
+        "class in a Python file of yours, which is run.",
+        metavar="NAME|FILE.py:CLASS",
+        show_default=False,
+    ),
+]
+
 train = make_app()
 
 
@@ -59,6 +70,7 @@ def _train(
     initial: Initial = None,
     rule: Rule = None,
     augmentation: Augmentation = None,
+    beginning: Beginning = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -110,6 +122,7 @@ def _train(
             initial=initial,
             rule=rule,
             augmentation=augmentation,
+            beginning=beginning,
             data_dir=data_dir,
             report=watching(),
         )

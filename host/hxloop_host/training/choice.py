@@ -17,6 +17,7 @@ from hxloop_host.network.calibrated import find_calibration
 from hxloop_host.settings.experiment_settings import load_settings, preset_name
 from hxloop_host.tasks.fitted_preset import FITS, FITTED, fitted_kinds, fitted_settings, settings_for_rule
 from hxloop_host.training.assembly import check_parts, find_rule, prepared, trainer_of
+from hxloop_host.training.chosen_beginning import beginning_of, with_beginning
 from hxloop_host.training.chosen_steps import steps_of, with_steps
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hxloop.task import Dataset, Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.training.chosen_beginning import Begun
     from hxloop_host.training.chosen_steps import Step
     from hxloop_host.training.trainer import Trainer
 
@@ -70,11 +72,14 @@ class Named(NamedTuple):
         As in `find_rule`.
     steps : str, Augmentation, subclass of Augmentation, a list of them, or None
         As in `with_steps`.
+    beginning : str, Beginning, subclass of Beginning, or None
+        As in `with_beginning`.
     """
 
     task: Task
     rule: str | Rule | type[Rule] | None
     steps: Step | Sequence[Step] | None
+    beginning: Begun | None = None
 
     def choices(self, preset: str | Path | Settings | None) -> tuple[str, list[Choice]]:
         """What to call the settings, and what can be trained: one choice, or several, the first the usual one.
@@ -98,12 +103,14 @@ class Named(NamedTuple):
         return self._checked(self._choice(settings))
 
     def _choice(self, settings: Settings) -> Choice:
-        return Choice(*find_rule(self.rule, with_steps(settings, self.steps)))
+        return Choice(*find_rule(self.rule, with_beginning(with_steps(settings, self.steps), self.beginning)))
 
     def _checked(self, choice: Choice) -> Choice:
         task, settings = self.task, choice.settings
         task.check(settings)
-        check_parts(settings, build_network(settings, task.n_inputs), choice.rule)
+        network = build_network(settings, task.n_inputs)
+        check_parts(settings, network, choice.rule)
+        beginning_of(settings, network)
         steps_of(settings, task)
         return choice
 

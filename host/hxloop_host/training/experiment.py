@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from hxloop.task import Task
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
+    from hxloop_host.training.chosen_beginning import Begun
     from hxloop_host.training.chosen_steps import Step
 
 __all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
@@ -79,6 +80,7 @@ def train(
     data_dir: str | Path | None = None,
     rule: str | Rule | type[Rule] | None = None,
     augmentation: Step | Sequence[Step] | None = None,
+    beginning: Begun | None = None,
     report: Report = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -125,6 +127,8 @@ def train(
     augmentation : str, Augmentation, subclass of Augmentation, or a list of them, optional
         Steps that change the samples of training batches, beside those of the settings: names, ``FILE.py:CLASS``, or
         objects. One of a kind that the settings have takes its place. Code of your own is named again to resume.
+    beginning : str, Beginning or subclass of Beginning, optional
+        Instead of that of the settings, as a rule is named: what weights are begun with where `initial` gives none.
     report : listener or list of listeners, optional
         Told of the progress (`hxloop.progress`); lines on stderr by default.
 
@@ -152,7 +156,7 @@ def train(
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
     found, progress = find_task(task, data_dir), progress_of(report)
-    named = Named(found, rule, augmentation)
+    named = Named(found, rule, augmentation, beginning)
     label, possible = named.choices(preset)
     chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
@@ -284,6 +288,7 @@ class _Experiment:
 
     def run(self, stored: Record | None) -> None:
         if stored is None:
+            self.trainer.begin(self.progress.message)
             if self.calibration is not None:
                 self.calibration.save(self.directory.path / TABLE_FILE)
             self.directory.save(0, to_record(self.origin, self.trainer))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from hxloop_host.beginnings.drawn import DrawnSettings
 from hxloop_host.settings.network_settings import LayeredNetwork
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ KNOBS_OF_BEFORE: Final = {f"silence.{key}": f"rule.{key}" for key in _SILENCE} |
 
 _LATER: Final = {"optimizer": {"clip_norm": 0.0}}
 """What settings that came later say if everything is as it was before them."""
+_LATER_OF_RULE: Final = {"fast_and_deep": {"silent": "bump", "lift": 0.01, "memory": 0.5}}
+"""The same of settings of a rule, by its kind."""
 
 
 class _NewerError(Exception):
@@ -71,7 +74,8 @@ def form_of_before(point: Point) -> dict[str, Any] | None:
 def without_later(settings: dict[str, Any]) -> dict[str, Any]:
     """Plain settings of a point, as they were before there were choices that it does not make."""
     found = dict(settings)
-    for section, later in _LATER.items():
+    later_of = _LATER | {"rule": _LATER_OF_RULE.get(settings["rule"]["kind"], {})}
+    for section, later in later_of.items():
         own = settings[section]
         found[section] = {key: value for key, value in own.items() if key not in later or value != later[key]}
     return found
@@ -121,7 +125,7 @@ def _settings(settings: Settings, left: Mapping[str, float]) -> dict[str, Any]:
     kinds = (settings.rule.kind, settings.optimizer.kind, settings.coding.kind)
     if kinds != ("fast_and_deep", "adam", "time_to_first_spike") or settings.loss.kind not in _OF_LOSS:
         raise _NewerError
-    if settings.augmentation or not isinstance(settings.network, LayeredNetwork):
+    if settings.augmentation or settings.beginning != DrawnSettings() or not isinstance(settings.network, LayeredNetwork):
         raise _NewerError
     own = _OF_LOSS[settings.loss.kind]
     rule = _section(settings.rule, (*_SILENCE, _GRADIENT_LIMIT))
