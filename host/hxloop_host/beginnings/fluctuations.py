@@ -1,7 +1,7 @@
 """Fluctuation-driven initialisation: weights with which the inputs of this task let membranes wander to threshold.
 
-Many weak inputs at a rate nu through N weights of mean m and standard deviation s make a membrane of mean
-``N nu m e1`` and variance ``N nu (s^2 + m^2) e2``, with the integrals `e1` and `e2` of the postsynaptic potential and of
+Many weak inputs at a rate nu through N weights of mean m and standard deviation s make a membrane of mean ``N nu m e1``
+and variance ``N nu (s^2 + m^2) e2``, with the integrals `e1` and `e2` of the postsynaptic potential and of
 its square (Campbell's theorem). In model units, where an event of weight 1 moves the membrane at first by 1 / tau_syn,
 
     e1 = tau_mem,   e2 = tau_mem^2 / (2 (tau_mem + tau_syn))
@@ -10,8 +10,8 @@ its square (Campbell's theorem). In model units, where an event of weight 1 move
 
 References
 ----------
-Rossbroich, Gygax, Zenke, "Fluctuation-driven initialization for spiking neural network training", Neuromorphic Computing
-and Engineering 2, 044016 (2022), equations for mean and standard deviation of weights, share alpha of recurrent ones.
+Rossbroich, Gygax, Zenke, "Fluctuation-driven initialization for spiking neural network training", Neuromorphic
+Computing and Engineering 2, 044016 (2022), equations for mean and standard deviation of weights, share alpha of recurrent ones.
 """
 
 from __future__ import annotations

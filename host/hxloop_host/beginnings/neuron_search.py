@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
+    Chosen = NDArray[np.bool_]
 
 _FLATTER: Final = 0.7
 """Factor of the spread of the weights onto a neuron that spikes in too few samples."""
@@ -117,7 +118,7 @@ class NeuronSearch:
         self._bisect(late, (self.best > 0.0) & ~settled)
         self._spread(seen.share, settled)
 
-    def _bisect(self, late: Array, moving: Array) -> None:
+    def _bisect(self, late: Chosen, moving: Chosen) -> None:
         up, down = moving & late, moving & ~late
         self._low[up], self._has_low[up] = self.shift[up], True
         self._high[down], self._has_high[down] = self.shift[down], True
@@ -131,7 +132,7 @@ class NeuronSearch:
         self.shift[at_end] = np.sign(self.shift[at_end]) * self.range
         self._low[at_end & late], self._high[at_end & ~late] = self.range, -self.range
 
-    def _spread(self, share: Array, settled: Array) -> None:
+    def _spread(self, share: Array, settled: Chosen) -> None:
         """Other scales, from which shifts are searched anew, near the last ones."""
         rare, often = settled & (share < self.wanted.lowest), settled & (share > self.wanted.highest)
         self.scale[rare] = np.maximum(self.scale[rare] * _FLATTER, _FLATTEST)

@@ -120,7 +120,7 @@ class Run:
         beside, epochs = self.record.attributes, self.metrics
         return ChipUse(
             **{
-                n: sum(getattr(m.use, n) for m in epochs) + sum(beside.get(f"{w}_{n}", 0) for w in ("before", "after"))
+                n: sum(getattr(m.use, n) for m in epochs) + beside.get(f"before_{n}", 0) + beside.get(f"after_{n}", 0)
                 for n in CHIP_USE
             }
         )

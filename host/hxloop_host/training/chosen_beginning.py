@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
 from hxloop.plugins import file_of, foreign_code, is_of_program
@@ -16,11 +14,12 @@ from hxloop_host.settings.experiment_settings import BEGINNING_SECTION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from hxloop.network import Network
     from hxloop.rule import Batch, Runner, Weights
-    from hxloop_host.beginnings.beginning import BeginningSettings, Say
+    from hxloop_host.beginnings.beginning import Say
     from hxloop_host.settings.experiment_settings import Settings
 
     Begun = str | Beginning | type[Beginning]

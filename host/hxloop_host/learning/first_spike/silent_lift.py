@@ -48,7 +48,9 @@ class SilentLift:
         self.limits, self.strength, self.memory = tuple(limits), strength, memory
         self._shares: list[Array] = []
 
-    def lifts(self, t_layers: Sequence[Array], output: int, label: NDArray[np.int64], *, all_silent: bool) -> list[Array]:
+    def lifts(
+        self, t_layers: Sequence[Array], output: int, label: NDArray[np.int64], *, all_silent: bool
+    ) -> list[Array]:
         """How much each neuron is lifted in each sample; to be called once for every batch.
 
         Parameters

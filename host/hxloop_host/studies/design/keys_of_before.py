@@ -125,7 +125,11 @@ def _settings(settings: Settings, left: Mapping[str, float]) -> dict[str, Any]:
     kinds = (settings.rule.kind, settings.optimizer.kind, settings.coding.kind)
     if kinds != ("fast_and_deep", "adam", "time_to_first_spike") or settings.loss.kind not in _OF_LOSS:
         raise _NewerError
-    if settings.augmentation or settings.beginning != DrawnSettings() or not isinstance(settings.network, LayeredNetwork):
+    if (
+        settings.augmentation
+        or settings.beginning != DrawnSettings()
+        or not isinstance(settings.network, LayeredNetwork)
+    ):
         raise _NewerError
     own = _OF_LOSS[settings.loss.kind]
     rule = _section(settings.rule, (*_SILENCE, _GRADIENT_LIMIT))
