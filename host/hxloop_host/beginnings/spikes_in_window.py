@@ -96,6 +96,8 @@ class SpikesInWindow(Beginning):
     def begin(self, runner: Runner, drawn: Sequence[NDArray[np.float64]], batch: Batch, say: Say) -> Weights:
         """Populations in the order of the network; what could not be reached is said."""
         network, weights, trial = runner.network, list(drawn), 0
+        if not batch.n_samples:
+            return weights
         ticks = {INPUT: first_input_ticks(batch.inputs, network.n_inputs)}
         for name in in_order(network):
             population = network.population(name)
