@@ -15,7 +15,7 @@ HOMES = {
     "hxloop_host": ROOT / "host",
 }
 FOLDERS = ("hxloop", "chip_emulator", "calibration", "host", "tests", "benchmarks", "docs", "examples")
-GROUPS = ("rules", "tasks", "codings", "optimizers", "readouts", "augmentations")
+GROUPS = ("rules", "tasks", "codings", "optimizers", "readouts", "augmentations", "beginnings")
 """Entry points of installed packages: `hxloop.rules` is no module."""
 PATHS = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]+\.(?:py|toml|md|json)\b")
 NAMES = re.compile(r"`(hxloop(?:_host|_chip|_calibration)?(?:\.\w+)+)(?:\(\))?`")

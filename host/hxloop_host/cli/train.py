@@ -54,6 +54,17 @@ VirtualChips = Annotated[
     ),
 ]
 
+Beginning = Annotated[
+    str | None,
+    typer.Option(
+        "--beginning",
+        help="What weights are begun with, instead of what the settings say: drawn, first_spikes, fluctuations, or a "
+        "class in a Python file of yours, which is run.",
+        metavar="NAME|FILE.py:CLASS",
+        show_default=False,
+    ),
+]
+
 train = make_app()
 
 
@@ -71,6 +82,7 @@ def _train(
     rule: Rule = None,
     augmentation: Augmentation = None,
     virtual_chips: VirtualChips = None,
+    beginning: Beginning = None,
     data_dir: DataDir = None,
     out: Annotated[Path | None, typer.Option("--out", help="Directory of the run; by default a new one.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -125,6 +137,7 @@ def _train(
             rule=rule,
             augmentation=augmentation,
             virtual_chips=virtual_chips,
+            beginning=beginning,
             data_dir=data_dir,
             report=watching(),
         )

@@ -245,7 +245,7 @@ def _check_attributes(record: Record) -> None:
     record.number("best_val_accuracy")
     if record.attributes["finished"]:
         record.number("test_accuracy")
-    for name in (*_FIGURES, *(f"after_{f.name}" for f in fields(ChipUse))):
+    for name in (*_FIGURES, *(f"{when}_{f.name}" for f in fields(ChipUse) for when in ("before", "after"))):
         if name in record.attributes:
             record.number(name)
 

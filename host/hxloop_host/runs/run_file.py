@@ -17,6 +17,7 @@ import numpy as np
 
 from hxloop.errors import HxloopError
 from hxloop.files.records import Quantity, Record
+from hxloop.result import ChipUse
 from hxloop.version import __version__
 from hxloop_host.runs.epoch_metrics import COUNTED, PLAIN
 from hxloop_host.runs.run_content import KIND, columns_attribute, read_metrics
@@ -76,6 +77,7 @@ def to_record(
         "best_val_accuracy": trainer.best_accuracy,
         "finished": False,
         **clock_attributes(trainer),
+        **before_attributes(trainer),
     }
     content = _weights(trainer) | _metrics(trainer)
     scalars = []
@@ -92,6 +94,12 @@ def clock_attributes(trainer: Trainer) -> dict[str, Any]:
     """Position of a running clock: number and chip time of the next sample; nothing without such a clock."""
     runner = trainer.runner
     return {} if runner.clock is None else {"clock_sample": runner.clock, "clock_s": runner.clock_s}
+
+
+def before_attributes(trainer: Trainer) -> dict[str, Any]:
+    """What the beginning ran on the chip; nothing if nothing ran."""
+    use = trainer.begun_with
+    return {f"before_{name}": value for name, value in vars(use).items()} if use != ChipUse() else {}
 
 
 def _weights(trainer: Trainer) -> dict[str, Quantity]:
@@ -127,6 +135,10 @@ def restore(trainer: Trainer, record: Record) -> None:
     for k, weights in enumerate(trainer.weights):
         trainer.weights[k] = record.array(f"weights/{k}/model", "f", weights.shape).astype(np.float64)
         trainer.best_weights[k] = record.array(f"weights/{k}/best", "f", weights.shape).astype(np.float64)
+    trainer.has_begun = True
+    for name, value in vars(trainer.begun_with).items():
+        if f"before_{name}" in record.attributes:
+            setattr(trainer.begun_with, name, type(value)(record.number(f"before_{name}")))
     trainer.best_accuracy = record.number("best_val_accuracy")
     trainer.metrics = read_metrics(record)
     try:

@@ -116,10 +116,13 @@ class Run:
 
     @property
     def use(self) -> ChipUse:
-        """What the chip was used for: all epochs with their evaluations, and the tests behind them."""
-        after = self.record.attributes
+        """What the chip was used for: the beginning, all epochs with their evaluations, and the tests behind them."""
+        beside, epochs = self.record.attributes, self.metrics
         return ChipUse(
-            **{n: sum(getattr(m.use, n) for m in self.metrics) + after.get(f"after_{n}", 0) for n in CHIP_USE}
+            **{
+                n: sum(getattr(m.use, n) for m in epochs) + beside.get(f"before_{n}", 0) + beside.get(f"after_{n}", 0)
+                for n in CHIP_USE
+            }
         )
 
     @property

@@ -17,6 +17,9 @@ from hxloop.rule import Rule, RuleSettings
 from hxloop.text import one_line
 from hxloop_host.augmentation.augmentation_interface import Augmentation, AugmentationSettings
 from hxloop_host.augmentation.augmentations import AUGMENTATIONS
+from hxloop_host.beginnings.beginning import Beginning, BeginningSettings
+from hxloop_host.beginnings.beginning_registry import BEGINNINGS
+from hxloop_host.beginnings.drawn import DrawnSettings
 from hxloop_host.coding.coding_interface import Coding, CodingSettings
 from hxloop_host.coding.codings import CODINGS, DEFAULT, settings_of_kind
 from hxloop_host.learning.registry import RULES
@@ -51,6 +54,9 @@ OPTIMIZER_SECTION: Final = KindSection[Optimizer]("optimizer", OPTIMIZERS, Optim
 
 CODING_SECTION: Final = KindSection[Coding]("coding", CODINGS, CodingSettings, default=DEFAULT)
 """Section ``[coding]``; a file that names no kind means one spike a feature, as all did once."""
+
+BEGINNING_SECTION: Final = KindSection[Beginning]("beginning", BEGINNINGS, BeginningSettings, default="drawn")
+"""Section ``[beginning]``; a file without it means weights as the rule draws them, as all did once."""
 
 AUGMENTATION_SECTION: Final = KindSection[Augmentation]("augmentation", AUGMENTATIONS, AugmentationSettings)
 """A table ``[[augmentation]]``."""
@@ -139,6 +145,7 @@ class Settings(Strict):
     data: DataSettings = DataSettings()
     augmentation: Steps = Field(default_factory=list)
     virtual_chips: VirtualChipSettings | None = None
+    beginning: Annotated[BeginningSettings, BEGINNING_SECTION] = Field(default_factory=DrawnSettings)
 
     @model_validator(mode="before")
     @classmethod
@@ -168,11 +175,16 @@ class Settings(Strict):
 
     @model_serializer(mode="wrap")
     def _without_no_steps(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Values; what is not there is not written, as before it could be there (names of points hash it)."""
+        """Values; what is not there is not written, as before it could be there (names of points hash it).
+
+        The same for the beginning that all trainings had once.
+        """
         values: dict[str, Any] = values_of(self)
         for name in ("augmentation", "virtual_chips"):
             if not values.get(name):
                 values.pop(name, None)
+        if self.beginning == DrawnSettings():
+            values.pop("beginning", None)
         return values
 
     @property
@@ -193,6 +205,10 @@ class Settings(Strict):
     def with_rule(self, rule: RuleSettings) -> Settings:
         """Return the same experiment with another rule."""
         return self.model_copy(update={"rule": rule})
+
+    def with_beginning(self, beginning: BeginningSettings) -> Settings:
+        """Return the same experiment with another beginning."""
+        return self.model_copy(update={"beginning": beginning})
 
     def with_augmentation(self, *steps: AugmentationSettings) -> Settings:
         """Return the same experiment with these steps of augmentation, one after the other."""

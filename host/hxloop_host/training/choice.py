@@ -17,6 +17,7 @@ from hxloop_host.network.calibrated import find_calibration
 from hxloop_host.settings.experiment_settings import load_settings, preset_name
 from hxloop_host.tasks.fitted_preset import FITS, FITTED, fitted_kinds, fitted_settings, settings_for_rule
 from hxloop_host.training.assembly import check_parts, find_rule, prepared, trainer_of
+from hxloop_host.training.chosen_beginning import beginning_of, with_beginning
 from hxloop_host.training.chosen_steps import steps_of, with_steps
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
+    from hxloop_host.training.chosen_beginning import Begun
     from hxloop_host.training.chosen_steps import Step
     from hxloop_host.training.trainer import Trainer
 
@@ -73,12 +75,15 @@ class Named(NamedTuple):
         As in `with_steps`.
     virtual_chips : VirtualChipSettings or None
         Instead of those of the settings.
+    beginning : str, Beginning, subclass of Beginning, or None
+        As in `with_beginning`.
     """
 
     task: Task
     rule: str | Rule | type[Rule] | None
     steps: Step | Sequence[Step] | None
     virtual_chips: VirtualChipSettings | None = None
+    beginning: Begun | None = None
 
     def choices(self, preset: str | Path | Settings | None) -> tuple[str, list[Choice]]:
         """What to call the settings, and what can be trained: one choice, or several, the first the usual one.
@@ -103,12 +108,14 @@ class Named(NamedTuple):
 
     def _choice(self, settings: Settings) -> Choice:
         changed = with_steps(settings, self.steps).with_virtual_chips(self.virtual_chips)
-        return Choice(*find_rule(self.rule, changed))
+        return Choice(*find_rule(self.rule, with_beginning(changed, self.beginning)))
 
     def _checked(self, choice: Choice) -> Choice:
         task, settings = self.task, choice.settings
         task.check(settings)
-        check_parts(settings, build_network(settings, task.n_inputs), choice.rule)
+        network = build_network(settings, task.n_inputs)
+        check_parts(settings, network, choice.rule)
+        beginning_of(settings, network)
         steps_of(settings, task)
         return choice
 

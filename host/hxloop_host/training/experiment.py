@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from hxloop_host.network.calibrated import Calibration
     from hxloop_host.settings.experiment_settings import Settings
     from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
+    from hxloop_host.training.chosen_beginning import Begun
     from hxloop_host.training.chosen_steps import Step
 
 __all__ = ["Evaluation", "Run", "evaluate", "load_run", "train"]
@@ -82,6 +83,7 @@ def train(
     rule: str | Rule | type[Rule] | None = None,
     augmentation: Step | Sequence[Step] | None = None,
     virtual_chips: str | Path | VirtualChipSettings | None = None,
+    beginning: Begun | None = None,
     report: Report = None,
 ) -> Run:
     """Train a network in the loop with a chip, test it, and store the run.
@@ -131,6 +133,8 @@ def train(
     virtual_chips : str, Path or VirtualChipSettings, optional
         Train on another draw of a virtual chip in every batch, with these statistics: ``published``, a TOML file, or
         settings. Needs the chip ``ideal``.
+    beginning : str, Beginning or subclass of Beginning, optional
+        Instead of that of the settings, as a rule is named: what weights are begun with where `initial` gives none.
     report : listener or list of listeners, optional
         Told of the progress (`hxloop.progress`); lines on stderr by default.
 
@@ -158,7 +162,7 @@ def train(
         Passed on; the last finished epoch is stored, so that the run can be resumed.
     """
     found, progress = find_task(task, data_dir), progress_of(report)
-    named = Named(found, rule, augmentation, find_virtual_chips(virtual_chips))
+    named = Named(found, rule, augmentation, find_virtual_chips(virtual_chips), beginning)
     label, possible = named.choices(preset)
     chip, serial, endpoint = check_choice(chip, serial, endpoint, default_serial=1)
     seed = arguments.whole_number(seed, "seed", highest=SEED_MAX)
@@ -290,6 +294,7 @@ class _Experiment:
 
     def run(self, stored: Record | None) -> None:
         if stored is None:
+            self.trainer.begin(self.progress.message)
             if self.calibration is not None:
                 self.calibration.save(self.directory.path / TABLE_FILE)
             self.directory.save(0, to_record(self.origin, self.trainer))

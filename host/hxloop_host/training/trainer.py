@@ -21,6 +21,7 @@ from hxloop_host.arithmetic.one_ahead import WORTH_A_THREAD, made_ahead
 from hxloop_host.network.virtual_chips import VirtualChips
 from hxloop_host.runs.epoch_metrics import EpochMetrics
 from hxloop_host.settings.experiment_settings import OPTIMIZER_SECTION
+from hxloop_host.training.chosen_beginning import beginning_of, begun, wanted_samples
 from hxloop_host.training.scoring import answers
 
 if TYPE_CHECKING:
@@ -49,12 +50,17 @@ class Trainer:
     seed : int
         Root of all random numbers of the training.
     initial : sequence of float64 [n_sources * copies, n_target], optional
-        Model weights to begin with, per projection, by default those of the rule; clipped to the range of the chip.
+        Model weights to begin with, per projection, by default those of the rule, which the beginning of the settings
+        then changes; clipped to the range of the chip.
 
     Attributes
     ----------
     weights : list of float64 [n_sources * copies, n_target]
         Model weights of each projection.
+    has_begun : bool
+        Whether these are those that training begins with, or later ones; see `begin`.
+    begun_with : ChipUse
+        What the beginning ran on the chip.
     best_weights : list of float64 [n_sources * copies, n_target]
         Those with the best validation accuracy so far, the first of equals.
     best_accuracy : float
@@ -88,6 +94,7 @@ class Trainer:
         self.best_weights = [w.copy() for w in self.weights]
         self.best_accuracy = math.nan
         self.metrics: list[EpochMetrics] = []
+        self.has_begun, self.begun_with = initial is not None, ChipUse()
         self._inputs, self._label, self._validation_label = inputs["train"], labels["train"], labels["validation"]
         self._validation = inputs["validation"].take(slice(None))
 
@@ -101,6 +108,27 @@ class Trainer:
         """Batches of one epoch; the last one may be smaller."""
         return -(-len(self._label) // self.settings.training.batch_size)
 
+    def begin(self, say: Callable[[str], object] = lambda _: None) -> None:
+        """Make what the settings begin with of the drawn weights, once; a training that goes on has them.
+
+        Parameters
+        ----------
+        say : callable
+            Takes one line for the user.
+        """
+        if self.has_begun:
+            return
+        self.has_begun, self.runner.use = True, self.begun_with
+        beginning, seed = beginning_of(self.settings), derive_seed(self.seed, "beginning")
+        wanted = wanted_samples(beginning, len(self._label))
+        samples = generator(seed, "samples").permutation(len(self._label))[:wanted]
+        jitter = generator(seed, "jitter") if self._inputs.takes_random else None
+        batch = Batch(self._inputs.take(samples, jitter), self._label[samples], 0, 0, seed)
+        found = begun(beginning, self.runner, self.weights, batch, say)
+        self.weights = _checked(found, self.runner, "weights of the beginning")
+        self.runner.clip(self.weights)
+        self.best_weights = [w.copy() for w in self.weights]
+
     def epoch(self, on_batch: Callable[[int], None]) -> EpochMetrics:
         """Train one epoch, evaluate if it is time to, and add a line to `metrics`.
 
@@ -109,6 +137,7 @@ class Trainer:
         on_batch : callable
             Called with the number of batches done.
         """
+        self.begin()
         start, self.runner.use = time.perf_counter(), ChipUse()
         epoch = self.epochs_done
         self.optimizer.start_epoch(epoch)

@@ -41,6 +41,7 @@ BAD = {
         "data_dir": PATH,
         "rule": [3, {}, b"x", "fast_and_dep", object(), int, "no_such_file.py:Rule"],
         "augmentation": [3, {}, b"x", "shif", object(), int, "no_such_file.py:Flip", [3], ["shift"]],
+        "beginning": [3, {}, b"x", "draw", object(), int, "no_such_file.py:Begin"],
         "report": LISTENER,
     },
     "evaluate": {

@@ -1,22 +1,24 @@
 """Fast & Deep: exact gradients of first spike times, at the times that the chip measured.
 
-Weights onto silent neurons are raised instead, in batches that need it: without spikes there is no gradient.
+Without spikes there is no gradient. Weights onto silent neurons are raised instead, in batches that need it (``bump``),
+or beside the gradients of all others in every batch (``lift``).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, final
 
 import numpy as np
 from pydantic import Field
 
 from hxloop.errors import InvalidInputError
-from hxloop.kit.ranges import Fraction, NotNegative
+from hxloop.kit.ranges import Decay, Fraction, NotNegative
 from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
 from hxloop.seeds import generator
-from hxloop_host.learning.first_spike.backward import SAME, feed_forward, first_times, weight_gradients
+from hxloop_host.learning.first_spike.backward import SAME, arrivals, feed_forward, first_times, weight_gradients
 from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.learning.first_spike.model_noise import noisy
+from hxloop_host.learning.first_spike.silent_lift import SilentLift
 from hxloop_host.learning.first_spike.weight_bumper import WeightBumper, silent_share
 
 if TYPE_CHECKING:
@@ -26,9 +28,17 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network, Population
     from hxloop.readout import Readout
-    from hxloop.rule import Batch, Runner, State, Weights
+    from hxloop.rule import Batch, Recording, Runner, State, Strength, Weights
 
     Array = NDArray[np.float64]
+
+
+LIFT: Final = 0.01
+MEMORY: Final = 0.5
+_LIFTED: Final = Column(
+    "lifted_fraction", "fraction of (sample, neuron) pairs of the layer that were lifted", each="population",
+    total="last", short="lifted outputs",
+)  # fmt: skip
 
 
 class FastAndDeepSettings(RuleSettings):
@@ -36,11 +46,18 @@ class FastAndDeepSettings(RuleSettings):
 
     kind: str = "fast_and_deep"
     limits: list[Fraction] = Field(
-        description="per population: share of missing spikes above which the weights onto it are bumped"
+        description="per population: share of missing spikes above which the weights onto it are bumped; with lift, of "
+        "a neuron"
     )
+    silent: Literal["bump", "lift"] = Field(
+        "bump", description="bump: batches with too many silent neurons raise weights instead of learning; lift: every "
+        "batch learns, and silent neurons get a gradient of their own"
+    )  # fmt: skip
     bump: NotNegative = Field(0.0005, description="first increase of the model weights")
     doubling: bool = Field(True, description="double it as long as the same population is bumped again")
     targeted: bool = Field(True, description="bump only the neurons that missed a spike")
+    lift: NotNegative = Field(LIFT, description="lift: weight of a silent membrane's distance beside the loss")
+    memory: Decay = Field(MEMORY, description="lift: what is left of a neuron's mean silence after a batch")
     max_dw_norm: NotNegative = Field(0.2, description="single weight gradients above: the sample is dropped; 0: never")
     model_noise: Fraction = Field(
         0.0, description="spread of the thresholds and synapses of the backward model, drawn anew for every batch"
@@ -80,6 +97,9 @@ class FastAndDeep(Rule):
         super().__init__(settings, **values)
         own = self.settings
         self.bumper = WeightBumper(own.limits, own.bump, doubling=own.doubling, targeted=own.targeted)
+        self.lifter = SilentLift(own.limits, own.lift, own.memory)
+        if own.silent == "lift":  # not of the class: runs of before, which go on, have no such column
+            self.columns = (*type(self).columns, _LIFTED)  # type: ignore[misc]
 
     def check(self, network: Network, readout: Readout) -> None:
         """Refuse networks that first spikes do not describe.
@@ -134,34 +154,59 @@ class FastAndDeep(Rule):
 
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """One run of the chip; then a gradient, or a bump where too many neurons are silent."""
-        network, readout = runner.network, runner.readout
+        readout = runner.readout
         recording = runner.run(batch, weights)
         t_out = list(first_times(recording).values())
         scores = readout.scores(recording)
         loss, grad_scores = readout.value_and_gradient(scores, batch.label)
-        bumped, silent = self.bumper.check(t_out), t_out
-        gradients: Weights | None = None
+        grad_out = readout.derivative(recording, grad_scores)
+        silent = np.array([silent_share(t) for t in t_out])
+        strength = noisy(runner.strength, runner.network, self.settings.model_noise, batch)
+        if self.settings.silent == "lift":
+            gradients, lifted = self._lifted(recording, t_out, grad_out, batch.label, strength)
+            shown = {"bump_fraction": np.zeros(len(t_out)), "silent_fraction": silent, "lifted_fraction": lifted}
+            return Update(loss, readout.predict(scores), gradients, None, shown)
+        bumped, bump = self.bumper.check(t_out), np.zeros(len(t_out))
+        found: Weights | None = None
         if bumped is None:
-            grad_out = readout.derivative(recording, grad_scores)
-            own, strength = self.settings, noisy(runner.strength, network, self.settings.model_noise, batch)
-            gradients = weight_gradients(recording, grad_out, strength, own.max_dw_norm, own.soften)
-            if grad_out.any() and not any(g.any() for g in gradients):
-                # The label layer spikes where the nominal model never does, in every sample: neither gradient nor
-                # silence would ever move a weight again. In the model its neurons are silent, so they are bumped.
-                bumped = [p.name for p in network.populations].index(network.output)
-                silent, gradients = [np.full_like(t, np.inf) for t in t_out], None
-        bump = np.zeros(len(t_out))
+            found, lost = self._gradients(recording, grad_out, strength)
+            if lost:
+                bumped = _place_of_output(recording.network)
+                t_out[bumped], found = np.full_like(t_out[bumped], np.inf), None
         new = None
         if bumped is not None:
             bump[bumped] = 1.0
-            new = self._bumped(network, weights, bumped, silent)
-        return Update(
-            loss,
-            readout.predict(scores),
-            gradients,
-            new,
-            {"bump_fraction": bump, "silent_fraction": np.array([silent_share(t) for t in t_out])},
-        )
+            new = self._bumped(recording.network, weights, bumped, t_out)
+        shown = {"bump_fraction": bump, "silent_fraction": silent}
+        return Update(loss, readout.predict(scores), found, new, shown)
+
+    def _gradients(self, recording: Recording, grad_out: Array, strength: Strength | None) -> tuple[Weights, bool]:
+        """Gradients, and whether the label layer spikes where the nominal model never does, in every sample.
+
+        Then neither gradient nor silence would ever move a weight again. In the model its neurons are silent.
+        """
+        own = self.settings
+        found = weight_gradients(recording, grad_out, strength, own.max_dw_norm, own.soften)
+        return found, bool(grad_out.any()) and not any(g.any() for g in found)
+
+    def _lifted(
+        self,
+        recording: Recording,
+        t_out: list[Array],
+        grad_out: Array,
+        label: NDArray[np.int64],
+        strength: Strength | None,
+    ) -> tuple[Weights, Array]:
+        """Gradients with what lifts silent neurons, and the share of (sample, neuron) pairs that are lifted."""
+        network = recording.network
+        gradients, lost = self._gradients(recording, grad_out, strength)
+        lifts = self.lifter.lifts(t_out, _place_of_output(network), label, all_silent=lost)
+        for population, times, lift in zip(network.populations, t_out, lifts, strict=True):
+            if lift.any():
+                ratio = round(population.tau_mem_us / population.tau_syn_us)
+                for k in network.onto(population.name):
+                    gradients[k] = gradients[k] + self.lifter.gradient(arrivals(recording, k), times, lift, ratio)
+        return gradients, np.array([np.count_nonzero(lift) / max(1, lift.size) for lift in lifts])
 
     def _bumped(self, network: Network, weights: Weights, number: int, silent: list[Array]) -> Weights:
         onto = network.onto(network.populations[number].name)
@@ -170,12 +215,16 @@ class FastAndDeep(Rule):
         return new
 
     def state(self) -> State:
-        """What the next bump depends on."""
-        return self.bumper.state()
+        """What the next bump or lift depends on."""
+        return self._keeper.state()
 
     def load_state(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from what `state` returned; errors as in `WeightBumper.load_state`."""
-        self.bumper.load_state(state)
+        self._keeper.load_state(state)
+
+    @property
+    def _keeper(self) -> WeightBumper | SilentLift:
+        return self.lifter if self.settings.silent == "lift" else self.bumper
 
     def standstill(self, diagnostics: Mapping[str, float | tuple[float, ...]]) -> str | None:
         """Silence that nothing is done about."""
@@ -186,6 +235,10 @@ class FastAndDeep(Rule):
                 "and rule.limits below 1, or begin with a larger network.init_mean)"
             )
         return "is optimizer.learning_rate or rule.max_dw_norm too small?"
+
+
+def _place_of_output(network: Network) -> int:
+    return [p.name for p in network.populations].index(network.output)
 
 
 def _check_neurons(population: Population, first: Population) -> None:

@@ -12,7 +12,7 @@ from hxloop.kit.ranges import Fraction, NotNegative
 from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
 from hxloop_host.learning.multi_spike.exact_backward import Bounds, reset_level, warm_up, weight_gradients
 from hxloop_host.learning.multi_spike.layer_events import sources_first
-from hxloop_host.learning.multi_spike.silent_lift import lifts
+from hxloop_host.learning.multi_spike.lifted_weights import lifts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from hxloop_host.beginnings.drawn import DrawnSettings
 from hxloop_host.settings.network_settings import LayeredNetwork
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ _LATER: Final = {
     "rule": {"model_noise": 0.0, "soften": 0.0, "soften_epochs": 5.0},
 }
 """What settings that came later say if everything is as it was before them."""
+_LATER_OF_RULE: Final = {"fast_and_deep": {"silent": "bump", "lift": 0.01, "memory": 0.5}}
+"""The same of settings of a rule, by its kind."""
 
 
 class _NewerError(Exception):
@@ -74,7 +77,8 @@ def form_of_before(point: Point) -> dict[str, Any] | None:
 def without_later(settings: dict[str, Any]) -> dict[str, Any]:
     """Plain settings of a point, as they were before there were choices that it does not make."""
     found = dict(settings)
-    for section, later in _LATER.items():
+    later_of = _LATER | {"rule": _LATER_OF_RULE.get(settings["rule"]["kind"], {})}
+    for section, later in later_of.items():
         own = settings[section]
         found[section] = {key: value for key, value in own.items() if key not in later or value != later[key]}
     return found
@@ -124,7 +128,8 @@ def _settings(settings: Settings, left: Mapping[str, float]) -> dict[str, Any]:
     kinds = (settings.rule.kind, settings.optimizer.kind, settings.coding.kind)
     if kinds != ("fast_and_deep", "adam", "time_to_first_spike") or settings.loss.kind not in _OF_LOSS:
         raise _NewerError
-    if settings.augmentation or settings.virtual_chips or not isinstance(settings.network, LayeredNetwork):
+    later = settings.augmentation or settings.virtual_chips or settings.beginning != DrawnSettings()
+    if later or not isinstance(settings.network, LayeredNetwork):
         raise _NewerError
     own = _OF_LOSS[settings.loss.kind]
     rule = _section(settings.rule, (*_SILENCE, _GRADIENT_LIMIT))

@@ -220,7 +220,10 @@ class Knobs:
         own = {key: value for key, value in changes.items() if not key.startswith("chip.")}
         settings = self.settings
         if own:
-            tree = self._of_chosen_kinds(settings.model_dump(), own)
+            whole = settings.model_dump()
+            # A section that says what all files meant once is not written, but can be turned.
+            whole |= {name: getattr(settings, name).model_dump() for name in self.sections if name not in whole}
+            tree = self._of_chosen_kinds(whole, own)
             settings = settings_from_mapping(_updated(tree, own), Settings, where="the study")
         return settings, self._chip({key: value for key, value in changes.items() if key not in own})
 

@@ -12,8 +12,8 @@ from hxloop.rule import Batch, Inputs, Recording, Spikes
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
 from hxloop_host.learning.multi_spike.exact_backward import Bounds, weight_gradients
+from hxloop_host.learning.multi_spike.lifted_weights import lifts
 from hxloop_host.learning.multi_spike.multi_spike_rule import MultiSpike, of_counts, of_first_spikes
-from hxloop_host.learning.multi_spike.silent_lift import lifts
 from hxloop_host.readouts.readout_registry import READOUTS
 
 POINT = {"tau_mem_us": 20.0, "tau_syn_us": 10.0, "t_refractory_us": 1.0}

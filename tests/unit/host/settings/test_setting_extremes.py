@@ -30,6 +30,7 @@ def base():
     tree = load_settings("quick").model_dump()
     tree["network"] |= {"sizes": [5, 3], "copies": [2, 1], "bias_copies": [1, 0]}
     tree["training"] |= {"epochs": 2, "batch_size": 4}
+    tree["beginning"] = {"kind": "drawn"}
     return tree
 
 

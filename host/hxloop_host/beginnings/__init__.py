@@ -1,0 +1,1 @@
+"""What a training begins with: one file each, found by name."""
