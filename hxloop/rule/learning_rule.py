@@ -173,6 +173,8 @@ class Rule(ABC):
     exact : bool
         Whether its gradients are the derivatives of the loss where the chip equals its model: ``hxloop gradcheck``
         holds it to that.
+    takes_delays : bool
+        Whether it trains networks with delay neurons: projections onto these have delays in us, not weights.
 
     Parameters
     ----------
@@ -188,6 +190,7 @@ class Rule(ABC):
     observes: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]] = ()
     exact: ClassVar[bool] = False
+    takes_delays: ClassVar[bool] = False
 
     def __init__(self, settings: RuleSettings | None = None, **values: Any) -> None:
         self.settings = given_or_made(self.Settings, settings, values)

@@ -19,7 +19,7 @@ PARTS: Final = {
     "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
     "surrogate gradients": "hxloop_host.learning.surrogate_gradient.first_use:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
-    "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
+    "first spikes": "hxloop_host.spike_times.closed_form:warm_up",
     "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",
 }
 """What is compiled, and functions that need it: names, not imports, as the emulator is another program."""

@@ -17,6 +17,7 @@ RULES: Final[Registry[type[Rule]]] = Registry(
     "rule",
     {
         "fast_and_deep": "hxloop_host.learning.first_spike.fast_and_deep:FastAndDeep",
+        "delays": "hxloop_host.learning.delayed_spikes.delay_rule:Delays",
         "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
     is_rule,

@@ -102,7 +102,7 @@ YIN_YANG: Final = Task(
     yin_yang,
     4,
     3,
-    presets=("quick", "paper", "small", "yin_yang_surrogate"),
+    presets=("quick", "paper", "small", "yin_yang_surrogate", "yin_yang_delays", "yin_yang_no_delays"),
     n_samples=tuple(size for size, _ in SPLITS.values()),
     source="generated, the published samples bit by bit",
     licence="MIT",

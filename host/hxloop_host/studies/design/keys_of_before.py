@@ -52,7 +52,7 @@ KNOBS_OF_BEFORE: Final = {f"silence.{key}": f"rule.{key}" for key in _SILENCE} |
 """What settings are called today."""
 
 
-_LATER: Final = {"optimizer": {"clip_norm": 0.0}}
+_LATER: Final = {"optimizer": {"clip_norm": 0.0, "delay_rate": 1.0}}
 """What settings that came later say if everything is as it was before them."""
 
 
