@@ -209,7 +209,7 @@ TEXTBOOK: Final = HICANN_X.model_copy(
         "tau_mem_us": (0.05, 1e4),
         "tau_syn_us": (0.05, 1e4),
         "t_refractory_us": (0.0, 1e4),
-        "delay_us": (2.0, 1e3),
+        "delay_us": (4.5, 1e3),
         "synapse_gain_mv_per_us": (0.0, 1e6),
     }
 )
