@@ -2,7 +2,7 @@
 
 Model units: a membrane is 0 at its leak potential and `Population.model_threshold` at its threshold; a model weight of
 1 is `Projection.scale_weights` weight codes. An event through a model weight w moves the membrane of its target, at
-first, with the slope w / tau_syn.
+first, with the slope w / tau_syn. Projections onto delay neurons have delays in us in the place of weights.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isnan, nan
-from typing import TYPE_CHECKING, Final
+from math import isnan
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.codes.boot import OperatingPoint
+from hxloop.codes.population import INPUT, Population
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 from hxloop.kit import arguments
 from hxloop.kit.brief import brief
@@ -23,83 +23,7 @@ from hxloop.kit.brief import brief
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop.codes.neuron_model import NeuronModel
-
-INPUT: Final = "input"
-"""Name of the external input as the source of a projection."""
-
-_POINT: Final = OperatingPoint()
-
-
-@dataclass(frozen=True)
-class Population:
-    """Neurons with equal parameters, by default those of the published operating point.
-
-    Attributes
-    ----------
-    name : str
-        Unique name; not ``input``.
-    size : int
-        Number of neurons.
-    tau_mem_us, tau_syn_us, t_refractory_us : float
-        Time constants and refractory period in us of hardware time.
-    v_leak_mv, v_reset_mv, v_threshold_mv : float
-        Potentials in mV.
-    synapse_gain_mv_per_us : float
-        Slope of the *neuron's* membrane that one event at weight code 1 causes. The mapping gives each circuit of a
-        neuron merged from k circuits k times as much, because its current then counts 1/k. By default (NaN) the network
-        chooses what makes model weights mean what they should.
-    circuits_per_neuron : int, optional
-        Circuits merged into one neuron (1, 2, 4, 8, ...); by default as few as its rows need.
-    model : NeuronModel, optional
-        Terms beyond leaky integrate-and-fire: adaptation, exponential term, conductance-based inputs.
-    spiking : bool
-        False: a leaky integrator that never spikes, read out by its membrane. Its `v_threshold_mv` is then no
-        threshold but the potential that stands for `model_threshold`.
-    model_threshold : float
-        Threshold above leak in units of model weight.
-
-    Raises
-    ------
-    InvalidInputError, OutOfRangeError
-        A name that no population can have, or a value that is none; it is named ``population.parameter``.
-    """
-
-    name: str
-    size: int
-    tau_mem_us: float = _POINT.tau_mem_us
-    tau_syn_us: float = _POINT.tau_syn_us
-    t_refractory_us: float = _POINT.t_refractory_us
-    v_leak_mv: float = _POINT.v_leak_mv
-    v_reset_mv: float = _POINT.v_reset_mv
-    v_threshold_mv: float = _POINT.v_threshold_mv
-    synapse_gain_mv_per_us: float = nan
-    circuits_per_neuron: int | None = None
-    model: NeuronModel | None = None
-    spiking: bool = True
-    model_threshold: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not arguments.text(self.name, "population.name") or self.name == INPUT:
-            raise InvalidInputError(f"a population cannot be called {self.name!r}", field="population.name")
-        _set(self, "size", arguments.whole_number(self.size, f"{self.name}.size", lowest=1))
-        for name in OperatingPoint.model_fields:
-            value = getattr(self, name)
-            if not (name == "synapse_gain_mv_per_us" and isinstance(value, float) and isnan(value)):
-                _set(self, name, arguments.real_number(value, f"{self.name}.{name}"))
-        threshold = arguments.real_number(self.model_threshold, f"{self.name}.model_threshold", lowest=1e-9)
-        _set(self, "model_threshold", threshold)
-        _set(self, "spiking", arguments.switch(self.spiking, f"{self.name}.spiking"))
-        field = f"{self.name}.circuits_per_neuron"
-        merged = arguments.optional(arguments.whole_number, self.circuits_per_neuron, field)
-        if merged is not None and (merged < 1 or merged & (merged - 1)):
-            raise InvalidInputError(f"circuits merge in powers of two (1, 2, 4, 8, ...), got {merged}", field=field)
-        _set(self, "circuits_per_neuron", merged)
-
-    @property
-    def point(self) -> OperatingPoint:
-        """Operating point of its neurons."""
-        return OperatingPoint.of(self)
+__all__ = ["INPUT", "Network", "Population", "Projection"]
 
 
 @brief
@@ -232,6 +156,9 @@ class Network:
         for k, projection in enumerate(self.projections):
             self._check(projection, f"projections[{k}]", names)
         _set(self, "populations", tuple(self._with_gain(p) for p in self.populations))
+        for population in self.populations:
+            if population.relay:
+                self._check_relays(population)
 
     def _check(self, projection: Projection, field: str, names: list[str]) -> None:
         for end, allowed in (("source", [INPUT, *names]), ("target", names)):
@@ -254,6 +181,18 @@ class Network:
         signs = projection.signs
         if signs is not None and signs.shape != pairs[:1]:
             raise ArrayError(f"must be {pairs[0]} numbers 1 or -1, got {_what(signs)}", field=f"{field}.signs")
+
+    def _check_relays(self, population: Population) -> None:
+        """Every delay neuron hears one source."""
+        onto = [self.projections[k] for k in self.onto(population.name)]
+        sources = sum((self.connected(p).sum(axis=0) for p in onto), np.zeros(population.size, np.int64))
+        if any(p.signs is not None for p in onto) or not (sources == 1).all():
+            raise InvalidInputError(
+                f"delay neurons have one source each, without a sign; neuron {int((sources != 1).argmax())} of "
+                f"{population.name!r} has {int(sources[(sources != 1).argmax()])}",
+                field=f"{population.name}.relay",
+                hint="connect them one to one",
+            )
 
     def _with_gain(self, population: Population) -> Population:
         """A population whose synaptic gain makes the membrane between leak and threshold 0..`model_threshold`."""
@@ -303,6 +242,10 @@ class Network:
     def spiking(self) -> tuple[str, ...]:
         """Names of the populations that spike."""
         return tuple(p.name for p in self.populations if p.spiking)
+
+    def holds_delays(self, projection: Projection) -> bool:
+        """Whether a projection has delays in us in its matrix, from an event to the spike of a delay neuron."""
+        return self.population(projection.target).relay
 
     def onto(self, population: str) -> list[int]:
         """Numbers of the projections onto a population, in their order."""

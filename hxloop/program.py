@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 WEIGHT_CODE: Final = "synapses.weight_code"
 """Name of the array that a training changes."""
+COUNTER: Final = "neurons.refractory_counter"
+"""Name of the array that a training of delays changes."""
+DELAYED: Final = "delayed"
+"""Name of the array that only configurations with delay neurons have."""
 
 
 @brief
@@ -205,6 +209,9 @@ class ChipConfig:
         Generators in use.
     background_routes : Routes
         From the generators to drivers.
+    delayed : int16 [n]
+        Heads of delay neurons, pairs of circuits whose spikes leave when their refractory period ends; each at most
+        once. A configuration without any has no such array.
     """
 
     neurons: NeuronCodes
@@ -215,6 +222,7 @@ class ChipConfig:
     neuron_routes: Routes
     background: Background = field(default_factory=Background.none)
     background_routes: Routes = field(default_factory=Routes.none)
+    delayed: NDArray[np.int16] = field(default_factory=lambda: np.empty(0, np.int16))
 
     def __post_init__(self) -> None:
         self._check(_PARTS)
@@ -260,7 +268,10 @@ class ChipConfig:
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """All arrays by their dotted names, in canonical order."""
-        return flatten(self)
+        found = flatten(self)
+        if not self.delayed.size:
+            del found[DELAYED]
+        return found
 
     @cached_property
     def digests(self) -> dict[str, bytes]:
@@ -285,6 +296,7 @@ _PARTS: Final[dict[str, type]] = {
     "neuron_routes": Routes,
     "background": Background,
     "background_routes": Routes,
+    "delayed": np.ndarray,
 }
 """What the fields of a configuration are."""
 

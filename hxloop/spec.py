@@ -68,6 +68,11 @@ class ChipSpec(Strict):
     tau_mem_us: Range = _entry("us", "calix neuron.py", "membrane time constant")
     tau_syn_us: Range = _entry("us", "calix neuron.py", "synaptic time constants, excitatory and inhibitory")
     t_refractory_us: Range = _entry("us", "calix neuron.py (40 ns..32 us)", "refractory period")
+    delay_us: Range = _entry(
+        "us",
+        "Goeltz et al. 2025 (code: refractory counter 50..250, 2 us more); clock of 128 ns",
+        "from an event at a delay neuron to its spike",
+    )
     synapse_gain_mv_per_us: Range = _entry(
         "mV/us",
         "assumed (hxloop.codes.nominal: transconductance code 1022, DAC code 800, 2.3 pF)",
@@ -172,6 +177,7 @@ HICANN_X: Final = ChipSpec(
     tau_mem_us=(0.5, 60.0),
     tau_syn_us=(0.3, 30.0),
     t_refractory_us=(0.04, 32.0),
+    delay_us=(8.4, 34.0),
     synapse_gain_mv_per_us=(0.0, 4.7),
     cadc_period_ticks=213,
     cadc_max_reads=204_800,
@@ -203,6 +209,7 @@ TEXTBOOK: Final = HICANN_X.model_copy(
         "tau_mem_us": (0.05, 1e4),
         "tau_syn_us": (0.05, 1e4),
         "t_refractory_us": (0.0, 1e4),
+        "delay_us": (4.5, 1e3),
         "synapse_gain_mv_per_us": (0.0, 1e6),
     }
 )

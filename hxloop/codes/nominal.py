@@ -35,6 +35,7 @@ ADAPT_B_NA_PER_CODE: Final = 0.05
 EXP_NA_PER_CODE: Final = 0.02
 EXP_SLOPE_MV: Final = 35.0
 COBA_PER_MV_CODE: Final = 1e-5
+TRIGGER_US: Final = 2.0
 CADC_MV_PER_LSB: Final = 4.5
 CADC_LSB_AT_ZERO_MV: Final = 20.0 - 150.0 / 4.5
 CADC_OFFSET_CODE: Final = 500.0
@@ -74,6 +75,11 @@ SOURCES: Final[dict[str, tuple[str, str, str]]] = {
     "exponential": ("0.02 code exp((V - v_exp) / 35 mV)", "nA", "assumed (subthreshold slope of a transistor)"),
     "conductance modulation": ("1e-5 code", "1/mV", "assumed"),
     "refractory clock": ("8 ns x 2^scale", "us", "haldls: 250 MHz / 2^(scale + 1)"),
+    "delay": (
+        "2 us + refractory period",
+        "us",
+        "Goeltz et al., Nat. Commun. 16 (2025), published code: counter / 8 + 2 us, for counters 50..250",
+    ),
     "CADC": ("20 + (V - 150) / 4.5", "LSB", "calix cadc_calib_target.h: 0.15..1.05 V are read as 20..220"),
     "CADC ramp": (
         "(CADC - 0.5 (v_cadc_offset - 500)) 500 / i_cadc_slope",
@@ -182,6 +188,14 @@ def correlation_lsb(code: ArrayLike) -> Floats:
 def refractory_us(counter: ArrayLike, scale: ArrayLike) -> Floats:
     """Refractory period of a counter value at a clock scale 0..15."""
     return TICK_US * np.asarray(counter, np.float64) * 2.0 ** np.asarray(scale, np.float64)
+
+
+def delay_us(counter: ArrayLike, scale: ArrayLike) -> Floats:
+    """From an event at a delay neuron to its spike: the event lifts it to its threshold, its refractory period follows.
+
+    Holds for neurons that one event at the largest weight code takes `TRIGGER_US` to make spike.
+    """
+    return TRIGGER_US + refractory_us(counter, scale)
 
 
 def cadc_lsb(

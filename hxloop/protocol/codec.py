@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from hxloop.codes.boot import BootSettings, OperatingPoint
 from hxloop.errors import ArrayError, MalformedMessageError, ProtocolVersionError, UnknownVerbError
-from hxloop.program import Background, ChipConfig, NeuronCodes, Routes, SharedCodes, Synapses, flatten
+from hxloop.program import DELAYED, Background, ChipConfig, NeuronCodes, Routes, SharedCodes, Synapses, flatten
 from hxloop.protocol.message_sizes import check_array_sizes, check_message_size
 from hxloop.protocol.messages import (
     PROTOCOL_VERSION,
@@ -285,8 +285,9 @@ def config_from_arrays(arrays: Arrays) -> ChipConfig:
     MalformedMessageError
         An array is missing or unknown.
     """
-    _check_names(arrays, [*_names(_PARTS), "row_sign"], "a configuration")
-    return ChipConfig(row_sign=arrays["row_sign"], **_groups(arrays, _PARTS))
+    delayed = {DELAYED: arrays[DELAYED]} if DELAYED in arrays else {}
+    _check_names(arrays, [*_names(_PARTS), "row_sign", *delayed], "a configuration")
+    return ChipConfig(row_sign=arrays["row_sign"], **_groups(arrays, _PARTS), **delayed)
 
 
 def changed_config(base: ChipConfig, arrays: Arrays) -> ChipConfig:

@@ -15,7 +15,7 @@ from hxloop.result import Number, Readout, Recording
 from hxloop.seeds import SEED_MAX
 from hxloop.spec import ChipSpec
 
-PROTOCOL_VERSION: Final = 8
+PROTOCOL_VERSION: Final = 9
 
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Length = Annotated[int, Field(ge=0, lt=2**31)]

@@ -176,6 +176,8 @@ class Rule(ABC):
     runs_per_sample : float
         How often a step runs each of its samples, on average; what ``hxloop study rules`` gives rules as much chip time
         by.
+    takes_delays : bool
+        Whether it trains networks with delay neurons: projections onto these have delays in us, not weights.
 
     Parameters
     ----------
@@ -192,6 +194,7 @@ class Rule(ABC):
     columns: ClassVar[tuple[Column, ...]] = ()
     exact: ClassVar[bool] = False
     runs_per_sample: ClassVar[float] = 1.0
+    takes_delays: ClassVar[bool] = False
 
     def __init__(self, settings: RuleSettings | None = None, **values: Any) -> None:
         self.settings = given_or_made(self.Settings, settings, values)

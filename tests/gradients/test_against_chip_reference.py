@@ -8,8 +8,8 @@ from hxloop.codes.operating_point import nominal_boot
 from hxloop.network import Network, Population, Projection
 from hxloop.spec import TEXTBOOK
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.placing.mapping import place
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
 
 TAU_SYN_US, THRESHOLD, CODES_PER_WEIGHT, N_INPUTS = 6.0, 1.3, 8.0, 6
 TICK = TEXTBOOK.tick_us / TAU_SYN_US  # in tau_syn

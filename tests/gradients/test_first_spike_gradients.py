@@ -8,9 +8,9 @@ from scipy.special import lambertw
 from support.solving.membrane import central_difference, first_spike, layer_times, times_of
 
 from hxloop.seeds import generator
-from hxloop_host.learning.first_spike import closed_form as module
-from hxloop_host.learning.first_spike.closed_form import BLOCK, FirstSpikeLayer
 from hxloop_host.readouts.first_spikes import FirstSpikeReadout, ShiftInvariantMSE, SoftmaxTimes, TargetTimesMSE
+from hxloop_host.spike_times import closed_form as module
+from hxloop_host.spike_times.closed_form import BLOCK, FirstSpikeLayer
 
 RATIOS = pytest.mark.parametrize("tau_ratio", [1, 2])
 STEP = 2e-5

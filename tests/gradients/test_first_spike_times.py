@@ -9,8 +9,8 @@ from support.solving.membrane import first_spike, first_spike_by_integration, la
 
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
-from hxloop_host.learning.first_spike.kernels import lambert_w0
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
+from hxloop_host.spike_times.kernels import lambert_w0
 
 RATIOS = pytest.mark.parametrize("tau_ratio", [1, 2])
 

@@ -9,10 +9,10 @@ from support.training_parts import make_runner
 from hxloop.rule import Inputs, Recording
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.first_spike.backward import first_times, weight_gradients
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.network.weight_codes import dequantise
 from hxloop_host.settings.experiment_settings import Settings
+from hxloop_host.spike_times.backward import first_times, weight_gradients
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
 
 N_IN, SIZES, THRESHOLD, TAU_US = 5, (6, 3), 1.0, 6.0
 

@@ -10,10 +10,10 @@ from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Inputs, Recording
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.first_spike.backward import arrivals, feed_forward, weight_gradients
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.learning.first_spike.fast_and_deep import FastAndDeep
 from hxloop_host.readouts.first_spikes import ShiftInvariantMSE
+from hxloop_host.spike_times.backward import arrivals, feed_forward, weight_gradients
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
 
 TAU_US, TICK_US, THRESHOLD, N = 6.0, 0.008, 1.0, 5
 POINT = {

@@ -8,10 +8,10 @@ import pytest
 from hxloop.rule import Batch, Inputs
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
-from hxloop_host.learning.first_spike.model_noise import NoisyStrength, noisy, softened, steepness
 from hxloop_host.network.building import build_network
 from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
+from hxloop_host.spike_times.model_noise import NoisyStrength, noisy, softened, steepness
 
 STEP = 1e-6
 

@@ -9,8 +9,8 @@ from support.chips.grid_chip import GridChip
 from support.training_parts import make_trainer, stacked
 
 from hxloop.kit.waiting import Silence, tell
-from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.spike_times.closed_form import warm_up
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 
 EPOCHS = 2

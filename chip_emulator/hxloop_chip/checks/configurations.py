@@ -8,6 +8,7 @@ import numpy as np
 
 from hxloop.codes import nominal
 from hxloop.codes.capmem import Cell, QuadrantCell
+from hxloop.codes.relay_point import RELAY_CIRCUITS
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop_chip.checks.arrays import check_array, check_range, check_unique
 from hxloop_chip.checks.routes import check_routing
@@ -31,6 +32,7 @@ _SMALL_CODES = {
 _CONTINUOUS = ("capacitance_code", "refractory_counter")
 _DTYPES = {"circuit": "<i2", "row": "<i2", "label": "|u1"}
 _POSITIVE_SHARED = (QuadrantCell.i_correlation_tau, QuadrantCell.i_correlation_amplitude)
+_ROUNDING_US = 1e-6
 _POSITIVE = (Cell.i_leak, Cell.i_tau_syn_exc, Cell.i_tau_syn_inh)
 
 
@@ -48,6 +50,7 @@ def check_config(config: ChipConfig, spec: ChipSpec) -> None:
     """
     _check_neurons(config.neurons, spec)
     _check_shared(config.shared, spec)
+    _check_delayed(config, spec)
     _check_rows(config.row_sign, spec)
     _check_synapses(config, spec)
     check_weights(config, synapse_signs(config, spec), spec)
@@ -120,6 +123,50 @@ def _check_shared(shared: SharedCodes, spec: ChipSpec) -> None:
         check_range(shared.quadrant_code[:, cell], lowest, spec.capmem_code_max, f"{field}[:, {cell.name}]")
     check_array(shared.clock_scale, ("|u1",), (spec.n_hemispheres, 2), "shared.clock_scale")
     check_range(shared.clock_scale.ravel(), 0, 15, "shared.clock_scale")
+
+
+def _check_delayed(config: ChipConfig, spec: ChipSpec) -> None:
+    """Delay neurons are plain pairs of circuits, with synapses of the first alone and counters that make a delay."""
+    delayed, neurons = config.delayed, config.neurons
+    check_array(delayed, ("<i2",), (-1,), "delayed")
+    if not delayed.size:
+        return
+    check_range(delayed, 0, spec.n_circuits - 1, "delayed")
+    check_unique(delayed.astype(np.int64), "delayed", "a delay neuron")
+    entry, merged = np.full(spec.n_circuits, -1), np.bincount(neurons.head, minlength=spec.n_circuits)
+    heads = neurons.circuit[neurons.head == neurons.circuit]
+    entry[heads] = np.flatnonzero(neurons.head == neurons.circuit)
+    for k, head in enumerate(delayed.tolist()):
+        if entry[head] < 0 or merged[head] != RELAY_CIRCUITS:
+            raise InvalidInputError(
+                f"circuit {head} heads {merged[head] if entry[head] >= 0 else 0} circuits; a delay neuron has "
+                f"{RELAY_CIRCUITS}",
+                field=f"delayed[{k}]",
+            )
+        if neurons.switches[entry[head]] & int(SUBSTEPPED):
+            raise InvalidInputError(
+                f"circuit {head} has adaptation, an exponential term or conductance inputs; a delay neuron has none",
+                field=f"delayed[{k}]",
+            )
+    seconds = neurons.circuit[np.isin(neurons.head, delayed) & (neurons.head != neurons.circuit)]
+    stray = np.isin(config.synapses.circuit, seconds)
+    if stray.any():
+        k = int(stray.argmax())
+        raise InvalidInputError(
+            f"circuit {config.synapses.circuit[k]} is the second one of a delay neuron, whose head has the synapses",
+            field=f"synapses.circuit[{k}]",
+        )
+    where = entry[delayed]
+    scale = config.shared.clock_scale[delayed.astype(np.int64) // spec.n_columns, neurons.refractory_clock[where]]
+    delay_us, (low, high) = nominal.delay_us(neurons.refractory_counter[where], scale), spec.delay_us
+    bad = ~((delay_us >= low - _ROUNDING_US) & (delay_us <= high + _ROUNDING_US))
+    if bad.any():
+        k = int(bad.argmax())
+        raise OutOfRangeError(
+            f"counter {neurons.refractory_counter[where[k]]:g} of delay neuron {delayed[k]} makes {delay_us[k]:g} us, "
+            f"outside {low:g}..{high:g} us",
+            field=f"neurons.refractory_counter[{where[k]}]",
+        )
 
 
 def _check_rows(row_sign: NDArray[np.int8], spec: ChipSpec) -> None:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from hxloop.codes import nominal
 from hxloop.errors import InvalidInputError
-from hxloop.program import WEIGHT_CODE, ChipConfig
-from hxloop_chip.checks.configurations import check_weights, synapse_signs
+from hxloop.program import COUNTER, WEIGHT_CODE, ChipConfig
+from hxloop_chip.checks.configurations import check_config, check_weights, synapse_signs
 from hxloop_chip.chip.correlation_sensors import build_sensors
 from hxloop_chip.silicon.circuits import true_circuits
 from hxloop_chip.silicon.mechanisms.in_synapses.driver_depletion import RECOVERY_US
 from hxloop_chip.solver.depletion import make_drivers
-from hxloop_chip.solver.packing import pack_circuit, padded, wired_as, with_weights
+from hxloop_chip.solver.layout import REFRACTORY
+from hxloop_chip.solver.packing import most_late, pack_circuit, padded, wired_as, with_weights
 from hxloop_chip.wiring.neurons import Neurons, build_neurons
 from hxloop_chip.wiring.synapses import Wiring, wire_up
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from hxloop.program import NeuronCodes
     from hxloop.spec import ChipSpec
     from hxloop_chip.chip.correlation_sensors import Sensors
     from hxloop_chip.silicon.imperfections import Imperfections
@@ -79,21 +82,39 @@ class Configured:
         if kelvin:
             neurons, bare = self.warmed(kelvin)
             circuit = wired_as(bare, circuit)
+            if self.config.delayed.size:
+                neurons, circuit = _timed(neurons, circuit, self.neurons.late)
         return neurons, circuit if recorded is None else circuit._replace(recorded=padded(recorded, False))
 
     def reweighted(self, config: ChipConfig, sha256: str, spec: ChipSpec) -> Configured | None:
-        """The same with the weights of `config`; None if it differs in more than these.
+        """The same with the weights of `config`, and its delays; None if it differs in more than these.
 
         Raises
         ------
         InvalidInputError
-            A weight the chip cannot have.
+            A weight or a delay that the chip cannot have.
         """
         digests = config.digests
-        if self.config.digests | {WEIGHT_CODE: digests[WEIGHT_CODE]} != digests:
+        new = {name: digests[name] for name in (WEIGHT_CODE, COUNTER)}
+        if self.config.digests | new != digests:
+            return None
+        same_times = self.config.digests[COUNTER] == new[COUNTER]
+        if not same_times and not np.array_equal(analog_codes(self.config).refractory_counter,
+                                                 analog_codes(config).refractory_counter):  # fmt: skip
             return None
         check_weights(config, self.sign, spec)
-        return replace(self, config=config, sha256=sha256, circuit=self._weighted(config))
+        made = replace(self, config=config, sha256=sha256, circuit=self._weighted(config))
+        if same_times:
+            return made
+        check_config(config, spec)
+        late = self.neurons.late.copy()
+        where = self.neurons.entry[config.delayed]
+        scale = config.shared.clock_scale[config.delayed.astype(np.int64) // spec.n_columns,
+                                          config.neurons.refractory_clock[where]]  # fmt: skip
+        us = nominal.refractory_us(config.neurons.refractory_counter[where], scale)
+        late[self.neurons.index[config.delayed]] = us / spec.tick_us
+        neurons, circuit = _timed(self.neurons, made.circuit, late)
+        return replace(made, neurons=neurons, circuit=circuit)
 
     def _weighted(self, config: ChipConfig) -> at.Circuit:
         exc, inh = self.wiring.current_steps(config.synapses.weight_code)
@@ -130,6 +151,27 @@ class Configured:
             k = int(unknown.argmax())
             raise InvalidInputError(f"circuit {neurons[k]} is not a configured head", field=f"neurons[{k}]")
         return np.isin(heads, asked)
+
+
+def analog_codes(config: ChipConfig) -> NeuronCodes:
+    """What is written to the analog memory: as long as a delay is, is said by a counter, which is none of it."""
+    codes = config.neurons
+    if not config.delayed.size:
+        return codes
+    counter = codes.refractory_counter.copy()
+    counter[np.isin(codes.head, config.delayed)] = 0
+    return replace(codes, refractory_counter=counter)
+
+
+def _timed(neurons: Neurons, circuit: at.Circuit, late: NDArray[np.float64]) -> tuple[Neurons, at.Circuit]:
+    """The same with other delays, which are also the refractory periods of these neurons."""
+    rows = []
+    for parameters, of in ((neurons.parameters, late), (circuit.parameters, padded(late, 0.0))):
+        row = parameters.copy()
+        row[REFRACTORY] = np.where(of > 0.0, of, row[REFRACTORY])
+        rows.append(row)
+    timed = replace(neurons, parameters=rows[0], late=late)
+    return timed, circuit._replace(parameters=rows[1], late=padded(late, 0.0), most_late=most_late(late))
 
 
 class Columns(NamedTuple):
@@ -177,7 +219,7 @@ def make_configured(
     spec : ChipSpec
     """
     circuits = true_circuits(config.neurons, config.shared, mismatch, spec, held)
-    neurons = build_neurons(config.neurons, circuits, imperfections, spec)
+    neurons = build_neurons(config.neurons, circuits, imperfections, spec, config.delayed)
     wiring = wire_up(config, neurons, mismatch, spec)
     sensors = cache(partial(build_sensors, config, wiring.reached, mismatch, spec))
     spent = mismatch.deviation("driver_depletion") if imperfections.driver_depletion_fixed else np.empty(0)
@@ -194,13 +236,14 @@ def make_configured(
             compression=neurons.compression,
             drivers=drivers,
             delay=spec.routing_delay_ticks,
+            late=neurons.late,
             apart=imperfections.temperature_trial_k > 0.0,
         )
 
     @lru_cache(maxsize=max(4, min(_MOST_TEMPERATURES, _MOST_NEURONS // max(1, neurons.n_neurons))))
     def warmed(kelvin: float) -> tuple[Neurons, at.Circuit]:
         warm = mismatch.at_temperature(circuits, config.neurons.circuit.astype(np.int64), kelvin)
-        found = build_neurons(config.neurons, warm, imperfections, spec)
+        found = build_neurons(config.neurons, warm, imperfections, spec, config.delayed)
         return found, packed(found)
 
     made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, packed(neurons), sensors, warmed)

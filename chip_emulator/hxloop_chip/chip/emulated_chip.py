@@ -19,7 +19,7 @@ from hxloop.spikes import SpikeBatch, no_spikes
 from hxloop_chip.checks.configurations import check_config
 from hxloop_chip.checks.readout_limits import check_readout
 from hxloop_chip.chip import observing
-from hxloop_chip.chip.configured import Configured, make_configured
+from hxloop_chip.chip.configured import Configured, analog_codes, make_configured
 from hxloop_chip.chip.delivery import deliver, deliver_plain
 from hxloop_chip.chip.event_queues import late_events, late_stamps
 from hxloop_chip.chip.membrane_reads import MembraneReads
@@ -107,7 +107,7 @@ class EmulatedChip(Unsendable):
         made = known and known.reweighted(config, sha256, self._spec)  # as in every step of a training
         if made is None:
             check_config(config, self._spec)
-            held = self.mismatch.held(config.neurons, config.shared, noisy=True)
+            held = self.mismatch.held(analog_codes(config), config.shared, noisy=True)
             made = make_configured(config, sha256, held, self.mismatch, self._imperfections, self._spec)
         self._configured = made
         return sha256

@@ -234,6 +234,10 @@ class Circuit(NamedTuple):
         Ticks over which the short series of `walk` hold; 0 if not even for one.
     delay : int
         Routing delay in ticks.
+    late : float64 [width]
+        Ticks by which a neuron's spikes leave it later than its membrane spiked.
+    most_late : int
+        No less than any of them.
     switches : uint8 [width]
         Neurons with one of `MODEL_SWITCHES` are sub-stepped, the others solved in closed form.
     model_neurons : int64 [n]
@@ -267,6 +271,8 @@ class Circuit(NamedTuple):
     one: NDArray[np.float32]
     longest: int
     delay: int
+    late: NDArray[np.float64]
+    most_late: int
     switches: NDArray[np.uint8]
     model_neurons: NDArray[np.int64]
     model: NDArray[np.float64]

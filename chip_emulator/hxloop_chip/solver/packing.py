@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 WIRED: Final = ("weights", "kind", "rows", "row_source", "row_id", "block_class", "hears")
 """What `with_weights` sets, and nothing else."""
+
+
+def most_late(late: Floats) -> int:
+    """Whole ticks, no fewer than any neuron's spikes are late."""
+    return ceil(late.max(initial=0.0))
 
 
 def padded_width(n_neurons: int) -> int:
@@ -43,12 +49,13 @@ def pack_circuit(
     compression: Floats,
     drivers: at.Drivers,
     delay: int,
+    late: Floats | None = None,
     apart: bool = False,
 ) -> at.Circuit:
     """Circuit without weights, all of whose neurons are recorded; arguments as in `layout.Circuit`, without padding.
 
     The neurons that fill the last block have an infinite threshold. `apart` carries excitatory and inhibitory currents
-    apart even if they decay alike.
+    apart even if they decay alike. `late` is 0 by default.
     Compression is float64 [N_COMPRESSION, n_neurons]; if all of it is 0, it is not in the kernels that run.
     """
     n_neurons = parameters.shape[1]
@@ -77,6 +84,8 @@ def pack_circuit(
         **tables._asdict(),
         drivers=drivers,
         delay=delay,
+        late=padded(np.zeros(n_neurons) if late is None else late, 0.0),
+        most_late=0 if late is None else most_late(late),
         switches=padded(switches, 0),
         model_neurons=model_neurons,
         model=padded(model, 0.0),

@@ -91,7 +91,7 @@ def new_state(circuit, event_capacity, spike_capacity):
         if not stepped[n]:
             closed[n // at.BLOCK] |= np.uint64(1) << np.uint64(n % at.BLOCK)
     # A spike's event arrives at most this many steps after the step of the spike.
-    reach = (circuit.delay + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS)) // at.STEP_TICKS + 1
+    reach = (circuit.delay + circuit.most_late + 2 * at.STEP_TICKS + int(at.MAX_JITTER_TICKS)) // at.STEP_TICKS + 1
     each = max(event_capacity, n_cells + at.LANES, at.STEP_TICKS + 8)  # of events or of cells, whole vectors
     return State(
         zeros(at.SAMPLES * n_blocks * at.N_LEVELS * at.BLOCK),

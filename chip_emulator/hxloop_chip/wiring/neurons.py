@@ -54,6 +54,8 @@ class Neurons:
         Resting potential, zero of the solver's membrane.
     step_mv_per_tick : float64 [2, n_configured]
         Current step in the neuron by one code in each configured circuit, excitatory and inhibitory.
+    late : float64 [n_neurons]
+        Ticks by which spikes leave later than the membrane spiked.
     """
 
     heads: Ints
@@ -65,6 +67,7 @@ class Neurons:
     compression: Floats
     v_leak_mv: Floats
     step_mv_per_tick: Floats
+    late: Floats
 
     @property
     def n_neurons(self) -> int:
@@ -72,7 +75,13 @@ class Neurons:
         return len(self.heads)
 
 
-def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperfections, spec: ChipSpec) -> Neurons:
+def build_neurons(
+    config: NeuronCodes,
+    circuits: Circuits,
+    imperfections: Imperfections,
+    spec: ChipSpec,
+    delayed: NDArray[np.int16] | None = None,
+) -> Neurons:
     """Join merged circuits.
 
     k merged circuits are k capacitances and k leaks in parallel, so both add up, the resting potential is the mean
@@ -80,6 +89,9 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
     period, adaptation and exponential term are the head's; the synaptic time constants are the mean of the members'
     (the solver has one per neuron and sign). Each input is compressed by its own current: by that of the neuron in
     proportion to its gain, and the loss of the neuron is the mean weighted by gain.
+
+    Of a delay neuron, whose head is in `delayed`, the membrane is that of the head alone; its spikes leave when its
+    refractory period ends.
     """
     circuit = config.circuit.astype(np.int64)
     own = config.head == config.circuit
@@ -90,8 +102,11 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
     entry[circuit] = np.arange(len(circuit))
     neuron = index[circuit]
 
+    late = np.isin(heads, [] if delayed is None else delayed)
+    joined = (own | ~late[neuron]).astype(np.float64)
+
     def total(values: Floats) -> Floats:
-        return np.bincount(neuron, values, len(heads)).astype(np.float64)
+        return np.bincount(neuron, values * joined, len(heads)).astype(np.float64)
 
     def mean(values: Floats) -> Floats:
         return np.asarray(total(values) / total(np.ones(len(neuron))))
@@ -116,9 +131,10 @@ def build_neurons(config: NeuronCodes, circuits: Circuits, imperfections: Imperf
         parameters,
         (circuits.switches[own] & SUBSTEPPED).astype(np.uint8),
         _model(circuits, own, capacitance, v_leak, spec.tick_us),
-        _compression(circuits, neuron, capacitance, spec.tick_us),
+        _compression(circuits, neuron, joined, capacitance, spec.tick_us),
         v_leak,
         circuits.step_na / capacitance[neuron] * spec.tick_us,
+        np.where(late, parameters[at.REFRACTORY], 0.0),
     )
 
 
@@ -137,11 +153,11 @@ def _model(circuits: Circuits, own: NDArray[np.bool_], capacitance: Floats, v_le
     return model
 
 
-def _compression(circuits: Circuits, neuron: Ints, capacitance: Floats, tick_us: float) -> Floats:
+def _compression(circuits: Circuits, neuron: Ints, joined: Floats, capacitance: Floats, tick_us: float) -> Floats:
     """Losses of the inputs of whole neurons, float64 [N_COMPRESSION, n_neurons], in the solver's units."""
 
     def total(values: Floats) -> Floats:
-        return np.bincount(neuron, values, len(capacitance)).astype(np.float64)
+        return np.bincount(neuron, values * joined, len(capacitance)).astype(np.float64)
 
     gain = np.maximum(circuits.step_na, _LEAST_STEP_NA)
     rows = np.zeros((at.N_COMPRESSION, len(capacitance)))

@@ -24,7 +24,7 @@ PARTS: Final = {
     "eligibility": "hxloop_host.learning.eligibility.eprop_rule:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
     "event adjoints": "hxloop_host.learning.event_adjoint.adjoint_pass:warm_up",
-    "first spikes": "hxloop_host.learning.first_spike.closed_form:warm_up",
+    "first spikes": "hxloop_host.spike_times.closed_form:warm_up",
     "all spikes": "hxloop_host.learning.multi_spike.exact_backward:warm_up",
     "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",
 }

@@ -24,6 +24,7 @@ RULES: Final[Registry[type[Rule]]] = Registry(
         "ottt": "hxloop_host.learning.through_time.ottt_rule:OnlineThroughTime",
         "eprop": "hxloop_host.learning.eligibility.eprop_rule:EligibilityPropagation",
         "fptt": "hxloop_host.learning.forward_propagation.fptt_rule:ForwardPropagation",
+        "delays": "hxloop_host.learning.delayed_spikes.delay_rule:Delays",
         "surrogate": "hxloop_host.learning.surrogate_gradient.surrogate_rule:SurrogateGradient",
     },
     is_rule,

@@ -328,6 +328,8 @@ class RemoteChip(Unsendable):
         if self._config is None or self._config_hash not in self._uploaded:
             return None, config_arrays(config)
         known = self._config.digests
+        if known.keys() != config.digests.keys():
+            return None, config_arrays(config)
         changed = [name for name, digest in config.digests.items() if digest != known[name]]
         return self._config_hash, {name: config.array(name) for name in changed}
 

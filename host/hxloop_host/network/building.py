@@ -132,6 +132,8 @@ def _population(field: str, given: PopulationSettings, neuron: NeuronSettings) -
         for name in (*OperatingPoint.model_fields, "model_threshold")
         if name != "synapse_gain_mv_per_us"  # follows from the others
     }
+    if given.relay:
+        return Population(given.name, given.size, relay=True)
     for below in ("v_leak_mv", "v_reset_mv") if given.spiking else ("v_leak_mv",):
         if values["v_threshold_mv"] <= values[below]:
             raise InvalidInputError(
@@ -156,6 +158,12 @@ def _mask(field: str, projection: ProjectionSettings, k: int, sizes: tuple[int, 
             f"{projection.target!r} has {sizes[1]}",
             field=f"{field}.mask",
         )
+    if projection.mask in {"one_to_many", "many_to_one"}:
+        large, small = sizes[::-1] if projection.mask == "one_to_many" else sizes
+        if large % small:
+            raise InvalidInputError(
+                f"{projection.mask} needs a multiple of {small}, but there are {large}", field=f"{field}.mask"
+            )
     if projection.connected is not None:
         if [len(row) for row in projection.connected] != [sizes[1]] * sizes[0]:
             raise InvalidInputError(
@@ -166,7 +174,14 @@ def _mask(field: str, projection: ProjectionSettings, k: int, sizes: tuple[int, 
     if projection.mask == "all" and projection.density == 1.0:
         return None
     same = np.eye(*sizes, dtype=np.bool_)
-    allowed = {"all": np.ones(sizes, np.bool_), "one_to_one": same, "not_self": ~same}[projection.mask]
+    source, target = (np.arange(size) for size in sizes)
+    allowed = {
+        "all": np.ones(sizes, np.bool_),
+        "one_to_one": same,
+        "not_self": ~same,
+        "one_to_many": source[:, None] == target * sizes[0] // sizes[1],
+        "many_to_one": source[:, None] % sizes[1] == target,
+    }[projection.mask]
     drawn = generator(projection.seed, "mask", k).random(sizes) < projection.density
     return np.asarray(allowed & drawn)
 

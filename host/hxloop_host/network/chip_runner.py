@@ -111,7 +111,17 @@ class ChipRunner:
             calibration.check_chip(chip)
             self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
             self.strength = MeasuredStrength(calibration, self.placement)
-        self._limits = [_limits(network, p, chip.spec.weight_code_max) for p in network.projections]
+        self._limits = [self._limits_of(k, p) for k, p in enumerate(network.projections)]
+
+    def _limits_of(self, number: int, projection: Projection) -> tuple[Array, Array]:
+        """Smallest and largest values that a projection's matrix may have, in its shape."""
+        if number in self.placement.sites:
+            return self.placement.sites[number].limits()
+        shape = self.network.weight_shape(projection)
+        low, high = (
+            np.broadcast_to(limit, shape) for limit in self.network.limits(projection, self.spec.weight_code_max)
+        )
+        return np.ascontiguousarray(low), np.ascontiguousarray(high)
 
     def start_clock(self, at_s: float) -> None:
         """Make all runs to come one continuous trial, that of calibration, which goes on at this chip time."""
@@ -142,7 +152,9 @@ class ChipRunner:
         spec = self.spec
         check_weight_bits(self._bits, spec)
         return [
-            quantise(
+            self.placement.sites[k].counters(w)
+            if k in self.placement.sites
+            else quantise(
                 w,
                 p.scale_weights,
                 spec.weight_code_max,
@@ -150,7 +162,7 @@ class ChipRunner:
                 continuous=spec.continuous_weights,
                 limits=limits,
             )
-            for p, w, limits in zip(self.network.projections, weights, self._limits, strict=True)
+            for k, (p, w, limits) in enumerate(zip(self.network.projections, weights, self._limits, strict=True))
         ]
 
     def run(
@@ -312,20 +324,17 @@ class ChipRunner:
             self.network,
             inputs,
             codes,
-            [dequantise(c, p.scale_weights) for c, p in zip(codes, projections, strict=True)],
+            [
+                self.placement.sites[k].delays_us(np.asarray(c, np.float64))
+                if k in self.placement.sites
+                else dequantise(c, p.scale_weights)
+                for k, (c, p) in enumerate(zip(codes, projections, strict=True))
+            ],
             self.spec.tick_us,
             self.spec.routing_delay_ticks,
             self.duration_ticks,
             **joined,
         )
-
-
-def _limits(network: Network, projection: Projection, code_max: int) -> tuple[Array, Array]:
-    """`Network.limits`, in the shape of the weights."""
-    low, high = (
-        np.broadcast_to(limit, network.weight_shape(projection)) for limit in network.limits(projection, code_max)
-    )
-    return np.ascontiguousarray(low), np.ascontiguousarray(high)
 
 
 def _joined(arrays: list[NDArray[Any]]) -> NDArray[Any]:

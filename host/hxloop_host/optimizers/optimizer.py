@@ -25,6 +25,9 @@ class OptimizerSettings(Strict):
 
     kind: str = Field("", description="what turns gradients into new weights")
     learning_rate: Annotated[float, Field(gt=0, le=1e3)] = Field(description="step size in model weights")
+    delay_rate: NotNegative = Field(
+        1.0, description="steps of delays, in us, are as large as those of weights, in model weights, times this"
+    )
     schedule: Literal["step", "cosine", "constant"] = Field(
         "step", description="how the learning rate changes over the epochs"
     )
@@ -87,13 +90,20 @@ class Optimizer(ABC):
         self._factor = self.schedule.factor(epoch)
 
     @final
-    def step(self, parameters: Sequence[NDArray[np.float64]], gradients: Sequence[NDArray[np.float64]]) -> None:
+    def step(
+        self,
+        parameters: Sequence[NDArray[np.float64]],
+        gradients: Sequence[NDArray[np.float64]],
+        factors: Sequence[float] = (),
+    ) -> None:
         """Move the parameters in place.
 
         Parameters
         ----------
         parameters, gradients : sequences of float64 arrays
             Pairs of equal shapes, the same ones in every call.
+        factors : sequence of float, optional
+            By which each parameter's steps are longer, by default 1.
 
         Raises
         ------
@@ -109,7 +119,7 @@ class Optimizer(ABC):
         self._steps += 1
         for k, (parameter, gradient) in enumerate(zip(parameters, self._clipped(gradients), strict=True)):
             change = self.change(parameter, gradient, self._steps, *(arrays[k] for arrays in self._memory.values()))
-            np.subtract(parameter, change, out=parameter)
+            np.subtract(parameter, change if not factors or factors[k] == 1.0 else factors[k] * change, out=parameter)
 
     def _clipped(self, gradients: Sequence[NDArray[np.float64]]) -> Sequence[NDArray[np.float64]]:
         longest = self.settings.clip_norm

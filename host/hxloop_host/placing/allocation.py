@@ -45,6 +45,13 @@ def merge_factor(population: Population, rows: int, spec: ChipSpec) -> int:
     DoesNotFitError
         The circuits asked for have too few rows.
     """
+    if population.relay and rows > spec.n_rows:
+        raise DoesNotFitError(
+            f"sources of {population.size} delay neurons need {rows} synapse rows, but a circuit of {spec.name} has "
+            f"{spec.n_rows}, enough for {spec.n_rows * population.size // rows}: {rows - spec.n_rows} short",
+            field=f"{population.name}.size",
+            hint="make several populations of them",
+        )
     if population.circuits_per_neuron is None:
         factor = 1
         while factor * spec.n_rows < rows:

@@ -35,7 +35,7 @@ def check_parameters(allocation: Allocation, spec: ChipSpec) -> None:
     population, merged = allocation.population, allocation.circuits.shape[1]
     for name in OperatingPoint.model_fields:
         low, high = getattr(spec, name)
-        value = getattr(population, name) * (merged if name == "synapse_gain_mv_per_us" else 1)
+        value = getattr(population, name) * (_joined(allocation) if name == "synapse_gain_mv_per_us" else 1)
         if not low <= value <= high:
             raise OutOfRangeError(
                 f"{value:g} is outside {low:g}..{high:g} of {spec.name}"
@@ -70,7 +70,7 @@ def _codes(allocation: Allocation, spec: ChipSpec, boot: BootSettings) -> Neuron
         population.point,
         allocation.circuits.ravel(),
         np.repeat(allocation.circuits[:, 0], merged),
-        synapse_gain_mv_per_us=population.synapse_gain_mv_per_us * merged,
+        synapse_gain_mv_per_us=population.synapse_gain_mv_per_us * _joined(allocation),
     )
     try:
         codes = codes_for(wanted, boot, spec)
@@ -84,6 +84,11 @@ def _codes(allocation: Allocation, spec: ChipSpec, boot: BootSettings) -> Neuron
         return _without_spikes(codes, spec)
     _check_threshold(population, codes)
     return codes
+
+
+def _joined(allocation: Allocation) -> int:
+    """Circuits whose capacitances add up in a neuron: those of a delay neuron stay apart."""
+    return 1 if allocation.population.relay else int(allocation.circuits.shape[1])
 
 
 def _without_spikes(codes: NeuronCodes, spec: ChipSpec) -> NeuronCodes:

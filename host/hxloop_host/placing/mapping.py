@@ -64,6 +64,7 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
     wiring = ChipConfig(
         circuit_codes(allocations, spec, boot), boot.shared, _synapses(network, wires, by_name, spec),
         _row_sign(wires, spec), routes[False], routes[True],
+        delayed=np.concatenate([np.empty(0, np.int16), *(a.circuits[:, 0] for a in allocations if a.population.relay)]),
     )  # fmt: skip
     return Placement(
         network, spec, by_name, tuple(wires), wiring, {a.population.name: _inverse(a, spec) for a in allocations}

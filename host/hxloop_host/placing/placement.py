@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from hxloop.errors import ArrayError, DoesNotFitError, InvalidInputError, OutOfRangeError
 from hxloop.kit.arguments import real_number
 from hxloop.kit.brief import brief
+from hxloop.program import COUNTER, WEIGHT_CODE
 from hxloop.result import MOST_CIRCUITS, Readout
 from hxloop.spikes import NO_SPIKE
+from hxloop_host.placing.delay_sites import DelaySites, delay_sites
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +68,8 @@ class Placement:
         ----------
         weight_codes : one float or int array [n_sources * copies, n_target] per projection
             Signed weight codes, in the order of ``network.projections``. Where the datasheet has discrete weights
-            they are rounded and clipped; continuous ones are kept.
+            they are rounded and clipped; continuous ones are kept. Of projections onto delay neurons, counters of their
+            refractory periods (`DelaySites.counters`).
 
         Raises
         ------
@@ -82,6 +85,8 @@ class Placement:
         if len(weight_codes) != len(projections):
             raise ArrayError(f"expected {len(projections)} matrices, got {len(weight_codes)}", field="weight_codes")
         parts: list[NDArray[np.int8] | NDArray[np.float64]] = []
+        counter, empty = self.wiring.neurons.refractory_counter, self.wiring.synapses.weight_code[:0]
+        counter = counter.copy() if self.sites else counter
         for k, (projection, codes) in enumerate(zip(projections, weight_codes, strict=True)):
             matrix = np.asarray(codes)
             if matrix.shape != self.network.weight_shape(projection):
@@ -90,6 +95,10 @@ class Placement:
                     f"got {matrix.shape}",
                     field=f"weight_codes[{k}]",
                 )
+            if k in self.sites:
+                parts.append(self.sites[k].trigger_codes(empty.dtype))
+                self.sites[k].write(matrix, counter)
+                continue
             if projection.signs is None and projection.mask is None and matrix.dtype == np.int8 and not continuous:
                 both = np.empty((2, matrix.size), np.int8)  # of most steps of a training, in one pass
                 split_signs(matrix.ravel(), self.spec.weight_code_max, both)
@@ -97,7 +106,13 @@ class Placement:
                 continue
             flat = self._existing(k, self._representable(matrix.ravel(), f"weight_codes[{k}]"))
             parts += [np.maximum(flat, 0), np.minimum(flat, 0)] if projection.signs is None else [flat]
-        return self.wiring.with_weight_codes(np.concatenate([self.wiring.synapses.weight_code[:0], *parts]))
+        weights = {WEIGHT_CODE: np.concatenate([empty, *parts])}
+        return self.wiring.with_arrays(weights | ({COUNTER: counter} if self.sites else {}))
+
+    @cached_property
+    def sites(self) -> dict[int, DelaySites]:
+        """Delay neurons of each projection onto such, by its number."""
+        return delay_sites(self.network, self.allocations, self.wiring, self.spec)
 
     def _existing(self, k: int, flat: NDArray[np.int8] | NDArray[np.float64]) -> NDArray[np.int8] | NDArray[np.float64]:
         """Codes of the synapses that exist, in the order of the configuration."""

@@ -105,7 +105,10 @@ class _Router:
         self._wires = [_unrouted(network, projection, circuits, spec) for projection in network.projections]
         self._board = Board(spec)
         self._slots = {
-            name: [Slot(np.unique(column // spec.n_columns).tolist(), spec) for column in found.T.astype(int)]
+            name: [
+                Slot(np.unique(column // spec.n_columns).tolist(), spec)
+                for column in found.T[: 1 if network.population(name).relay else None].astype(int)
+            ]
             for name, found in circuits.items()
         }
         self._without: Counter[str] = Counter()

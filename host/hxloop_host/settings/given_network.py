@@ -43,6 +43,8 @@ def _population(network: Network, population: Population) -> dict[str, Any]:
     onto = network.onto(name)
     swing_mv = population.v_threshold_mv - population.v_leak_mv
     codes_per_unit = population.synapse_gain_mv_per_us * population.tau_syn_us * population.model_threshold
+    if population.relay:
+        return {"name": name, "size": population.size, "relay": True}
     if onto and abs(codes_per_unit * network.projections[onto[0]].scale_weights / swing_mv - 1.0) > _SAME:
         raise InvalidInputError(
             f"{population.synapse_gain_mv_per_us:g} mV/us is not what threshold and weight scale make it",

@@ -10,7 +10,14 @@ from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from hxloop.codes.neuron_model import NeuronModel
@@ -124,6 +131,10 @@ class PopulationSettings(Strict):
     spiking: bool = Field(
         True, description="false: leaky integrators, read out by their membranes; the threshold is then only a scale"
     )
+    relay: bool = Field(
+        False, description="delay neurons, each a pair of circuits that spikes so many us after its one source as the "
+        "projection onto it says; their other parameters are fixed"
+    )  # fmt: skip
     tau_mem_us: Positive | None = Field(None, description="membrane time constant")
     tau_syn_us: Positive | None = Field(None, description="synaptic time constants")
     t_refractory_us: NotNegative | None = Field(None, description="refractory period")
@@ -168,6 +179,14 @@ class PopulationSettings(Strict):
                 raise WrongFieldError(key, f"{key} needs {' or '.join(needs)}")
         return self
 
+    @model_serializer(mode="wrap")
+    def _without_no_relay(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Values; neurons that are no delay neurons are written as before there were any (names of points hash it)."""
+        values: dict[str, Any] = values_of(self)
+        if not self.relay:
+            values.pop("relay", None)
+        return values
+
     @property
     def model(self) -> NeuronModel | None:
         """Terms beyond leaky integrate-and-fire, None where there are none."""
@@ -186,9 +205,10 @@ class ProjectionSettings(Strict):
     scale_weights: Positive | None = Field(
         None, description="weight codes per unit of model weight, by default those of [neuron]; a target has only one"
     )
-    mask: Literal["all", "one_to_one", "not_self"] = Field(
-        "all", description="pairs that may be connected: all, of equal number, or of different number"
-    )
+    mask: Literal["all", "one_to_one", "not_self", "one_to_many", "many_to_one"] = Field(
+        "all", description="pairs that may be connected: all, of equal number, or of different number; one_to_many: "
+        "each source with as many targets in a row; many_to_one: targets in turn with one source each"
+    )  # fmt: skip
     density: Share = Field(1.0, description="share of these that is connected, drawn at random")
     seed: Seed = Field(0, description="names the random draw of density")
     connected: list[Pairs] | None = Field(
@@ -203,8 +223,9 @@ class ProjectionSettings(Strict):
         None, description="first source that projects, and one past the last; by default all"
     )
     init_mean: Signed = Field(
-        0.0, description="mean of the initial model weights; of sources with a sign, of their magnitudes"
-    )
+        0.0, description="mean of the initial model weights; of sources with a sign, of their magnitudes; onto "
+        "delay neurons: of the delays in us"
+    )  # fmt: skip
     init_std: NotNegative = Field(description="standard deviation of the initial model weights")
     label: Name | None = Field(None, description="name of the projection, by default source->target")
 

@@ -112,6 +112,8 @@ YIN_YANG: Final = Task(
         "yin_yang_eventprop",
         "yin_yang_ottt",
         "yin_yang_eprop",
+        "yin_yang_delays",
+        "yin_yang_no_delays",
     ),
     n_samples=tuple(size for size, _ in SPLITS.values()),
     source="generated, the published samples bit by bit",

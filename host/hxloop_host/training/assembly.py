@@ -260,6 +260,13 @@ def check_parts(settings: Settings, network: Network, rule: Rule) -> Readout:
     """
     readout = readout_of(settings)
     readout.check(network, settings.duration_us)
+    relays = next((p.name for p in network.populations if p.relay), None)
+    if relays is not None and not unguarded(rule).takes_delays:
+        raise InvalidInputError(
+            f"{relays!r} are delay neurons, and {type(unguarded(rule)).__qualname__} does not know delays",
+            field=f"network.{relays}.relay",
+            hint='rule.kind = "delays"',
+        )
     rule.check(network, readout)
     return readout
 

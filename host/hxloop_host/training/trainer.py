@@ -87,6 +87,8 @@ class Trainer:
         given = rule.begin(runner.network, seed) if initial is None else initial
         self.weights = _checked(given, runner, "initial weights")
         runner.clip(self.weights)
+        network, delay_rate = runner.network, settings.optimizer.delay_rate
+        self._step_factors = [delay_rate if network.holds_delays(p) else 1.0 for p in network.projections]
         if settings.training.clock == "running":
             runner.start_clock(settings.training.begin_s)
         virtual = settings.virtual_chips
@@ -167,7 +169,8 @@ class Trainer:
             self.weights = _checked(update.weights, self.runner, "new weights")
         elif update.gradients is not None:
             # Straight-through: the gradient at the rounded weights moves the float weights.
-            self.optimizer.step(self.weights, _like(update.gradients, self.runner, "gradients"))
+            gradients = _like(update.gradients, self.runner, "gradients")
+            self.optimizer.step(self.weights, gradients, self._step_factors)
         self.runner.clip(self.weights)
 
     def _validate(self, epoch: int) -> float:

@@ -110,7 +110,8 @@ def note_spike(slot, n, t, base, circuit, trial, state):
 def note_spike_with(slot, n, t, first, second, base, circuit, trial, state):
     """Spike of neuron `n` at tick `t` of the step: stamp, event, refractory period, next threshold.
 
-    The stamp is the first clock tick not before the spike (and its jitter); `first` and `second` are normal deviates.
+    The stamp is the first clock tick not before the spike (and its jitter) leaves the neuron; `first` and `second` are
+    normal deviates.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def note_spike_with(slot, n, t, first, second, base, circuit, trial, state):
         state.noted[slot, noted], state.noted_at[slot, noted] = n, base + t
         state.tally[slot, at.TALLY_NOTED] = noted + 1
     jitter = min(max(trial.sigma[at.SIGMA_JITTER] * first, -at.MAX_JITTER_TICKS), at.MAX_JITTER_TICKS)
-    stamp = max(0, np.int64(base) + np.int64(math.ceil(t + jitter)))
+    stamp = max(0, np.int64(base) + np.int64(math.ceil(t + jitter + circuit.late[n])))
     if stamp >= trial.duration:
         state.tally[slot, at.TALLY_LOST] += 1
         return 0

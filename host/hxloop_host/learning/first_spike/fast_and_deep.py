@@ -15,18 +15,18 @@ from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import Decay, Fraction, NotNegative
 from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
 from hxloop.seeds import generator
-from hxloop_host.learning.first_spike.backward import SAME, arrivals, feed_forward, first_times, weight_gradients
-from hxloop_host.learning.first_spike.closed_form import warm_up
-from hxloop_host.learning.first_spike.model_noise import noisy
 from hxloop_host.learning.first_spike.silent_lift import SilentLift
-from hxloop_host.learning.first_spike.weight_bumper import WeightBumper, silent_share
+from hxloop_host.spike_times.backward import arrivals, check_first_spikes, first_times, weight_gradients
+from hxloop_host.spike_times.closed_form import warm_up
+from hxloop_host.spike_times.model_noise import noisy
+from hxloop_host.spike_times.weight_bumper import WeightBumper, silent_share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from hxloop.network import Network, Population
+    from hxloop.network import Network
     from hxloop.readout import Readout
     from hxloop.rule import Batch, Recording, Runner, State, Strength, Weights
 
@@ -110,23 +110,13 @@ class FastAndDeep(Rule):
             Populations that do not spike, with other time constants than the first or ratios other than 1 and 2, loops,
             other limits than populations, or a readout of something else than first spikes.
         """
-        first = network.populations[0]
-        for population in network.populations:
-            _check_neurons(population, first)
-            if not network.onto(population.name):
-                raise InvalidInputError(f"{population.name!r} has no inputs", field=f"network.{population.name}")
-        feed_forward(network)
+        check_first_spikes(network, readout)
         names = [p.name for p in network.populations]
         if len(self.settings.limits) != len(names):
             raise InvalidInputError(
                 f"limits needs one entry for each of the {len(names)} populations ({', '.join(names)})",
                 field="rule.limits",
             )
-        if readout.observe(network).spikes != "first":
-            raise InvalidInputError(
-                "first-spike learning needs a loss of first spike times", field="loss.kind",
-                hint="shift_invariant_mse, softmax_times or target_times_mse",
-            )  # fmt: skip
 
     def observe(self, network: Network) -> Observe:
         """First spikes of all neurons."""
@@ -239,29 +229,3 @@ class FastAndDeep(Rule):
 
 def _place_of_output(network: Network) -> int:
     return [p.name for p in network.populations].index(network.output)
-
-
-def _check_neurons(population: Population, first: Population) -> None:
-    name = population.name
-    if not population.spiking:
-        raise InvalidInputError(
-            f"{name!r} does not spike, and first-spike learning needs spikes of every population",
-            field=f"network.{name}.spiking",
-        )
-    if population.model is not None:
-        raise InvalidInputError(
-            f"{name!r} has terms beyond leaky integrate-and-fire, for which spike times have no closed form",
-            field=f"network.{name}.model",
-        )
-    ratio = population.tau_mem_us / population.tau_syn_us
-    if round(ratio) not in {1, 2} or abs(ratio - round(ratio)) > SAME:
-        raise InvalidInputError(
-            f"first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us; {name!r} has {ratio:g} times it",
-            field="neuron.tau_mem_us",
-        )
-    for constant in ("tau_mem_us", "tau_syn_us"):
-        if abs(getattr(population, constant) / getattr(first, constant) - 1.0) > SAME:
-            raise InvalidInputError(
-                f"{name!r} has another {constant} than {first.name!r}, which first-spike learning cannot train",
-                field=f"network.{name}.{constant}",
-            )

@@ -54,7 +54,7 @@ KNOBS_OF_BEFORE: Final = {f"silence.{key}": f"rule.{key}" for key in _SILENCE} |
 
 
 _LATER: Final = {
-    "optimizer": {"clip_norm": 0.0},
+    "optimizer": {"clip_norm": 0.0, "delay_rate": 1.0},
     "rule": {"model_noise": 0.0, "soften": 0.0, "soften_epochs": 5.0},
 }
 """What settings that came later say if everything is as it was before them."""

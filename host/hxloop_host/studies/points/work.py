@@ -17,10 +17,10 @@ from hxloop.errors import ChipMismatchError, RecordError
 from hxloop.files.directories import make_directory
 from hxloop.files.records import Quantity
 from hxloop.progress import EpochDone, Message, silent
-from hxloop_host.learning.first_spike.closed_form import warm_up
 from hxloop_host.link.launch import launch
 from hxloop_host.runs.run_content import read_columns
 from hxloop_host.runs.trained_run import load_run
+from hxloop_host.spike_times.closed_form import warm_up
 from hxloop_host.studies.design.own_parts import rule_of, task_of
 from hxloop_host.studies.points.peak_memory import PeakMemory
 from hxloop_host.studies.points.point_store import FIGURES, Outcome

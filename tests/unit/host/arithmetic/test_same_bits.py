@@ -16,8 +16,8 @@ from hxloop.seeds import generator
 from hxloop_host.arithmetic import compiled
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
 from hxloop_host.arithmetic.whole_power import whole_power
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.readouts.first_spikes import SoftmaxTimes
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
 
 CALLERS = ("add_block", "add_blocks", "first_spike_times", "_wait_1", "_coefficients_1", "exp_each")
 

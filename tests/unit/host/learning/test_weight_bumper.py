@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hxloop.errors import ArrayError, OutOfRangeError
 from hxloop.seeds import generator
-from hxloop_host.learning.first_spike.weight_bumper import MOST, WeightBumper
+from hxloop_host.spike_times.weight_bumper import MOST, WeightBumper
 
 
 class SlowBumper:

@@ -9,9 +9,9 @@ from support.training_parts import inputs_of, make_runner, make_trainer, stacked
 
 from hxloop.errors import OutOfRangeError
 from hxloop.spikes import SpikeBatch
-from hxloop_host.learning.first_spike.backward import arrivals, first_times, weight_gradients
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
 from hxloop_host.settings.experiment_settings import load_settings
+from hxloop_host.spike_times.backward import arrivals, first_times, weight_gradients
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 from hxloop_host.training.scoring import score
 

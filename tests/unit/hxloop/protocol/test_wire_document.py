@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -14,8 +15,9 @@ from hxloop import errors
 from hxloop.chip import ChipIdentity
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.operating_point import nominal_boot
-from hxloop.program import ChipConfig, flatten
-from hxloop.protocol.codec import boot_arrays, result_arrays
+from hxloop.errors import MalformedMessageError
+from hxloop.program import DELAYED, ChipConfig, flatten
+from hxloop.protocol.codec import boot_arrays, changed_config, config_from_arrays, result_arrays
 from hxloop.protocol.messages import CONTROL_VERBS, PROTOCOL_VERSION, REPLIES, REQUESTS, ArrayHeader, Ledger, Limits
 from hxloop.protocol.packed_runs import REPLY_HEADER, RUN_HEADER
 from hxloop.protocol.stream_frames import HEAD
@@ -169,7 +171,19 @@ def test_arrays_of_a_configuration():
     assert list(written) == list(config.arrays()), "the order is that in which the hash is taken"
     assert written == dtypes(config.arrays())
     parts = {name.partition(".")[0] for name in written}
-    assert parts == set(ChipConfig.__dataclass_fields__)
+    assert parts | {DELAYED} == set(ChipConfig.__dataclass_fields__)
+
+
+def test_the_array_that_only_some_configurations_have():
+    config = replace(side_by_side(2), delayed=np.array([0], np.int16))
+    arrays = config.arrays()
+    assert list(arrays) == [*side_by_side(2).arrays(), DELAYED]
+    assert written_arrays("Array of delay neurons") == dtypes({DELAYED: arrays[DELAYED]})
+    again = config_from_arrays(arrays)
+    assert again.sha256() == config.sha256() != side_by_side(2).sha256()
+    np.testing.assert_array_equal(again.delayed, [0])
+    with pytest.raises(MalformedMessageError, match="no such array"):
+        changed_config(side_by_side(2), {DELAYED: arrays[DELAYED]})
 
 
 def test_arrays_of_boot_settings():

@@ -1,10 +1,12 @@
 """Gradients of first spike times through a feed-forward network, at the times that a chip measured.
 
-A spike that comes later arrives later by as much: the routing delay is constant. All times are in tau_syn.
+A spike that comes later arrives later by as much: the routing delay is constant, and so are those of delay neurons.
+All times are in tau_syn, delays in us.
 
 References
 ----------
 Goeltz, Kriener et al., Nature Machine Intelligence 3, 823-835 (2021): chain rule over layers, measured times.
+Goeltz, Weber, Kriener et al., "DelGrad", Nature Communications 16 (2025): derivatives by delays.
 """
 
 from __future__ import annotations
@@ -17,21 +19,76 @@ import numpy as np
 
 from hxloop.errors import InvalidInputError
 from hxloop.network import INPUT
-from hxloop_host.learning.first_spike.closed_form import FirstSpikeLayer
-from hxloop_host.learning.first_spike.model_noise import softened
+from hxloop_host.spike_times.closed_form import FirstSpikeLayer
+from hxloop_host.spike_times.model_noise import softened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from hxloop.network import Network
+    from hxloop.network import Network, Population
+    from hxloop.readout import Readout
     from hxloop.rule import Recording, Strength, Weights
 
     Array = NDArray[np.float64]
 
 SAME: Final = 1e-9
 """Relative difference below which time constants are equal."""
+
+
+def check_first_spikes(network: Network, readout: Readout) -> None:
+    """Refuse networks that first spikes do not describe.
+
+    Raises
+    ------
+    InvalidInputError
+        Populations that do not spike, with other time constants than the first or ratios other than 1 and 2, without
+        inputs, loops, or a readout of something else than first spikes. Delay neurons may have any time constants.
+    """
+    first = _first(network)
+    for population in network.populations:
+        if not population.relay:
+            _check_neurons(population, first)
+        if not network.onto(population.name):
+            raise InvalidInputError(f"{population.name!r} has no inputs", field=f"network.{population.name}")
+    feed_forward(network)
+    if readout.observe(network).spikes != "first":
+        raise InvalidInputError(
+            "first-spike learning needs a loss of first spike times", field="loss.kind",
+            hint="shift_invariant_mse, softmax_times or target_times_mse",
+        )  # fmt: skip
+
+
+def _first(network: Network) -> Population:
+    """First population whose neurons have time constants of their own; the first one if there is none."""
+    return next((p for p in network.populations if not p.relay), network.populations[0])
+
+
+def _check_neurons(population: Population, first: Population) -> None:
+    name = population.name
+    if not population.spiking:
+        raise InvalidInputError(
+            f"{name!r} does not spike, and first-spike learning needs spikes of every population",
+            field=f"network.{name}.spiking",
+        )
+    if population.model is not None:
+        raise InvalidInputError(
+            f"{name!r} has terms beyond leaky integrate-and-fire, for which spike times have no closed form",
+            field=f"network.{name}.model",
+        )
+    ratio = population.tau_mem_us / population.tau_syn_us
+    if round(ratio) not in {1, 2} or abs(ratio - round(ratio)) > SAME:
+        raise InvalidInputError(
+            f"first-spike learning needs tau_mem_us equal to, or twice, tau_syn_us; {name!r} has {ratio:g} times it",
+            field="neuron.tau_mem_us",
+        )
+    for constant in ("tau_mem_us", "tau_syn_us"):
+        if abs(getattr(population, constant) / getattr(first, constant) - 1.0) > SAME:
+            raise InvalidInputError(
+                f"{name!r} has another {constant} than {first.name!r}, which first-spike learning cannot train",
+                field=f"network.{name}.{constant}",
+            )
 
 
 @lru_cache(maxsize=16)
@@ -80,7 +137,7 @@ def arrivals(recording: Recording, number: int) -> Array:
 def weight_gradients(
     recording: Recording, grad_out: Array, strength: Strength | None, max_dw_norm: float = 0.0, soften: float = 0.0
 ) -> Weights:
-    """Gradients of the model weights, summed over the samples.
+    """Gradients of the model weights, and of the delays, summed over the samples.
 
     Parameters
     ----------
@@ -98,7 +155,7 @@ def weight_gradients(
     Returns
     -------
     list of float64 [n_sources * copies, n_target]
-        Per projection.
+        Per projection; those of delays in 1/us.
     """
     network = recording.network
     # With a measured time constant, all times are in units of it: t / unit.
@@ -109,6 +166,13 @@ def weight_gradients(
     found: dict[int, Array] = {}
     for name in reversed(feed_forward(network)):
         population, onto = network.population(name), network.onto(name)
+        if population.relay:
+            per_us = 1.0 / (unit * _first(network).tau_syn_us)
+            for k in onto:
+                there = network.connected(network.projections[k])
+                found[k] = np.where(there, slopes[name].sum(axis=0) * per_us, 0.0)
+                _pass_back(network, [k], [slopes[name] @ there.T], slopes)
+            continue
         layer = FirstSpikeLayer(round(population.tau_mem_us / population.tau_syn_us), population.model_threshold)
         factors = [None if strength is None else strength.factor(k, recording.codes[k]) for k in onto]
         weights = [
@@ -131,7 +195,7 @@ def weight_gradients(
 
 
 def _tau_per_tick(recording: Recording) -> float:
-    return recording.tick_us / recording.network.populations[0].tau_syn_us
+    return recording.tick_us / _first(recording.network).tau_syn_us
 
 
 def _joined(parts: Sequence[Array], axis: int) -> Array:

@@ -1,4 +1,4 @@
-"""Compiled loops of `first_spike.closed_form`: spike times and gradients without [sample, input, output] arrays.
+"""Compiled loops of `spike_times.closed_form`: spike times and gradients without [sample, input, output] arrays.
 
 All exponentials are taken relative to a nearby time, never of a time itself, so that late spikes neither overflow nor
 lose digits. Everything is computed in a fixed order, whatever the number of threads that share the blocks and however

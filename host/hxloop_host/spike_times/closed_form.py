@@ -25,7 +25,7 @@ from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.exp_log import exp_of, log_of
 from hxloop_host.arithmetic.lanes import LANES
 from hxloop_host.arithmetic.shared_work import share_out
-from hxloop_host.learning.first_spike.kernels import add_blocks, first_spike_times, next_band, relative_inputs
+from hxloop_host.spike_times.kernels import add_blocks, first_spike_times, next_band, relative_inputs
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Weights and delays from first spike times."""

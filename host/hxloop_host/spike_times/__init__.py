@@ -1,0 +1,1 @@
+"""Spike times in continuous time: closed forms, their gradients, silence; what several rules share."""
