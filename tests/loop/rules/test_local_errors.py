@@ -24,7 +24,7 @@ BY_RATES = {
     "coding": {"inverted": False, "duration": 8.0},
     "loss": {"count_correct": 8.0},
     "rule": {"full_count": 8.0},
-    "optimizer": {"learning_rate": 0.01},
+    "optimizer": {"learning_rate": 0.003},
 }
 """Three outputs for a rule that counts."""
 NARROW = {
@@ -61,7 +61,7 @@ def settings(preset, changes):
 
 
 CASES = {
-    "desire": ("mnist16_desire", BY_RATES, 0.75),
+    "desire": ("mnist16_desire", BY_RATES, 0.5),
     "learned": ("yin_yang_feedback", NARROW | {"rule": {"feedback_rate": 0.05}}, 0.8),
     "random": ("yin_yang_feedback", NARROW | {"rule": {"feedback": "random", "runs": 1}}, 0.7),
 }
