@@ -73,7 +73,10 @@ def settings(epochs, loss=None):
     return Settings(**(values | ({"loss": loss} if loss else {})))
 
 
-@pytest.mark.parametrize("loss", [None, {"kind": "softmax_times"}], ids=["counts", "first spikes"])
+COUNTS = {"kind": "count_mse", "count_correct": 10.0, "count_wrong": 2.0}
+
+
+@pytest.mark.parametrize("loss", [None, COUNTS], ids=["first spikes", "counts"])
 def test_it_learns_and_goes_on_bit_by_bit(loss):
     train, validation = generate_yin_yang(800, 1), generate_yin_yang(200, 2)
     with hxloop.launch("typical", serial=103, threads=1) as chip:
