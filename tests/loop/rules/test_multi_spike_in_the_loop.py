@@ -73,19 +73,22 @@ def settings(epochs, loss=None):
     return Settings(**(values | ({"loss": loss} if loss else {})))
 
 
-@pytest.mark.parametrize("loss", [None, {"kind": "softmax_times"}], ids=["counts", "first spikes"])
+COUNTS = {"kind": "count_mse", "count_correct": 10.0, "count_wrong": 2.0}
+
+
+@pytest.mark.parametrize("loss", [None, COUNTS], ids=["first spikes", "counts"])
 def test_it_learns_and_goes_on_bit_by_bit(loss):
-    train, validation = generate_yin_yang(800, 1), generate_yin_yang(300, 2)
+    train, validation = generate_yin_yang(800, 1), generate_yin_yang(200, 2)
     with hxloop.launch("typical", serial=103, threads=1) as chip:
-        whole = make_trainer(settings(4, loss), chip, train, validation)
+        whole = make_trainer(settings(3, loss), chip, train, validation)
         accuracies = [whole.epoch(lambda _: None).val_accuracy]
         kept = [w.copy() for w in whole.weights], whole.rule.state(), whole.optimizer.state()
-        accuracies += [whole.epoch(lambda _: None).val_accuracy for _ in range(3)]
-        again = make_trainer(settings(4, loss), chip, train, validation, initial=kept[0])
+        accuracies += [whole.epoch(lambda _: None).val_accuracy for _ in range(2)]
+        again = make_trainer(settings(3, loss), chip, train, validation, initial=kept[0])
         again.metrics = whole.metrics[:1]
         again.rule.load_state(kept[1])
         again.optimizer.load_state(kept[2])
-        for _ in range(3):
+        for _ in range(2):
             again.epoch(lambda _: None)
     assert max(accuracies) > 0.55
     named = whole.metrics[-1].named

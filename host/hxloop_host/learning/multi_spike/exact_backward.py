@@ -187,10 +187,9 @@ def _pass_back(
 
 def warm_up() -> None:
     """Compile all kernels now, or load them, rather than in the first batch."""
-    neurons = {"tau_mem_us": 12.0, "tau_syn_us": 6.0}
     network = Network(
         1,
-        (Population("one", 1, **neurons), Population("two", 1, **neurons)),
+        tuple(Population(name, 1, tau_mem_us=12.0, tau_syn_us=6.0) for name in ("one", "two")),
         (Projection(INPUT, "one"), Projection("one", "two")),
     )
     zero, ticks = np.zeros(1, np.int64), np.ones(1, np.int64)

@@ -180,7 +180,7 @@ def _missing_labels(counts: NDArray[np.int64], label: NDArray[np.int64]) -> Arra
     return wanted
 
 
-def _mean(values: NDArray[np.generic]) -> float:
+def _mean(values: NDArray[np.int64] | NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if values.size else 0.0
 
 
