@@ -54,7 +54,7 @@ def _gradcheck(
         int, typer.Option("--coordinates", min=1, help="ideal: parameters of each projection, at most.")
     ] = 40,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Of a batch; 4 on ideal, 24 on others by default.")
+        int | None, typer.Option("--samples", min=1, help="Of a batch; 4 on ideal, 48 on others by default.")
     ] = None,
     preset: Preset = None,
     task: TaskName = None,

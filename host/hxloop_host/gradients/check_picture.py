@@ -66,8 +66,8 @@ def _errors(axes: Axes, check: GradientCheck) -> None:
     axes.axvline(BAR, color=RED, linewidth=1.0, linestyle="--")
     axes.set_xscale("log")
     axes.set_xlim(_LEAST / 3, 3.0)
-    axes.set_xlabel("largest error / largest derivative (dashed: what is allowed)")
-    axes.set_title(f"{check.rule} on {check.chip}: against central differences")
+    axes.set_xlabel("largest error over largest derivative\n(dashed: what is allowed)")
+    axes.set_title(f"{check.rule} on {check.chip}")
 
 
 def _cosines(axes: Axes, check: GradientCheck) -> None:
@@ -86,10 +86,13 @@ def _cosines(axes: Axes, check: GradientCheck) -> None:
     axes.axvline(1.0, color=FAINT, linewidth=0.8, zorder=0)
     axes.axvline(0.0, color="black", linewidth=0.8)
     axes.set_xlim(min(-0.1, *(row.low for row in check.rows if np.isfinite(row.low)), 0.0), 1.15)
-    measured = "slopes measured on the chip" if check.is_measured else "the true gradient"
-    axes.set_xlabel(f"cosine with {measured}")
-    about = " (line: 95 %, orange: with noise, diamond: rule with itself)" if check.is_measured else ""
-    axes.set_title(f"{check.rule} on {check.chip}{about}")
+    if check.is_measured:
+        axes.set_xlabel(
+            "cosine with slopes measured on the chip\n(line: 95 %, orange: noise and all, diamond: rule with itself)"
+        )
+    else:
+        axes.set_xlabel("cosine with the true gradient")
+    axes.set_title(f"{check.rule} on {check.chip}")
 
 
 def _pairs(axes: Axes, check: GradientCheck) -> None:
@@ -103,6 +106,6 @@ def _pairs(axes: Axes, check: GradientCheck) -> None:
     axes.plot([-ends, ends], [-ends, ends], color=FAINT, linewidth=0.8, zorder=0)
     axes.set_xlim(-1.05, 1.05)
     axes.set_ylim(-1.05 * ends, 1.05 * ends)
-    axes.set_xlabel("slope measured on the chip" if check.is_measured else "derivative by differences")
+    what = "slope measured on the chip" if check.is_measured else "derivative by differences"
+    axes.set_xlabel(f"{what}\n(of each projection, over the largest)")
     axes.set_ylabel("what the rule says")
-    axes.set_title("each projection over its largest slope")

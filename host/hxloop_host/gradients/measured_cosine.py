@@ -36,6 +36,9 @@ CONFIDENCE: Final = 0.95
 FAINT: Final = 0.1
 """Below this reliability of the slopes, the correction is larger than what was measured: no cosine is told."""
 
+SURE: Final = 2.0
+"""Nor is one if the same slopes in two halves do not agree by so many standard errors."""
+
 
 class Slopes(NamedTuple):
     """What was seen of one kind of parameters.
@@ -89,9 +92,11 @@ def cosine_of(kinds: list[Slopes], seed: int) -> Cosine:
     directions = np.arange(min(len(kind.measured) for kind in kinds))
     whole = [np.arange(len(kind.measured)) for kind in kinds]
     d_p, d_d, p_p, d_sq, p_sq = _moments(kinds, whole, *halves)
+    products = [kind.measured.prod(axis=1) for kind in kinds]
+    unsure = float(np.sqrt(sum(np.var(product) / len(product) for product in products)))
     attenuated = d_p / np.sqrt(d_sq * p_sq) if d_sq * p_sq > 0.0 else np.nan
     reliability = d_d / d_sq if d_sq > 0.0 else 0.0
-    if reliability < FAINT or p_p <= 0.0:
+    if reliability < FAINT or d_d <= SURE * unsure or p_p <= 0.0:
         return Cosine(np.nan, np.nan, np.nan, float(attenuated), float(reliability))
 
     def statistic(along: Array, one: Array, other: Array) -> float:
@@ -129,10 +134,15 @@ def _moments(
     sums = np.zeros(5)
     for kind, j in zip(kinds, along, strict=True):
         first, second = kind.measured[j].T
-        p, q = kind.predicted[one][:, j].mean(axis=0), kind.predicted[other][:, j].mean(axis=0)
+        p, q = (_mean_of(kind.predicted, trials)[j] for trials in (one, other))
         d, mean = 0.5 * (first + second), 0.5 * (p + q)
-        sums += [np.mean(a * b) for a, b in ((d, mean), (first, second), (p, q), (d, d), (mean, mean))]
+        sums += np.array([d @ mean, first @ second, p @ q, d @ d, mean @ mean]) / len(j)
     return tuple(sums.tolist())
+
+
+def _mean_of(rows: Array, numbers: NDArray[np.int64]) -> Array:
+    """Mean of some rows, each as often as it is named."""
+    return (np.bincount(numbers, minlength=len(rows)) / len(numbers)) @ rows
 
 
 def _corrected(d_p: float, d_d: float, p_p: float) -> float:

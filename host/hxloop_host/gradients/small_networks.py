@@ -145,17 +145,21 @@ def _layers(point: dict[str, float], spiking: bool, *, loop: bool = False) -> Ne
         Population("hidden", SIZES[0], **_POINT | point),
         Population("output", SIZES[1], spiking=spiking, **_POINT | point),
     )
-    projections = [
-        Projection(
-            INPUT, "hidden", copies=2, init_mean=0.35, init_std=0.3, scale_weights=_SCALE, label="input weights"
-        ),
-        Projection("hidden", "output", init_mean=0.4, init_std=0.35, scale_weights=_SCALE, label="output weights"),
-    ]
+    inputs = Projection(
+        INPUT, "hidden", copies=2, init_mean=0.45, init_std=0.3, scale_weights=_SCALE, label="input weights"
+    )
+    projections = [inputs, _onto_output(spiking)]
     if loop:
         projections.append(
             Projection("hidden", "hidden", init_mean=0.0, init_std=0.2, scale_weights=_SCALE, label="recurrent weights")
         )
     return Network(N_INPUTS, populations, tuple(projections), output="output")
+
+
+def _onto_output(spiking: bool) -> Projection:
+    """Weights that make an output spike, or keep the membrane of one that cannot within what the CADC reads."""
+    mean, std = (0.7, 0.3) if spiking else (0.05, 0.12)
+    return Projection("hidden", "output", init_mean=mean, init_std=std, scale_weights=_SCALE, label="output weights")
 
 
 def _delayed(point: dict[str, float], spiking: bool) -> Network:
@@ -172,8 +176,8 @@ def _delayed(point: dict[str, float], spiking: bool) -> Network:
         ),
         (
             Projection(INPUT, "delayed", mask=mask, init_mean=14.0, init_std=3.0, label="delays"),
-            Projection("delayed", "hidden", init_mean=0.35, init_std=0.3, scale_weights=_SCALE, label="hidden weights"),
-            Projection("hidden", "output", init_mean=0.4, init_std=0.35, scale_weights=_SCALE, label="output weights"),
+            Projection("delayed", "hidden", init_mean=0.45, init_std=0.3, scale_weights=_SCALE, label="hidden weights"),
+            _onto_output(spiking),
         ),
         output="output",
     )

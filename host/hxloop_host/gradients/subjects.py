@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from hxloop_host.settings.experiment_settings import Settings
 
 RAISED: Final = 1.2
+LOWERED: Final = 0.85
 TRIES: Final = 14
-"""Weights grow by this factor until enough neurons spike, so many times at most."""
+"""Excitatory weights grow and inhibitory ones shrink by these factors until enough neurons spike, so often at most."""
 ENOUGH: Final = 0.4
 """Share of (sample, neuron) pairs of a population that should spike at least."""
-ALMOST: Final = 0.95
-"""The same of an output whose spikes are read."""
+ALL_SPIKE: Final = 1.0
+"""The same of an output whose spikes are read: a missing answer is a jump of the loss, not a slope."""
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ def lively(subject: Subject, runner: Any, batch: Batch, seed: int) -> tuple[Weig
         if best is not None and best[0] >= 1.0:
             break
         weights = [
-            w if is_relay(subject.network.population(p.target)) else np.where(w > 0.0, RAISED, 1.0) * w
+            w * np.where(w > 0.0, RAISED, LOWERED) if _can_be_raised(subject.network, p) else w
             for w, p in zip(weights, subject.network.projections, strict=True)
         ]
     if best is None:
@@ -301,13 +302,19 @@ def direction_of(update: Update, weights: Weights, *, exact: bool) -> Weights | 
     return [w - new for w, new in zip(weights, update.weights, strict=True)]
 
 
+def _can_be_raised(network: Network, projection: Projection) -> bool:
+    """Whether its weights make neurons spike: they are no delays, and onto no integrator."""
+    target = network.population(projection.target)
+    return target.spiking and not is_relay(target)
+
+
 def _spiking_share(subject: Subject, runner: Any, batch: Batch, weights: Weights) -> float:
     """Smallest share of pairs (sample, neuron) of a population that spike, over what is enough; at most 1."""
     first = runner.run(batch, weights, observe=Observe("first")).first_ticks
     reads_spikes = subject.readout.observe(subject.network).spikes != "none"
     shares = [1.0]
     for name, ticks in first.items():
-        needed = ALMOST if name == subject.network.output and reads_spikes else ENOUGH
+        needed = ALL_SPIKE if name == subject.network.output and reads_spikes else ENOUGH
         shares.append(float(np.isfinite(ticks).mean()) / needed)
     return min(shares)
 
