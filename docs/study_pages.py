@@ -100,8 +100,8 @@ def _per_rule(file: Path) -> str:
     lines = list(csv.DictReader(file.open()))
     usual = [line for line in lines if float(line["mismatch"]) == float(line["noise"]) == 1.0] or lines
     table = [
-        "| rule | budget | epochs | test accuracy (%) | 95 % | chips | spikes a sample | energy a sample (uJ) | chip (s) "
-        "| wall (s) | memory (MB) |",
+        "| rule | budget | epochs | test accuracy (%) | 95 % | chips | spikes a sample | energy a sample (uJ) "
+        "| chip (s) | wall (s) | memory (MB) |",
         "|---" * 11 + "|",
     ]
     for line in usual:
