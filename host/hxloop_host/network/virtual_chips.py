@@ -128,7 +128,8 @@ class VirtualChips:
         spread = np.exp(own.synapse * random.standard_normal(len(given)))
         limit = self.spec.weight_code_max
         written = replace(placement.wiring, neurons=replace(neurons, capmem_code=cells))
-        return written.with_weight_codes(np.clip(given * spread, -limit, limit))
+        weights: Array = np.clip(given * spread, -limit, limit)
+        return written.with_weight_codes(weights)
 
     def _thresholds(self, cells: Array, drawn: Array) -> Array:
         """Codes of thresholds; those of neurons that do not spike stay out of reach."""
