@@ -173,5 +173,5 @@ def dense_work(grid: ReadingGrid, recording: Recording) -> int:
             events = len(recording.spikes[projection.source].tick)
         else:
             events = recording.inputs.spikes.n_spikes
-        found += 2 * events * int(link[N_TARGETS])
-    return found
+        found += 2 * int(events) * int(link[N_TARGETS])
+    return int(found)

@@ -85,7 +85,7 @@ STORE_RECALL: Final = Task(
     len(GROUPS) * GROUP_SIZE,
     len(CLASS_NAMES),
     kind="spikes",
-    presets=("store_recall",),
+    presets=("store_recall", "store_recall_eprop"),
     duration_us=DURATION_US,
     n_samples=tuple(SIZES.values()),
     source="generated: the value at the store cue, asked 11 to 16 time constants later",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from hxloop.network import Network
     from hxloop.readout import Readout
     from hxloop.rule import Runner, State, Weights
-    from hxloop_host.readings.membrane_rule import Seen
     from hxloop_host.readings.reading_grid import ReadingGrid
+    from hxloop_host.readings.seen import Seen
 
     Array = NDArray[np.float64]
 

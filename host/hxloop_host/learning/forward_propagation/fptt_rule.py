@@ -125,7 +125,7 @@ class ForwardPropagation(MembraneRule):
         # Membranes, two derivatives, and counts of spikes of the readings of a part.
         held = longest * seen.grid.n_neurons * (3 * np.dtype(seen.grid.dtype).itemsize + 4)
         shown = self._diagnostics(runner.network, seen.counts)
-        shown |= {"trace_bytes": np.float64(held), "drift": np.float64(drift)}
+        shown |= {"trace_bytes": np.array(float(held)), "drift": np.array(float(drift))}
         return Update(seen.loss, seen.answers, None, mean if self.settings.settle else now, shown)
 
     def _through_parts(
@@ -150,7 +150,7 @@ class ForwardPropagation(MembraneRule):
             self.answered = np.full((n_parts, n_classes, n_classes), 1.0 / n_classes)
             if self._loaded:
                 self.running.load_state(self._loaded)
-                if np.shape(self._loaded.get("answered")) != self.answered.shape:
+                if "answered" not in self._loaded or self._loaded["answered"].shape != self.answered.shape:
                     raise ArrayError("is missing, or of another network", field="rule state answered")
                 self.answered = np.array(self._loaded["answered"], np.float64)
                 self._loaded = {}

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.rule import Batch, Recording, Runner, Weights
-    from hxloop_host.readings.membrane_rule import Seen
     from hxloop_host.readings.reading_grid import ReadingGrid
+    from hxloop_host.readings.seen import Seen
 
 TRACE_BYTES = Column("trace_bytes", "bytes of traces that are held beside the recording, a sample", "B", per="batch")
 

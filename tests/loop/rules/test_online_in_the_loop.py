@@ -1,0 +1,48 @@
+"""Rules that go forward in time, and the sparse backward pass, on emulated chips: they learn, and go on bit by bit."""
+
+import numpy as np
+import pytest
+from support.training_parts import make_trainer
+
+import hxloop
+from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.tasks.yin_yang import generate_yin_yang
+
+pytestmark = pytest.mark.processes
+
+RULES = {
+    "ottt": {"steepness": 20.0},
+    "eprop": {"steepness": 20.0, "broadcast": "adaptive", "c_reg": 1e-3},
+    "fptt": {"steepness": 20.0, "readings": 11, "learning_rate": 0.03, "settle": False},
+    "surrogate": {"steepness": 20.0, "band": 0.3},
+}
+
+
+def settings(kind):
+    values = load_settings("yin_yang_surrogate").model_dump()
+    values["rule"] = {"kind": kind} | RULES[kind]
+    values["training"] |= {"epochs": 3, "batch_size": 40}
+    return Settings(**values)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_it_learns_and_goes_on_bit_by_bit(kind):
+    train, validation, asked = generate_yin_yang(1200, 1), generate_yin_yang(300, 2), settings(kind)
+    with hxloop.launch("typical", serial=103, threads=1) as chip:
+        whole = make_trainer(asked, chip, train, validation)
+        whole.epoch(lambda _: None)
+        kept = [w.copy() for w in whole.weights], whole.rule.state(), whole.optimizer.state()
+        metrics = [whole.epoch(lambda _: None) for _ in range(2)]
+        again = make_trainer(asked, chip, train, validation, initial=kept[0])
+        again.metrics = whole.metrics[:1]
+        again.rule.load_state(kept[1])
+        again.optimizer.load_state(kept[2])
+        for _ in range(2):
+            again.epoch(lambda _: None)
+    assert metrics[-1].val_accuracy > (0.55 if kind == "fptt" else 0.7)
+    for one, other in zip(whole.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    if kind == "surrogate":
+        assert 0.0 < metrics[-1].named["active_fraction"] < 0.6
+    else:
+        assert metrics[-1].named["trace_bytes"] > 0
