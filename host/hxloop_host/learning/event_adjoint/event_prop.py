@@ -33,7 +33,7 @@ class EventPropSettings(RuleSettings):
 
     kind: str = "eventprop"
     slope_floor: NotNegative = Field(
-        0.1, description="smallest slope of a membrane at its spike, in thresholds per membrane time constant; "
+        0.01, description="smallest slope of a membrane at its spike, in thresholds per membrane time constant; "
         "gradients grow as 1 / slope, and are exact where slopes are larger"
     )  # fmt: skip
     falling: Literal["floor", "drop"] = Field(

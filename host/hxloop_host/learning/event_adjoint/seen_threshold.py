@@ -76,6 +76,6 @@ class SeenThreshold:
             One is missing, or of another network.
         """
         for name in ("number", "total"):
-            if np.shape(state.get(name)) != self.number.shape:
+            if name not in state or np.shape(state[name]) != self.number.shape:
                 raise ArrayError("is missing, or of another network", field=f"rule state {name}")
         self.number, self.total = np.array(state["number"], np.float64), np.array(state["total"], np.float64)

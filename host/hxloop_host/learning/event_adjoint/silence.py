@@ -88,7 +88,7 @@ class SilentNeurons:
         ArrayError
             An entry is missing, or has another shape.
         """
-        if "seen" not in state or np.ndim(state.get("spiked")) != 1:
+        if not {"seen", "spiked"} <= set(state) or np.ndim(state["spiked"]) != 1:
             raise ArrayError("must have seen and spiked", field="rule state")
         self._seen, self._spiked = int(state["seen"]), np.array(state["spiked"], np.bool_)
 
