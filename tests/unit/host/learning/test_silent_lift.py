@@ -71,7 +71,7 @@ def test_nothing_is_infinite_whatever_is_silent(silent):
     found = SilentLift((0.0,), 1.0, 0.0).gradient(t_in, times, np.ones((3, 2)), 1)
     assert np.isfinite(found).all()
     assert (found <= 0.0).all()
-    assert (found.any() if not silent else not found.any())
+    assert found.any() if not silent else not found.any()
     empty = SilentLift((0.0,), 1.0, 0.0).lifts([np.empty((0, 2))], 0, np.empty(0, np.int64), all_silent=False)
     assert empty[0].shape == (0, 2)
 
