@@ -11,8 +11,7 @@ its square (Campbell's theorem). In model units, where an event of weight 1 move
 References
 ----------
 Rossbroich, Gygax, Zenke, "Fluctuation-driven initialization for spiking neural network training", Neuromorphic
-Computing and Engineering 2, 044016 (2022), equations for mean and standard deviation of weights, share alpha of
-recurrent ones.
+Computing and Engineering 2, 044016 (2022): mean and standard deviation of weights, share alpha of recurrent ones.
 """
 
 from __future__ import annotations
