@@ -64,6 +64,7 @@ _HOME = {
     "evaluate": "hxloop_host.training.experiment",
     "load_settings": "hxloop_host.settings.experiment_settings",
     "load_run": "hxloop_host.training.experiment",
+    "gradcheck": "hxloop_host.gradients.gradcheck_verb",
     "study": "hxloop_host.studies.study_verb",
 }
 
@@ -102,6 +103,7 @@ __all__ = [
     "connect",
     "evaluate",
     "fit_chip",
+    "gradcheck",
     "launch",
     "load_calibration",
     "load_run",

@@ -10,8 +10,8 @@ import numba
 from hxloop.kernels.kernel_library import KernelLibrary
 
 _HERE = Path(__file__).parent
-SOURCES: Final = (*_HERE.glob("*.py"), *(_HERE.parent / "learning").rglob("kernels.py"))
-"""Files that hold kernels: those of a rule are in its own ``kernels.py``."""
+SOURCES: Final = (*_HERE.glob("*.py"), *_HERE.parent.rglob("kernels.py"))
+"""Files that hold kernels: those of another room are in its own ``kernels.py``."""
 
 _library = KernelLibrary(SOURCES, numba)
 
