@@ -13,6 +13,7 @@ from hxloop_host.cli.shared_options import AsJson, Force, make_app
 
 if TYPE_CHECKING:
     from hxloop_host.placing.placement import Placement
+    from hxloop_host.placing.placement_table import PopulationUse
 
 map_ = make_app()
 
@@ -35,7 +36,7 @@ def _map(
     """Place a network on the chip without running it, and show what it uses.
 
     Inputs without a sign (+/-) take two synapse rows, excitatory (+) and inhibitory (-) ones take one. LI: leaky
-    integrators, which do not spike.
+    integrators, which do not spike; delay: neurons that pass events on later, pairs of circuits.
 
     Needs no chip: the datasheet (HICANN-X) says what fits. A network that does not fit is refused with the resource
     that is short and by how much; the exit code is 2.
@@ -69,6 +70,11 @@ def _map(
         _print(placement)
 
 
+def _kind(population: PopulationUse) -> str:
+    """What its neurons are, where they are no ordinary ones."""
+    return " (delay)" if population.relay else "" if population.spiking else " (LI)"
+
+
 def _print(placement: Placement) -> None:
     from hxloop_host.placing.placement_table import bus_uses, population_uses, projection_uses, totals
 
@@ -76,7 +82,7 @@ def _print(placement: Placement) -> None:
     hemispheres = [f"cols {h}" for h in range(spec.n_hemispheres)]
     populations = [
         (
-            p.name if p.spiking else f"{p.name} (LI)", f"{p.neurons} x {p.circuits_per_neuron}", p.inputs, p.rows,
+            p.name + _kind(p), f"{p.neurons} x {p.circuits_per_neuron}", p.inputs, p.rows,
             p.drivers, p.labels, p.synapses, *p.columns,
         )
         for p in population_uses(placement)

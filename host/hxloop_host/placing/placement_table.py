@@ -25,6 +25,8 @@ class PopulationUse:
     ----------
     name : str
     spiking : bool
+    relay : bool
+        Whether these are delay neurons.
     neurons, circuits_per_neuron, circuits : int
     columns : tuple of str
         Columns in each hemisphere, as ranges; empty where it has none.
@@ -42,6 +44,7 @@ class PopulationUse:
 
     name: str
     spiking: bool
+    relay: bool
     neurons: int
     circuits_per_neuron: int
     circuits: int
@@ -123,6 +126,7 @@ def population_uses(placement: Placement) -> list[PopulationUse]:
             PopulationUse(
                 name,
                 allocation.population.spiking,
+                allocation.population.relay,
                 allocation.population.size,
                 allocation.circuits.shape[1],
                 allocation.circuits.size,

@@ -84,6 +84,20 @@ def test_long_gradients_are_made_as_long_as_allowed(name, scale):
     assert np.isfinite(still[0]).all()
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_steps_of_some_parameters_are_longer(name):
+    """A factor makes the change longer, not the gradient, of which Adam would not care."""
+    g, (kind, _) = generator(4, "factors", name), OPTIMIZERS.find(name)
+    gradients = [g.standard_normal((3, 2)), g.standard_normal(4)]
+    given, plain = ([np.zeros((3, 2)), np.zeros(4)] for _ in range(2))
+    one, other = (kind(learning_rate=0.1, schedule="constant") for _ in range(2))
+    one.step(given, gradients, [1.0, 5.0])
+    other.step(plain, gradients)
+    np.testing.assert_array_equal(given[0], plain[0])
+    np.testing.assert_allclose(given[1], 5.0 * plain[1], rtol=1e-15)
+    assert given[1].all()
+
+
 CASES = {
     "adam": (Adam, textbook_adam, {}),
     "adam, other decays": (Adam, textbook_adam, {"beta1": 0.5, "beta2": 0.9, "epsilon": 0.1}),

@@ -1,0 +1,75 @@
+"""Delays on emulated chips: that they are learned, go on bit by bit, and fit where synaptic ones fit."""
+
+import numpy as np
+import pytest
+from support.training_parts import make_trainer
+
+import hxloop
+from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.tasks.yin_yang import generate_yin_yang
+
+pytestmark = pytest.mark.processes
+
+TRAIN, VALIDATION = generate_yin_yang(1200, 1), generate_yin_yang(300, 2)
+
+
+def settings(epochs=3, **changes):
+    values = load_settings("yin_yang_delays").model_dump()
+    for section, keys in changes.items():
+        values[section] |= keys
+    values["training"] |= {"epochs": epochs}
+    return Settings(**values)
+
+
+def test_delays_are_learned_within_what_the_chip_has():
+    with hxloop.launch("typical", serial=3, threads=1) as chip:
+        trainer = make_trainer(settings(), chip, TRAIN, VALIDATION)
+        begun = [w.copy() for w in trainer.weights]
+        accuracies = [trainer.epoch(lambda _: None).val_accuracy for _ in range(3)]
+        network, codes = trainer.runner.network, trainer.runner.codes(trainer.weights)
+    assert max(accuracies) > 0.65
+    for k in (0, 2):
+        there = network.connected(network.projections[k])
+        moved = np.abs(trainer.weights[k] - begun[k])[there]
+        assert moved.max() > 0.1  # us
+        assert not trainer.weights[k][~there].any()
+        assert trainer.weights[k][there].min() >= 8.4
+        assert trainer.weights[k][there].max() <= 34.0
+        assert np.isin(codes[k][there], np.arange(50, 251)).all()
+
+
+def test_a_training_goes_on_bit_by_bit(tmp_path):
+    values = settings(epochs=2)
+    with hxloop.launch("typical", serial=4, threads=1) as chip:
+        whole = make_trainer(values, chip, TRAIN, VALIDATION)
+        whole.epoch(lambda _: None)
+        kept = [w.copy() for w in whole.weights], whole.rule.state(), whole.optimizer.state()
+        whole.epoch(lambda _: None)
+        again = make_trainer(values, chip, TRAIN, VALIDATION, initial=kept[0])
+        again.metrics = whole.metrics[:1]
+        again.rule.load_state(kept[1])
+        again.optimizer.load_state(kept[2])
+        again.epoch(lambda _: None)
+    for one, other in zip(whole.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_run_file_has_delays_and_is_evaluated_again(tmp_path):
+    values = settings(epochs=1, data={"train": 200, "validation": 60, "test": 60})
+    with hxloop.launch("typical", serial=5, threads=1) as chip:
+        run = hxloop.train("yin-yang", chip=chip, preset=values, out=tmp_path / "run")
+        again = hxloop.evaluate(run.path, chip=chip)
+    assert again.accuracy == run.test_accuracy
+    weights = hxloop.load_run(run.path).weights
+    assert 8.4 <= weights[0].diagonal().min() <= weights[0].max() <= 34.0
+
+
+def test_synaptic_delays_on_the_textbook_chip():
+    values = settings().model_dump()
+    values["network"]["populations"][0]["size"] = 4 * 30
+    values["network"]["projections"][0]["mask"] = "one_to_many"
+    values["network"]["projections"][1] |= {"mask": "many_to_one", "copies": 1, "init_mean": 1.0}
+    with hxloop.launch("ideal", serial=1, threads=1) as chip:
+        trainer = make_trainer(Settings(**values), chip, TRAIN, VALIDATION)
+        accuracies = [trainer.epoch(lambda _: None).val_accuracy for _ in range(3)]
+    assert max(accuracies) > 0.6
