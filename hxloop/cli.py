@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "runs": "hxloop_host.cli.runs:runs",
     "tasks": "hxloop_host.cli.tasks:tasks",
     "rules": "hxloop_host.cli.rules:rules",
-    "gradcheck": "hxloop_host.cli.gradcheck:gradcheck",
+    "gradcheck": "hxloop_host.cli.rules:gradcheck",
     "new": "hxloop_host.cli.new:new",
     "study": "hxloop_host.cli.study:study",
 }

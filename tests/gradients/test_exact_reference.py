@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.special import lambertw
-from support.solving.exact_cases import DURATION, KINDS, MEMBRANES, case, runner
+from support.differences.exact_cases import DURATION, KINDS, MEMBRANES, case, runner
 from support.solving.reference import solve
 
 from hxloop.codes.neuron_model import NeuronModel

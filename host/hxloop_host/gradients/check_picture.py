@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hxloop_host.gradients.check_result import GradientCheck
 
 _LEAST = 1e-12  # shown where an error is smaller
-_WIDTH = 8.5
+_WIDTH = 9.5
 
 
 def draw_check(check: GradientCheck, path: Path) -> None:
@@ -88,7 +88,7 @@ def _cosines(axes: Axes, check: GradientCheck) -> None:
     axes.set_xlim(min(-0.1, *(row.low for row in check.rows if np.isfinite(row.low)), 0.0), 1.15)
     if check.is_measured:
         axes.set_xlabel(
-            "cosine with slopes measured on the chip\n(line: 95 %, orange: noise and all, diamond: rule with itself)"
+            "cosine with slopes measured on the chip\n(line: 95 %; orange: with noise;\ndiamond: rule with itself)"
         )
     else:
         axes.set_xlabel("cosine with the true gradient")
@@ -100,8 +100,10 @@ def _pairs(axes: Axes, check: GradientCheck) -> None:
     for said, true in check.pairs.values():
         size = float(np.abs(true).max(initial=0.0))
         if size > 0.0:
-            axes.plot(true / size, said / size, ".", markersize=3, alpha=0.6)
-            ends = max(ends, float(np.abs(said / size).max(initial=0.0)))
+            # Of a cosine the size of gradients is no part.
+            own = size if check.exact and not check.is_measured else float(np.abs(said).max(initial=0.0)) or 1.0
+            axes.plot(true / size, said / own, ".", markersize=3, alpha=0.6)
+            ends = max(ends, float(np.abs(said / own).max(initial=0.0)))
     ends = min(max(ends, 1.0), 3.0)
     axes.plot([-ends, ends], [-ends, ends], color=FAINT, linewidth=0.8, zorder=0)
     axes.set_xlim(-1.05, 1.05)

@@ -160,15 +160,16 @@ def load_check(path: Path) -> GradientCheck:
         No such file, or another one.
     """
     record = read_record(path, KIND, written_by="hxloop gradcheck")
-    texts = record.described("rows", list[dict[str, str]])
+    texts: list[dict[str, Any]] = record.described("rows", list[dict[str, str]])
     numbers = {name: record.array(f"rows/{name}", "f", (len(texts),)).tolist() for name in UNITS}
     rows = []
     for k, text in enumerate(texts):
         if set(text) != set(TEXTS):
             raise record.refusal("its rows have other names")
-        own = {name: values[k] for name, values in numbers.items()}
-        whole = {name: int(own[name]) if np.isfinite(own[name]) else 0 for name in ("compared", "excluded")}
-        rows.append(Row(**text, **own | whole))
+        values: dict[str, Any] = {name: own[k] for name, own in numbers.items()}
+        for name in ("compared", "excluded"):
+            values[name] = int(values[name]) if np.isfinite(values[name]) else 0
+        rows.append(Row(**text, **values))
     names = record.described("pairs", list[str])
     pairs = {name: record.array(f"pairs/{k:03}", "f", (2, None)) for k, name in enumerate(names)}
     own_names = {"rule", "chip", "exact", "rows", "notes", "pairs"}

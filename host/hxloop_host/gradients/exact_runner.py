@@ -175,8 +175,8 @@ class ExactRunner:
             if projection.source != INPUT:
                 source += n_inputs + self._part[projection.source].start
                 delay = self.delay_ticks
-            target = network.population(projection.target)
-            scale = 1.0 if is_relay(target) else _drive(target, projection.scale_weights)
+            onto = network.population(projection.target)
+            scale = 1.0 if is_relay(onto) else _drive(onto, projection.scale_weights)
             columns.append(
                 (
                     source,

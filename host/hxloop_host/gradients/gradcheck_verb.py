@@ -141,7 +141,9 @@ def gradcheck(
 
 
 def _on_ideal(subjects: list[Subject], seed: int, n_samples: int, numbers: dict[str, int], progress: Progress) -> Found:
-    rows, pairs, notes = [], {}, []
+    rows: list[Row] = []
+    pairs: dict[str, NDArray[np.float64]] = {}
+    notes: list[str] = []
     possible = [s for s in subjects if s.smooth]
     notes += [
         f"{s.title}: counts do not move in small steps, so they have no derivative" for s in subjects if not s.smooth
@@ -169,7 +171,9 @@ def _on_ideal(subjects: list[Subject], seed: int, n_samples: int, numbers: dict[
 def _on_chip(
     subjects: list[Subject], device: Chip, seed: int, n_samples: int, numbers: dict[str, int], progress: Progress
 ) -> Found:
-    rows, pairs, notes = [], {}, []
+    rows: list[Row] = []
+    pairs: dict[str, NDArray[np.float64]] = {}
+    notes: list[str] = []
     begin = Started(
         f"gradients against slopes of {device.identity}",
         len(subjects),

@@ -137,7 +137,8 @@ def _moments(
         p, q = (_mean_of(kind.predicted, trials)[j] for trials in (one, other))
         d, mean = 0.5 * (first + second), 0.5 * (p + q)
         sums += np.array([d @ mean, first @ second, p @ q, d @ d, mean @ mean]) / len(j)
-    return tuple(sums.tolist())
+    d_p, d_d, p_p, d_sq, p_sq = sums.tolist()
+    return d_p, d_d, p_p, d_sq, p_sq
 
 
 def _mean_of(rows: Array, numbers: NDArray[np.int64]) -> Array:

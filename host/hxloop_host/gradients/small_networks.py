@@ -28,7 +28,8 @@ EVENTS: Final = 2.5
 ONCE_US: Final = 32.0
 """Refractory period within which a sample is over, the longest of the chip."""
 _SCALE: Final = 40.0
-_POINT: Final = {"v_leak_mv": 420.0, "v_reset_mv": 420.0, "v_threshold_mv": 735.0}
+Point = dict[str, Any]
+_POINT: Final[Point] = {"v_leak_mv": 420.0, "v_reset_mv": 420.0, "v_threshold_mv": 735.0}
 
 
 DELAYS: Final = "delays"
@@ -125,9 +126,9 @@ def sees_once(rule: Rule, network: Network) -> bool:
 def _networks(spiking: bool, *, once: bool) -> list[tuple[str, Network]]:
     """Networks from the most general to the simplest; the output spikes or not, neurons spike once or again."""
     again = {"t_refractory_us": ONCE_US if once else 1.5}
-    loops = {"tau_mem_us": 9.0, "tau_syn_us": 5.0, "v_reset_mv": 380.0, **again}
-    double = {"tau_mem_us": 12.0, "tau_syn_us": 6.0, **again}
-    equal = {"tau_mem_us": 6.0, "tau_syn_us": 6.0, **again}
+    loops: Point = {"tau_mem_us": 9.0, "tau_syn_us": 5.0, "v_reset_mv": 380.0, **again}
+    double: Point = {"tau_mem_us": 12.0, "tau_syn_us": 6.0, **again}
+    equal: Point = {"tau_mem_us": 6.0, "tau_syn_us": 6.0, **again}
     found = [
         ("loop, free constants", _layers(loops, spiking, loop=True)),
         (f"loop, {EQUAL}", _layers(equal, spiking, loop=True)),
@@ -140,7 +141,7 @@ def _networks(spiking: bool, *, once: bool) -> list[tuple[str, Network]]:
     return found
 
 
-def _layers(point: dict[str, float], spiking: bool, *, loop: bool = False) -> Network:
+def _layers(point: Point, spiking: bool, *, loop: bool = False) -> Network:
     populations = (
         Population("hidden", SIZES[0], **_POINT | point),
         Population("output", SIZES[1], spiking=spiking, **_POINT | point),
@@ -162,7 +163,7 @@ def _onto_output(spiking: bool) -> Projection:
     return Projection("hidden", "output", init_mean=mean, init_std=std, scale_weights=_SCALE, label="output weights")
 
 
-def _delayed(point: dict[str, float], spiking: bool) -> Network:
+def _delayed(point: Point, spiking: bool) -> Network:
     """Every input has two delay neurons, and the hidden neurons hear these."""
     relays = 2 * N_INPUTS
     mask = np.repeat(np.eye(N_INPUTS, dtype=np.bool_), 2, axis=1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from hxloop.errors import InvalidInputError
+from hxloop.kit.brief import brief
 from hxloop.network import INPUT
 from hxloop.rule import Batch, Inputs, Observe
 from hxloop.seeds import generator
@@ -45,7 +46,8 @@ ALL_SPIKE: Final = 1.0
 """The same of an output whose spikes are read: a missing answer is a jump of the loss, not a slope."""
 
 
-@dataclass(frozen=True)
+@brief
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A rule with a network and a loss.
 
@@ -165,7 +167,9 @@ def find_subjects(
     def samples(runner: Any, n_samples: int, seed: int) -> tuple[Inputs, NDArray[np.int64]]:
         picked = generator(seed, "gradcheck", "samples").permutation(data.n_samples)[:n_samples]
         part = data.take(np.sort(picked))
-        on_clock, ticks = (runner.coarse, runner.ticks) if isinstance(runner, ExactRunner) else (runner, 1)
+        exact = isinstance(runner, ExactRunner)
+        on_clock: Any = runner.coarse if exact else runner
+        ticks = runner.ticks if exact else 1
         return on_finer_clock(encoded(settings, on_clock, part).take(slice(None)), ticks), part.label
 
     name = choice.source.name
@@ -216,7 +220,7 @@ def _maker(rule: str | Rule | type[Rule]) -> tuple[str, Callable[[], Rule]]:
         try:
             found, source, settings = find_rule(rule, load_settings(carrier))
         except InvalidInputError as error:
-            if not error.field.startswith("rule."):
+            if not (error.field or "").startswith("rule."):
                 raise
             first = first or error
             continue

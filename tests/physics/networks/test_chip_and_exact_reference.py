@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.solving.exact_cases import DURATION, KINDS, MEMBRANES, case, runner, times_by_neuron
+from support.differences.exact_cases import DURATION, KINDS, MEMBRANES, case, runner, times_by_neuron
 
 from hxloop.rule import Observe
 from hxloop_chip.chip.emulated_chip import EmulatedChip

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hxloop.errors import RecordError
-from hxloop_host.cli.gradcheck import verdict
+from hxloop_host.cli.rules import verdict
 from hxloop_host.gradients.check_picture import draw_check
 from hxloop_host.gradients.check_result import GradientCheck, Row, load_check
 
