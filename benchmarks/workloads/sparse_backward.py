@@ -1,6 +1,6 @@
 """The sparse backward pass against the width of its band: work, time, and what it costs in accuracy.
 
-    python -m benchmarks.workloads.sparse_backward [--bands 0.1,0.2,0.4] [--repeats 7] [--train 5] [--serial 101] [--out FILE]
+    python -m benchmarks.workloads.sparse_backward [--bands 0.1,0.2,0.4] [--train 5] [--serial 101] [--out FILE]
 
 One JSON line for each band, network and question. Work and time: the rule's whole call, from a recording to gradients,
 of the two networks of `benchmarks.surrogate_backward` after 20 steps of training, on one core. `speed_up` is the dense
