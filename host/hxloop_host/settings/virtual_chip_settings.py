@@ -32,7 +32,8 @@ class VirtualChipSettings(Strict):
     Goeltz, Weber, Kriener et al., Nat. Commun. 16 (2025), published settings ``yin_yang_hwAware``: thresholds are
     5 +- 3 % too high, another 1.5 % of them is drawn in every batch, and spikes jitter by 0.01 time constants.
     Cakal et al., "Training and deploying spiking NN applications to the mixed-signal neuromorphic chip Dynap-SE2 with
-    Rockpool", arXiv:2303.12167 (2023): parameters of circuits have a spread of 10 %.
+    Rockpool", arXiv:2303.12167 (2023); its code draws 10 % by default (30 % at three standard deviations).
+    That this holds here for time constants, strengths and synapses alike is assumed.
     """
 
     threshold_shift: Shift = Field(
