@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 CODES: Final = 2.0
-"""Weight codes of a displacement. The chip can make 1, but what it is written anew with every configuration is noise
-that both signs do not share, and twice as large a slope takes a quarter of the trials (assumed: still small)."""
+"""Weight codes of a displacement. The chip can make 1, but with other weights part of its noise is another one, which
+both signs then do not share; twice as large a slope takes a quarter of the trials (assumed: still small)."""
 DELAY_STEP_US: Final = 0.5
 """Displacement of a delay (assumed: four steps of the finest clock of the refractory counter)."""
 WEIGHT_BITS: Final = 6
