@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hxloop.codes.population import INPUT, Population
+from hxloop.codes.neuron_population import INPUT, Population
 from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
 from hxloop.kit import arguments
 from hxloop.kit.brief import brief

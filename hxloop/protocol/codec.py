@@ -285,9 +285,9 @@ def config_from_arrays(arrays: Arrays) -> ChipConfig:
     MalformedMessageError
         An array is missing or unknown.
     """
-    delayed = {DELAYED: arrays[DELAYED]} if DELAYED in arrays else {}
-    _check_names(arrays, [*_names(_PARTS), "row_sign", *delayed], "a configuration")
-    return ChipConfig(row_sign=arrays["row_sign"], **_groups(arrays, _PARTS), **delayed)
+    optional = {name: arrays[name] for name in (DELAYED,) if name in arrays}
+    _check_names(arrays, [*_names(_PARTS), "row_sign", *optional], "a configuration")
+    return ChipConfig(**{"row_sign": arrays["row_sign"]} | _groups(arrays, _PARTS) | optional)
 
 
 def changed_config(base: ChipConfig, arrays: Arrays) -> ChipConfig:

@@ -24,7 +24,7 @@ WIRED: Final = ("weights", "kind", "rows", "row_source", "row_id", "block_class"
 
 def most_late(late: Floats) -> int:
     """Whole ticks, no fewer than any neuron's spikes are late."""
-    return ceil(late.max(initial=0.0))
+    return ceil(float(late.max(initial=0.0)))
 
 
 def padded_width(n_neurons: int) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 from hxloop.progress import Advanced
 from hxloop.seeds import derive_seed, generator
 from hxloop_host.gradients.check_result import ALL, Row
-from hxloop_host.gradients.exact_runner import is_relay
 from hxloop_host.gradients.measured_cosine import Cosine, Slopes, ceiling_of, cosine_of
 from hxloop_host.gradients.subjects import direction_of, lively, role
 from hxloop_host.network.chip_runner import ChipRunner
@@ -105,7 +104,7 @@ def _row(subject: Subject, projection: str, kind: str, found: Cosine, gradients:
 def _steps(subject: Subject) -> list[float]:
     """Displacement of each projection, in units of its matrix."""
     return [
-        DELAY_STEP_US if is_relay(subject.network.population(p.target)) else CODES / p.scale_weights
+        DELAY_STEP_US if subject.network.holds_delays(p) else CODES / p.scale_weights
         for p in subject.network.projections
     ]
 

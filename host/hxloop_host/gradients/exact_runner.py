@@ -176,7 +176,7 @@ class ExactRunner:
                 source += n_inputs + self._part[projection.source].start
                 delay = self.delay_ticks
             onto = network.population(projection.target)
-            scale = 1.0 if is_relay(onto) else _drive(onto, projection.scale_weights)
+            scale = 1.0 if onto.relay else _drive(onto, projection.scale_weights)
             columns.append(
                 (
                     source,
@@ -262,7 +262,7 @@ class ExactRunner:
 def _parameters(population: Population) -> Array:
     """float64 [size, N_PARAMETERS] of equal neurons, potentials in model units above leak."""
     p = population
-    if is_relay(p):
+    if p.relay:
         return np.tile([p.tau_mem_us, p.tau_syn_us, 0.0, -np.inf, 0.0], (p.size, 1))
     if p.model is not None:
         raise InvalidInputError(
@@ -278,11 +278,6 @@ def _parameters(population: Population) -> Array:
         )
     threshold = p.model_threshold if p.spiking else np.inf
     return np.tile([p.tau_mem_us, p.tau_syn_us, reset, threshold, p.t_refractory_us], (p.size, 1))
-
-
-def is_relay(population: Population) -> bool:
-    """Whether its neurons pass spikes on after a delay: projections onto it hold delays in us instead of weights."""
-    return bool(getattr(population, "relay", False))
 
 
 def _per_mv(population: Population) -> float:

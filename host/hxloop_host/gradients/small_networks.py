@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -87,7 +86,7 @@ def accepted(rule: Rule) -> tuple[list[Small], str]:
             # One wiring; with its most general constants, and with equal ones, for which closed forms are others.
             if wiring != DELAYS and wirings and (wiring not in wirings or constants != EQUAL):
                 continue
-            if wiring == DELAYS and DELAYS in wirings:
+            if wiring == DELAYS and (DELAYS in wirings or not rule.takes_delays):
                 continue
             try:
                 readout.check(network, DURATION_US)
@@ -136,9 +135,7 @@ def _networks(spiking: bool, *, once: bool) -> list[tuple[str, Network]]:
         ("layers, tau_mem = 2 tau_syn", _layers(double, spiking)),
         (f"layers, {EQUAL}", _layers(equal, spiking)),
     ]
-    if "relay" in {field.name for field in fields(Population)}:
-        found += [(DELAYS, _delayed(point, spiking)) for point in (double, equal)]
-    return found
+    return [*found, *((DELAYS, _delayed(point, spiking)) for point in (double, equal))]
 
 
 def _layers(point: Point, spiking: bool, *, loop: bool = False) -> Network:
@@ -167,11 +164,10 @@ def _delayed(point: Point, spiking: bool) -> Network:
     """Every input has two delay neurons, and the hidden neurons hear these."""
     relays = 2 * N_INPUTS
     mask = np.repeat(np.eye(N_INPUTS, dtype=np.bool_), 2, axis=1)
-    relay: dict[str, Any] = {"relay": True}
     return Network(
         N_INPUTS,
         (
-            Population("delayed", relays, **relay),
+            Population("delayed", relays, relay=True),
             Population("hidden", SIZES[0], **_POINT | point),
             Population("output", SIZES[1], spiking=spiking, **_POINT | point),
         ),

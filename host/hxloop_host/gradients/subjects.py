@@ -15,7 +15,7 @@ from hxloop.network import INPUT
 from hxloop.rule import Batch, Inputs, Observe
 from hxloop.seeds import generator
 from hxloop.spikes import SpikeBatch
-from hxloop_host.gradients.exact_runner import ExactRunner, is_relay
+from hxloop_host.gradients.exact_runner import ExactRunner
 from hxloop_host.gradients.small_networks import DURATION_US, N_INPUTS, accepted, random_inputs, sees_once
 from hxloop_host.network.building import build_network
 from hxloop_host.settings.experiment_settings import PRESETS, load_settings
@@ -99,7 +99,7 @@ class Subject:
 
 def role(network: Network, projection: Projection) -> str:
     """Kind of a projection's parameters."""
-    if is_relay(network.population(projection.target)):
+    if network.holds_delays(projection):
         return "delays"
     if projection.source == INPUT:
         return "input weights"
@@ -309,7 +309,7 @@ def direction_of(update: Update, weights: Weights, *, exact: bool) -> Weights | 
 def _can_be_raised(network: Network, projection: Projection) -> bool:
     """Whether its weights make neurons spike: they are no delays, and onto no integrator."""
     target = network.population(projection.target)
-    return target.spiking and not is_relay(target)
+    return target.spiking and not target.relay
 
 
 def _spiking_share(subject: Subject, runner: Any, batch: Batch, weights: Weights) -> float:

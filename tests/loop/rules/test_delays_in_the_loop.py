@@ -59,7 +59,7 @@ def test_a_run_file_has_delays_and_is_evaluated_again(tmp_path):
     with hxloop.launch("typical", serial=5, threads=1) as chip:
         run = hxloop.train("yin-yang", chip=chip, preset=values, out=tmp_path / "run")
         again = hxloop.evaluate(run.path, chip=chip)
-    assert again.accuracy == run.test_accuracy
+    assert again.test_accuracy == run.test_accuracy
     weights = hxloop.load_run(run.path).weights
     assert 8.4 <= weights[0].diagonal().min() <= weights[0].max() <= 34.0
 

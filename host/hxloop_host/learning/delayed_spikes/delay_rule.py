@@ -138,7 +138,7 @@ class Delays(Rule):
             if network.holds_delays(p)
         ]
         joined = np.concatenate(delays_us) if delays_us else np.zeros(1)
-        shown = {
+        shown: dict[str, float | Array] = {
             "bump_fraction": np.array(bump),
             "silent_fraction": np.array([silent_share(times[p.name]) for p in network.populations]),
             "delay": float(joined.mean()),
