@@ -104,15 +104,21 @@ def before_attributes(trainer: Trainer) -> dict[str, Any]:
 
 def _weights(trainer: Trainer) -> dict[str, Quantity]:
     content = {}
-    selected = trainer.selected()
-    for k, projection in enumerate(trainer.runner.network.projections):
-        name = projection.name
-        content[f"weights/{k}/model"] = Quantity(trainer.weights[k].copy(), "1", f"model weights of {name}")
+    network, selected = trainer.runner.network, trainer.selected()
+    for k, projection in enumerate(network.projections):
+        delays = network.holds_delays(projection)
+        unit, what = ("us", "delays") if delays else ("1", "model weights")
+        text = f"{what} of {projection.name}"
+        content[f"weights/{k}/model"] = Quantity(trainer.weights[k].copy(), unit, text)
         content[f"weights/{k}/best"] = Quantity(
-            trainer.best_weights[k].copy(), "1", f"model weights of {name} with the best validation accuracy"
+            trainer.best_weights[k].copy(), unit, f"{text} with the best validation accuracy"
         )
     for k, codes in enumerate(trainer.runner.codes(selected)):
-        content[f"weights/{k}/code"] = Quantity(codes, "1", "weight codes of the selected weights, signed")
+        delays = network.holds_delays(network.projections[k])
+        text = (
+            "refractory counters of the selected delays" if delays else "weight codes of the selected weights, signed"
+        )
+        content[f"weights/{k}/code"] = Quantity(codes, "1", text)
     return content
 
 

@@ -33,8 +33,9 @@ def weights_size(run: Run) -> tuple[float, float]:
 
 
 def _driven(run: Run) -> list[Population]:
+    """Populations with weights onto them; onto delay neurons there are delays."""
     network = run.origin.network
-    return [population for population in network.populations if network.onto(population.name)]
+    return [population for population in network.populations if network.onto(population.name) and not population.relay]
 
 
 def _heights(run: Run) -> list[float]:
@@ -140,7 +141,12 @@ def _fields(run: Run) -> dict[str, NDArray[np.float64]]:
     if min(rows, columns) == 1:
         return found  # a line is no picture
     for k, p in enumerate(network.projections):
-        if p.source != INPUT or network.sources(p)[0] > 0 or network.sources(p)[1] < network.n_features:
+        if (
+            p.source != INPUT
+            or network.holds_delays(p)
+            or network.sources(p)[0] > 0
+            or network.sources(p)[1] < network.n_features
+        ):
             continue
         size = network.population(p.target).size
         shown = np.unique(np.linspace(0, size - 1, min(size, FIELDS)).astype(np.int64))
