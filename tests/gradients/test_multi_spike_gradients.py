@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.solving.hard_reset import recorded, spike_times
+from support.hard_reset import recorded, spike_times
 
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.seeds import generator

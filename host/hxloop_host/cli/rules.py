@@ -122,20 +122,13 @@ def _gradcheck(
 
       hxloop gradcheck my_rule.py:MyRule --preset my_rule.toml --task yin-yang
     """
-    from hxloop.naming.chip_name import file_safe
     from hxloop_host.cli.progress_bar import watching
-    from hxloop_host.gradients.check_picture import draw_check
     from hxloop_host.gradients.gradcheck_verb import IDEAL
     from hxloop_host.gradients.gradcheck_verb import gradcheck as run
 
     if endpoint is None:
         chip, serial = chip or IDEAL, 1 if serial is None else serial
-    names = (
-        Path(rule.rpartition(":")[0] or rule).stem,
-        file_safe(chip or "endpoint"),
-        "" if serial is None else str(serial),
-    )
-    file = out or Path("-".join(["gradcheck", *filter(None, names)]) + ".h5")
+    file = out or _file_of(rule, chip, serial)
     check_target(file, HDF5, force=force)
     try:
         found = run(
@@ -146,10 +139,7 @@ def _gradcheck(
         say("stopped; nothing is written")
         raise
     found.save(file)
-    picture = file.with_suffix(".png")
-    with extra("picture", say):
-        draw_check(found, picture)
-        say(f"picture: {picture}")
+    _draw(found, file.with_suffix(".png"))
     if as_json:
         print_json({**found.values(), "path": str(file)})
     else:
@@ -157,6 +147,22 @@ def _gradcheck(
         show(file)
     if found.passed is False:
         raise typer.Exit(1)
+
+
+def _file_of(rule: str, chip: str | None, serial: int | None) -> Path:
+    """What a result is called where nobody says."""
+    from hxloop.naming.chip_name import file_safe
+
+    names = ("gradcheck", Path(rule.rpartition(":")[0] or rule).stem, file_safe(chip or "endpoint"))
+    return Path("-".join([*names, *([] if serial is None else [str(serial)])]) + ".h5")
+
+
+def _draw(found: GradientCheck, picture: Path) -> None:
+    from hxloop_host.gradients.check_picture import draw_check
+
+    with extra("picture", say):
+        draw_check(found, picture)
+        say(f"picture: {picture}")
 
 
 def _print(found: GradientCheck) -> None:

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from hxloop.seeds import generator
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -107,7 +109,7 @@ def cosine_of(kinds: list[Slopes], seed: int) -> Cosine:
         warnings.simplefilter("ignore")  # of samples that are all alike: their interval is a point
         interval = bootstrap(
             (directions, *halves), statistic, vectorized=False, paired=False, method="percentile",
-            n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(seed),
+            n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=generator(seed, "bootstrap"),
         ).confidence_interval  # fmt: skip
     return Cosine(
         _corrected(d_p, d_d, p_p), float(interval.low), float(interval.high), float(attenuated), float(reliability)

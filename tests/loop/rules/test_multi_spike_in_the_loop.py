@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.daemons.processes import run_hxloop
-from support.solving.hard_reset import recorded
+from support.hard_reset import recorded
 from support.training_parts import make_trainer
 
 import hxloop
