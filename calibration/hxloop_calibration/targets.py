@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from hxloop.codes import nominal
 from hxloop.codes.boot import OperatingPoint
@@ -70,6 +70,12 @@ class CorrelationTarget(Strict):
     amplitude_lsb: Positive = 0.5
 
 
+class DelayTarget(Strict):
+    """Delays of delay neurons are measured; nothing is set."""
+
+    repeats: Annotated[int, Field(ge=1, le=100, description="events at each trigger in a measurement")] = 5
+
+
 class Target(Strict):
     """Aims of a calibration. A table that is left out is not calibrated.
 
@@ -83,6 +89,15 @@ class Target(Strict):
     adaptation: AdaptationTarget | None = None
     rates: RateTarget | None = None
     correlation: CorrelationTarget | None = None
+    delays: DelayTarget | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_delays(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Values; targets without delays are written as before there were any (keys of tables hash it)."""
+        values: dict[str, Any] = values_of(self)
+        if self.delays is None:
+            values.pop("delays", None)
+        return values
 
     def check(self, spec: ChipSpec) -> None:
         """Refuse what the datasheet rules out; nothing is run.
