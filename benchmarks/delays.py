@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from hxloop.codes.calibration_table import CalibrationTable
 
 SIZES = (120, 120)
-RANGE_US = (11.5, 34.0)
-"""Delays that all chips have: nearer to the ends some have none."""
+RANGE_US = (11.5, 33.0)
+"""Delays that all have: nearer to the ends of the range counters of some pairs do not reach."""
 
 
 def delay_lines() -> Network:

@@ -10,6 +10,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from hxloop.codes import nominal
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.codes.relay_point import RELAY
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.files.toml import load_preset
 from hxloop.kit.strict import Strict
@@ -128,6 +129,8 @@ class Target(Strict):
                 "must be above 0: without a gain there is nothing to calibrate", field="neuron.synapse_gain_mv_per_us"
             )
         start_codes(self, nominal_boot(spec), spec)
+        if self.delays is not None:
+            codes_for(Wanted.at(RELAY, np.zeros(1, np.int16)), nominal_boot(spec, self.neuron), spec)
         if self.cadc.low_mv >= self.cadc.high_mv or self.cadc.low_lsb >= self.cadc.high_lsb:
             raise InvalidInputError("the high potential and reading must be above the low ones", field="cadc.high_mv")
         self._check_reading("cadc.low_lsb", self.cadc.low_lsb)

@@ -47,9 +47,7 @@ def _calibrate(
         typer.Option("--only", help="These routines, and what they need: leak,threshold.", metavar="NAME,..."),
     ] = None,
     method: _Routines = None,
-    delays: Annotated[
-        bool, typer.Option("--delays", help="Measure the delays of delay neurons, too.")
-    ] = False,
+    delays: Annotated[bool, typer.Option("--delays", help="Measure the delays of delay neurons, too.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same table.")] = 0,
     begin_s: Annotated[
         float | None,
@@ -88,7 +86,16 @@ def _calibrate(
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration seven.h5
     """
     if check is not None:
-        _refuse_together("check", preset=preset, targets=targets, only=only, method=method, out=out, report=report, delays=delays or None)
+        _refuse_together(
+            "check",
+            preset=preset,
+            targets=targets,
+            only=only,
+            method=method,
+            out=out,
+            report=report,
+            delays=delays or None,
+        )
         _check(check, chip, serial, endpoint, begin_s, as_json=as_json)
         return
     if targets is not None:
@@ -97,7 +104,9 @@ def _calibrate(
     if endpoint is None:
         chip, serial = chip or "uncalibrated", 1 if serial is None else serial
     files = _Files(out, report, [targets] if targets else [], force)
-    table, found = _measure(targets or preset or "lif-6us", options, (chip, serial, endpoint), files, cache=cache, delays=delays)
+    table, found = _measure(
+        targets or preset or "lif-6us", options, (chip, serial, endpoint), files, cache=cache, delays=delays
+    )
     if as_json:
         print_json(found)
     else:

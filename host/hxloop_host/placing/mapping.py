@@ -76,7 +76,13 @@ def place(
         delayed=np.concatenate([np.empty(0, np.int16), *(a.circuits[:, 0] for a in allocations if a.population.relay)]),
     )  # fmt: skip
     return Placement(
-        network, spec, by_name, tuple(wires), wiring, {a.population.name: _inverse(a, spec) for a in allocations}, delays
+        network,
+        spec,
+        by_name,
+        tuple(wires),
+        wiring,
+        {a.population.name: _inverse(a, spec) for a in allocations},
+        delays,
     )
 
 
@@ -84,7 +90,7 @@ def _routed(
     network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None, pairs: NDArray[np.bool_] | None
 ) -> tuple[list[Allocation], list[Wires]]:
     """Circuits and wires; where inputs find no rows of their sign, their neurons get more circuits, if they may."""
-    allocations = allocate(network, spec, usable)
+    allocations = allocate(network, spec, usable, pairs=pairs)
     signed, least = any(p.signs is not None for p in network.projections), dict[str, int]()
     while True:
         try:
