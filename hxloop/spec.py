@@ -98,6 +98,11 @@ class ChipSpec(Strict):
         return self.n_rows // 2
 
     @property
+    def n_triggers(self) -> int:
+        """Synapses that can be the trigger of a delay neuron: one of each pair of circuits on each driver."""
+        return self.n_columns * self.n_drivers
+
+    @property
     def n_quadrants(self) -> int:
         """Quadrants, which share some analog parameters: two in a hemisphere."""
         return 2 * self.n_hemispheres

@@ -12,7 +12,7 @@ from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import cache_key, complete, plan
 from hxloop_calibration.pipeline import calibrate as run_calibration
 from hxloop_calibration.recheck import answers_moved_us
-from hxloop_calibration.targets import Target, load_target
+from hxloop_calibration.targets import DelayTarget, Target, load_target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +30,7 @@ def calibrate(
     target: Target | None = None,
     only: Sequence[str] = (),
     method: Method = "default",
+    delays: bool = False,
     seed: int = 0,
     options: Options | None = None,
     cache: bool = True,
@@ -49,6 +50,8 @@ def calibrate(
         Routines to run (in one string: with commas), with those they need; by default all that the target asks for.
     method : str
         ``default`` or ``published``: whose routines (see `Options`).
+    delays : bool
+        Measure the delays of delay neurons, too, whatever the target says; as the table ``[delays]`` in a target.
     seed : int
         Same seed, same chip, same target: same table, byte for byte.
     options : Options, optional
@@ -80,6 +83,7 @@ def calibrate(
         target=target,
         only=only,
         method=method,
+        delays=delays,
         seed=seed,
         options=options,
         cache=cache,
@@ -94,6 +98,7 @@ def calibrate_with_source(
     target: Target | None = None,
     only: Sequence[str] = (),
     method: Method = "default",
+    delays: bool = False,
     seed: int = 0,
     options: Options | None = None,
     cache: bool = True,
@@ -118,6 +123,8 @@ def calibrate_with_source(
     progress = progress_of(report)
     wanted = options or Options(method=method, seed=seed, only=arguments.texts(only, "only"))
     aim = complete(target or load_target(preset), wanted)
+    if arguments.switch(delays, "delays") and aim.delays is None:
+        aim = aim.model_copy(update={"delays": DelayTarget()})
     plan(aim, wanted, chip.spec)
     key = cache_key(aim, wanted, chip.identity, chip.spec)
     known = look_up(key) if cache else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from hxloop_calibration.routines.adaptation import Adaptation
 from hxloop_calibration.routines.cadc import Cadc
 from hxloop_calibration.routines.correlation import Correlation
+from hxloop_calibration.routines.delays import Delays
 from hxloop_calibration.routines.gain import Gain
 from hxloop_calibration.routines.leak import Leak
 from hxloop_calibration.routines.published.chip_strength import ChipStrength
@@ -63,7 +64,7 @@ FAMILIES: Final[dict[Method, Family]] = {
     "default": Family(
         _by_name(
             Cadc(), TauSyn(), TauMem(), SynapseDac(), Gain(), References(), Leak(), Reset(), Threshold(), Refractory(),
-            Adaptation(), Rates(), WeightScale(), Correlation(),
+            Adaptation(), Rates(), WeightScale(), Correlation(), Delays(),
         ),
         ("leak", "reset", "threshold"),
         ModelBased(2),

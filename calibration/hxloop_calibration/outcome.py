@@ -136,4 +136,6 @@ def _reasons(outcome: Outcome, parameter: Parameter, achieved: Floats, *, judged
     reason[lost] = Reason.not_measurable
     if parameter.per == "circuit":
         reason[lost & bench.silent] = Reason.never_spiked
+    elif parameter.name in bench.silent_entries:
+        reason[lost & bench.silent_entries[parameter.name]] = Reason.never_spiked
     return reason

@@ -150,7 +150,7 @@ def plan(target: Target, options: Options, spec: ChipSpec) -> list[str]:
 
 
 def _check_published(target: Target, options: Options) -> None:
-    for name in ("adaptation", "rates", "correlation"):
+    for name in ("adaptation", "rates", "correlation", "delays"):
         if getattr(target, name) is not None:
             raise InvalidInputError(
                 f"the published method has no routine for {name}", field=name, hint="leave it out, or --method default"

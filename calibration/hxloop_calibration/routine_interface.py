@@ -44,7 +44,7 @@ class Parameter:
     tolerance : float
         Largest residual that counts as success.
     per : str
-        ``circuit`` or ``quadrant``.
+        ``circuit``, ``quadrant``, ``pair`` (of circuits) or ``trigger`` (a pair on a synapse driver).
     """
 
     name: str

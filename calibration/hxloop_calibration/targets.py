@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from hxloop.codes import nominal
 from hxloop.codes.boot import OperatingPoint
 from hxloop.codes.operating_point import Wanted, codes_for, nominal_boot
+from hxloop.codes.relay_point import RELAY
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.files.toml import load_preset
 from hxloop.kit.strict import Strict
@@ -70,6 +71,12 @@ class CorrelationTarget(Strict):
     amplitude_lsb: Positive = 0.5
 
 
+class DelayTarget(Strict):
+    """Delays of delay neurons are measured; nothing is set."""
+
+    repeats: Annotated[int, Field(ge=1, le=100, description="events at each trigger in a measurement")] = 5
+
+
 class Target(Strict):
     """Aims of a calibration. A table that is left out is not calibrated.
 
@@ -83,6 +90,15 @@ class Target(Strict):
     adaptation: AdaptationTarget | None = None
     rates: RateTarget | None = None
     correlation: CorrelationTarget | None = None
+    delays: DelayTarget | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_no_delays(self, values_of: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Values; targets without delays are written as before there were any (keys of tables hash it)."""
+        values: dict[str, Any] = values_of(self)
+        if self.delays is None:
+            values.pop("delays", None)
+        return values
 
     def check(self, spec: ChipSpec) -> None:
         """Refuse what the datasheet rules out; nothing is run.
@@ -113,6 +129,8 @@ class Target(Strict):
                 "must be above 0: without a gain there is nothing to calibrate", field="neuron.synapse_gain_mv_per_us"
             )
         start_codes(self, nominal_boot(spec), spec)
+        if self.delays is not None:
+            codes_for(Wanted.at(RELAY, np.zeros(1, np.int16)), nominal_boot(spec, self.neuron), spec)
         if self.cadc.low_mv >= self.cadc.high_mv or self.cadc.low_lsb >= self.cadc.high_lsb:
             raise InvalidInputError("the high potential and reading must be above the low ones", field="cadc.high_mv")
         self._check_reading("cadc.low_lsb", self.cadc.low_lsb)

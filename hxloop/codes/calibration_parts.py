@@ -38,7 +38,7 @@ TEXTS: Final[dict[Reason, str]] = {
 @brief
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """One parameter of all circuits (or quadrants), each array [n].
+    """One parameter of all circuits (or quadrants, ...), each array [n].
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Calibrated:
     unit : str
     long_name : str
     per : str
-        What the entries are: ``circuit`` or ``quadrant``.
+        What the entries are: ``circuit``, ``quadrant``, ``pair`` or ``trigger`` (`hxloop.codes.measured_delays`).
     target : float64 [n]
     code : float64 [n]
         Code that was written; NaN for what is measured only.

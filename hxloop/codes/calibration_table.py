@@ -12,6 +12,7 @@ from hxloop.chip import ChipIdentity
 from hxloop.codes.boot import BootSettings, OperatingPoint
 from hxloop.codes.calibration_parts import ARRAYS, TEXTS, Calibrated, Cost, DriftStamp, Reason
 from hxloop.codes.capmem import Cell, QuadrantCell
+from hxloop.codes.measured_delays import OFFSET, STEP, measured_delays
 from hxloop.errors import ChipMismatchError, UnreadableFileError
 from hxloop.files.records import Quantity, Record, read_record, write_record
 from hxloop.kit import arguments
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.chip import Chip
+    from hxloop.codes.measured_delays import MeasuredDelays
     from hxloop.files.hdf5_types import Attribute
 
     Floats = NDArray[np.float64]
@@ -144,6 +146,11 @@ class CalibrationTable:
         ratios = ratios[np.isfinite(ratios)]
         return float(np.median(ratios)) if ratios.size else 1.0
 
+    @property
+    def delays(self) -> MeasuredDelays | None:
+        """What counters of delay neurons come to; None if it was not measured."""
+        return measured_delays(self.parameters)
+
     def failures(self) -> list[tuple[int, str, str]]:
         """(circuit, parameter, reason in words) of everything that is not as wanted, by circuit."""
         found = [
@@ -186,6 +193,12 @@ class CalibrationTable:
             raise UnreadableFileError(
                 f"the table of {self.identity} has codes of {mine[0]} circuits, {mine[1]} quadrants and {mine[2]} "
                 f"hemispheres, which are not those of {chip.spec.name}",
+                field="calibration",
+            )
+        if OFFSET in self.parameters and len(self.parameters[OFFSET].achieved) != chip.spec.n_triggers:
+            raise UnreadableFileError(
+                f"the table of {self.identity} has {len(self.parameters[OFFSET].achieved)} triggers of delays, but "
+                f"{chip.spec.name} has {chip.spec.n_triggers}",
                 field="calibration",
             )
 
@@ -266,13 +279,15 @@ def load_calibration(path: str | Path) -> CalibrationTable:
     return _from_record(read_record(file, KIND, field="calibration", written_by="hxloop calibrate"))
 
 
-_PARAMETERS: Final = list[tuple[str, str, str, Literal["circuit", "quadrant"], float]]
+_PARAMETERS: Final = list[tuple[str, str, str, Literal["circuit", "quadrant", "pair", "trigger"], float]]
 _SHARED: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {
     "quadrant_code": ("if", (None, len(QuadrantCell))),
     "clock_scale": ("u", (None, 2)),
 }
 _LARGEST: Final = 1e15
 """No parameter comes near in its unit; squares and sums of such values are finite."""
+_LONGEST: Final = 1e4
+"""Delays and steps are shorter, in their units us and ns."""
 _NEURONS: Final = {
     "circuit": "i", "head": "i", "capmem_code": "if", "capacitance_code": "uf", "leak_range": "u",
     "refractory_counter": "uf", "refractory_clock": "u", "switches": "u", "cadc_offset_code": "i",
@@ -284,7 +299,9 @@ def _from_record(record: Record) -> CalibrationTable:
     neurons = _neurons(record)
     shared = SharedCodes(*(record.array(f"shared/{name}", *_SHARED[name]) for name in _SHARED))
     n = {"circuit": len(neurons.circuit), "quadrant": len(shared.quadrant_code)}
-    return CalibrationTable(
+    n["pair"] = n["circuit"] // max(len(shared.clock_scale), 1)
+    n["trigger"] = _triggers(record, n["pair"])
+    table = CalibrationTable(
         key=record.text("key"),
         identity=record.described("chip_identity", ChipIdentity),
         operating_point=record.described("operating_point", OperatingPoint),
@@ -308,6 +325,34 @@ def _from_record(record: Record) -> CalibrationTable:
         ended_s=record.number("ended_s"),
         versions=record.text("versions"),
     )
+    _check_delays(record, table)
+    return table
+
+
+def _triggers(record: Record, n_pairs: int) -> int:
+    """Entries of what there is per trigger: as many of each pair."""
+    name = f"parameters/{OFFSET}/achieved"
+    n = len(record.array(name, "f", (None,))) if name in record.quantities else n_pairs
+    if n == 0 or n % max(n_pairs, 1):
+        raise record.refusal(f"the dataset {name} has {n} entries, which are not as many for each of {n_pairs} pairs")
+    return n
+
+
+def _check_delays(record: Record, table: CalibrationTable) -> None:
+    """Whoever chooses counters divides by steps and relies on what is called a success."""
+    there = [name for name in (OFFSET, STEP) if name in table.parameters]
+    if len(there) == 1:
+        raise record.refusal(f"it has {there[0]} alone of {OFFSET} and {STEP}")
+    for name, per in ((OFFSET, "trigger"), (STEP, "pair")):
+        if name in table.parameters:
+            p = table.parameters[name]
+            if p.per != per:
+                raise record.refusal(f"{name} is per {p.per} instead of {per}")
+            bad = np.where(p.success, ~((p.achieved > 0) & (p.achieved < _LONGEST)), np.abs(p.achieved) >= _LONGEST)
+            if bad.any():
+                k = int(bad.argmax())
+                called = " and is called a success" if p.success[k] else ""
+                raise record.refusal(f"{name} of {per} {k} is {p.achieved[k]:g}{called}")
 
 
 def _neurons(record: Record) -> NeuronCodes:

@@ -13,7 +13,7 @@ import numpy as np
 from hxloop.codes import nominal
 from hxloop.codes.calibration_table import Cost
 from hxloop.codes.capmem import Cell, QuadrantCell
-from hxloop.program import ChipConfig, Routes, Synapses
+from hxloop.program import COUNTER, ChipConfig, Routes, Synapses
 from hxloop.progress import Advanced
 from hxloop.result import Readout
 from hxloop.seeds import bench_trial_seed, generator
@@ -69,6 +69,8 @@ class Bench:
         What has been measured so far, by the names of parameters.
     silent : bool [n_circuits]
         Circuits that did not spike when they should have.
+    silent_entries : dict of str to bool array
+        Entries of parameters that are not per circuit, by their names, that showed no spikes.
     at_edge : dict of str to bool array
         Per parameter, entries whose target needs a code outside its range.
     cadc_scale : CadcScale or None
@@ -93,6 +95,7 @@ class Bench:
         self.neurons, self.shared = start, chip.boot.shared
         self.known: dict[str, Floats] = {}
         self.silent = np.zeros(chip.spec.n_circuits, np.bool_)
+        self.silent_entries: dict[str, NDArray[np.bool_]] = {}
         self.at_edge: dict[str, NDArray[np.bool_]] = {}
         self.cadc_scale: CadcScale | None = None
         self.madc_scale: MadcScale | None = None
@@ -179,12 +182,6 @@ class Bench:
         stimulus : Stimulus, optional
             Wiring, instead of that of the bench.
         """
-        # A cell that does nothing changes with every writing: then the noise of writing is drawn anew on an emulated
-        # chip too, as it is on silicon.
-        capmem = neurons.capmem_code.copy()
-        capmem[:, _UNUSED] = _UNUSED_LOW + self._written % _UNUSED_SPAN
-        self._written += 1
-        neurons = replace(neurons, capmem_code=capmem)
         if codes is None:
             none = np.empty(0, np.int16)
             synapses = Synapses(none, none, none.astype(np.uint8), none.astype(np.int8))
@@ -192,7 +189,17 @@ class Bench:
         else:
             wired = stimulus or self.stimulus
             wiring = (wired.synapses(codes), wired.row_sign(), wired.routes())
-        self._config = ChipConfig(neurons, self.shared, *wiring, Routes.none())
+        self.write_whole(ChipConfig(neurons, self.shared, *wiring, Routes.none()))
+
+    def write_whole(self, config: ChipConfig) -> None:
+        """Write a configuration with a wiring of its own and let it settle."""
+        # A cell that does nothing changes with every writing: then the noise of writing is drawn anew on an emulated
+        # chip too, as it is on silicon.
+        neurons = config.neurons
+        capmem = neurons.capmem_code.copy()
+        capmem[:, _UNUSED] = _UNUSED_LOW + self._written % _UNUSED_SPAN
+        self._written += 1
+        self._config = replace(config, neurons=replace(neurons, capmem_code=capmem))
         self._pass("settle_s", SETTLE_S)
         self._count("configurations", 1)
 
@@ -200,6 +207,11 @@ class Bench:
         """Change the weights alone; digital memory needs no settling."""
         assert self._config is not None
         self._config = self._config.with_weight_codes(self.stimulus.synapses(codes).weight_code)
+
+    def recount(self, counter: NDArray[Any]) -> None:
+        """Change the refractory counters alone, of all circuits of the configuration; digital memory, too."""
+        assert self._config is not None
+        self._config = self._config.with_arrays({COUNTER: counter})
 
     def run(
         self,

@@ -47,6 +47,7 @@ def _calibrate(
         typer.Option("--only", help="These routines, and what they need: leak,threshold.", metavar="NAME,..."),
     ] = None,
     method: _Routines = None,
+    delays: Annotated[bool, typer.Option("--delays", help="Measure the delays of delay neurons, too.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same table.")] = 0,
     begin_s: Annotated[
         float | None,
@@ -78,12 +79,23 @@ def _calibrate(
 
       hxloop calibrate --chip uncalibrated --serial 7 --only leak,threshold --json
 
+      hxloop calibrate --chip typical --serial 7 --only delays
+
       hxloop calibrate --chip uncalibrated --serial 7 --check seven.h5
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration seven.h5
     """
     if check is not None:
-        _refuse_together("check", preset=preset, targets=targets, only=only, method=method, out=out, report=report)
+        _refuse_together(
+            "check",
+            preset=preset,
+            targets=targets,
+            only=only,
+            method=method,
+            out=out,
+            report=report,
+            delays=delays or None,
+        )
         _check(check, chip, serial, endpoint, begin_s, as_json=as_json)
         return
     if targets is not None:
@@ -92,7 +104,9 @@ def _calibrate(
     if endpoint is None:
         chip, serial = chip or "uncalibrated", 1 if serial is None else serial
     files = _Files(out, report, [targets] if targets else [], force)
-    table, found = _measure(targets or preset or "lif-6us", options, (chip, serial, endpoint), files, cache=cache)
+    table, found = _measure(
+        targets or preset or "lif-6us", options, (chip, serial, endpoint), files, cache=cache, delays=delays
+    )
     if as_json:
         print_json(found)
     else:
@@ -152,6 +166,7 @@ def _measure(
     files: _Files,
     *,
     cache: bool,
+    delays: bool,
 ) -> tuple[CalibrationTable, dict[str, Any]]:
     """Calibrate and write table and page; the table and its figures."""
     from hxloop_calibration.calibrate_verb import calibrate_with_source
@@ -167,7 +182,7 @@ def _measure(
     with open_chip(*which) as device:
         file = files.table_of(device.identity.chip, device.identity.serial)
         table, _, hit = calibrate_with_source(
-            device, target=target, options=options, cache=cache, report=watching()
+            device, target=target, options=options, delays=delays, cache=cache, report=watching()
         )  # fmt: skip
     table.save(file)
     report = None
@@ -220,8 +235,8 @@ def _print(table: CalibrationTable) -> None:
         rows.append([f"{name} ({s['unit']})", *cells, f"{100 * s['success_fraction']:.1f} %"])
     headings = ("parameter", "target", "median", "std", "std before", "as wanted")
     print_table(headings, rows, title=str(table.identity), stderr=True)
-    for circuit, name, reason in table.failures()[:20]:
-        say(f"circuit {circuit}, {name}: {reason}")
+    for entry, name, reason in table.failures()[:20]:
+        say(f"{table.parameters[name].per} {entry}, {name}: {reason}")
 
 
 def _number(value: float | None) -> str:

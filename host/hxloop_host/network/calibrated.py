@@ -46,7 +46,7 @@ def read_calibration(calibration: Calibration) -> CalibrationTable | str | None:
 
 
 def find_calibration(
-    calibration: Calibration, chip: Chip, neuron: NeuronSettings, report: Report = ()
+    calibration: Calibration, chip: Chip, neuron: NeuronSettings, report: Report = (), *, delays: bool = False
 ) -> CalibrationTable | None:
     """Table to work with on this chip.
 
@@ -59,6 +59,8 @@ def find_calibration(
         Operating point that ``auto`` aims at.
     report : listener or list of listeners
         Told how ``auto`` gets on, by default nobody.
+    delays : bool
+        ``auto`` measures the delays of delay neurons, too.
 
     Raises
     ------
@@ -70,9 +72,10 @@ def find_calibration(
     given = read_calibration(calibration)
     if isinstance(given, str):
         from hxloop_calibration.calibrate_verb import calibrate
-        from hxloop_calibration.targets import Target
+        from hxloop_calibration.targets import DelayTarget, Target
 
-        target = Target(neuron=OperatingPoint.of(neuron))
+        aims = DelayTarget() if delays and AUTO[given] == "default" else None
+        target = Target(neuron=OperatingPoint.of(neuron), delays=aims)
         return calibrate(chip, target=target, method=AUTO[given], report=report)
     if given is not None:
         given.check_chip(chip)
@@ -89,7 +92,8 @@ def warn_of(table: CalibrationTable | None, network: Network, say: Callable[[str
     say : callable
         Told of a table made with `only`, and of populations with another operating point than that of the table: its
         codes are moved along the nominal curves, but what was measured need not hold there. The refractory period is
-        counted by a clock and may be any, and so may be the threshold of neurons that do not spike.
+        counted by a clock and may be any, and so may be the threshold of neurons that do not spike. Delay neurons have
+        a point of their own: of them it is said whether their delays were measured.
     """
     if table is None:
         return
@@ -100,7 +104,15 @@ def warn_of(table: CalibrationTable | None, network: Network, say: Callable[[str
             "codes it boots with, unmeasured (calibrate without --only)"
         )
     others: dict[str, list[str]] = {}
+    relays = [population.name for population in network.populations if population.relay]
+    if relays and table.delays is None:
+        say(
+            f"warning: the calibration has no delays of {', '.join(relays)}; counters are chosen as if triggers were "
+            "nominal (hxloop calibrate --delays measures them)"
+        )
     for population in network.populations:
+        if population.relay:
+            continue
         other = _differences(table.operating_point, population)
         if other:
             others.setdefault(", ".join(other), []).append(population.name)

@@ -109,7 +109,7 @@ class ChipRunner:
             self.placement = place(network, chip.spec, chip.boot)
         else:
             calibration.check_chip(chip)
-            self.placement = place(network, chip.spec, calibration.boot, calibration.usable)
+            self.placement = place(network, chip.spec, calibration.boot, calibration.usable, calibration.delays)
             self.strength = MeasuredStrength(calibration, self.placement)
         self._limits = [self._limits_of(k, p) for k, p in enumerate(network.projections)]
 

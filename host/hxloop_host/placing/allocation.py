@@ -69,7 +69,11 @@ def merge_factor(population: Population, rows: int, spec: ChipSpec) -> int:
 
 
 def allocate(
-    network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None = None, least: Mapping[str, int] | None = None
+    network: Network,
+    spec: ChipSpec,
+    usable: NDArray[np.bool_] | None = None,
+    least: Mapping[str, int] | None = None,
+    pairs: NDArray[np.bool_] | None = None,
 ) -> list[Allocation]:
     """Give every population circuits.
 
@@ -86,6 +90,8 @@ def allocate(
         Circuits that may be taken; merged neurons take columns all of whose circuits may be. By default all.
     least : mapping of str to int, optional
         Circuits that neurons of these populations get at least.
+    pairs : bool [n_columns], optional
+        Columns whose circuits may be delay neurons, by default all.
 
     Returns
     -------
@@ -104,8 +110,10 @@ def allocate(
     ]
     free = np.ones(spec.n_circuits, np.bool_) if usable is None else usable
     _check_circuits(network, factors, spec, free)
+    pairs = np.ones(spec.n_columns, np.bool_) if pairs is None else pairs
+    _check_pairs(network, spec, free, pairs)
     while True:
-        allocations = _assign(network, factors, spec, free)
+        allocations = _assign(network, factors, spec, free, pairs)
         short = find_shortage(network, {a.population.name: a.circuits for a in allocations}, spec)
         if short is None:
             return allocations
@@ -114,11 +122,17 @@ def allocate(
             raise short.error(spec, _failures(free, spec))
 
 
-def _assign(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> list[Allocation]:
+def _assign(
+    network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_], pairs: NDArray[np.bool_]
+) -> list[Allocation]:
     free = usable.reshape(spec.n_hemispheres, spec.n_columns).copy()
-    order = sorted(range(len(factors)), key=lambda k: -factors[k])
-    gaps = not usable.all()
-    circuits = {k: _take(network.populations[k].size, factors[k], free, spec, gaps=gaps) for k in order}
+    choosy = not pairs.all()  # then delay neurons come first, before others take the columns that they may have
+    order = sorted(range(len(factors)), key=lambda k: (choosy and not network.populations[k].relay, -factors[k]))
+    gaps, circuits = not usable.all(), {}
+    for k in order:
+        own = free & pairs if network.populations[k].relay else free
+        circuits[k] = _take(network.populations[k].size, factors[k], own, spec, gaps=gaps)
+        free.ravel()[circuits[k]] = False
     return [Allocation(p, circuits[k]) for k, p in enumerate(network.populations)]
 
 
@@ -200,6 +214,19 @@ def _failures(usable: NDArray[np.bool_], spec: ChipSpec) -> str:
     """What to add to a message, nothing if every circuit may be taken."""
     failed = spec.n_circuits - int(usable.sum())
     return f" ({failed} of {spec.n_circuits} failed in calibration)" if failed else ""
+
+
+def _check_pairs(network: Network, spec: ChipSpec, usable: NDArray[np.bool_], pairs: NDArray[np.bool_]) -> None:
+    """Refuse more delay neurons than pairs of circuits whose delays could be measured."""
+    need = sum(p.size for p in network.populations if p.relay)
+    have = _whole_columns((usable.reshape(spec.n_hemispheres, -1) & pairs).ravel(), spec)
+    if need > have and not pairs.all():
+        raise DoesNotFitError(
+            f"the network needs {need} delay neurons, but {have} of {spec.n_columns} pairs of circuits of {spec.name} "
+            f"have delays as wanted: {need - have} short",
+            field=next(p.name for p in network.populations if p.relay),
+            hint="use fewer delay neurons, or calibrate again",
+        )
 
 
 def _check_circuits(network: Network, factors: list[int], spec: ChipSpec, usable: NDArray[np.bool_]) -> None:

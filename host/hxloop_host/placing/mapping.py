@@ -26,11 +26,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.codes.boot import BootSettings
+    from hxloop.codes.measured_delays import MeasuredDelays
     from hxloop.network import Network
     from hxloop.spec import ChipSpec
 
 
-def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[np.bool_] | None = None) -> Placement:
+def place(
+    network: Network,
+    spec: ChipSpec,
+    boot: BootSettings,
+    usable: NDArray[np.bool_] | None = None,
+    delays: MeasuredDelays | None = None,
+) -> Placement:
     """Find places for all neurons and synapses, and codes for all circuits.
 
     Parameters
@@ -43,6 +50,8 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
         from them.
     usable : bool [n_circuits], optional
         Circuits that may be taken, by default all.
+    delays : MeasuredDelays, optional
+        What delays come to, and the pairs of circuits that may be delay neurons; by default those of the datasheet.
 
     Raises
     ------
@@ -53,7 +62,7 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
     InvalidInputError
         Parameters that contradict one another.
     """
-    allocations, wires = _routed(network, spec, usable)
+    allocations, wires = _routed(network, spec, usable, None if delays is None else delays.usable)
     for allocation in allocations:
         check_parameters(allocation, spec)
     by_name = {a.population.name: a for a in allocations}
@@ -67,13 +76,21 @@ def place(network: Network, spec: ChipSpec, boot: BootSettings, usable: NDArray[
         delayed=np.concatenate([np.empty(0, np.int16), *(a.circuits[:, 0] for a in allocations if a.population.relay)]),
     )  # fmt: skip
     return Placement(
-        network, spec, by_name, tuple(wires), wiring, {a.population.name: _inverse(a, spec) for a in allocations}
+        network,
+        spec,
+        by_name,
+        tuple(wires),
+        wiring,
+        {a.population.name: _inverse(a, spec) for a in allocations},
+        delays,
     )
 
 
-def _routed(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None) -> tuple[list[Allocation], list[Wires]]:
+def _routed(
+    network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None, pairs: NDArray[np.bool_] | None
+) -> tuple[list[Allocation], list[Wires]]:
     """Circuits and wires; where inputs find no rows of their sign, their neurons get more circuits, if they may."""
-    allocations = allocate(network, spec, usable)
+    allocations = allocate(network, spec, usable, pairs=pairs)
     signed, least = any(p.signs is not None for p in network.projections), dict[str, int]()
     while True:
         try:
@@ -85,7 +102,7 @@ def _routed(network: Network, spec: ChipSpec, usable: NDArray[np.bool_] | None) 
             (now,) = (a.circuits.shape[1] for a in allocations if a.population is population)
             least[population.name] = 2 * now
             try:
-                allocations = allocate(network, spec, usable, least)
+                allocations = allocate(network, spec, usable, least, pairs)
             except DoesNotFitError:
                 raise error from None
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from hxloop.codes.measured_delays import MeasuredDelays
     from hxloop.network import Network
     from hxloop.program import ChipConfig
     from hxloop.result import Observations
@@ -52,6 +53,7 @@ class Placement:
         Drivers and labels of each projection.
     wiring : ChipConfig
         The configuration with all weights 0; `configure` changes nothing but the weight codes.
+    measured : MeasuredDelays, optional
     """
 
     network: Network
@@ -60,6 +62,7 @@ class Placement:
     wires: tuple[Wires, ...]
     wiring: ChipConfig
     _neuron_of_circuit: dict[str, NDArray[np.int32]]
+    measured: MeasuredDelays | None = None
 
     def configure(self, weight_codes: Sequence[ArrayLike]) -> ChipConfig:
         """Configuration with these weights.
@@ -112,7 +115,7 @@ class Placement:
     @cached_property
     def sites(self) -> dict[int, DelaySites]:
         """Delay neurons of each projection onto such, by its number."""
-        return delay_sites(self.network, self.allocations, self.wiring, self.spec)
+        return delay_sites(self.network, self.allocations, self.wires, self.wiring, self.spec, self.measured)
 
     def _existing(self, k: int, flat: NDArray[np.int8] | NDArray[np.float64]) -> NDArray[np.int8] | NDArray[np.float64]:
         """Codes of the synapses that exist, in the order of the configuration."""

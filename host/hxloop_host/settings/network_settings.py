@@ -67,6 +67,10 @@ class NetworkSettings(Strict):
         def n_outputs(self) -> int:
             """Neurons of the population that answers."""
 
+        @property
+        def has_delays(self) -> bool:
+            """Whether there are delay neurons."""
+
         def check(self, duration: float, tau_syn_us: float) -> None:
             """Refuse times that no sample has.
 
@@ -112,6 +116,11 @@ class LayeredNetwork(NetworkSettings):
     def n_outputs(self) -> int:
         """Neurons of the label layer."""
         return self.sizes[-1]
+
+    @property
+    def has_delays(self) -> bool:
+        """Layers have none."""
+        return False
 
     def check(self, duration: float, tau_syn_us: float) -> None:
         """Refuse bias spikes that no sample has; see `NetworkSettings.check`."""
@@ -289,6 +298,11 @@ class PopulationNetwork(NetworkSettings):
     def names(self) -> list[str]:
         """Names of the populations."""
         return [p.name for p in self.populations]
+
+    @property
+    def has_delays(self) -> bool:
+        """Whether there are delay neurons."""
+        return any(p.relay for p in self.populations)
 
     @property
     def sizes(self) -> list[int]:

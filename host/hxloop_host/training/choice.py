@@ -176,7 +176,7 @@ def best_of(
     with progress.during(Started(title, len(tried), "rule", 0, epochs, "epoch")):
         for k, choice in enumerate(tried):
             settings = choice.settings.with_epochs(epochs)
-            table = find_calibration(calibration, chip, settings.neuron, progress)
+            table = find_calibration(calibration, chip, settings.neuron, progress, delays=settings.network.has_delays)
             # With a rule of its own: that of the run has seen nothing when it begins.
             rule, runner = prepared(settings, chip, task.n_inputs, calibration=table)
             own_seed = derive_seed(seed, "trial", names[k])

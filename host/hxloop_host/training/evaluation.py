@@ -173,7 +173,8 @@ def evaluate(
         if calibration is None and device.identity == origin.identity:
             table = own_calibration(origin.calibration, loaded.directory)
         else:
-            table = find_calibration(calibration, device, origin.settings.neuron, progress)
+            settings = origin.settings
+            table = find_calibration(calibration, device, settings.neuron, progress, delays=settings.network.has_delays)
         warn_of(table, origin.network, progress.message)
         start = time.perf_counter()
         runner = runner_of(origin.settings, origin.network, device, table, Observe("first"))

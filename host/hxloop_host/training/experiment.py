@@ -243,7 +243,7 @@ def _table(
 ) -> CalibrationTable | None:
     """Calibration to train with: a run that goes on has its own, and its chip."""
     if stored is None:
-        table = find_calibration(calibration, device, settings.neuron, progress)
+        table = find_calibration(calibration, device, settings.neuron, progress, delays=settings.network.has_delays)
         check_no_other_table(table, directory)
     else:
         check_chip(stored, device.identity)

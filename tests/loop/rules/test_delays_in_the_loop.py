@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from support.listeners import Heard
 from support.training_parts import make_trainer
 
 import hxloop
+from hxloop.codes.calibration_table import load_calibration
 from hxloop_host.settings.experiment_settings import Settings, load_settings
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 
@@ -73,3 +75,25 @@ def test_synaptic_delays_on_the_textbook_chip():
         trainer = make_trainer(Settings(**values), chip, TRAIN, VALIDATION)
         accuracies = [trainer.epoch(lambda _: None).val_accuracy for _ in range(3)]
     assert max(accuracies) > 0.6
+
+
+def test_a_training_on_chips_whose_delays_are_calibrated(tmp_path):
+    """Counters are those of the table, delays what it says of them; run, evaluation and resuming have it."""
+    values = settings(epochs=2, data={"train": 200, "validation": 60, "test": 60})
+    heard = Heard()
+    with hxloop.launch("typical", serial=6, threads=1) as chip:
+        table = hxloop.calibrate(chip, only="delays", cache=False, report=())
+        given = {"chip": chip, "preset": values, "calibration": table, "report": heard}
+        run = hxloop.train("yin-yang", **given, out=tmp_path / "run")
+        again = hxloop.evaluate(run.path, chip=chip)
+        placed = make_trainer(values, chip, TRAIN, VALIDATION, calibration=table).runner.placement
+    assert again.test_accuracy == run.test_accuracy
+    assert [("with only delays" in text) for text in heard.messages if text.startswith("warning")] == [True]
+    delays, sites = load_calibration(tmp_path / "run" / "calibration.h5").delays, placed.sites[0]
+    weights = hxloop.load_run(run.path).weights[0]
+    low, high = sites.limits()
+    assert ((weights >= low - 1e-9) & (weights <= high + 1e-9)).all()
+    heads = placed.circuits(placed.network.projections[0].target).astype(int)
+    of_pair = delays.offset_us[heads]
+    assert all(sites.offset_us[k] in of_pair[k] for k in range(len(heads)))
+    assert np.abs(sites.delays_us(sites.counters(weights)) - weights).max() < 0.065

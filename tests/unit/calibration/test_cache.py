@@ -13,9 +13,9 @@ from hxloop.chip import ChipIdentity
 from hxloop_calibration.cache import MAX_AGE_S, cached_file, look_up, store
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import CODE_VERSION, cache_key
-from hxloop_calibration.targets import AdaptationTarget, CorrelationTarget, RateTarget, Target
+from hxloop_calibration.targets import AdaptationTarget, CorrelationTarget, DelayTarget, RateTarget, Target
 
-FULL = Target(adaptation=AdaptationTarget(), rates=RateTarget(), correlation=CorrelationTarget())
+FULL = Target(adaptation=AdaptationTarget(), rates=RateTarget(), correlation=CorrelationTarget(), delays=DelayTarget())
 IDENTITY = ChipIdentity(chip="uncalibrated", serial=7, spec=SPEC.name, model="4")
 OPTIONS = Options(only=("leak",), search={"leak": "binary"}, tolerance={"v_leak_mv": 9.0})
 KEY = cache_key(FULL, OPTIONS, IDENTITY, SPEC)
@@ -81,7 +81,7 @@ def test_every_field_is_among_the_places():
 
 
 def test_leaving_out_a_section_changes_the_key():
-    for name in ("adaptation", "rates", "correlation"):
+    for name in ("adaptation", "rates", "correlation", "delays"):
         assert cache_key(FULL.model_copy(update={name: None}), OPTIONS, IDENTITY, SPEC) != KEY
 
 

@@ -11,7 +11,7 @@ from hxloop.spec import HICANN_X, TEXTBOOK
 from hxloop_calibration.families import FAMILIES
 from hxloop_calibration.options import Options
 from hxloop_calibration.pipeline import calibrate, complete, plan
-from hxloop_calibration.targets import PRESETS, Target, load_target
+from hxloop_calibration.targets import PRESETS, DelayTarget, Target, load_target
 
 
 def changed(section, **values):
@@ -22,7 +22,15 @@ def changed(section, **values):
 def test_presets_can_be_reached(name):
     names = plan(load_target(name), Options(), HICANN_X)
     assert {"cadc", "leak", "reset", "threshold", "tau_mem", "tau_syn", "gain", "weight_scale"} <= set(names)
-    assert not {"rates", "adaptation", "correlation"} & set(names)
+    assert not {"rates", "adaptation", "correlation", "delays"} & set(names)
+    target = load_target(name).model_copy(update={"delays": DelayTarget()})
+    assert plan(target, Options(), HICANN_X) == [*names, "delays"]
+    assert plan(target, Options(only=("delays",)), HICANN_X) == ["delays"]
+
+
+def test_without_delays_a_target_is_written_as_before_there_were_any():
+    assert "delays" not in Target().model_dump_json()
+    assert Target.model_validate_json(Target(delays=DelayTarget(repeats=9)).model_dump_json()).delays.repeats == 9
 
 
 @pytest.mark.parametrize(

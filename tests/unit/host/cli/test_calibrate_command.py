@@ -85,7 +85,9 @@ def test_options_reach_the_calibration(bench, tmp_path):
     assert calibrate().exit_code == 0
     more = ("--method", "published", "--only", "leak,threshold", "--seed", 4, "--begin-s", 60, "--no-cache")
     assert calibrate("--chip", "rough", "--serial", 7, "--preset", "lif-10us", "--out", "r.h5", *more).exit_code == 0
-    assert calibrate("--endpoint", "ipc:///nowhere", "--targets", "aims.toml", "--out", "a.h5").exit_code == 0
+    assert (
+        calibrate("--endpoint", "ipc:///nowhere", "--targets", "aims.toml", "--delays", "--out", "a.h5").exit_code == 0
+    )
     assert bench.opened == [("uncalibrated", 1, None), ("rough", 7, None), (None, None, "ipc:///nowhere")]
     plain, full, aimed = bench.calibrated
     assert plain["target"] == PRESETS["lif-6us"] and plain["cache"] and not plain["options"].only
@@ -94,6 +96,7 @@ def test_options_reach_the_calibration(bench, tmp_path):
     assert (options.method, options.only, options.seed) == ("published", ("leak", "threshold"), 4)
     assert options.begin_s == 60.0 and plain["options"].method == "default"
     assert aimed["target"].neuron.v_leak_mv == 430.0
+    assert [given["delays"] for given in bench.calibrated] == [False, False, True]
 
 
 def test_what_is_there_is_replaced_with_force_only(bench, tmp_path):

@@ -20,6 +20,7 @@ from hxloop.network import Network, Population, Projection
 from hxloop.progress import EpochDone, silent
 from hxloop.seeds import generator
 from hxloop.spec import HICANN_X
+from hxloop_host.network.calibrated import find_calibration
 from hxloop_host.network.measured_strength import MeasuredStrength
 from hxloop_host.placing.allocation import allocate
 from hxloop_host.placing.crossbar import bus_of_circuits
@@ -294,6 +295,21 @@ def test_auto_calibrates_for_the_operating_point_of_the_run(preset, tmp_path, mo
     run(preset, tmp_path / "run", calibration="auto", resume=True)
     evaluate(found, chip=GridChip())
     assert len(wanted) == 2  # both had a table
+
+
+@pytest.mark.parametrize(("preset_name", "given"), [("yin_yang_delays", True), ("yin_yang_no_delays", False)])
+def test_auto_measures_delays_where_there_are_delay_neurons(monkeypatch, preset_name, given):
+    wanted = []
+
+    def calibrate(chip, *, target, method, report):
+        wanted.append(target.delays is not None)
+        return table_for(chip)
+
+    monkeypatch.setattr("hxloop_calibration.calibrate_verb.calibrate", calibrate)
+    settings = load_settings(preset_name)
+    for method in ("auto", "auto:published"):
+        find_calibration(method, GridChip(), settings.neuron, delays=settings.network.has_delays)
+    assert wanted == [given, False]  # calix knows no delay neurons
 
 
 def test_a_run_without_table_goes_on_without(preset, tmp_path):

@@ -9,11 +9,13 @@ from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
 from support.listeners import Heard
 from support.tables.chip_tables import table_for
+from support.tables.delay_tables import with_delays
 from typer.testing import CliRunner
 
 from hxloop.cli import app
 from hxloop_host.network.building import build_network
 from hxloop_host.network.calibrated import warn_of
+from hxloop_host.settings.experiment_settings import load_settings
 from hxloop_host.training.experiment import evaluate, train
 
 
@@ -87,3 +89,15 @@ def test_populations_with_constants_of_their_own_are_named():
     assert len(told) == 2
     assert "than that of inh, v_threshold_mv = 735 instead of 700" in told[0]
     assert "than that of answer, tau_mem_us = 10 instead of 20; what" in told[1]
+
+
+def test_of_delay_neurons_it_is_told_whether_their_delays_are_known():
+    """Their operating point is never that of a table; delays are measured at it."""
+    table, told = replace(table_for(GridChip()), options=WHOLE), []
+    network = build_network(load_settings("yin_yang_delays"), 4)
+    warn_of(table, network, told.append)
+    assert len(told) == 1
+    assert "has no delays of" in told[0]
+    assert "hxloop calibrate --delays" in told[0]
+    warn_of(with_delays(table), network, told.append)
+    assert len(told) == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from hxloop.codes.measured_delays import MeasuredDelays
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import DoesNotFitError, InvalidInputError, OutOfRangeError
 from hxloop.network import Network, Population, Projection
@@ -103,3 +104,58 @@ def test_delay_neurons_are_plain_and_spike():
     with pytest.raises(InvalidInputError, match="spiking"):
         Population("relay", 3, relay=True, spiking=False)
     assert Population("relay", 3, relay=True, tau_mem_us=3.0) == Population("relay", 3, relay=True)
+
+
+def known(seed, failed=()):
+    """Delays as a calibration may find them."""
+    rng, shape = generator(seed, "known"), (HICANN_X.n_columns, HICANN_X.n_drivers)
+    usable = np.ones(shape[0], np.bool_)
+    usable[list(failed)] = False
+    offset_us, step_us = rng.uniform(1.2, 3.4, shape), rng.normal(0.128, 2e-4, shape[0])
+    offset_us[~usable], step_us[~usable] = np.nan, np.nan
+    return MeasuredDelays(offset_us, step_us, usable)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_counters_are_those_of_the_circuits_and_the_trigger_that_a_neuron_got(seed):
+    delays, rng = known(seed, failed=(0, 2)), generator(seed, "delays")
+    place_of = place(network(), HICANN_X, nominal_boot(HICANN_X), None, delays)
+    sites, asked = place_of.sites[0], rng.uniform(11.0, 32.0, 5)
+    counters = sites.counters(np.diag(asked))
+    config = place_of.configure([counters, np.zeros((10, 3))])
+    heads = place_of.circuits("relay").astype(int)
+    assert not {0, 2} & set(heads.tolist())
+    for k, head in enumerate(heads.tolist()):
+        (row,) = config.synapses.row[(config.synapses.circuit == head) & (config.synapses.weight_code == 63)]
+        (counter,) = set(config.neurons.refractory_counter[config.neurons.head == head].tolist())
+        means_us = delays.offset_us[head, row // 2] + counter * delays.step_us[head]
+        assert abs(means_us - asked[k]) <= 0.0645
+        assert sites.delays_us(counters)[k, k] == pytest.approx(means_us, rel=1e-12)
+        low, high = (limit[k, k] for limit in sites.limits())
+        assert low == pytest.approx(means_us - (counter - 50) * delays.step_us[head], rel=1e-12)
+        assert high == pytest.approx(means_us + (250 - counter) * delays.step_us[head], rel=1e-12)
+    ends = sites.counters(np.diag([1.0, 1e3, 8.4, 34.0, 20.0])).diagonal()
+    assert ends[:2].tolist() == [50.0, 250.0]
+    assert 50 <= ends.min() <= ends.max() <= 250
+
+
+def test_more_delay_neurons_than_pairs_with_delays_are_refused():
+    delays = known(1, failed=range(4, 256))
+    with pytest.raises(DoesNotFitError, match=r"needs 5 delay neurons, but 4 of 256 pairs .* 1 short") as caught:
+        place(network(), HICANN_X, nominal_boot(HICANN_X), None, delays)
+    assert caught.value.field == "relay"
+    placed_ones = place(network(n=4), HICANN_X, nominal_boot(HICANN_X), None, delays)
+    assert placed_ones.circuits("relay").tolist() == [0, 1, 2, 3]
+
+
+def test_other_merged_neurons_leave_the_pairs_to_delay_neurons():
+    wide = Network(
+        4, (Population("wide", 3, circuits_per_neuron=4, synapse_gain_mv_per_us=0.5), Population("relay", 4, relay=True)),
+        (
+            Projection("input", "wide", scale_weights=30.0),
+            Projection("input", "relay", mask=np.eye(4, dtype=np.bool_)),
+        ),
+    )  # fmt: skip
+    place_of = place(wide, HICANN_X, nominal_boot(HICANN_X), None, known(1, failed=range(4, 256)))
+    assert place_of.circuits("relay").tolist() == [0, 1, 2, 3]
+    assert not set((place_of.allocations["wide"].circuits % 256).ravel().tolist()) & {0, 1, 2, 3}
