@@ -71,4 +71,4 @@ def find_virtual_chips(given: str | Path | VirtualChipSettings | None) -> Virtua
             f"no statistics are called {arguments.shown(named)}", field="virtual_chips",
             hint=f"{PUBLISHED}, or a .toml file with {', '.join(VirtualChipSettings.model_fields)}",
         )  # fmt: skip
-    return load_toml(Path(named), VirtualChipSettings)
+    return load_toml(Path(named), VirtualChipSettings, field="virtual_chips")

@@ -42,6 +42,7 @@ BAD = {
         "rule": [3, {}, b"x", "fast_and_dep", object(), int, "no_such_file.py:Rule"],
         "augmentation": [3, {}, b"x", "shif", object(), int, "no_such_file.py:Flip", [3], ["shift"]],
         "beginning": [3, {}, b"x", "draw", object(), int, "no_such_file.py:Begin"],
+        "virtual_chips": [3, {}, b"x", "publishd", object(), "no_such_file.toml"],
         "report": LISTENER,
     },
     "evaluate": {
@@ -68,6 +69,7 @@ BAD = {
         "seed": [*NUMBER, None],
         "options": [*OBJECT, {"seed": 1}],
         "cache": [*SWITCH, None],
+        "delays": [*SWITCH, None],
         "report": LISTENER,
     },
     "measure": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 from pydantic import Field
@@ -34,7 +34,7 @@ class SurrogateSettings(MembraneRuleSettings):
 
     kind: str = "surrogate"
     weights: NotNegative = Field(0.0, description="factor on the mean squared weight of each projection")
-    band: Annotated[float, Field(ge=0)] = Field(
+    band: NotNegative = Field(
         0.0, description="the backward pass looks only at neurons that spiked or whose membrane is less than this many "
         "thresholds away from threshold; 0: at all"
     )  # fmt: skip

@@ -75,7 +75,7 @@ class Knobs:
         return [
             *self.chip_keys,
             *(f"chip.factor.{kind}" for kind in KINDS),
-            *dict.fromkeys([*flat(_numbered(self.settings.model_dump())), *self._keys_of_other_kinds]),
+            *dict.fromkeys([*flat(_numbered(self.settings.model_dump())), *self._keys_of_other_kinds, *self._left_out]),
         ]
 
     @cached_property
@@ -83,6 +83,11 @@ class Knobs:
         """Sections whose keys depend on their kind."""
         found = {name: section_of(info) for name, info in type(self.settings).model_fields.items()}
         return {name: section for name, section in found.items() if section is not None}
+
+    @cached_property
+    def _left_out(self) -> list[str]:
+        """What settings do not write where it is as it always was."""
+        return [turned.key for turned in self.listed() if turned.key.startswith("network.")]
 
     @cached_property
     def _keys_of_other_kinds(self) -> list[str]:

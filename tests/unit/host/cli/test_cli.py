@@ -181,6 +181,7 @@ def test_train_passes_its_options(monkeypatch, tmp_path):
         "task": "yin-yang", "preset": "small", "chip": "typical", "serial": 3, "seed": 5, "epochs": 2,
         "endpoint": None, "out": None, "resume": False, "calibration": None, "initial": None,
         "data_dir": None, "rule": None, "augmentation": None, "beginning": None,
+        "virtual_chips": None,
     }  # fmt: skip
     hxloop("train", "yin-yang", "--endpoint", "ipc:///x/data.sock", "--resume", "--out", tmp_path)
     assert (seen["chip"], seen["serial"], seen["resume"], seen["out"]) == (None, None, True, tmp_path)

@@ -21,11 +21,12 @@ from hxloop_host.settings.network_settings import (
 def test_presets_have_a_hidden_layer_and_an_output(preset):
     settings = load_settings(preset)
     network = settings.network
-    # Surrogate gradients read out neurons that do not spike, which layers do not have.
-    form = LayeredNetwork if settings.rule.kind == "fast_and_deep" else PopulationNetwork
-    assert isinstance(network, form)
+    # Readouts that do not spike, loops, delays and other refractory periods are what layers do not have.
+    layered = settings.rule.kind == "fast_and_deep" or preset == "yin_yang_eventprop"
+    assert isinstance(network, LayeredNetwork if layered else PopulationNetwork)
     delays = [p.name for p in getattr(network, "populations", ()) if p.relay]
-    assert [name for name in network.names if name not in delays] == ["hidden", "output"]
+    hidden = ["first", "second"] if preset == "yin_yang_feedback" else ["hidden"]
+    assert [name for name in network.names if name not in delays] == [*hidden, "output"]
     assert network.n_outputs == network.sizes[-1]
 
 
