@@ -4,9 +4,9 @@ What is measured
     The time from an event to the spike that leaves, of all pairs of circuits at once and with the trigger on one driver
     after another, at the shortest delay; in every eighth turn at the longest, too.
 How
-    Stamps of spikes, median over five events for each trigger, none soon after another event of its driver. What the longest delays have more, mean over the
-    drivers, over the difference of the counters is the worth of a count. Nothing is set: placing chooses the counter
-    whose delay, as measured, is nearest.
+    Stamps of spikes, median over five events for each trigger, none soon after another event of its driver. What the
+    longest delays have more, mean over the drivers, over the difference of the counters is the worth of a count.
+    Nothing is set: placing chooses the counter whose delay, as measured, is nearest.
 Expected accuracy
     0.05 us, of the 0.14 us by which delays jitter from event to event; half a count, 0.064 us, is lost in choosing.
 Runtime on silicon
