@@ -79,7 +79,7 @@ def _summary(table: CalibrationTable) -> Section:
 
 
 def _histograms(table: CalibrationTable) -> Section:
-    shown = [p for p in table.parameters.values() if p.per == "circuit"]
+    shown = [p for p in table.parameters.values() if p.per != "quadrant"]
     rows = -(-len(shown) // _COLUMNS)
 
     def fill(figure: Figure) -> None:
@@ -106,7 +106,7 @@ def _histogram(axes: Axes, parameter: Calibrated) -> None:
     everything = np.concatenate([before, after])
     axes.set_title(parameter.long_name)
     axes.set_xlabel(f"{parameter.name} ({parameter.unit})" if parameter.unit != "1" else parameter.name)
-    axes.set_ylabel("circuits")
+    axes.set_ylabel(f"{parameter.per}s")
     if everything.size == 0:
         axes.text(0.5, 0.5, "nothing measured", ha="center", transform=axes.transAxes)
         return

@@ -70,7 +70,9 @@ class DelayLines:
         sign[:, 0::2], sign[:, 1::2] = 1, -1
         driver, label = np.array(self.drivers), np.arange(spec.n_labels)
         shape = (len(driver), self.n_pairs)
-        weight = np.full(len(driver) * self.n_pairs, RELAY_CODE, np.float64 if spec.continuous_weights else np.int8)
+        n = len(driver) * self.n_pairs
+        weight: NDArray[np.int8] | NDArray[np.float64] = np.full(n, RELAY_CODE, np.int8)
+        weight = weight.astype(np.float64) if spec.continuous_weights else weight
         synapses = Synapses(
             np.broadcast_to(pair, shape).ravel().astype(np.int16),
             np.repeat(2 * driver, self.n_pairs).astype(np.int16),

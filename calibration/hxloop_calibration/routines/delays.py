@@ -4,9 +4,9 @@ What is measured
     The time from an event to the spike that leaves, of all pairs of circuits at once and with the trigger on one driver
     after another, at the shortest delay; in every eighth turn at the longest, too.
 How
-    Stamps of spikes, median over five events for each trigger. What the longest delays have more, mean over the
-    drivers, over the difference of the counters is the worth of a count. Nothing is set: placing chooses the counter
-    whose delay, as measured, is nearest.
+    Stamps of spikes, median over five events for each trigger, none soon after another event of its driver. What the
+    longest delays have more, mean over the drivers, over the difference of the counters is the worth of a count.
+    Nothing is set: placing chooses the counter whose delay, as measured, is nearest.
 Expected accuracy
     0.05 us, of the 0.14 us by which delays jitter from event to event; half a count, 0.064 us, is lost in choosing.
 Runtime on silicon
@@ -69,7 +69,7 @@ class Delays(Routine):
 
     def parameters(self, bench: Bench, target: Target) -> tuple[Parameter, ...]:
         """Worth of a count, and the rest of a delay."""
-        cycle_ns = 1e3 * _cycle_us(bench, target)
+        cycle_ns = 1e3 * _cycle_us(bench)
         return (
             Parameter(STEP, "ns", "what a count adds to a delay", cycle_ns, _TOLERANCE_NS, "pair"),
             Parameter(OFFSET, "us", "delay without its counts", nominal.TRIGGER_US, _TOLERANCE_US, "trigger"),
@@ -85,7 +85,7 @@ class Delays(Routine):
         assert target.delays is not None
         lines, repeats = DelayLines.of_chip(bench.spec), target.delays.repeats
         config = lines.config(_boot(bench, target))
-        cycle_us = _cycle_us(bench, target)
+        cycle_us = _cycle_us(bench)
         low, high = counter_range(bench.spec.delay_us, cycle_us)
         bench.write_whole(lines.with_counter(config, low))
         run, turns = _Run(bench, lines, config, repeats, cycle_us), range(len(lines.drivers))
@@ -98,14 +98,14 @@ class Delays(Routine):
         mean_us = np.where(there, more_us, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
         step_us = np.where(enough, mean_us / (high - low), np.nan)
         offset_us = (short_us - low * step_us).T
-        bench.silent_entries |= {
-            STEP: ~np.isfinite(short_us).any(axis=0), OFFSET: ~np.isfinite(short_us).T.ravel()
-        }  # fmt: skip
+        heard = np.isfinite(short_us)
+        bench.silent_entries[STEP] = np.asarray(~heard.any(axis=0))
+        bench.silent_entries[OFFSET] = ~heard.T.ravel()
         return {STEP: 1e3 * step_us, OFFSET: offset_us.ravel()}
 
     def systematic(self, bench: Bench, target: Target) -> dict[str, float | Floats]:
         """Stamps and temperature."""
-        low, high = counter_range(bench.spec.delay_us, _cycle_us(bench, target))
+        low, high = counter_range(bench.spec.delay_us, _cycle_us(bench))
         return {OFFSET: _STAMP_US, STEP: 1e3 * bench.spec.tick_us / (high - low)}
 
 
@@ -144,7 +144,7 @@ def _boot(bench: Bench, target: Target) -> BootSettings:
     return BootSettings(target.neuron, bench.neurons, bench.shared)
 
 
-def _cycle_us(bench: Bench, target: Target) -> float:
+def _cycle_us(bench: Bench) -> float:
     """Worth of a count of the clock that delay neurons get."""
-    config_clock = 1  # the slow one: the fast one does not reach the shortest delay
-    return float(nominal.refractory_us(1, bench.shared.clock_scale[0, config_clock]))
+    slow = 1  # the fast clock does not reach the shortest delay
+    return float(nominal.refractory_us(1, bench.shared.clock_scale[0, slow]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.delays import SIZES, delay_lines, measured
+from benchmarks.delays.spread import SIZES, delay_lines, measured
 from hxloop.codes.capmem import Cell
 from hxloop.codes.measured_delays import OFFSET, STEP
 from hxloop.network import Network, Population, Projection

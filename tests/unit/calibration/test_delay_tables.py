@@ -10,6 +10,7 @@ from support.tables.delay_tables import with_delays
 from hxloop.codes.calibration_table import Reason, load_calibration
 from hxloop.codes.measured_delays import OFFSET, STEP
 from hxloop.errors import RecordError, UnreadableFileError
+from hxloop_calibration.calibration_report import write_report
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -98,3 +99,12 @@ def test_fewer_triggers_than_the_chip_has_are_refused():
     table.check_chip(Chip())
     with pytest.raises(UnreadableFileError, match="512 triggers"):
         changed(table, OFFSET, **cut(table.parameters[OFFSET], 512)).check_chip(Chip())
+
+
+def test_a_table_of_delays_alone_has_a_page(tmp_path):
+    table = with_delays(small_table(), 0, failed=(3,))
+    alone = {name: table.parameters[name] for name in (STEP, OFFSET)}
+    write_report(replace(table, parameters=alone), tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    for expected in (OFFSET, STEP, "pair 3", "trigger 384", "never spikes"):
+        assert expected in text

@@ -151,7 +151,10 @@ def test_more_delay_neurons_than_pairs_with_delays_are_refused():
 def test_other_merged_neurons_leave_the_pairs_to_delay_neurons():
     wide = Network(
         4,
-        (Population("wide", 3, circuits_per_neuron=4, synapse_gain_mv_per_us=0.5), Population("relay", 4, relay=True)),
+        (
+            Population("wide", 3, circuits_per_neuron=4, synapse_gain_mv_per_us=0.5),
+            Population("relay", 4, relay=True),
+        ),
         (
             Projection("input", "wide", scale_weights=30.0),
             Projection("input", "relay", mask=np.eye(4, dtype=np.bool_)),
