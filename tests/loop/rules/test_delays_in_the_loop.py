@@ -78,7 +78,7 @@ def test_synaptic_delays_on_the_textbook_chip():
 
 
 def test_a_training_on_chips_whose_delays_are_calibrated(tmp_path):
-    """Counters are those of the table, delays what it says of them; run, evaluation and resuming have it."""
+    """Counters are those of the table, delays what it says of them; run and evaluation have it."""
     values = settings(epochs=2, data={"train": 200, "validation": 60, "test": 60})
     heard = Heard()
     with hxloop.launch("typical", serial=6, threads=1) as chip:
