@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.places import SHORT
 
 from hxloop.rule import Batch, Inputs
 from hxloop.seeds import generator
@@ -92,7 +93,7 @@ def batch(number=0, seed=3):
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_noise_of_the_model_is_that_of_thresholds_and_synapses(seed):
-    network = build_network(load_settings("quick"), 4)
+    network = build_network(load_settings(SHORT), 4)
     assert noisy(None, network, 0.0, batch()) is None
     measured = SimpleNamespace(tau_factor=1.5, factor=lambda k, codes: np.full(codes.shape, 2.0))
     assert noisy(measured, network, 0.0, batch()) is measured

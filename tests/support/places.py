@@ -11,3 +11,6 @@ ALONE_PYTHONPATH = os.pathsep.join(
     map(str, (TESTS / "support" / "hiding" / "children", ROOT, ROOT / "host", ROOT / "calibration", TESTS))
 )
 """The same for children from which the emulator is hidden."""
+
+SHORT = ROOT / "tests" / "support" / "files_of_before" / "quick.toml"
+"""Settings of a short training that tests begin with: they stay as they are when presets become better."""

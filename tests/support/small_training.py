@@ -6,6 +6,7 @@ Run by itself, so that each training meets the kernel cache that it shall meet.
 import hashlib
 
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.training_parts import make_trainer, stacked
 
 from hxloop.kit.waiting import Silence, tell
@@ -19,7 +20,7 @@ EPOCHS = 2
 def main() -> None:
     tell(Silence)
     warm_up()
-    settings = load_settings("quick")
+    settings = load_settings(SHORT)
     trainer = make_trainer(settings, GridChip(), generate_yin_yang(400, 5), generate_yin_yang(40, 6))
     for _ in range(EPOCHS):
         trainer.epoch(lambda _: None)

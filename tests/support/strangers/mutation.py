@@ -11,6 +11,7 @@ from typing import Any, Protocol, get_args
 import h5py
 import numpy as np
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.strangers.foreign_files import sealed
 from support.tables.calibration_tables import small_table
 
@@ -240,7 +241,7 @@ def _stored_point(folder: Path) -> tuple[Path, Any]:
     """File of a point of a study, and what reads it."""
     values = {
         "task": "yin-yang",
-        "settings": load_settings("quick"),
+        "settings": load_settings(SHORT),
         "chip": "ideal",
         "serial": 1,
         "seed": 0,

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.strangers.foreign_files import sealed
 from support.strangers.mutation import network_arrays, small_run, targets
 from support.tables.calibration_tables import small_table
@@ -257,7 +258,7 @@ def test_tables_of_fewer_circuits_than_the_chip_has(tmp_path, quantities, word):
     chip = GridChip()
     chip.identity = table.identity
     with pytest.raises(UnreadableFileError, match=word):
-        find_calibration(tmp_path / "t.h5", chip, load_settings("quick").neuron)
+        find_calibration(tmp_path / "t.h5", chip, load_settings(SHORT).neuron)
 
 
 @pytest.mark.parametrize("options", ["", "[" * 5000, '{"only": 3}', '{"only": ' + "1" * 5000 + "}"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.chips.fake_chip import FakeChip, small_config, small_inputs
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 import hxloop
@@ -167,10 +168,10 @@ def test_what_a_task_is_is_said_in_one_sentence(untouched):
 
 
 def test_numbers_of_numpy_and_paths_as_text_are_welcome(tmp_path):
-    settings = load_settings("quick").model_dump()
+    settings = load_settings(SHORT).model_dump()
     settings["network"] |= {"sizes": [5, 3], "copies": [1, 1], "bias_copies": [0, 0]}
     settings["data"] |= {"train": 40, "validation": 10, "test": 10}
-    preset = type(load_settings("quick"))(**settings)
+    preset = type(load_settings(SHORT))(**settings)
     run = hxloop.train(
         preset=preset,
         chip=GridChip(),

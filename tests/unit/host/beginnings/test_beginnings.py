@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.training_parts import make_trainer
 
 from hxloop.errors import InvalidInputError
@@ -19,7 +20,7 @@ TRAIN, VALIDATION = generate_yin_yang(150, 5), generate_yin_yang(10, 6)
 
 
 def settings(network=None, **beginning):
-    values = load_settings("quick").model_dump()
+    values = load_settings(SHORT).model_dump()
     values["network"] = network or values["network"] | {"sizes": [10, 3], "init_std": [0.4, 0.4]}
     return Settings(**(values | {"beginning": beginning} if beginning else values))
 
@@ -110,7 +111,7 @@ def membrane_trace(tau_mem, tau_syn, rate, weights, seed, dt=0.1, n=400_000):
 @pytest.mark.parametrize(("tau_mem", "tau_syn", "seed"), [(10.0, 5.0, 1), (20.0, 4.0, 2)])
 def test_membranes_wander_as_far_as_is_wanted(tau_mem, tau_syn, seed):
     """Membranes of simulated neurons under Poisson inputs have the mean and deviation that were asked for."""
-    values = load_settings("quick").model_dump()
+    values = load_settings(SHORT).model_dump()
     values["neuron"] |= {"tau_mem_us": tau_mem, "tau_syn_us": tau_syn, "t_refractory_us": 1.0}
     values["network"] = {
         "populations": [{"name": "output", "size": 3}],
@@ -152,7 +153,7 @@ def test_populations_come_after_what_drives_them():
         "populations": [{"name": name, "size": 2} for name in "cba"],
         "projections": [{"source": s, "target": t, "init_std": 0.1} for s, t in projections],
     }
-    values = load_settings("quick").model_dump() | {"rule": {"kind": "surrogate"}, "loss": {"kind": "count_mse"}}
+    values = load_settings(SHORT).model_dump() | {"rule": {"kind": "surrogate"}, "loss": {"kind": "count_mse"}}
     loop = make_trainer(Settings(**(values | {"network": network})), GridChip(), TRAIN, VALIDATION).runner.network
     assert in_order(loop) == ["c", "a", "b"]  # a loop: the first of the network begins
     network["projections"].pop()
@@ -182,7 +183,7 @@ def test_an_output_that_does_not_spike_has_no_first_spikes():
         "populations": [{"name": "output", "size": 3, "spiking": False}],
         "projections": [{"source": "input", "target": "output", "init_std": 0.1}],
     }
-    values = load_settings("quick").model_dump() | {"network": network}
+    values = load_settings(SHORT).model_dump() | {"network": network}
     values |= {"rule": {"kind": "surrogate"}, "loss": {"kind": "membrane_cross_entropy"}}
     trainer = make_trainer(Settings(**values), GridChip(), TRAIN, VALIDATION)
     chosen = with_beginning(Settings(**values), "first_spikes")

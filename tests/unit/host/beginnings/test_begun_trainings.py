@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
 from support.listeners import Stop
-from support.places import ROOT
+from support.places import ROOT, SHORT
 
 from hxloop.errors import InvalidInputError
 from hxloop.progress import Advanced, silent
@@ -22,7 +22,7 @@ OWN = re.search(r"```python\n(from hxloop import Beginning[^`]*)```", PAGE)[1]
 
 
 def run(out, report=silent, **more):
-    values = load_settings("quick").model_dump()
+    values = load_settings(SHORT).model_dump()
     values["network"] |= {"sizes": [6, 3], "init_std": [0.4, 0.4]}
     values["training"] |= {"epochs": 2}
     values["rule"] |= {"silent": "lift", "limits": [0.7, 0.05]}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.training_parts import make_trainer
 
 from hxloop.errors import ArrayError
@@ -92,7 +93,7 @@ def test_state_goes_on_and_a_foreign_one_is_refused():
 
 
 def settings(**rule):
-    values = load_settings("quick").model_dump()
+    values = load_settings(SHORT).model_dump()
     values["network"] |= {"sizes": [12, 3], "init_mean": [0.1, 0.1]}
     values["rule"] |= {"limits": [0.5, 0.05]} | rule
     return Settings(**values)

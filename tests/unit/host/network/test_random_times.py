@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support.chips.random_chip import RandomChip
 from support.listeners import Heard
+from support.places import SHORT
 
 from hxloop.progress import silent
 from hxloop_host.settings.experiment_settings import Settings, load_settings
@@ -11,7 +12,7 @@ from hxloop_host.training.experiment import train
 
 
 def tiny(**changes):
-    tree = load_settings("quick").model_dump()
+    tree = load_settings(SHORT).model_dump()
     tree["network"] |= {"sizes": [5, 3], "copies": [2, 1], "bias_copies": [1, 1]}
     tree["training"] |= {"epochs": 3, "batch_size": 20, "evaluate_every": 3}
     tree["data"] |= {"train": 60, "validation": 10, "test": 10}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.places import SHORT
 from support.training_parts import make_runner, make_trainer
 
 from hxloop.codes import nominal
@@ -183,7 +184,7 @@ def test_statistics_are_published_those_of_a_file_or_refused(tmp_path):
 
 
 def test_settings_without_the_section_are_written_as_before():
-    quick = load_settings("quick")
+    quick = load_settings(SHORT)
     assert "virtual_chips" not in quick.model_dump()
     changed = Named(YIN_YANG, None, None, VirtualChipSettings(tau_mem=0.3)).choice(quick).settings
     assert changed.model_dump()["virtual_chips"]["tau_mem"] == 0.3

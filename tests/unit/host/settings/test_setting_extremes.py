@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 from support.chips.random_chip import RandomChip
+from support.places import SHORT
 from support.training_parts import inputs_of, make_trainer
 
 from hxloop.errors import HxloopError, InvalidInputError
@@ -27,7 +28,7 @@ N_FEATURES = 4
 @cache
 def base():
     """A network small enough to be trained a thousand times."""
-    tree = load_settings("quick").model_dump()
+    tree = load_settings(SHORT).model_dump()
     tree["network"] |= {"sizes": [5, 3], "copies": [2, 1], "bias_copies": [1, 0]}
     tree["training"] |= {"epochs": 2, "batch_size": 4}
     tree["beginning"] = {"kind": "drawn"}
@@ -177,7 +178,7 @@ def test_unused_times_may_be_anything():
 
 
 def test_copies_that_pydantic_does_not_check_are_checked():
-    found = load_settings("quick")
+    found = load_settings(SHORT)
     wrong = found.model_copy(update={"optimizer": found.optimizer.model_copy(update={"beta1": 1.0})})
     with pytest.raises(InvalidInputError, match=r"optimizer\.beta1"):
         load_settings(wrong)

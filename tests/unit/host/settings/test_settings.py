@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.places import SHORT
 
 import hxloop_host
 from hxloop.errors import HxloopError, InvalidInputError, MissingFileError, UnknownKeyError
@@ -138,4 +139,4 @@ def test_missing_presets_and_files_are_named():
     with pytest.raises(MissingFileError, match=r"nowhere\.toml"):
         load_settings("nowhere.toml")
     with pytest.raises(HxloopError, match=r"epochs: must be 1\.\."):
-        load_settings("quick").with_epochs(0)
+        load_settings(SHORT).with_epochs(0)

@@ -19,8 +19,14 @@ BEFORE = Path(__file__).parents[3] / "support" / "files_of_before"
 CASES = json.loads((BEFORE / "keys.json").read_text())
 
 
+def before(preset):
+    """Settings of a preset as it was when the keys were made."""
+    file = BEFORE / f"{preset}.toml"
+    return load_settings(file if file.exists() else preset)
+
+
 def turned(preset, changes):
-    tree = load_settings(preset).model_dump()
+    tree = before(preset).model_dump()
     for name, value in changes.items():
         section, _, key = KNOBS_OF_BEFORE.get(name, name).partition(".")
         tree[section][key] = value
@@ -35,7 +41,7 @@ def train(settings, chip="typical[jitter_trial_us=0.3]", serial=1, seed=0, model
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join([case["preset"], *case["turned"]]))
 def test_keys_are_those_of_before(case):
     settings, more = turned(case["preset"], case["turned"]), {"task": case["task"]}
-    more["losses_left"] = losses_left(load_settings(case["preset"]), settings)
+    more["losses_left"] = losses_left(before(case["preset"]), settings)
     first = train(settings, **more)
     second = train(settings, "ideal", 2, 2**40, calibrated_at_s=0.0, initial=first, **more)
     tests = {"action": "test", **more}
@@ -59,16 +65,16 @@ def test_keys_are_those_of_before(case):
     ],
 )
 def test_what_there_was_not_before_has_names_of_its_own(new):
-    point = train(Settings(**(load_settings("quick").model_dump() | new)))
+    point = train(Settings(**(before("quick").model_dump() | new)))
     assert form_of_before(point) is None
-    assert form_of_before(train(load_settings("quick"), initial=point)) is None
+    assert form_of_before(train(before("quick"), initial=point)) is None
     assert point.key == Point.model_validate_json(point.model_dump_json()).key
-    assert point.key not in {train(load_settings("quick")).key, train(point.settings, initial=point).key}
+    assert point.key not in {train(before("quick")).key, train(point.settings, initial=point).key}
 
 
 def test_what_settings_of_later_do_by_default_is_not_part_of_a_name():
     def settings(**optimizer):
-        values = load_settings("quick").model_dump()
+        values = before("quick").model_dump()
         return Settings(**(values | {"coding": {"kind": "latency"}, "optimizer": values["optimizer"] | optimizer}))
 
     assert "clip_norm" not in train(settings()).text
@@ -79,7 +85,7 @@ def test_what_settings_of_later_do_by_default_is_not_part_of_a_name():
 def test_a_rule_of_ones_own_is_named_by_its_source_and_not_by_where_it_lies():
     def point(folder, digest, rate=0.1):
         name = f"{folder}/mine.py:Hebb"
-        tree = load_settings("quick").model_dump() | {"rule": {"kind": name, "rate": rate}}
+        tree = before("quick").model_dump() | {"rule": {"kind": name, "rate": rate}}
         return train(Settings(**tree), rule=Source(name=name, module=f"{folder}/mine.py", sha256=digest))
 
     first = point("/one", "a" * 64)
@@ -89,9 +95,9 @@ def test_a_rule_of_ones_own_is_named_by_its_source_and_not_by_where_it_lies():
 
 
 def test_the_first_of_equal_points_has_a_name_of_its_own(sheets):  # noqa: F811
-    point = train(load_settings("quick"), "ideal", serial=5)
-    other = train(load_settings("quick"), "typical", initial=point)
-    assert point.key != drawn(point).key == train(load_settings("quick"), "ideal").key
+    point = train(before("quick"), "ideal", serial=5)
+    other = train(before("quick"), "typical", initial=point)
+    assert point.key != drawn(point).key == train(before("quick"), "ideal").key
     assert drawn(other).initial == drawn(point)
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from support.places import SHORT
 from support.tables.sheets import fake_sheet, sheets  # noqa: F401 (a fixture)
 from typer.testing import CliRunner
 
@@ -23,12 +24,12 @@ from hxloop_host.studies.kinds import KINDS, find_kind
 from hxloop_host.studies.study_request import Request, read_request, read_settings, work_of
 from hxloop_host.studies.study_verb import command_of
 
-KNOBS = Knobs(load_settings("quick"), fake_sheet("typical"))
+KNOBS = Knobs(load_settings(SHORT), fake_sheet("typical"))
 
 
 def point(**changes):
     given = {
-        "action": "train", "task": "yin-yang", "settings": load_settings("quick"), "chip": "typical", "serial": 1,
+        "action": "train", "task": "yin-yang", "settings": load_settings(SHORT), "chip": "typical", "serial": 1,
         "seed": 0, "model": "4",
     }  # fmt: skip
     return Point(**(given | changes))
@@ -79,13 +80,13 @@ def test_a_chip_has_one_name_whatever_turns_its_knobs():
     assert "jitter_trial_us=0.5" in factored
     assert "membrane_trial_mv=0.08" in factored
     assert "residual" not in factored
-    none = Knobs(load_settings("quick"), fake_sheet("typical[all=0]"))
+    none = Knobs(load_settings(SHORT), fake_sheet("typical[all=0]"))
     assert none.apply({"chip.mismatch.synapse_fixed": 0.2})[1] == "typical[all=0,synapse_fixed=0.2]"
 
 
 def test_settings_are_changed_and_nothing_else():
     settings, chip = KNOBS.apply({"training.epochs": 3, "network.copies": [4, 1]})
-    expected = load_settings("quick").model_dump()
+    expected = load_settings(SHORT).model_dump()
     expected["training"]["epochs"], expected["network"]["copies"] = 3, [4, 1]
     assert settings.model_dump() == expected
     assert chip == "typical"
@@ -110,12 +111,12 @@ def test_keys_of_every_kind_are_knobs_and_listed():
 
 
 def test_another_kind_takes_what_it_has_and_its_own_defaults():
-    was = load_settings("quick").optimizer
+    was = load_settings(SHORT).optimizer
     now = KNOBS.apply({"optimizer.kind": "sgd", "optimizer.momentum": 0.9})[0].optimizer
     assert (now.kind, now.momentum, now.nesterov) == ("sgd", 0.9, False)
     assert (now.learning_rate, now.schedule, now.floor) == (was.learning_rate, was.schedule, was.floor)
     assert KNOBS.apply({"optimizer.kind": "adamw"})[0].optimizer.beta1 == was.beta1
-    assert KNOBS.apply({"optimizer.kind": "adam"})[0] == load_settings("quick")
+    assert KNOBS.apply({"optimizer.kind": "adam"})[0] == load_settings(SHORT)
     softmax = KNOBS.apply({"loss.kind": "softmax_times", "loss.xi": 0.4})[0].loss.model_dump()
     assert softmax == {"kind": "softmax_times", "xi": 0.4, "alpha": 0.005, "beta": 1.0}
     assert KNOBS.apply({"loss.kind": "membrane_mse"})[0].loss.score == "max"
@@ -173,7 +174,7 @@ def test_a_point_is_named_by_everything_its_result_depends_on():
     assert first.key == point().key
     others = [
         point(serial=2), point(seed=1), point(chip="rough"), point(model="5"), point(calibrated_at_s=0.0),
-        point(settings=load_settings("quick").with_epochs(3)), point(initial=first),
+        point(settings=load_settings(SHORT).with_epochs(3)), point(initial=first),
         point(action="test", initial=first), point(action="test", initial=first, trial=1),
         point(action="test", initial=first, at_s=0.0), point(action="test", initial=point(seed=1)),
     ]  # fmt: skip
@@ -310,7 +311,7 @@ def test_a_file_asks_for_the_same_study_as_the_command(tmp_path, sheets):  # noq
 
 
 def test_sizes_of_the_textbook_are_not_those_of_a_chip(sheets):  # noqa: F811
-    base = Base("yin-yang", load_settings("quick"), "typical").turned(
+    base = Base("yin-yang", load_settings(SHORT), "typical").turned(
         {"chip.noise.jitter_trial_us": 0.3, "training.epochs": 4}
     )
     reference = base.reference().train(1, 0)

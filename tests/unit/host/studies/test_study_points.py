@@ -11,6 +11,7 @@ from distributed.utils import key_split
 from support.chips.grid_chip import GridChip
 from support.daemons.processes import write_settings
 from support.listeners import Heard
+from support.places import SHORT
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop.errors import InvalidInputError, MissingFileError, RecordError
@@ -70,7 +71,7 @@ def test_a_point_is_done_once_and_its_figures_are_those_of_its_run(tmp_path, chi
 def test_weights_of_another_point_are_where_a_training_begins(tmp_path, chips):
     store, first = Store(tmp_path / "study"), tiny(tmp_path)
     do(first, store)
-    still = load_settings("quick").optimizer.model_copy(update={"learning_rate": 1e-12})
+    still = load_settings(SHORT).optimizer.model_copy(update={"learning_rate": 1e-12})
     rule = first.settings.rule.model_copy(update={"bump": 0.0})
     settings = first.settings.model_copy(update={"optimizer": still, "rule": rule})
     second = tiny(tmp_path, initial=first, settings=settings, serial=5)
