@@ -87,15 +87,9 @@ def _calibrate(
     """
     if check is not None:
         _refuse_together(
-            "check",
-            preset=preset,
-            targets=targets,
-            only=only,
-            method=method,
-            out=out,
-            report=report,
+            "check", preset=preset, targets=targets, only=only, method=method, out=out, report=report,
             delays=delays or None,
-        )
+        )  # fmt: skip
         _check(check, chip, serial, endpoint, begin_s, as_json=as_json)
         return
     if targets is not None:

@@ -105,7 +105,7 @@ def test_apply_passes_overwrite_fails_reapply_passes(chip, table, name):
 
 
 def test_every_routine_is_tested_here():
-    assert set(OVERWRITE) | {"rates", "adaptation"} == set(ROUTINES)
+    assert set(OVERWRITE) | {"rates", "adaptation", "delays"} == set(ROUTINES)
 
 
 def test_dead_circuits_are_reported_and_nothing_else_fails(chip, table):
