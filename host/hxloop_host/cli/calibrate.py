@@ -104,14 +104,7 @@ def _calibrate(
     if as_json:
         print_json(found)
     else:
-        _print(table)
-        say(
-            f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
-            f"on silicon {table.chip_time_s:.1f} s"
-        )
-        for written in (found["table_path"], found["report_path"]):
-            if written is not None:
-                show(written)
+        _say(table, found)
     if found["report_path"] != report:
         raise typer.Exit(1)
 
@@ -219,6 +212,17 @@ def _refuse_together(option: str, **others: object) -> None:
         raise InvalidInputError(
             f"--{option} and --{given[0]} do not go together", field=given[0], hint="leave one of them out"
         )
+
+
+def _say(table: CalibrationTable, found: dict[str, Any]) -> None:
+    _print(table)
+    say(
+        f"{100 * table.success_fraction:.1f} % of {len(table.usable)} circuits as wanted, {found['wall_s']:.1f} s; "
+        f"on silicon {table.chip_time_s:.1f} s"
+    )
+    for written in (found["table_path"], found["report_path"]):
+        if written is not None:
+            show(written)
 
 
 def _print(table: CalibrationTable) -> None:
