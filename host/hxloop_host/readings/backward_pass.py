@@ -110,16 +110,16 @@ def weight_gradients(
     shape = shape_of(steepness, dtype)
     dense = band == 0 or np.isinf(band)
     given = [height * w for w in seen]
+    stepping = grid.stepping(grad_v is not None)
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.part[network.output].start,
         (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
-        grid.tiles(given) if dense else grid.rows(given), grid.kernels, decay, grid.period, grid.delay,
+        grid.tiles(given) if dense else grid.rows(given, stepping), grid.kernels, decay, grid.period, grid.delay,
         CODES[surrogate], shape,
     )  # fmt: skip
     n_chunks = max(1, -(-n_samples // CHUNK))
     firsts = range(0, n_samples, -(-n_samples // n_chunks) or 1)
     shares = np.zeros((max(1, len(firsts)), grid.n_weights), dtype)
-    turned = shares[:, :0] if dense else np.zeros_like(shares)
     counted = np.zeros((len(shares), N_COUNTS), np.int64)
 
     def add(worker: int) -> None:
@@ -129,12 +129,10 @@ def weight_gradients(
             if dense:
                 add_gradients(first, last, *arguments, shares[chunk])
             else:
-                add_sparse_gradients(first, last, *arguments, dtype(band), shares[chunk], turned[chunk], counted[chunk])
+                add_sparse_gradients(first, last, *arguments, dtype(band), stepping, shares[chunk], counted[chunk])
 
     share_out(add, max(1, min(n_cores(), len(firsts))))
     total = shares.sum(axis=0, dtype=np.float64)
-    if not dense:
-        total += grid.turned(turned.sum(axis=0, dtype=np.float64))
     if work is not None:
         pairs = n_samples * n_reads * int(np.isfinite(grid.threshold).sum())
         work.pairs += pairs
