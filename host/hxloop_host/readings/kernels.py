@@ -42,7 +42,7 @@ N_TABLES = 3
 TOGETHER = 4  # samples whose derivatives go back together
 TARGETS = 4  # of a tile of weights
 SOURCES = 64  # of a tile
-ROW = 8  # rows of weights are padded to a multiple of this
+ROW = 4  # rows of weights are padded to a multiple of this
 
 
 @compiled

@@ -25,17 +25,18 @@ from hxloop_host.readings.kernels import (
     ADAPTATION,
     AT,
     CURRENT,
+    CURRENT_LEFT,
     FIRST_SOURCE,
     FIRST_TARGET,
     LIFT,
     MEMBRANE,
+    MEMBRANE_RISE,
     N_SOURCES,
     N_TARGETS,
     POPULATION,
     RISE,
     ROW,
     SOURCE,
-    add_arrivals,
     count_spikes,
     events_of,
     fill_slopes,
@@ -65,53 +66,61 @@ def add_sparse_gradients(
     """
     n_reads, n_neurons = v.shape[1], v.shape[2]
     to_v, to_i = np.empty((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons + ROW), v.dtype)
-    to_z, to_w = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
-    counts, near = np.zeros((n_reads, n_neurons), np.int32), np.zeros(padded(n_neurons, 8), np.uint8)
-    active, number = np.empty(n_neurons + 8, np.int64), np.zeros(n_reads, np.int64)
-    limits, per = np.where(per_threshold > 0, band, -shape[0]), np.empty(n_neurons, v.dtype)
-    own, slopes, sizes = np.empty(n_neurons, v.dtype), np.empty(n_neurons, v.dtype), np.empty(n_neurons, v.dtype)
-    steps = (np.empty(n_reads * n_neurons, np.int64), np.empty(n_reads * n_neurons, v.dtype))  # neurons, sizes
-    ordered = (np.empty(n_neurons + 1, np.int64), np.empty_like(steps[0]), np.empty_like(steps[1]))
-    n_heard, widest = 0, 1
-    for p in range(links.shape[0]):
-        widest = max(widest, links[p, N_SOURCES])
-        n_heard += links[p, N_SOURCES]
-    heard_v, heard_i = np.empty(n_heard, v.dtype), np.empty(n_heard, v.dtype)
-    rises, lefts = np.empty((n_reads, widest), v.dtype), np.empty((n_reads, widest), v.dtype)
+    to_z, to_w, latest = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
+    counts, at = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, np.int64)
+    limits, left = np.where(per_threshold > 0, band, -shape[0]), _powers(decay[MEMBRANE], n_reads)
+    found_active = (np.empty(n_reads + 1, np.int64), np.empty(n_reads * n_neurons + 64, np.int32))  # begins, neurons
+    steps = (np.empty(n_neurons + 1, np.int64), np.empty(n_reads * n_neurons, np.int64),
+             np.empty(n_reads * n_neurons, v.dtype))  # where each neuron's begin; readings, sizes  # fmt: skip
+    lasts, own, per = np.empty(n_neurons, np.int64), np.empty(n_neurons, v.dtype), np.empty(n_neurons, v.dtype)
+    slopes, sizes = np.empty(n_neurons, v.dtype), np.empty(n_neurons, v.dtype)
+    n_sources = max(1, links[:, N_SOURCES].sum())
+    heard_v, heard_i = np.empty(n_sources, v.dtype), np.empty(n_sources, v.dtype)
+    rises, current = np.empty((n_reads, n_sources), v.dtype), np.empty(n_sources, v.dtype)
     turned, used = np.zeros(found.size, v.dtype), np.zeros(links.shape[0], np.bool_)
+    by_events, carried = np.zeros(links.shape[0], np.bool_), np.zeros(n_neurons, np.bool_)
     adapts = np.any(decay[ADAPTATION:] != 0)
-    of_neuron = CARRIED + (ADAPTED if adapts else 0) + 1
     for sample in range(first, last):
         count_spikes(sample, spikes, period, counts)
+        _find_active(v[sample], per_threshold, counts, limits, shape[0], found_active, steps[0])
+        done = _choose(sample, links, stepping, inputs, spikes, n_reads, steps[0], adapts, by_events, carried)
         to_w[:] = 0
+        latest[:] = 0
         heard_v[:] = 0
         heard_i[:] = 0
-        n_steps, done = 0, n_reads * n_neurons * of_neuron
+        for n in range(n_neurons):
+            at[n], lasts[n] = steps[0][n + 1], n_reads - 1
+        work[ACTIVE] += found_active[0][n_reads]
+        done += found_active[0][n_reads] * (SLOPE + 2)
         for k in range(n_reads - 1, -1, -1):
-            carry_back(k, decay, adapts, grad_count[sample], to_v, to_i, to_w, to_z)
+            active = found_active[1][found_active[0][k] : found_active[0][k + 1]]
+            if adapts:
+                carry_back(k, decay, adapts, grad_count[sample], to_v, to_i, to_w, to_z)
+            else:
+                for n in active:
+                    to_z[n] = grad_count[sample, n]
+                _carry(k, links, carried, decay, to_v, to_i)
             for n in range(grad_v.shape[2]):
                 to_v[k, answering + n] += grad_v[sample, k, n]
-            n_active = _find_active(v[sample, k], per_threshold, counts[k], limits, shape[0], near, active)
-            number[k] = n_active
-            work[ACTIVE] += n_active
-            done += n_active * (SLOPE + 1)
-            done += _hear(active, n_active, links, stepping, weights, decay, to_i[k], heard_v, heard_i, to_z)
-            for a in range(n_active):
+            done += _hear(active, links, stepping, weights, decay, to_i[k], heard_v, heard_i, to_z)
+            for a in range(active.size):
                 own[a], per[a] = v[sample, k, active[a]], per_threshold[active[a]]
-            fill_slopes(kind, own[:n_active], per[:n_active], shape, slopes)
-            for a in range(n_active):
+            fill_slopes(kind, own[: active.size], per[: active.size], shape, slopes)
+            for a in range(active.size):
                 n = active[a]
-                sizes[a] = slopes[a] * to_z[n] if counts[k, n] == 0 else per[a] * to_z[n] - to_v[k, n]
-                to_v[k, n] += sizes[a]
-                steps[0][n_steps + a], steps[1][n_steps + a] = n, sizes[a]
-            n_steps += n_active
-            done += _tell(active, n_active, sizes, links, stepping, weights, heard_v)
-        _order(number, steps, ordered)
+                before = to_v[k, n] if carried[n] else left[lasts[n] - k, n] * latest[n]
+                size = slopes[a] * to_z[n] if counts[k, n] == 0 else per[a] * to_z[n] - before
+                if carried[n]:
+                    to_v[k, n] = before + size
+                at[n] -= 1
+                sizes[a], latest[n], lasts[n], steps[1][at[n]], steps[2][at[n]] = size, before + size, k, k, size
+            done += _tell(active, sizes, links, stepping, weights, heard_v)
         for p in range(links.shape[0]):
-            done += _add_link(
-                sample, links[p], stepping[p], inputs, spikes, kernels, decay, period, delay, to_v, to_i, ordered,
-                rises, lefts, found, turned, used[p : p + 1],
+            _add_link(
+                sample, links[p], stepping[p], by_events[p], inputs, spikes, kernels, decay, period, delay, to_v, to_i,
+                steps, rises, current, found, turned,
             )  # fmt: skip
+            used[p] |= not by_events[p]
         work[MULTIPLY_ADDS] += done
     for p in range(links.shape[0]):
         if used[p]:
@@ -119,21 +128,89 @@ def add_sparse_gradients(
 
 
 @compiled
-def _find_active(v, per_threshold, counts, limits, one, near, active):
-    """Put the neurons that are looked at into `active`; those that cannot spike have a negative limit."""
-    for n in range(v.size):
-        near[n] = (abs(v[n] * per_threshold[n] - one) < limits[n]) | ((counts[n] > 0) & (limits[n] > 0))
-    number, words = 0, near.view(np.uint64)
-    for word in range(words.size):
-        if words[word] != 0:  # eight neurons at once are not
-            for n in range(8 * word, 8 * word + 8):
-                active[number] = n
-                number += near[n]
-    return number
+def _powers(left, number):
+    """What is left after 0 .. `number` - 1 readings, [number, n_neurons]."""
+    found = np.ones((number, left.size), left.dtype)
+    for k in range(1, number):
+        for n in range(left.size):
+            found[k, n] = left[n] * found[k - 1, n]
+    return found
 
 
 @compiled
-def _hear(active, n_active, links, stepping, weights, decay, to_i, heard_v, heard_i, to_z):
+def _find_active(v, per_threshold, counts, limits, one, found, begins):
+    """Find the neurons that are looked at at each reading, and where each neuron's begin if put neuron by neuron.
+
+    Those that cannot spike have a negative limit.
+    """
+    n_reads, n_neurons = v.shape
+    near, number = np.zeros(padded(n_neurons, 8), np.uint8), 0
+    words, begins[:] = near.view(np.uint64), 0
+    for k in range(n_reads):
+        mine, spiked = v[k], counts[k]
+        for n in range(n_neurons):
+            near[n] = (abs(mine[n] * per_threshold[n] - one) < limits[n]) | ((spiked[n] > 0) & (limits[n] > 0))
+        found[0][k] = number
+        for word in range(words.size):
+            if words[word] != 0:  # eight neurons at once are not
+                for n in range(8 * word, 8 * word + 8):
+                    found[1][number] = n
+                    number += near[n]
+    found[0][n_reads] = number
+    for a in range(number):
+        begins[found[1][a] + 1] += 1
+    for n in range(n_neurons):
+        begins[n + 1] += begins[n]
+
+
+@compiled
+def _choose(sample, links, stepping, inputs, spikes, n_reads, begins, adapts, by_events, carried):
+    """Choose for each link between events and traces, and with that whose derivatives are carried at all readings.
+
+    Returns multiply-adds of both.
+    """
+    done = 0
+    carried[:] = adapts
+    for p in range(links.shape[0]):
+        n_sources, first, n_targets = links[p, N_SOURCES], links[p, FIRST_TARGET], links[p, N_TARGETS]
+        begin, end = events_of(links[p], sample, inputs, spikes)
+        number = begins[first + n_targets] - begins[first] if stepping[p] else n_reads * n_targets
+        events, traces = 2 * (end - begin) * n_targets, (number + CARRIED * n_reads) * n_sources + 2 * (end - begin)
+        by_events[p] = events <= traces
+        done += events if by_events[p] else traces
+        if by_events[p] or not stepping[p]:
+            carried[first : first + n_targets] = True
+    each = CARRIED + (ADAPTED if adapts else 0)
+    return done + n_reads * (carried.size + each * carried.sum())  # one: to be looked at
+
+
+@compiled
+def _carry(k, links, carried, decay, to_v, to_i):
+    """Derivatives at a reading from those at the next one, of populations of which all are carried."""
+    done = 0
+    for p in range(links.shape[0]):
+        first, last = links[p, FIRST_TARGET], links[p, FIRST_TARGET] + links[p, N_TARGETS]
+        again = False
+        for q in range(p):
+            again |= links[q, POPULATION] == links[p, POPULATION]
+        if again or not carried[first]:
+            continue
+        done += last - first
+        if k == to_v.shape[0] - 1:
+            to_v[k, first:last] = 0
+            to_i[k, first:last] = 0
+            continue
+        later_v, later_i, now_v, now_i = to_v[k + 1], to_i[k + 1], to_v[k], to_i[k]
+        left, kept, rise = decay[MEMBRANE], decay[CURRENT], decay[RISE]
+        for n in range(np.uint64(first), np.uint64(last)):
+            now_v[n] = left[n] * later_v[n]
+        for n in range(np.uint64(first), np.uint64(last)):
+            now_i[n] = kept[n] * later_i[n] + rise[n] * later_v[n]
+    return done
+
+
+@compiled
+def _hear(active, links, stepping, weights, decay, to_i, heard_v, heard_i, to_z):
     """Add to active neurons what their targets make of their spikes; returns multiply-adds."""
     done, begin, at = 0, 0, 0
     for p in range(links.shape[0]):
@@ -147,7 +224,7 @@ def _hear(active, n_active, links, stepping, weights, decay, to_i, heard_v, hear
             for i in range(np.uint64(at), np.uint64(at + n_sources)):
                 heard_i[i] = kept * heard_i[i] + rise * heard_v[i]
                 heard_v[i] = left * heard_v[i]
-            for a in range(n_active):
+            for a in range(active.size):
                 source = active[a] - first
                 if 0 <= source < n_sources:
                     to_z[active[a]] += heard_i[at + source]
@@ -156,7 +233,7 @@ def _hear(active, n_active, links, stepping, weights, decay, to_i, heard_v, hear
             at += n_sources
             continue
         width = padded(n_targets, ROW)
-        for a in range(n_active):
+        for a in range(active.size):
             source = active[a] - first
             if 0 <= source < n_sources:
                 to_z[active[a]] += _dot(to_i, target, weights, begin + source * width, width)
@@ -166,7 +243,7 @@ def _hear(active, n_active, links, stepping, weights, decay, to_i, heard_v, hear
 
 
 @compiled
-def _tell(active, n_active, sizes, links, stepping, weights, heard_v):
+def _tell(active, sizes, links, stepping, weights, heard_v):
     """Let the sources of active neurons hear of their steps; returns multiply-adds."""
     done, begin, at = 0, 0, 0
     for p in range(links.shape[0]):
@@ -176,7 +253,7 @@ def _tell(active, n_active, sizes, links, stepping, weights, heard_v):
         if not stepping[p]:
             begin += n_sources * padded(n_targets, ROW)
             continue
-        for a in range(n_active):
+        for a in range(active.size):
             j, size = active[a] - target, sizes[a]
             if 0 <= j < n_targets and size != 0:
                 row, to = np.uint64(begin + j * n_sources), np.uint64(at)
@@ -189,95 +266,77 @@ def _tell(active, n_active, sizes, links, stepping, weights, heard_v):
 
 
 @compiled
-def _order(number, steps, ordered):
-    """Put steps, which lie reading by reading from the last one, neuron by neuron: where each begins, reading, size."""
-    begins, readings, sizes = ordered
-    begins[:] = 0
-    n_steps = number.sum()
-    for a in range(n_steps):
-        begins[steps[0][a]] += 1
-    total = 0
-    for n in range(begins.size):
-        total += begins[n]
-        begins[n] = total
-    a = n_steps
-    for k in range(number.size):  # from the end, so that each neuron's last place is filled first
-        for _ in range(number[k]):
-            a -= 1
-            n = steps[0][a]
-            begins[n] -= 1
-            readings[begins[n]], sizes[begins[n]] = k, steps[1][a]
-
-
-@compiled
 def _dot(x, x_at, w, w_at, width):
-    """Sum of products in eight sums: their order is written down, and the compiler makes a vector of them."""
+    """Sum of products in four sums, whose order is written down."""
     at, row = np.uint64(x_at), np.uint64(w_at)
     zero = x[at] - x[at]
-    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
+    a, b, c, d = zero, zero, zero, zero
     for j in range(np.uint64(0), np.uint64(width), np.uint64(ROW)):
         m, n = at + j, row + j
         a += x[m] * w[n]
         b += x[m + np.uint64(1)] * w[n + np.uint64(1)]
         c += x[m + np.uint64(2)] * w[n + np.uint64(2)]
         d += x[m + np.uint64(3)] * w[n + np.uint64(3)]
-        e += x[m + np.uint64(4)] * w[n + np.uint64(4)]
-        f += x[m + np.uint64(5)] * w[n + np.uint64(5)]
-        g += x[m + np.uint64(6)] * w[n + np.uint64(6)]
-        h += x[m + np.uint64(7)] * w[n + np.uint64(7)]
-    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+    return (a + b) + (c + d)
 
 
 @compiled
 def _add_link(
-    sample, link, stepping, inputs, spikes, kernels, decay, period, delay, to_v, to_i, ordered, rises, lefts, found,
-    turned, used,
+    sample, link, stepping, by_events, inputs, spikes, kernels, decay, period, delay, to_v, to_i, steps, rises, current,
+    found, turned,
 ):  # fmt: skip
-    """Add the gradient of the weights of a link, by its events or by traces; returns multiply-adds."""
+    """Add the gradient of the weights of a link, by its events or by traces."""
     n_reads, first, n_targets, n_sources = to_v.shape[0], link[FIRST_TARGET], link[N_TARGETS], link[N_SOURCES]
     begin, end = events_of(link, sample, inputs, spikes)
     table = kernels[link[POPULATION]]
-    mine = ordered[0][first + n_targets] - ordered[0][first] if stepping else n_reads * n_targets
-    by_events, by_traces = 2 * (end - begin) * n_targets, mine * n_sources + 3 * n_reads * n_sources
-    if by_events <= by_traces:
-        if link[SOURCE] < 0:
-            add_shares(begin, end, inputs[1], inputs[2], 0, link, table, period, to_v, to_i, found)
-        else:
-            add_shares(begin, end, spikes[1], spikes[2], delay, link, table, period, to_v, to_i, found)
-        return by_events
-    used[0] = True
-    _fill_traces(sample, link, inputs, spikes, table, decay, period, delay, rises, lefts)
-    by_traces += 2 * (end - begin)
+    if by_events and link[SOURCE] < 0:
+        add_shares(begin, end, inputs[1], inputs[2], 0, link, table, period, to_v, to_i, found)
+        return
+    if by_events:
+        add_shares(begin, end, spikes[1], spikes[2], delay, link, table, period, to_v, to_i, found)
+        return
+    if link[SOURCE] < 0:
+        _fill_traces(begin, end, inputs[1], inputs[2], 0, link, table, decay, period, rises, current)
+    else:
+        _fill_traces(begin, end, spikes[1], spikes[2], delay, link, table, decay, period, rises, current)
     if stepping:
         for j in range(n_targets):
-            begin, end = ordered[0][first + j], ordered[0][first + j + 1]
-            _add_row(link[AT] + j * n_sources, n_sources, ordered[1], ordered[2], begin, end, rises, turned)
-        return by_traces
+            begin, end = steps[0][first + j], steps[0][first + j + 1]
+            _add_row(link[AT] + j * n_sources, n_sources, steps[1], steps[2], begin, end, rises, turned)
+        return
     readings, sizes = np.arange(n_reads), np.empty(n_reads, to_v.dtype)
     for j in range(n_targets):
         sizes[:] = to_v[:, first + j]
         for k in range(n_reads - 1):
             sizes[k] -= decay[MEMBRANE, first] * to_v[k + 1, first + j]
         _add_row(link[AT] + j * n_sources, n_sources, readings, sizes, 0, n_reads, rises, turned)
-    return by_traces
 
 
 @compiled
-def _fill_traces(sample, link, inputs, spikes, table, decay, period, delay, rises, lefts):
-    """Fill `rises` with the membrane that each source of a link leaves at each reading through a weight of 1."""
-    n_sources, first = np.uint64(link[N_SOURCES]), link[FIRST_TARGET]
-    for k in range(rises.shape[0]):
-        now, current = rises[k], lefts[k]
-        for i in range(n_sources):
-            now[i] = 0
-            current[i] = 0
-    add_arrivals(sample, link, inputs, spikes, table, period, delay, rises, lefts)
+def _fill_traces(begin, end, ticks, sources, delay, link, table, decay, period, rises, current):
+    """Fill `rises` with the membrane that each source of a link leaves at each reading through a weight of 1.
+
+    Events `begin` .. `end` - 1 are sorted by time.
+    """
+    n_sources, first = link[N_SOURCES], link[FIRST_TARGET]
     left, kept, rise = decay[MEMBRANE, first], decay[CURRENT, first], decay[RISE, first]
-    for k in range(1, rises.shape[0]):
-        now, current, before, came = rises[k], lefts[k], rises[k - 1], lefts[k - 1]
-        for i in range(n_sources):
-            now[i] += left * before[i] + rise * came[i]
-            current[i] += kept * came[i]
+    e = begin
+    for k in range(rises.shape[0]):
+        now = rises[k]
+        if k == 0:
+            now[:n_sources] = 0
+            current[:n_sources] = 0
+        else:
+            before = rises[k - 1]
+            for i in range(np.uint64(n_sources)):
+                now[i] = left * before[i] + rise * current[i]
+                current[i] = kept * current[i]
+        while e < end and ticks[e] + delay <= k * period:
+            source, since = sources[e] - link[FIRST_SOURCE], k * period - ticks[e] - delay
+            if 0 <= source < n_sources:
+                now[source] += table[MEMBRANE_RISE, since]
+                current[source] += table[CURRENT_LEFT, since]
+            e += 1
 
 
 @compiled
@@ -303,8 +362,6 @@ def _add_row(row, n_sources, readings, sizes, begin, end, rises, turned):
 def _turn(link, turned, found):
     """Add a link's gradient as [n_targets, n_sources] to that as [n_sources, n_targets]."""
     at, n_sources, n_targets = np.uint64(link[AT]), np.uint64(link[N_SOURCES]), np.uint64(link[N_TARGETS])
-    for begin in range(np.uint64(0), n_targets, np.uint64(16)):  # of each, a line of the cache
-        end = min(begin + np.uint64(16), n_targets)
+    for j in range(n_targets):
         for i in range(n_sources):
-            for j in range(begin, end):
-                found[at + i * n_targets + j] += turned[at + j * n_sources + i]
+            found[at + i * n_targets + j] += turned[at + j * n_sources + i]
