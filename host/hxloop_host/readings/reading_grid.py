@@ -224,7 +224,7 @@ class ReadingGrid:
     def rows(self, matrices: Sequence[NDArray[np.float64]], stepping: NDArray[np.bool_]) -> Floats:
         """The same of projections between populations as [n_target, n_sources] where they are `stepping`.
 
-        Others are [n_sources, n_target], rows padded by zeros to `ROW`.
+        Others are [n_sources, n_target], rows padded by zeros to `ROW`, and behind that [n_target, n_sources].
         """
         parts = []
         for link, turned, matrix in zip(self.links, stepping, self._added(matrices), strict=True):
@@ -233,7 +233,7 @@ class ReadingGrid:
             elif link[at.SOURCE] >= 0:
                 whole = np.zeros((matrix.shape[0], at.padded(matrix.shape[1], at.ROW)), self.dtype)
                 whole[:, : matrix.shape[1]] = matrix
-                parts.append(whole.ravel())
+                parts.extend((whole.ravel(), matrix.T.astype(self.dtype).ravel()))
         return np.concatenate([np.empty(0, self.dtype), *parts])
 
     def _added(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:

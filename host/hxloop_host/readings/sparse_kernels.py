@@ -20,6 +20,7 @@ the choice between events and traces, are of this module.
 import numpy as np
 
 from hxloop_host.arithmetic.compiled import compiled
+from hxloop_host.readings.active_kernels import find_active, ranges_of
 from hxloop_host.readings.backward_kernels import add_shares, carry_back
 from hxloop_host.readings.kernels import (
     ADAPTATION,
@@ -28,7 +29,6 @@ from hxloop_host.readings.kernels import (
     CURRENT_LEFT,
     FIRST_SOURCE,
     FIRST_TARGET,
-    LIFT,
     MEMBRANE,
     MEMBRANE_RISE,
     N_SOURCES,
@@ -52,6 +52,8 @@ N_COUNTS = 2
 CARRIED = 3
 ADAPTED = 4
 SLOPE = 4
+
+ALL = 20  # share of active sources, 1 / ALL, from which rows of weights are faster for all of them (measured)
 
 
 @compiled
@@ -79,17 +81,15 @@ def add_sparse_gradients(
     rises, current = np.empty((n_reads, n_sources), v.dtype), np.empty(n_sources, v.dtype)
     turned, used = np.zeros(found.size, v.dtype), np.zeros(links.shape[0], np.bool_)
     by_events, carried = np.zeros(links.shape[0], np.bool_), np.zeros(n_neurons, np.bool_)
-    adapts = np.any(decay[ADAPTATION:] != 0)
+    adapts, ranges = np.any(decay[ADAPTATION:] != 0), np.empty((n_neurons, 2), np.int64)
     for sample in range(first, last):
         count_spikes(sample, spikes, period, counts)
-        _find_active(v[sample], per_threshold, counts, limits, shape[0], found_active, steps[0])
+        find_active(v[sample], per_threshold, counts, limits, shape[0], found_active, steps[0])
         done = _choose(sample, links, stepping, inputs, spikes, n_reads, steps[0], adapts, by_events, carried)
-        to_w[:] = 0
-        latest[:] = 0
-        heard_v[:] = 0
-        heard_i[:] = 0
-        for n in range(n_neurons):
-            at[n], lasts[n] = steps[0][n + 1], n_reads - 1
+        n_ranges = ranges_of(carried, ranges)
+        for carries in (to_w, latest, heard_v, heard_i):
+            carries[:] = 0
+        at[:], lasts[:] = steps[0][1:], n_reads - 1
         work[ACTIVE] += found_active[0][n_reads]
         done += found_active[0][n_reads] * (SLOPE + 2)
         for k in range(n_reads - 1, -1, -1):
@@ -99,13 +99,11 @@ def add_sparse_gradients(
             else:
                 for n in active:
                     to_z[n] = grad_count[sample, n]
-                _carry(k, links, carried, decay, to_v, to_i)
+                _carry(k, ranges[:n_ranges], decay, to_v, to_i)
             for n in range(grad_v.shape[2]):
                 to_v[k, answering + n] += grad_v[sample, k, n]
             done += _hear(active, links, stepping, weights, decay, to_i[k], heard_v, heard_i, to_z)
-            for a in range(active.size):
-                own[a], per[a] = v[sample, k, active[a]], per_threshold[active[a]]
-            fill_slopes(kind, own[: active.size], per[: active.size], shape, slopes)
+            _fill_slopes_of(kind, v[sample, k], active, per_threshold, shape, own, per, slopes)
             for a in range(active.size):
                 n = active[a]
                 before = to_v[k, n] if carried[n] else left[lasts[n] - k, n] * latest[n]
@@ -122,9 +120,15 @@ def add_sparse_gradients(
             )  # fmt: skip
             used[p] |= not by_events[p]
         work[MULTIPLY_ADDS] += done
-    for p in range(links.shape[0]):
-        if used[p]:
-            _turn(links[p], turned, found)
+    _turn(links[used], turned, found)
+
+
+@compiled
+def _fill_slopes_of(kind, v, active, per_threshold, shape, own, per, slopes):
+    """Surrogate derivatives of active neurons, one after another, and 1 over their thresholds."""
+    for a in range(active.size):
+        own[a], per[a] = v[active[a]], per_threshold[active[a]]
+    fill_slopes(kind, own[: active.size], per[: active.size], shape, slopes)
 
 
 @compiled
@@ -135,32 +139,6 @@ def _powers(left, number):
         for n in range(left.size):
             found[k, n] = left[n] * found[k - 1, n]
     return found
-
-
-@compiled
-def _find_active(v, per_threshold, counts, limits, one, found, begins):
-    """Find the neurons that are looked at at each reading, and where each neuron's begin if put neuron by neuron.
-
-    Those that cannot spike have a negative limit.
-    """
-    n_reads, n_neurons = v.shape
-    near, number = np.zeros(padded(n_neurons, 8), np.uint8), 0
-    words, begins[:] = near.view(np.uint64), 0
-    for k in range(n_reads):
-        mine, spiked = v[k], counts[k]
-        for n in range(n_neurons):
-            near[n] = (abs(mine[n] * per_threshold[n] - one) < limits[n]) | ((spiked[n] > 0) & (limits[n] > 0))
-        found[0][k] = number
-        for word in range(words.size):
-            if words[word] != 0:  # eight neurons at once are not
-                for n in range(8 * word, 8 * word + 8):
-                    found[1][number] = n
-                    number += near[n]
-    found[0][n_reads] = number
-    for a in range(number):
-        begins[found[1][a] + 1] += 1
-    for n in range(n_neurons):
-        begins[n + 1] += begins[n]
 
 
 @compiled
@@ -185,28 +163,21 @@ def _choose(sample, links, stepping, inputs, spikes, n_reads, begins, adapts, by
 
 
 @compiled
-def _carry(k, links, carried, decay, to_v, to_i):
-    """Derivatives at a reading from those at the next one, of populations of which all are carried."""
-    done = 0
-    for p in range(links.shape[0]):
-        first, last = links[p, FIRST_TARGET], links[p, FIRST_TARGET] + links[p, N_TARGETS]
-        again = False
-        for q in range(p):
-            again |= links[q, POPULATION] == links[p, POPULATION]
-        if again or not carried[first]:
-            continue
-        done += last - first
+def _carry(k, ranges, decay, to_v, to_i):
+    """Derivatives at a reading from those at the next one, of `ranges` of neurons."""
+    for r in range(ranges.shape[0]):
+        first, last = np.uint64(ranges[r, 0]), np.uint64(ranges[r, 1])
         if k == to_v.shape[0] - 1:
-            to_v[k, first:last] = 0
-            to_i[k, first:last] = 0
+            for n in range(first, last):
+                to_v[k, n] = 0
+                to_i[k, n] = 0
             continue
         later_v, later_i, now_v, now_i = to_v[k + 1], to_i[k + 1], to_v[k], to_i[k]
         left, kept, rise = decay[MEMBRANE], decay[CURRENT], decay[RISE]
-        for n in range(np.uint64(first), np.uint64(last)):
+        for n in range(first, last):
             now_v[n] = left[n] * later_v[n]
-        for n in range(np.uint64(first), np.uint64(last)):
+        for n in range(first, last):
             now_i[n] = kept[n] * later_i[n] + rise[n] * later_v[n]
-    return done
 
 
 @compiled
@@ -232,14 +203,38 @@ def _hear(active, links, stepping, weights, decay, to_i, heard_v, heard_i, to_z)
             begin += n_targets * n_sources
             at += n_sources
             continue
-        width = padded(n_targets, ROW)
-        for a in range(active.size):
-            source = active[a] - first
-            if 0 <= source < n_sources:
-                to_z[active[a]] += _dot(to_i, target, weights, begin + source * width, width)
-                done += n_targets
-        begin += n_sources * width
+        width, number = padded(n_targets, ROW), 0
+        for n in active:
+            number += first <= n < first + n_sources
+        if ALL * number > n_sources:
+            done += n_sources * n_targets
+            _hear_all(to_i, target, n_targets, weights, begin + n_sources * width, to_z, first, n_sources)
+        else:
+            done += number * n_targets
+            for n in active:
+                if first <= n < first + n_sources:
+                    to_z[n] += _dot(to_i, target, weights, begin + (n - first) * width, width)
+        begin += n_sources * (width + n_targets)
     return done
+
+
+@compiled
+def _hear_all(to_i, target, n_targets, weights, begin, to_z, first, n_sources):
+    """The same of all sources of a link, which is less time, as vectors are, where many are active."""
+    to, width, row, j = np.uint64(first), np.uint64(n_sources), np.uint64(begin), target
+    last = target + n_targets
+    while j + 4 <= last:
+        a, b, c, d = to_i[j], to_i[j + 1], to_i[j + 2], to_i[j + 3]
+        at_b, at_c, at_d = row + width, row + width + width, row + width + width + width
+        for i in range(width):
+            to_z[to + i] += (a * weights[row + i] + b * weights[at_b + i]) + (
+                c * weights[at_c + i] + d * weights[at_d + i]
+            )
+        row, j = at_d + width, j + 4
+    while j < last:
+        for i in range(width):
+            to_z[to + i] += to_i[j] * weights[row + i]
+        row, j = row + width, j + 1
 
 
 @compiled
@@ -251,7 +246,7 @@ def _tell(active, sizes, links, stepping, weights, heard_v):
             continue
         n_sources, target, n_targets = links[p, N_SOURCES], links[p, FIRST_TARGET], links[p, N_TARGETS]
         if not stepping[p]:
-            begin += n_sources * padded(n_targets, ROW)
+            begin += n_sources * (padded(n_targets, ROW) + n_targets)
             continue
         for a in range(active.size):
             j, size = active[a] - target, sizes[a]
@@ -359,9 +354,14 @@ def _add_row(row, n_sources, readings, sizes, begin, end, rises, turned):
 
 
 @compiled
-def _turn(link, turned, found):
-    """Add a link's gradient as [n_targets, n_sources] to that as [n_sources, n_targets]."""
-    at, n_sources, n_targets = np.uint64(link[AT]), np.uint64(link[N_SOURCES]), np.uint64(link[N_TARGETS])
-    for j in range(n_targets):
-        for i in range(n_sources):
-            found[at + i * n_targets + j] += turned[at + j * n_sources + i]
+def _turn(links, turned, found):
+    """Add the gradients of links as [n_targets, n_sources] to those as [n_sources, n_targets]."""
+    for p in range(links.shape[0]):
+        at, n_sources, n_targets = (
+            np.uint64(links[p, AT]),
+            np.uint64(links[p, N_SOURCES]),
+            np.uint64(links[p, N_TARGETS]),
+        )
+        for j in range(n_targets):
+            for i in range(n_sources):
+                found[at + i * n_targets + j] += turned[at + j * n_sources + i]
