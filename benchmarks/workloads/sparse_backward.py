@@ -4,7 +4,9 @@
 
 One JSON line for each band, network and question. Work and time: the rule's whole call, from a recording to gradients,
 of the two networks of `benchmarks.surrogate_backward` after 20 steps of training, on one core. `speed_up` is the dense
-time over the sparse one (medians), `less_work` the same of multiply-adds, `cosine` that of the sparse gradient with the
+time over the sparse one (medians), `backward_speed_up` that of the backward loops alone, `stages_ms` and
+`dense_stages_ms` what the call's stages take (`BackwardWork.seconds`, and the network's constants and the derivative of
+the loss before them, `begin`), `less_work` the same of multiply-adds, `cosine` that of the sparse gradient with the
 dense one. Accuracy (``--train EPOCHS``): trainings of the preset that differ in the band alone.
 """
 
@@ -55,6 +57,7 @@ def gradients(load: Recorded, band: float, work: BackwardWork) -> Weights:
 def of_recording(name: str, bands: list[float], repeats: int) -> Iterator[dict[str, object]]:
     """Work and time of a network, by turns on one core."""
     load, seconds, works, found = recorded(name, EmulatedChip("typical", 1)), {}, {}, {}
+    stages: dict[float, dict[str, list[float]]] = {}
     cores = usable_cores()
     os.sched_setaffinity(0, cores[:1])
     try:
@@ -65,9 +68,13 @@ def of_recording(name: str, bands: list[float], repeats: int) -> Iterator[dict[s
                 found[band] = gradients(load, band, works[band])
                 if repeat >= 0:
                     seconds.setdefault(band, []).append(time.thread_time() - begun)
+                    parts = works[band].seconds | {"begin": seconds[band][-1] - sum(works[band].seconds.values())}
+                    for stage, took in parts.items():
+                        stages.setdefault(band, {}).setdefault(stage, []).append(1e3 * took)
     finally:
         os.sched_setaffinity(0, cores)
     flat = {band: np.concatenate([g.ravel() for g in each]) for band, each in found.items()}
+    ms = {band: {stage: median(took) for stage, took in each.items()} for band, each in stages.items()}
     for band in bands:
         dense, sparse, work = flat[0.0], flat[band], works[band]
         yield {
@@ -75,6 +82,8 @@ def of_recording(name: str, bands: list[float], repeats: int) -> Iterator[dict[s
             "less_work": works[0.0].multiply_adds / work.multiply_adds,
             "speed_up": median(seconds[0.0]) / median(seconds[band]), "ms": 1e3 * median(seconds[band]),
             "dense_ms": 1e3 * median(seconds[0.0]),
+            "backward_speed_up": ms[0.0]["backward"] / ms[band]["backward"], "stages_ms": ms[band],
+            "dense_stages_ms": ms[0.0],
             "cosine": float(sparse @ dense / (np.linalg.norm(sparse) * np.linalg.norm(dense) or 1.0)),
             "met": works[0.0].multiply_adds >= LESS_WORK * work.multiply_adds,
         }  # fmt: skip

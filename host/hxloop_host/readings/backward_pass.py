@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -44,11 +46,14 @@ class BackwardWork:
         (Neuron, reading) pairs of neurons that spike: those that were looked at, and all.
     multiply_adds : int
         As the loops are written; padding does not count.
+    seconds : dict of str to float
+        Time of the calling thread: ``prepare`` (arrays as the loops take them), ``backward`` (the loops), ``collect``.
     """
 
     active: int = 0
     pairs: int = 0
     multiply_adds: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def shown(self, n_samples: int) -> dict[str, float]:
         """``active_fraction``, and ``multiply_adds`` a sample."""
@@ -101,7 +106,7 @@ def weight_gradients(
     list of float64 [n_sources * copies, n_target]
         Per projection.
     """
-    network, dtype = grid.network, grid.dtype
+    network, dtype, times = grid.network, grid.dtype, [time.thread_time()]
     seen = recording.weights if factors is None else [w * f for w, f in zip(recording.weights, factors, strict=True)]
     n_samples, n_reads = recording.n_samples, len(recording.membrane_times_us)
     to_v = np.zeros((n_samples, n_reads, 0)) if grad_v is None else grad_v
@@ -110,16 +115,16 @@ def weight_gradients(
     shape = shape_of(steepness, dtype)
     dense = band == 0 or np.isinf(band)
     given = [height * w for w in seen]
+    stepping = grid.stepping(grad_v is not None)
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.part[network.output].start,
         (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
-        grid.tiles(given) if dense else grid.rows(given), grid.kernels, decay, grid.period, grid.delay,
+        grid.tiles(given) if dense else grid.rows(given, stepping), grid.kernels, decay, grid.period, grid.delay,
         CODES[surrogate], shape,
     )  # fmt: skip
     n_chunks = max(1, -(-n_samples // CHUNK))
     firsts = range(0, n_samples, -(-n_samples // n_chunks) or 1)
     shares = np.zeros((max(1, len(firsts)), grid.n_weights), dtype)
-    turned = shares[:, :0] if dense else np.zeros_like(shares)
     counted = np.zeros((len(shares), N_COUNTS), np.int64)
 
     def add(worker: int) -> None:
@@ -129,18 +134,22 @@ def weight_gradients(
             if dense:
                 add_gradients(first, last, *arguments, shares[chunk])
             else:
-                add_sparse_gradients(first, last, *arguments, dtype(band), shares[chunk], turned[chunk], counted[chunk])
+                add_sparse_gradients(first, last, *arguments, dtype(band), stepping, shares[chunk], counted[chunk])
 
+    times.append(time.thread_time())
     share_out(add, max(1, min(n_cores(), len(firsts))))
+    times.append(time.thread_time())
     total = shares.sum(axis=0, dtype=np.float64)
-    if not dense:
-        total += grid.turned(turned.sum(axis=0, dtype=np.float64))
+    found = by_projection(grid, total, factors)
     if work is not None:
+        times.append(time.thread_time())
+        for stage, (begun, ended) in zip(("prepare", "backward", "collect"), pairwise(times), strict=True):
+            work.seconds[stage] = work.seconds.get(stage, 0.0) + ended - begun
         pairs = n_samples * n_reads * int(np.isfinite(grid.threshold).sum())
         work.pairs += pairs
         work.active += pairs if dense else int(counted[:, ACTIVE].sum())
         work.multiply_adds += dense_work(grid, recording) if dense else int(counted[:, MULTIPLY_ADDS].sum())
-    return by_projection(grid, total, factors)
+    return found
 
 
 def by_projection(grid: ReadingGrid, flat: NDArray[np.float64], factors: Weights | None) -> Weights:

@@ -42,7 +42,7 @@ N_TABLES = 3
 TOGETHER = 4  # samples whose derivatives go back together
 TARGETS = 4  # of a tile of weights
 SOURCES = 64  # of a tile
-ROW = 8  # rows of weights are padded to a multiple of this
+ROW = 4  # rows of weights are padded to a multiple of this
 
 
 @compiled
@@ -92,6 +92,16 @@ def arrival(link, e, inputs, spikes, period, delay):
 
 
 @compiled
+def reading_from(tick, period, near):
+    """First reading that is not before a tick, found from one nearby: a division takes as long as ten such steps."""
+    while tick > near * period:
+        near += 1
+    while tick <= (near - 1) * period:
+        near -= 1
+    return near
+
+
+@compiled
 def count_spikes(sample, spikes, period, counts):
     """Spikes of each neuron between a reading and the one before, [n_reads, n_neurons]."""
     for k in range(counts.shape[0]):
@@ -99,8 +109,10 @@ def count_spikes(sample, spikes, period, counts):
             counts[k, n] = 0
     offsets, ticks, neurons = spikes[0], spikes[1], spikes[2]
     for population in range(offsets.shape[0]):
-        for e in range(offsets[population, sample], offsets[population, sample + 1]):
-            reading = -(-ticks[e] // period)
+        begin, end = offsets[population, sample], offsets[population, sample + 1]
+        reading = -(-ticks[begin] // period) if begin < end else 0
+        for e in range(begin, end):
+            reading = reading_from(ticks[e], period, reading)
             if 0 <= reading < counts.shape[0]:  # before the first: arrives within, but came before
                 counts[reading, neurons[e]] += 1
 
@@ -139,13 +151,15 @@ def add_arrivals(sample, link, inputs, spikes, table, period, delay, rises, left
     To `rises` (membrane) and `lefts` (current), [n_reads, n_sources]. Returns the number of events.
     """
     begin, end = events_of(link, sample, inputs, spikes)
-    number = 0
+    ticks, sources, later = (inputs[1], inputs[2], 0) if link[SOURCE] < 0 else (spikes[1], spikes[2], delay)
+    number, k = 0, -(-(ticks[begin] + later) // period) if begin < end else 0
     for e in range(begin, end):
-        source, k, since = arrival(link, e, inputs, spikes, period, delay)
-        if source < 0 or k >= rises.shape[0]:
+        source, tick = sources[e] - link[FIRST_SOURCE], ticks[e] + later
+        k = reading_from(tick, period, k)
+        if source < 0 or source >= link[N_SOURCES] or k >= rises.shape[0]:
             continue
-        rises[k, source] += table[MEMBRANE_RISE, since]
-        lefts[k, source] += table[CURRENT_LEFT, since]
+        rises[k, source] += table[MEMBRANE_RISE, k * period - tick]
+        lefts[k, source] += table[CURRENT_LEFT, k * period - tick]
         number += 1
     return number
 

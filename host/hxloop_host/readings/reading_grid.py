@@ -211,29 +211,35 @@ class ReadingGrid:
         found = _aligned(sum(part.size for part in parts), self.dtype)
         return np.concatenate([part.ravel() for part in parts], out=found) if parts else found
 
-    def rows(self, matrices: Sequence[NDArray[np.float64]]) -> Floats:
-        """The same of projections between populations as [n_sources, n_target], rows padded by zeros to `ROW`."""
+    def stepping(self, answers: bool) -> NDArray[np.bool_]:
+        """[n_projections]: whose targets' derivatives do nothing but decay while they are not active.
+
+        Not those of the output where its membranes are the answer, nor those whose membranes add to an adaptation.
+        """
+        lifted = self.decay[at.LIFT, self.links[:, at.FIRST_TARGET]] != 0
+        output = self.part[self.network.output].start
+        found: NDArray[np.bool_] = ~(lifted | (answers & (self.links[:, at.FIRST_TARGET] == output)))
+        return found
+
+    def rows(self, matrices: Sequence[NDArray[np.float64]], stepping: NDArray[np.bool_]) -> Floats:
+        """The same of projections between populations as [n_target, n_sources] where they are `stepping`.
+
+        Others are [n_sources, n_target], rows padded by zeros to `ROW`, and behind that [n_target, n_sources].
+        """
         parts = []
-        for link, matrix in zip(self.links, self._added(matrices), strict=True):
-            if link[at.SOURCE] >= 0:
+        for link, turned, matrix in zip(self.links, stepping, self._added(matrices), strict=True):
+            if link[at.SOURCE] >= 0 and turned:
+                parts.append(matrix.T.astype(self.dtype).ravel())
+            elif link[at.SOURCE] >= 0:
                 whole = np.zeros((matrix.shape[0], at.padded(matrix.shape[1], at.ROW)), self.dtype)
                 whole[:, : matrix.shape[1]] = matrix
-                parts.append(whole.ravel())
+                parts.extend((whole.ravel(), matrix.T.astype(self.dtype).ravel()))
         return np.concatenate([np.empty(0, self.dtype), *parts])
 
     def _added(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
         for projection, matrix in zip(self.network.projections, matrices, strict=True):
             many = projection.copies > 1
             yield matrix.reshape(-1, projection.copies, matrix.shape[1]).sum(axis=1) if many else matrix
-
-    def turned(self, flat: Floats) -> Floats:
-        """Weights of each projection as [n_target, n_sources], turned into [n_sources, n_target]."""
-        parts = [np.empty(0, flat.dtype)]
-        for link in self.links:
-            size = link[at.N_SOURCES] * link[at.N_TARGETS]
-            matrix = flat[link[at.AT] : link[at.AT] + size].reshape(link[at.N_TARGETS], link[at.N_SOURCES])
-            parts.append(matrix.T.ravel())
-        return np.concatenate(parts)
 
     def matrices(self, flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Per projection [n_sources * copies, n_target], every copy with what its source has."""

@@ -1,13 +1,16 @@
 """Compiled loops of the sparse backward pass: only neurons near threshold, or that spiked, are looked at.
 
-Between two active readings a derivative only decays. So the gradient of a weight is a sum over the active readings of
-its target, of the step that the derivative makes there times the trace of the source, or the same sum over the events
-of the source: whichever is less work, link by link.
+Between two active readings a derivative only decays: it is a sum of steps, each of one neuron at one reading. What a
+step does goes through whole rows of weights. Its row [sources] is added to what the sources of a link will hear of it
+(`heard`, which decays as the derivative does), and the traces of the sources at that reading, times the step, to the
+gradient of the row. Populations with a step at all readings, outputs whose membranes are the answer, are heard through
+one sum of products for each active source instead; and the gradient of a link is the sum over the events of its
+sources where that is less work.
 
 References
 ----------
-Perez-Nieves, Goodman, "Sparse spiking gradient descent", NeurIPS 2021 (arXiv:2105.08810): active neurons. The choice
-between events and traces is of this module.
+Perez-Nieves, Goodman, "Sparse spiking gradient descent", NeurIPS 2021 (arXiv:2105.08810): active neurons. Rows, and
+the choice between events and traces, are of this module.
 """
 
 # Kernels stay un-annotated: numba infers the types.
@@ -17,22 +20,23 @@ between events and traces is of this module.
 import numpy as np
 
 from hxloop_host.arithmetic.compiled import compiled
+from hxloop_host.readings.active_kernels import find_active, ranges_of
 from hxloop_host.readings.backward_kernels import add_shares, carry_back
 from hxloop_host.readings.kernels import (
     ADAPTATION,
     AT,
     CURRENT,
+    CURRENT_LEFT,
     FIRST_SOURCE,
     FIRST_TARGET,
-    LIFT,
     MEMBRANE,
+    MEMBRANE_RISE,
     N_SOURCES,
     N_TARGETS,
     POPULATION,
     RISE,
     ROW,
     SOURCE,
-    add_arrivals,
     count_spikes,
     events_of,
     fill_slopes,
@@ -49,179 +53,315 @@ CARRIED = 3
 ADAPTED = 4
 SLOPE = 4
 
+ALL = 20  # share of active sources, 1 / ALL, from which rows of weights are faster for all of them (measured)
+
 
 @compiled
 def add_sparse_gradients(
     first, last, v, per_threshold, grad_v, answering, grad_count, inputs, spikes, links, weights, kernels, decay,
-    period, delay, kind, shape, band, found, turned, work,
+    period, delay, kind, shape, band, stepping, found, work,
 ):  # fmt: skip
-    """Add the gradients of the weights of samples `first` .. `last` - 1 to `found`, and to `turned` [target, source].
+    """Add the gradients of the weights of samples `first` .. `last` - 1 to `found`.
 
-    As `backward_kernels.add_gradients`, with `weights` of `ReadingGrid.rows`; `work` counts.
+    As `backward_kernels.add_gradients`, with `weights` of `ReadingGrid.rows`, and `stepping` [n_links], which says
+    whose targets step when they are active and never else; `work` counts.
     """
     n_reads, n_neurons = v.shape[1], v.shape[2]
     to_v, to_i = np.empty((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons + ROW), v.dtype)
-    to_z, to_w = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
-    counts, near = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, np.uint8)
-    active = np.empty(n_neurons + 1, np.int64)
-    one, own, slope = np.empty(1, v.dtype), np.empty(1, v.dtype), np.empty(1, v.dtype)
-    jumps, sizes = np.empty((n_reads * n_neurons + 1, 2), np.int64), np.empty(n_reads * n_neurons + 1, v.dtype)
-    adapts, lifts = np.any(decay[ADAPTATION:] != 0), np.any(decay[LIFT] != 0)
-    widest = 1
-    for p in range(links.shape[0]):
-        widest = max(widest, links[p, N_SOURCES])
-    rises, lefts = np.empty((n_reads, widest), v.dtype), np.empty((n_reads, widest), v.dtype)
-    of_neuron = CARRIED + (ADAPTED if adapts else 0) + 1
+    to_z, to_w, latest = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
+    counts, at = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, np.int64)
+    limits, left = np.where(per_threshold > 0, band, -shape[0]), _powers(decay[MEMBRANE], n_reads)
+    found_active = (np.empty(n_reads + 1, np.int64), np.empty(n_reads * n_neurons + 64, np.int32))  # begins, neurons
+    steps = (np.empty(n_neurons + 1, np.int64), np.empty(n_reads * n_neurons, np.int64),
+             np.empty(n_reads * n_neurons, v.dtype))  # where each neuron's begin; readings, sizes  # fmt: skip
+    lasts, own, per = np.empty(n_neurons, np.int64), np.empty(n_neurons, v.dtype), np.empty(n_neurons, v.dtype)
+    slopes, sizes = np.empty(n_neurons, v.dtype), np.empty(n_neurons, v.dtype)
+    n_sources = max(1, links[:, N_SOURCES].sum())
+    heard_v, heard_i = np.empty(n_sources, v.dtype), np.empty(n_sources, v.dtype)
+    rises, current = np.empty((n_reads, n_sources), v.dtype), np.empty(n_sources, v.dtype)
+    turned, used = np.zeros(found.size, v.dtype), np.zeros(links.shape[0], np.bool_)
+    by_events, carried = np.zeros(links.shape[0], np.bool_), np.zeros(n_neurons, np.bool_)
+    adapts, ranges = np.any(decay[ADAPTATION:] != 0), np.empty((n_neurons, 2), np.int64)
     for sample in range(first, last):
         count_spikes(sample, spikes, period, counts)
-        to_w[:] = 0
-        n_jumps, done = 0, n_reads * n_neurons * of_neuron
+        find_active(v[sample], per_threshold, counts, limits, shape[0], found_active, steps[0])
+        done = _choose(sample, links, stepping, inputs, spikes, n_reads, steps[0], adapts, by_events, carried)
+        n_ranges = ranges_of(carried, ranges)
+        for carries in (to_w, latest, heard_v, heard_i):
+            carries[:] = 0
+        at[:], lasts[:] = steps[0][1:], n_reads - 1
+        work[ACTIVE] += found_active[0][n_reads]
+        done += found_active[0][n_reads] * (SLOPE + 2)
         for k in range(n_reads - 1, -1, -1):
-            carry_back(k, decay, adapts, grad_count[sample], to_v, to_i, to_w, to_z)
+            active = found_active[1][found_active[0][k] : found_active[0][k + 1]]
+            if adapts:
+                carry_back(k, decay, adapts, grad_count[sample], to_v, to_i, to_w, to_z)
+            else:
+                for n in active:
+                    to_z[n] = grad_count[sample, n]
+                _carry(k, ranges[:n_ranges], decay, to_v, to_i)
             for n in range(grad_v.shape[2]):
                 to_v[k, answering + n] += grad_v[sample, k, n]
-            n_active = _find_active(v[sample, k], per_threshold, counts[k], band, shape, near, active)
-            work[ACTIVE] += n_active
-            done += n_active * (SLOPE + 1) + _gather(active, n_active, links, weights, to_i[k], to_z)
-            for a in range(n_active):
+            done += _hear(active, links, stepping, weights, decay, to_i[k], heard_v, heard_i, to_z)
+            _fill_slopes_of(kind, v[sample, k], active, per_threshold, shape, own, per, slopes)
+            for a in range(active.size):
                 n = active[a]
-                if counts[k, n] > 0:
-                    to_v[k, n] = per_threshold[n] * to_z[n]
-                else:
-                    one[0], own[0] = v[sample, k, n], per_threshold[n]
-                    fill_slopes(kind, one, own, shape, slope)
-                    to_v[k, n] += slope[0] * to_z[n]
-            if lifts:  # then membranes add to the derivative at all times
-                for n in range(n_neurons):
-                    active[n] = n
-                n_active = n_neurons
-            n_jumps = _add_jumps(k, decay, to_v, active, n_active, jumps, sizes, n_jumps)
-            if not lifts:
-                for n in range(grad_v.shape[2]):
-                    active[n] = answering + n
-                if grad_v.shape[2] > 0 and per_threshold[answering] == 0:
-                    n_jumps = _add_jumps(k, decay, to_v, active, grad_v.shape[2], jumps, sizes, n_jumps)
-                elif grad_v.shape[2] > 0:
-                    n_jumps = _add_quiet_jumps(k, decay, to_v, near, answering, grad_v.shape[2], jumps, sizes, n_jumps)
+                before = to_v[k, n] if carried[n] else left[lasts[n] - k, n] * latest[n]
+                size = slopes[a] * to_z[n] if counts[k, n] == 0 else per[a] * to_z[n] - before
+                if carried[n]:
+                    to_v[k, n] = before + size
+                at[n] -= 1
+                sizes[a], latest[n], lasts[n], steps[1][at[n]], steps[2][at[n]] = size, before + size, k, k, size
+            done += _tell(active, sizes, links, stepping, weights, heard_v)
         for p in range(links.shape[0]):
-            done += _add_link(
-                sample, links[p], inputs, spikes, kernels, decay, period, delay, to_v, to_i, jumps, sizes, n_jumps,
-                rises, lefts, found, turned,
+            _add_link(
+                sample, links[p], stepping[p], by_events[p], inputs, spikes, kernels, decay, period, delay, to_v, to_i,
+                steps, rises, current, found, turned,
             )  # fmt: skip
+            used[p] |= not by_events[p]
         work[MULTIPLY_ADDS] += done
+    _turn(links[used], turned, found)
 
 
 @compiled
-def _find_active(v, per_threshold, counts, band, shape, near, active):
-    """Put the neurons that are looked at into `active`; those that cannot spike never are."""
-    one = shape[0]
-    for n in range(v.size):
-        near[n] = (per_threshold[n] > 0) & ((counts[n] > 0) | (abs(v[n] * per_threshold[n] - one) < band))
-    number = 0
-    for n in range(v.size):
-        active[number] = n
-        number += near[n]
-    return number
+def _fill_slopes_of(kind, v, active, per_threshold, shape, own, per, slopes):
+    """Surrogate derivatives of active neurons, one after another, and 1 over their thresholds."""
+    for a in range(active.size):
+        own[a], per[a] = v[active[a]], per_threshold[active[a]]
+    fill_slopes(kind, own[: active.size], per[: active.size], shape, slopes)
 
 
 @compiled
-def _add_jumps(k, decay, to_v, active, n_active, jumps, sizes, number):
-    """Put what some neurons' derivatives have at a reading beyond what decays behind the `number` jumps before."""
-    end = k == to_v.shape[0] - 1
-    for a in range(n_active):
-        n = active[a]
-        size = to_v[k, n] if end else to_v[k, n] - decay[MEMBRANE, n] * to_v[k + 1, n]
-        if size != 0:
-            jumps[number, 0], jumps[number, 1] = k, n
-            sizes[number] = size
-            number += 1
-    return number
+def _powers(left, number):
+    """What is left after 0 .. `number` - 1 readings, [number, n_neurons]."""
+    found = np.ones((number, left.size), left.dtype)
+    for k in range(1, number):
+        for n in range(left.size):
+            found[k, n] = left[n] * found[k - 1, n]
+    return found
 
 
 @compiled
-def _add_quiet_jumps(k, decay, to_v, near, answering, size, jumps, sizes, number):
-    """The same of outputs that spike, and have errors where they are not looked at."""
-    quiet, n_quiet = np.empty(size, np.int64), 0
-    for n in range(answering, answering + size):
-        if near[n] == 0:
-            quiet[n_quiet] = n
-            n_quiet += 1
-    return _add_jumps(k, decay, to_v, quiet, n_quiet, jumps, sizes, number)
+def _choose(sample, links, stepping, inputs, spikes, n_reads, begins, adapts, by_events, carried):
+    """Choose for each link between events and traces, and with that whose derivatives are carried at all readings.
+
+    Returns multiply-adds of both.
+    """
+    done = 0
+    carried[:] = adapts
+    for p in range(links.shape[0]):
+        n_sources, first, n_targets = links[p, N_SOURCES], links[p, FIRST_TARGET], links[p, N_TARGETS]
+        begin, end = events_of(links[p], sample, inputs, spikes)
+        number = begins[first + n_targets] - begins[first] if stepping[p] else n_reads * n_targets
+        events, traces = 2 * (end - begin) * n_targets, (number + CARRIED * n_reads) * n_sources + 2 * (end - begin)
+        by_events[p] = events <= traces
+        done += events if by_events[p] else traces
+        if by_events[p] or not stepping[p]:
+            carried[first : first + n_targets] = True
+    each = CARRIED + (ADAPTED if adapts else 0)
+    return done + n_reads * (carried.size + each * carried.sum())  # one: to be looked at
 
 
 @compiled
-def _gather(active, n_active, links, weights, to_i, to_z):
+def _carry(k, ranges, decay, to_v, to_i):
+    """Derivatives at a reading from those at the next one, of `ranges` of neurons."""
+    for r in range(ranges.shape[0]):
+        first, last = np.uint64(ranges[r, 0]), np.uint64(ranges[r, 1])
+        if k == to_v.shape[0] - 1:
+            for n in range(first, last):
+                to_v[k, n] = 0
+                to_i[k, n] = 0
+            continue
+        later_v, later_i, now_v, now_i = to_v[k + 1], to_i[k + 1], to_v[k], to_i[k]
+        left, kept, rise = decay[MEMBRANE], decay[CURRENT], decay[RISE]
+        for n in range(first, last):
+            now_v[n] = left[n] * later_v[n]
+        for n in range(first, last):
+            now_i[n] = kept[n] * later_i[n] + rise[n] * later_v[n]
+
+
+@compiled
+def _hear(active, links, stepping, weights, decay, to_i, heard_v, heard_i, to_z):
     """Add to active neurons what their targets make of their spikes; returns multiply-adds."""
-    done, begin = 0, 0
+    done, begin, at = 0, 0, 0
     for p in range(links.shape[0]):
         if links[p, SOURCE] < 0:
             continue
-        first, n_sources, n_targets = links[p, FIRST_SOURCE], links[p, N_SOURCES], links[p, N_TARGETS]
-        width = padded(n_targets, ROW)
-        for a in range(n_active):
-            source = active[a] - first
-            if 0 <= source < n_sources:
-                to_z[active[a]] += _dot(to_i, links[p, FIRST_TARGET], weights, begin + source * width, width)
-                done += n_targets
-        begin += n_sources * width
+        first, n_sources, target, n_targets = (
+            links[p, FIRST_SOURCE], links[p, N_SOURCES], links[p, FIRST_TARGET], links[p, N_TARGETS],
+        )  # fmt: skip
+        if stepping[p]:
+            left, kept, rise = decay[MEMBRANE, target], decay[CURRENT, target], decay[RISE, target]
+            for i in range(np.uint64(at), np.uint64(at + n_sources)):
+                heard_i[i] = kept * heard_i[i] + rise * heard_v[i]
+                heard_v[i] = left * heard_v[i]
+            for a in range(active.size):
+                source = active[a] - first
+                if 0 <= source < n_sources:
+                    to_z[active[a]] += heard_i[at + source]
+            done += CARRIED * n_sources
+            begin += n_targets * n_sources
+            at += n_sources
+            continue
+        width, number = padded(n_targets, ROW), 0
+        for n in active:
+            number += first <= n < first + n_sources
+        if ALL * number > n_sources:
+            done += n_sources * n_targets
+            _hear_all(to_i, target, n_targets, weights, begin + n_sources * width, to_z, first, n_sources)
+        else:
+            done += number * n_targets
+            for n in active:
+                if first <= n < first + n_sources:
+                    to_z[n] += _dot(to_i, target, weights, begin + (n - first) * width, width)
+        begin += n_sources * (width + n_targets)
+    return done
+
+
+@compiled
+def _hear_all(to_i, target, n_targets, weights, begin, to_z, first, n_sources):
+    """The same of all sources of a link, which is less time, as vectors are, where many are active."""
+    to, width, row, j = np.uint64(first), np.uint64(n_sources), np.uint64(begin), target
+    last = target + n_targets
+    while j + 4 <= last:
+        a, b, c, d = to_i[j], to_i[j + 1], to_i[j + 2], to_i[j + 3]
+        at_b, at_c, at_d = row + width, row + width + width, row + width + width + width
+        for i in range(width):
+            to_z[to + i] += (a * weights[row + i] + b * weights[at_b + i]) + (
+                c * weights[at_c + i] + d * weights[at_d + i]
+            )
+        row, j = at_d + width, j + 4
+    while j < last:
+        for i in range(width):
+            to_z[to + i] += to_i[j] * weights[row + i]
+        row, j = row + width, j + 1
+
+
+@compiled
+def _tell(active, sizes, links, stepping, weights, heard_v):
+    """Let the sources of active neurons hear of their steps; returns multiply-adds."""
+    done, begin, at = 0, 0, 0
+    for p in range(links.shape[0]):
+        if links[p, SOURCE] < 0:
+            continue
+        n_sources, target, n_targets = links[p, N_SOURCES], links[p, FIRST_TARGET], links[p, N_TARGETS]
+        if not stepping[p]:
+            begin += n_sources * (padded(n_targets, ROW) + n_targets)
+            continue
+        for a in range(active.size):
+            j, size = active[a] - target, sizes[a]
+            if 0 <= j < n_targets and size != 0:
+                row, to = np.uint64(begin + j * n_sources), np.uint64(at)
+                for i in range(np.uint64(n_sources)):
+                    heard_v[to + i] += size * weights[row + i]
+                done += n_sources
+        begin += n_targets * n_sources
+        at += n_sources
     return done
 
 
 @compiled
 def _dot(x, x_at, w, w_at, width):
-    """Sum of products in eight sums: their order is written down, and the compiler makes a vector of them."""
+    """Sum of products in four sums, whose order is written down."""
     at, row = np.uint64(x_at), np.uint64(w_at)
     zero = x[at] - x[at]
-    a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
+    a, b, c, d = zero, zero, zero, zero
     for j in range(np.uint64(0), np.uint64(width), np.uint64(ROW)):
         m, n = at + j, row + j
         a += x[m] * w[n]
         b += x[m + np.uint64(1)] * w[n + np.uint64(1)]
         c += x[m + np.uint64(2)] * w[n + np.uint64(2)]
         d += x[m + np.uint64(3)] * w[n + np.uint64(3)]
-        e += x[m + np.uint64(4)] * w[n + np.uint64(4)]
-        f += x[m + np.uint64(5)] * w[n + np.uint64(5)]
-        g += x[m + np.uint64(6)] * w[n + np.uint64(6)]
-        h += x[m + np.uint64(7)] * w[n + np.uint64(7)]
-    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+    return (a + b) + (c + d)
 
 
 @compiled
 def _add_link(
-    sample, link, inputs, spikes, kernels, decay, period, delay, to_v, to_i, jumps, sizes, n_jumps, rises, lefts,
+    sample, link, stepping, by_events, inputs, spikes, kernels, decay, period, delay, to_v, to_i, steps, rises, current,
     found, turned,
 ):  # fmt: skip
-    """Add the gradient of the weights of a link, by its events or by traces; returns multiply-adds."""
+    """Add the gradient of the weights of a link, by its events or by traces."""
     n_reads, first, n_targets, n_sources = to_v.shape[0], link[FIRST_TARGET], link[N_TARGETS], link[N_SOURCES]
-    mine = 0
-    for a in range(n_jumps):
-        mine += first <= jumps[a, 1] < first + n_targets
     begin, end = events_of(link, sample, inputs, spikes)
     table = kernels[link[POPULATION]]
-    by_events, by_traces = 2 * (end - begin) * n_targets, mine * n_sources + 3 * n_reads * n_sources
-    if by_events <= by_traces:
-        if link[SOURCE] < 0:
-            add_shares(begin, end, inputs[1], inputs[2], 0, link, table, period, to_v, to_i, found)
-        else:
-            add_shares(begin, end, spikes[1], spikes[2], delay, link, table, period, to_v, to_i, found)
-        return by_events
-    width = np.uint64(n_sources)
-    for k in range(n_reads):
-        now, current = rises[k], lefts[k]
-        for i in range(width):
-            now[i] = 0
-            current[i] = 0
-    by_traces += 2 * add_arrivals(sample, link, inputs, spikes, table, period, delay, rises, lefts)
+    if by_events and link[SOURCE] < 0:
+        add_shares(begin, end, inputs[1], inputs[2], 0, link, table, period, to_v, to_i, found)
+        return
+    if by_events:
+        add_shares(begin, end, spikes[1], spikes[2], delay, link, table, period, to_v, to_i, found)
+        return
+    if link[SOURCE] < 0:
+        _fill_traces(begin, end, inputs[1], inputs[2], 0, link, table, decay, period, rises, current)
+    else:
+        _fill_traces(begin, end, spikes[1], spikes[2], delay, link, table, decay, period, rises, current)
+    if stepping:
+        for j in range(n_targets):
+            begin, end = steps[0][first + j], steps[0][first + j + 1]
+            _add_row(link[AT] + j * n_sources, n_sources, steps[1], steps[2], begin, end, rises, turned)
+        return
+    readings, sizes = np.arange(n_reads), np.empty(n_reads, to_v.dtype)
+    for j in range(n_targets):
+        sizes[:] = to_v[:, first + j]
+        for k in range(n_reads - 1):
+            sizes[k] -= decay[MEMBRANE, first] * to_v[k + 1, first + j]
+        _add_row(link[AT] + j * n_sources, n_sources, readings, sizes, 0, n_reads, rises, turned)
+
+
+@compiled
+def _fill_traces(begin, end, ticks, sources, delay, link, table, decay, period, rises, current):
+    """Fill `rises` with the membrane that each source of a link leaves at each reading through a weight of 1.
+
+    Events `begin` .. `end` - 1 are sorted by time.
+    """
+    n_sources, first = link[N_SOURCES], link[FIRST_TARGET]
     left, kept, rise = decay[MEMBRANE, first], decay[CURRENT, first], decay[RISE, first]
-    for k in range(1, n_reads):
-        now, current, before, came = rises[k], lefts[k], rises[k - 1], lefts[k - 1]
+    e = begin
+    for k in range(rises.shape[0]):
+        now = rises[k]
+        if k == 0:
+            now[:n_sources] = 0
+            current[:n_sources] = 0
+        else:
+            before = rises[k - 1]
+            for i in range(np.uint64(n_sources)):
+                now[i] = left * before[i] + rise * current[i]
+                current[i] = kept * current[i]
+        while e < end and ticks[e] + delay <= k * period:
+            source, since = sources[e] - link[FIRST_SOURCE], k * period - ticks[e] - delay
+            if 0 <= source < n_sources:
+                now[source] += table[MEMBRANE_RISE, since]
+                current[source] += table[CURRENT_LEFT, since]
+            e += 1
+
+
+@compiled
+def _add_row(row, n_sources, readings, sizes, begin, end, rises, turned):
+    """Add the traces at the steps of one target to the gradient of its row, four steps at a time."""
+    row, width = np.uint64(row), np.uint64(n_sources)
+    while begin + 4 <= end:
+        a, b, c, d = sizes[begin], sizes[begin + 1], sizes[begin + 2], sizes[begin + 3]
+        at_a, at_b, at_c, at_d = (
+            rises[readings[begin]], rises[readings[begin + 1]], rises[readings[begin + 2]], rises[readings[begin + 3]],
+        )  # fmt: skip
         for i in range(width):
-            now[i] += left * before[i] + rise * came[i]
-            current[i] += kept * came[i]
-    for a in range(n_jumps):
-        j = jumps[a, 1] - first
-        if 0 <= j < n_targets:
-            now, row, size = rises[jumps[a, 0]], np.uint64(link[AT] + j * n_sources), sizes[a]
-            for i in range(width):
-                turned[row + i] += size * now[i]
-    return by_traces
+            turned[row + i] += (a * at_a[i] + b * at_b[i]) + (c * at_c[i] + d * at_d[i])
+        begin += 4
+    while begin < end:
+        a, at_a = sizes[begin], rises[readings[begin]]
+        for i in range(width):
+            turned[row + i] += a * at_a[i]
+        begin += 1
+
+
+@compiled
+def _turn(links, turned, found):
+    """Add the gradients of links as [n_targets, n_sources] to those as [n_sources, n_targets]."""
+    for p in range(links.shape[0]):
+        at, n_sources, n_targets = (
+            np.uint64(links[p, AT]),
+            np.uint64(links[p, N_SOURCES]),
+            np.uint64(links[p, N_TARGETS]),
+        )
+        for j in range(n_targets):
+            for i in range(n_sources):
+                found[at + i * n_targets + j] += turned[at + j * n_sources + i]
