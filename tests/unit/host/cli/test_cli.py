@@ -52,13 +52,16 @@ def test_help_imports_nothing_heavy(arguments):
 
 
 def test_help_is_quick():
-    def cpu_s():
+    def cpu_s(*arguments):
         before = os.times()
-        subprocess.run([sys.executable, "-m", "hxloop", "--help"], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
         after = os.times()
         return after.children_user + after.children_system - before.children_user - before.children_system
 
-    assert min(cpu_s() for _ in range(3)) < 0.3  # on an idle machine, wall time is the same
+    # Machines differ threefold: what typer and its tables take is the measure. Help takes twice that; numba alone is
+    # four times it.
+    least = min(cpu_s("-c", "import typer, rich.table, rich.panel, rich.markdown") for _ in range(3))
+    assert min(cpu_s("-m", "hxloop", "--help") for _ in range(3)) < 3.0 * least
 
 
 def test_help_lists_all_commands():
