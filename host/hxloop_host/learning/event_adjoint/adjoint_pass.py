@@ -22,7 +22,8 @@ from hxloop.rule import Inputs, Recording, Spikes
 from hxloop.spikes import SpikeBatch
 from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.learning.event_adjoint import kernels as at
-from hxloop_host.learning.event_adjoint.event_layout import EventLayout, Events, layout_of
+from hxloop_host.learning.event_adjoint.event_layout import EventLayout, layout_of
+from hxloop_host.readings.reading_grid import Events
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

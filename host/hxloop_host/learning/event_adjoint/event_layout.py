@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
 from hxloop.network import INPUT
 from hxloop_host.learning.event_adjoint import kernels as at
+from hxloop_host.readings.reading_grid import Events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,22 +21,6 @@ if TYPE_CHECKING:
     from hxloop.rule import Recording, Weights
 
     Array = NDArray[np.float64]
-
-
-class Events(NamedTuple):
-    """Spikes of inputs, or of populations.
-
-    Attributes
-    ----------
-    offsets : int64 [n_samples + 1], or [n_populations, n_samples + 1]
-    tick : int64 [n]
-    source : int32 [n]
-        Channel, or neuron among all.
-    """
-
-    offsets: NDArray[np.int64]
-    tick: NDArray[np.int64]
-    source: NDArray[np.int32]
 
 
 @final
