@@ -354,9 +354,9 @@ def test_an_interval_needs_both_ends():
         ({"optimizer.beta1": [0.9, 1.0]}, "optimizer.beta1"),
         ({"optimizer.gamma": [0.9, 1e300]}, "optimizer.gamma"),
         ({"loss.delta": [0.1, 0.0]}, "loss.delta"),
-        ({"coding.t_early": [0.1, 2.5]}, "coding.t_late"),
+        ({"coding.t_early": [0.1, 3.5]}, "coding.t_late"),
         ({"coding.duration": [5.0, 2.5], "coding.t_late": [2.0, 3.0]}, "coding.duration"),  # one of four together
-        ({"network.bias_times": [[0.9, 0.0], [5.0, 0.0]]}, "network.bias_times[0]"),
+        ({"network.bias_times": [[0.9, 0.0], [6.0, 0.0]]}, "network.bias_times[0]"),
         ({"network.sizes": [[120, 3], [600, 3]]}, "populations"),
         ({"neuron.tau_mem_us": [6.0, 7.0]}, "neuron.tau_mem_us"),
         ({"network.sizes": [[120, 3], [120, 4]]}, "network.sizes"),

@@ -3,7 +3,6 @@
 import math
 
 import pytest
-from support.places import SHORT
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
 from hxloop.errors import HxloopError
@@ -38,7 +37,7 @@ def test_every_rule_with_a_preset_is_there_with_it(sheets):  # noqa: F811
         else:  # the same time of the chip, to half an epoch
             runs = RULES.find(labels["rule"])[0].runs_per_sample
             each = settings.duration_us * runs
-            assert abs(settings.training.epochs * each - 6 * load_settings(SHORT).duration_us) <= 0.5 * each
+            assert abs(settings.training.epochs * each - 6 * load_settings("quick").duration_us) <= 0.5 * each
 
 
 def test_strengths_are_varied_one_at_a_time(sheets):  # noqa: F811
@@ -102,8 +101,8 @@ def test_one_line_a_rule_with_what_it_costs(tmp_path, sheets):  # noqa: F811
     assert found.failed == 0
     own = lines.loc["fast_and_deep"]
     assert own["test_accuracy"] == pytest.approx(0.915)
-    assert own["spikes_per_sample"] == pytest.approx(500 * load_settings(SHORT).duration_us * 1e-6)
-    assert own["energy_uj_per_sample"] == pytest.approx(2e6 * load_settings(SHORT).duration_us * 1e-6)
+    assert own["spikes_per_sample"] == pytest.approx(500 * load_settings("quick").duration_us * 1e-6)
+    assert own["energy_uj_per_sample"] == pytest.approx(2e6 * load_settings("quick").duration_us * 1e-6)
     assert math.isnan(own["wall_s"])  # nothing is in the store
     assert own["chips"] == 2
 
