@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.kit.terminal import say, say_error
-from hxloop.kit.waiting import first_word
+from hxloop.kit.waiting import doing
 from hxloop.text import many_lines
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def run_program(app: typer.Typer, name: str) -> NoReturn:
     sys.stderr, _ = _unfailing(sys.stderr, 2)
     code: Any = 0
     try:
-        with first_word(f"{' '.join([name, *sys.argv[1:]])}: getting ready"):
+        command = " ".join([name, *sys.argv[1:]])
+        with doing(f"{command}: getting ready", f"{command}: at work"):
             app(prog_name=name)
     except SystemExit as end:
         code = end.code

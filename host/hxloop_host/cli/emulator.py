@@ -12,14 +12,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from hxloop.errors import DaemonStartError
-from hxloop_host.cli.shared_options import CHIP_HELP, Force, make_app, named
+from hxloop_host.cli.shared_options import CHIP_HELP, Force, make_app, possible
 
 _PROGRAM = "hxloop_chip"
 
 serve = make_app()
 chip = make_app()
 
-ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME|FILE", callback=named)]
+ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME|FILE", callback=possible)]
 Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.")]
 
 

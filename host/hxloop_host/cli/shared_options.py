@@ -24,6 +24,15 @@ def named(chip: str | None) -> str | None:
     return chip_name(chip)
 
 
+def possible(chip: str) -> str:
+    """The same, of a chip that an emulator shall be."""
+    from hxloop.naming.chip_name import NAMED, ChipName
+
+    name = named(chip) or chip
+    ChipName.parse(name, NAMED)
+    return name
+
+
 Chip = Annotated[
     str | None,
     typer.Option("--chip", help=CHIP_HELP, metavar="NAME|FILE", callback=named),

@@ -85,9 +85,12 @@ class Origin:
     @property
     def title(self) -> str:
         """One line."""
-        begun = f", from weights {self.initial[:12]}" if self.initial else ""
-        rule = f", rule {self.rule}" if self.rule.sha256 else ""
-        return f"{self.task}, preset {self.preset}{rule}, chip {self.identity.brief}, seed {self.seed}{begun}"
+        begun = f"from weights {self.initial[:12]}" if self.initial else f"beginning {self.settings.beginning.kind}"
+        sizes = "-".join(map(str, (self.n_features, *self.settings.network.sizes)))
+        return (
+            f"{self.task}, preset {self.preset}, rule {self.rule}, {begun}, network {sizes}, "
+            f"chip {self.identity.brief}, seed {self.seed}"
+        )
 
     @cached_property
     def network(self) -> Network:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hxloop.errors import DaemonStartError, InvalidInputError
-from hxloop.naming.chip_name import ChipName
+from hxloop.naming.chip_name import NAMED, ChipName
 from hxloop.spec import ChipSpec
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def read_sheet(chip: str) -> ChipSheet:
     DaemonStartError
         The emulator cannot be started.
     """
-    base = ChipName.parse(chip).base
+    base = ChipName.parse(chip, NAMED).base  # before anything is started
     found = _describe(chip)
     entries = found["imperfections"]
     plain = entries if base == chip else _describe(base)["imperfections"]

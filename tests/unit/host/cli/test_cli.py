@@ -253,6 +253,19 @@ def test_progress_bars():
     assert "500 x biology" in text
 
 
+def test_what_a_bar_waits_for_is_one_of_its_lines_until_it_goes_on(monkeypatch):
+    for is_terminal in (False, True):
+        monkeypatch.setitem(waiting._FIRST_WORD_S, is_terminal, 0.1)
+    stream = io.StringIO()
+    bar = ProgressBar(Console(file=stream, force_terminal=True, width=80))
+    bar(Started("training", 2, "epoch"))
+    bar(Doing("testing"))
+    time.sleep(0.5)
+    bar(Doing())
+    bar(Ended())
+    assert "testing" in stream.getvalue()
+
+
 @pytest.mark.parametrize(
     "command",
     [
