@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator
 
-_FIRST_WORD_S: Final = {True: 0.4, False: 0.8}
+_FIRST_WORD_S: Final = {True: 0.4, False: 0.6}
 """On a terminal, where it goes again; and elsewhere, where a mistake is better answered in one line."""
 _AGAIN_S: Final = 10.0
 _MOVES_S: Final = 1.0
@@ -167,10 +167,8 @@ class _Work:
         is_terminal = isinstance(line, StatusLine) and line.is_terminal
         now, said_s = time.monotonic(), spoken_s()
         text = self.later if said_s > self.begun_s and said_s != self.own_s else self.text
-        if said_s > self.begun_s:
-            patience_s = _MOVES_S if is_terminal else _AGAIN_S
-        else:
-            patience_s = _FIRST_WORD_S[is_terminal]
+        again_s = _MOVES_S if is_terminal else _AGAIN_S
+        patience_s = again_s if said_s > self.begun_s else _FIRST_WORD_S[is_terminal]
         if now - max(said_s, self.begun_s) < patience_s:
             return
         seconds = now - self.begun_s

@@ -35,7 +35,9 @@ compile_ = make_app()
 
 @compile_.command(name="compile")
 def _compile(
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; one for each core by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes; one for each core by default.", metavar="N")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Remove what is stored, and compile it again.")] = False,
 ) -> None:
     """Compile all kernels of the emulator and of the learning rules, so that nothing waits for them later.

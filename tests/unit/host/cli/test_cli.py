@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ import hxloop_host.link.launch
 import hxloop_host.training.experiment
 from hxloop.cli import COMMANDS, app
 from hxloop.errors import ChipMismatchError, UnreachableError
+from hxloop.kit import waiting
 from hxloop.kit.terminal import print_json
-from hxloop.progress import Advanced, Ended, EpochDone, Lines, Message, Started
+from hxloop.progress import Advanced, Doing, Ended, EpochDone, Lines, Message, Started
 from hxloop.result import ChipUse
 from hxloop.version import __version__
 from hxloop_host.cli.progress_bar import ProgressBar
