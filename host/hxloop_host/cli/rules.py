@@ -121,7 +121,7 @@ def _gradcheck(
 
       hxloop gradcheck surrogate --chip typical --serial 2 --trials 64
 
-      hxloop gradcheck my_rule.py:MyRule --preset my_rule.toml --task yin-yang
+      hxloop gradcheck my_rule.py:MyRule --chip typical
     """
     from hxloop_host.cli.progress_bar import watching
     from hxloop_host.gradients.gradcheck_verb import IDEAL

@@ -114,7 +114,7 @@ def _train(
 
       hxloop train my_tasks.py:blobs
 
-      hxloop train yin-yang --rule my_rule.py:MyRule --preset my_rule.toml
+      hxloop train yin-yang --rule my_rule.py:MyRule
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
 
