@@ -60,17 +60,23 @@ class StatusLine:
         self._stream = stream or sys.stderr
         self.is_terminal = self._stream is not None and self._stream.isatty()
         self._next_s = 0.0
+        self._shown, self._since_s = "", 0.0
 
     def show(self, text: str) -> None:
-        """Show what is waited for now."""
+        """Show what is waited for now; a file is told no line twice, but how long it has been so."""
         if _boards:
             _boards[-1](text)
         elif self.is_terminal:
             speak(self._take_away)
             self._write(one_line(text)[: shutil.get_terminal_size().columns - 1])
         elif time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _AGAIN_S
-            say(text, self._stream)
+            now = time.monotonic()
+            self._next_s = now + _AGAIN_S
+            if text == self._shown:
+                say(f"{text}, {now - self._since_s:.0f} s", self._stream)
+            else:
+                self._shown, self._since_s = text, now
+                say(text, self._stream)
 
     def close(self) -> None:
         """Take the line away."""
@@ -229,6 +235,19 @@ class OneAtATime:
 
 
 @contextmanager
+def told_elsewhere() -> Iterator[None]:
+    """While this lasts, who calls tells the user what is waited for."""
+    quiet = _Work("", "")
+    with _lock:
+        _at_work.append(quiet)
+    try:
+        yield
+    finally:
+        with _lock:
+            _at_work.remove(quiet)
+
+
+@contextmanager
 def board(show: Callable[[str], None]) -> Iterator[None]:
     """While something moves on the terminal (a bar), what is waited for is shown there, not in a line beside it.
 
@@ -237,15 +256,11 @@ def board(show: Callable[[str], None]) -> Iterator[None]:
     show : callable
         Takes the text.
     """
-    moving = _Work("", "")
-    with _lock:
-        _at_work.append(moving)
+    with told_elsewhere():
         _boards.append(show)
-    try:
-        yield
-    finally:
-        with _lock:
-            _at_work.remove(moving)
+        try:
+            yield
+        finally:
             _boards.remove(show)
 
 

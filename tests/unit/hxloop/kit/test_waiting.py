@@ -11,7 +11,7 @@ import pytest
 from hxloop.kernels.compiling import Compilations, Compiling
 from hxloop.kit import waiting
 from hxloop.kit.terminal import say
-from hxloop.kit.waiting import LogLine, Silence, StatusLine, board, doing, listener, tell
+from hxloop.kit.waiting import LogLine, Silence, StatusLine, board, doing, listener, tell, told_elsewhere
 
 
 class Terminal(io.StringIO):
@@ -39,8 +39,10 @@ def test_elsewhere_it_is_a_line_now_and_then(monkeypatch):
     line.show("second")
     monkeypatch.setattr(waiting.time, "monotonic", lambda: time.perf_counter() + 1e9)
     line.show("third")
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: time.perf_counter() + 1e9 + 12.0)
+    line.show("third")
     line.close()
-    assert file.getvalue() == "first\nthird\n"
+    assert file.getvalue() == "first\nthird\nthird, 12 s\n"
 
 
 def test_a_closed_stream_stops_nothing():
@@ -160,6 +162,13 @@ def test_on_a_terminal_it_moves_once_a_second(monkeypatch):
     say("done", terminal)
     shown = terminal.getvalue().split("\r\x1b[K")
     assert len(shown) >= 3 and set(shown[:-1]) == {"planning"} and shown[-1] == "done\n"
+
+
+def test_where_somebody_else_tells_it_nothing_is_said(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    with doing("outer"), told_elsewhere():
+        time.sleep(0.5)
+    assert capsys.readouterr().err == ""
 
 
 def test_where_a_bar_moves_it_is_shown_beside_the_bar(capsys, monkeypatch):
