@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hxloop.errors import HxloopError
-from hxloop.kit.waiting import listener, told_elsewhere
+from hxloop.kit.waiting import listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,6 @@ _LOOK_EVERY_S: Final = 0.1
 _CALL: Final = "import importlib, sys; getattr(importlib.import_module(sys.argv[1]), sys.argv[2])()"
 
 
-@told_elsewhere()
 def compile_parts(parts: Mapping[str, str], n_processes: int, told: Callable[[str, float], None]) -> None:
     """Call functions in processes of their own, as many at a time as asked for.
 
