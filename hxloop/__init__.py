@@ -7,6 +7,7 @@ plots) are loaded when they are first used.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hxloop.version import __version__
@@ -121,7 +122,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'hxloop' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    home = _HOME[name]
+    if home in sys.modules:
+        return getattr(sys.modules[home], name)
+    from hxloop.kit.waiting import doing  # few of those who import the vocabulary wait for more
+
+    with doing(f"loading hxloop.{name}"):
+        return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from hxloop.kit.entry import Group, run_program
+from hxloop.kit.entry import Group, run_program, tidied
 from hxloop.kit.terminal import show
 from hxloop.version import __version__
 
@@ -44,7 +44,7 @@ class _Commands(MutableMapping[str, Any]):
             module, attribute = COMMANDS[name].split(":")
             command: Any = typer.main.get_command(getattr(importlib.import_module(module), attribute))
             command.name = name
-            self._made[name] = command
+            self._made[name] = tidied(command)
         return self._made[name]
 
     def __setitem__(self, name: str, command: Any) -> None:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from hxloop.kit.arguments import refusal
 from hxloop.kit.terminal import say
+from hxloop.kit.waiting import OneAtATime
 from hxloop.result import CHIP_USE
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 QUIET_S: Final = 5.0
 """`Lines` say how far something is when nothing was said for this long."""
+_LONGEST_QUIET_S: Final = 40.0
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,24 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Doing:
+    """Something without steps is done that may take a while; without a text: it is over.
+
+    Attributes
+    ----------
+    text : str
+        What, in a few words: ``drawing pictures``.
+    """
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Ended:
     """Nothing more will come of what was started, also after an error or Ctrl-C."""
 
 
-Event = Started | Advanced | StepDone | EpochDone | Message | Ended
+Event = Started | Advanced | StepDone | EpochDone | Message | Doing | Ended
 Listener = Callable[[Event], object]
 Report = Listener | list[Listener] | tuple[Listener, ...] | None
 """What callers give as `report`."""
@@ -191,6 +206,15 @@ class Progress:
     def message(self, text: str) -> None:
         """Tell all listeners something in words."""
         self.tell(Message(text))
+
+    @contextmanager
+    def doing(self, text: str) -> Iterator[None]:
+        """Tell that something without steps is done, and that it is over."""
+        self.tell(Doing(text))
+        try:
+            yield
+        finally:
+            self.tell(Doing())
 
     @contextmanager
     def during(self, started: Started) -> Iterator[None]:
@@ -239,15 +263,19 @@ class Lines:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._said_s = time.monotonic()
+        self._said_s = self._news_s = time.monotonic()
         self._begun = Started("", 0, "step")
         self._step = (0, "")
+        self._told, self._pause_s = "", QUIET_S
+        self._work = OneAtATime(stream)
 
     def __call__(self, event: Event) -> None:
         """Print it, if there is something to print."""
         if isinstance(event, Started):
-            self._begun, self._step = event, (0, "")
+            self._begun, self._step, self._told = event, (0, ""), ""
             self._say(event.line())
+        elif isinstance(event, Doing | Ended):
+            self._work.turn_to(event.text if isinstance(event, Doing) else "")
         elif isinstance(event, Message):
             self._say(event.text)
         elif isinstance(event, StepDone):
@@ -256,8 +284,8 @@ class Lines:
             self._say(f"{self._begun.unit} {event.epoch}/{self._begun.total}  {event.line()}")
         elif isinstance(event, Advanced):
             step = (event.done, event.name)
-            if (event.name and step != self._step) or time.monotonic() - self._said_s >= QUIET_S:
-                self._say(self._how_far(event))
+            if (event.name and step != self._step) or time.monotonic() - self._said_s >= self._pause_s:
+                self._say_how_far(self._how_far(event))
             self._step = step
 
     def _how_far(self, event: Advanced) -> str:
@@ -270,6 +298,16 @@ class Lines:
         if event.share is not None:
             text += f", {100 * event.share:.0f} % of the work"
         return text if event.left_s is None else f"{text}, {duration(event.left_s)} left"
+
+    def _say_how_far(self, text: str) -> None:
+        """Say it; what was said before is not said again, but how long it has been so, and ever less often."""
+        now = time.monotonic()
+        if text == self._told:
+            self._say(f"{text} ({duration(now - self._news_s)} so far)")
+            self._pause_s = min(2.0 * self._pause_s, _LONGEST_QUIET_S)
+        else:
+            self._say(text)
+            self._told, self._news_s, self._pause_s = text, now, QUIET_S
 
     def _say(self, text: str) -> None:
         self._said_s = time.monotonic()

@@ -129,7 +129,8 @@ def calibrate_with_source(
     key = cache_key(aim, wanted, chip.identity, chip.spec)
     known = look_up(key) if cache else None
     if known is not None:
-        moved_us = answers_moved_us(chip, known, max(known.ended_s, wanted.begin_s))
+        with progress.doing("comparing the chip with its calibration in the cache"):
+            moved_us = answers_moved_us(chip, known, max(known.ended_s, wanted.begin_s))
         if moved_us <= known.drift.limit_us:
             progress.message(f"calibration of {chip.identity} found in the cache, the chip answers as it did")
             return known, cached_file(key), True

@@ -7,7 +7,7 @@ import io
 import os
 import signal
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 import typer
@@ -15,13 +15,14 @@ from typer.core import TyperGroup
 
 from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.kit.terminal import say, say_error
-from hxloop.kit.waiting import first_word
+from hxloop.kit.waiting import doing
 from hxloop.text import many_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
+_QUICK: Final = frozenset({"-h", "--help", "--version"})
 _BROKEN_PIPE: Final = 141  # 128 + SIGPIPE
 
 
@@ -52,6 +53,21 @@ class Group(TyperGroup):
         except OSError as error:
             say_error(HxloopError(str(error)))
             raise typer.Exit(1) from None
+
+
+def tidied(command: Any) -> Any:
+    """A command whose help reads well on a terminal of any width, and all commands in it.
+
+    Paragraphs are broken where the terminal ends, not where the lines of the source do; indented lines (examples) stay.
+    """
+    if command.help:
+        blocks = (block.split("\n") for block in command.help.split("\n\n"))
+        command.help = "\n\n".join(
+            "\n".join(lines) if any(line.startswith(" ") for line in lines) else " ".join(lines) for lines in blocks
+        )
+    for inner in getattr(command, "commands", {}).values():
+        tidied(inner)
+    return command
 
 
 @contextmanager
@@ -95,7 +111,9 @@ def run_program(app: typer.Typer, name: str) -> NoReturn:
     sys.stderr, _ = _unfailing(sys.stderr, 2)
     code: Any = 0
     try:
-        with first_word(f"{' '.join([name, *sys.argv[1:]])}: getting ready"):
+        command = " ".join([name, *sys.argv[1:]])
+        is_help = not _QUICK.isdisjoint(sys.argv)
+        with nullcontext() if is_help else doing(f"{command}: getting ready", f"{command}: at work"):
             app(prog_name=name)
     except SystemExit as end:
         code = end.code

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hxloop.errors import HxloopError
+from hxloop.kit.waiting import doing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ def extra(what: str, warn: Callable[[str], object]) -> Iterator[None]:
         Told in one line why there is none.
     """
     try:
-        yield
+        with doing(f"making the {what}"):
+            yield
     except HxloopError as error:
         warn(f"warning: no {what}: {error}")
     except Exception as error:  # of libraries that draw: what they may raise, nobody knows

@@ -9,6 +9,7 @@ import time
 from typing import Any, Literal
 
 from hxloop.kit.terminal import speak
+from hxloop.kit.waiting import leave_to_log
 from hxloop.text import many_lines, one_line
 
 LogFormat = Literal["text", "json"]
@@ -49,5 +50,6 @@ def set_up_logging(style: LogFormat = "text", level: int = logging.INFO) -> None
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonLines() if style == "json" else _Lines("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    speak()  # from here on the log does
+    speak()
+    leave_to_log()
     logging.basicConfig(level=level, handlers=[handler], force=True)

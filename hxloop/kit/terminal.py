@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
@@ -23,9 +23,7 @@ _SHORT: Final = 16
 _UNLIMITED: Final = 100_000
 """Columns, where no terminal says how wide it is: lines are not broken then, so that they can be searched."""
 
-has_spoken: Final = threading.Event()
-"""Set by all that is shown to the user."""
-
+_spoken_s = 0.0
 _passing: list[Callable[[], None]] = []
 
 
@@ -37,11 +35,17 @@ def speak(take_away: Callable[[], None] | None = None) -> None:
     take_away : callable, optional
         Takes away what is shown now: it is such a line.
     """
-    has_spoken.set()
+    global _spoken_s  # noqa: PLW0603 (one terminal for a process)
+    _spoken_s = time.monotonic()
     while _passing:
         _passing.pop()()
     if take_away is not None:
         _passing.append(take_away)
+
+
+def spoken_s() -> float:
+    """When something was last shown to the user, by `time.monotonic`."""
+    return _spoken_s
 
 
 def say(text: object, stream: TextIO | None = None) -> None:

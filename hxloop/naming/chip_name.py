@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ALL: Final = "all"
 """Stands for all imperfections."""
 
+NAMED: Final = ("ideal", "typical", "rough", "uncalibrated")
+"""Chips that an emulator can be; chips of other makers, at an endpoint, are called as they call them."""
+
 _NAME: Final = re.compile(r"(?P<base>[^\[\]]*)(\[(?P<changes>[^\[\]]*)\])?")
 _WITH_SERIAL: Final = re.compile(r"([a-z_]+(?:\[[^\[\]/]*\])?)/([0-9]+)")
 _LONGEST: Final = 100

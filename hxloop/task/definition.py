@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 from hxloop.errors import InvalidInputError
 from hxloop.kit.arguments import SEED_MAX, refusal, shown, switch, whole_number
 from hxloop.kit.brief import brief
+from hxloop.kit.waiting import doing
 from hxloop.task.dataset import Dataset, Kind, Split
 from hxloop.task.drawn_sets import with_all_splits
 from hxloop.task.sample_arrays import digest_of, feature_sets, spike_sets
@@ -304,7 +305,8 @@ class Task:
         InvalidInputError
             `load` returns something else.
         """
-        data = self.load(split)
+        with doing(f"reading {self.name}, {split} samples"):
+            data = self.load(split)
         if not isinstance(data, Dataset):
             raise refusal(data, f"{self.name}.load({split!r})", "a Dataset")
         for what, mine, theirs in (

@@ -10,6 +10,7 @@ import numpy as np
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit.brief import brief
+from hxloop.kit.waiting import doing
 from hxloop.naming.chip_file import ChipFile, FittedStrength
 from hxloop_calibration.characterising import circuit_estimators as circuits
 from hxloop_calibration.characterising import input_estimators as inputs
@@ -301,6 +302,7 @@ NOT_MEASURED: Final = {
 """Strengths that no measurement here tells, and why."""
 
 
+@doing("estimating strengths")
 def fit_chip(
     measurements: str | Path | Measurements | Sequence[str | Path | Measurements], *, base: str = "typical"
 ) -> FittedChip:

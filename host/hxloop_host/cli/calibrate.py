@@ -48,10 +48,10 @@ def _calibrate(
     ] = None,
     method: _Routines = None,
     delays: Annotated[bool, typer.Option("--delays", help="Measure the delays of delay neurons, too.")] = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same table.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same table.", metavar="N")] = 0,
     begin_s: Annotated[
         float | None,
-        typer.Option("--begin-s", min=0, help="Chip time at the beginning; emulated chips drift with it."),
+        typer.Option("--begin-s", min=0, help="Chip time at the beginning; emulated chips drift with it.", metavar="N"),
     ] = None,
     out: Annotated[
         Path | None,
@@ -75,11 +75,15 @@ def _calibrate(
 
     [dim]Examples:[/dim]
 
-      hxloop calibrate --chip uncalibrated --serial 7 --out seven.h5 --report seven.html
+      hxloop calibrate --chip uncalibrated --serial 7 --out seven.h5
+
+      hxloop calibrate --serial 7 --out seven.h5 --report seven.html --force
 
       hxloop calibrate --chip uncalibrated --serial 7 --only leak,threshold --json
 
-      hxloop calibrate --chip typical --serial 7 --only delays
+      hxloop calibrate --chip typical --serial 7 --delays
+
+      hxloop calibrate --chip typical --serial 7 --only delays --force
 
       hxloop calibrate --chip uncalibrated --serial 7 --check seven.h5
 

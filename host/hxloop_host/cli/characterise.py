@@ -31,7 +31,9 @@ def _measure(
         Path | None,
         typer.Option("--calibration", help="Table to look at, not the codes the chip boots with.", metavar="TABLE"),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same chip: same measurements.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Same seed, same chip: same measurements.", metavar="N")
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; else measurements-CHIP-SERIAL.h5.", metavar="FILE")
     ] = None,

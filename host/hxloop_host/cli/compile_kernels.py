@@ -13,6 +13,7 @@ from hxloop.files.folders import cache_directory
 from hxloop.kernels.ahead_of_time import compile_parts
 from hxloop.kit.cores import n_cores
 from hxloop.kit.terminal import show
+from hxloop.kit.waiting import told_elsewhere
 from hxloop_host.cli.shared_options import make_app
 
 PARTS: Final = {
@@ -35,7 +36,9 @@ compile_ = make_app()
 
 @compile_.command(name="compile")
 def _compile(
-    jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Processes; one for each core by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes; one for each core by default.", metavar="N")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Remove what is stored, and compile it again.")] = False,
 ) -> None:
     """Compile all kernels of the emulator and of the learning rules, so that nothing waits for them later.
@@ -58,5 +61,6 @@ def _compile(
         for name, call in PARTS.items()
         if importlib.util.find_spec(call.partition(":")[0].partition(".")[0]) is not None
     }
-    compile_parts(parts, jobs or n_cores(), lambda name, seconds: show(f"{name}: {seconds:.0f} s"))
+    with told_elsewhere():
+        compile_parts(parts, jobs or n_cores(), lambda name, seconds: show(f"{name}: {seconds:.0f} s"))
     show(f"all kernels are compiled, in {time.monotonic() - begun_s:.0f} s; they lie in {folder}")

@@ -12,15 +12,17 @@ from typing import Annotated, NoReturn
 import typer
 
 from hxloop.errors import DaemonStartError
-from hxloop_host.cli.shared_options import CHIP_HELP, Force, make_app, named
+from hxloop_host.cli.shared_options import CHIP_HELP, Force, make_app, possible
 
 _PROGRAM = "hxloop_chip"
 
 serve = make_app()
 chip = make_app()
 
-ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME|FILE", callback=named)]
-Serial = Annotated[int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.")]
+ChipName = Annotated[str, typer.Option("--chip", help=CHIP_HELP, metavar="NAME|FILE", callback=possible)]
+Serial = Annotated[
+    int, typer.Option("--serial", min=0, help="Serial number: another one is other silicon.", metavar="N")
+]
 
 
 class LogFormat(StrEnum):
@@ -51,15 +53,20 @@ def become_emulator(arguments: list[str]) -> NoReturn:
 def _serve(
     chip: ChipName = "typical",
     serial: Serial = 1,
-    threads: Annotated[int | None, typer.Option(min=1, help="Solver threads; all cores by default.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Solver threads; all cores by default.", metavar="N")
+    ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="ipc://PATH or tcp://127.0.0.1:PORT (port 0: any free one).", metavar="ENDPOINT")
     ] = None,
     connection_file: Annotated[Path | None, typer.Option(help="Where to write how to reach this daemon.")] = None,
-    parent_pid: Annotated[int | None, typer.Option(min=1, help="End when this process is gone.")] = None,
-    idle_timeout_s: Annotated[float | None, typer.Option(min=0.1, help="End after this long without requests.")] = None,
+    parent_pid: Annotated[int | None, typer.Option(min=1, help="End when this process is gone.", metavar="N")] = None,
+    idle_timeout_s: Annotated[
+        float | None, typer.Option(min=0.1, help="End after this long without requests.", metavar="N")
+    ] = None,
     stall_timeout_s: Annotated[
-        float | None, typer.Option(min=0.5, help="Replace a worker that shows no sign of life for this long.")
+        float | None,
+        typer.Option(min=0.5, help="Replace a worker that shows no sign of life for this long.", metavar="N"),
     ] = None,
     log_format: Annotated[LogFormat, typer.Option(help="Log to stderr as text or JSON lines.")] = LogFormat.text,
 ) -> None:

@@ -25,7 +25,8 @@ def _map(
         typer.Argument(metavar="FILE|PRESET", help="Network (npz), preset, settings (TOML).", show_default=False),
     ],
     inputs: Annotated[
-        int | None, typer.Option("--inputs", min=1, help="Features of a sample, for a settings file (TOML).")
+        int | None,
+        typer.Option("--inputs", min=1, help="Features of a sample, for a settings file (TOML).", metavar="N"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Draw both synapse arrays with their drivers, buses and neurons (png).")

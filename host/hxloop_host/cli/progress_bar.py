@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -10,7 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from hxloop.kit.terminal import speak
-from hxloop.progress import Advanced, Ended, EpochDone, Lines, Message, Started, StepDone, duration, plural
+from hxloop.kit.waiting import OneAtATime, board
+from hxloop.progress import Advanced, Doing, Ended, EpochDone, Lines, Message, Started, StepDone, duration, plural
 from hxloop.text import one_line
 
 if TYPE_CHECKING:
@@ -40,9 +42,11 @@ class ProgressBar:
         self._console = console or Console(stderr=True)
         self._bars = _Bars(console=self._console)
         self._begun = Started("", 0, "step")
+        self._work, self._board = OneAtATime(), ExitStack()
 
     def __call__(self, event: Event) -> None:
         """Show it."""
+        self._bars.waits_for = ""
         if isinstance(event, Started):
             self._start(event)
         elif isinstance(event, Advanced):
@@ -55,7 +59,11 @@ class ProgressBar:
             self._bars.figures = event.line()  # beside the bars, they would take the place of count and time
         elif isinstance(event, Message):
             self._print(event.text)
+        elif isinstance(event, Doing):
+            self._work.turn_to(event.text)
         elif isinstance(event, Ended):
+            self._work.turn_to("")
+            self._board.close()
             self._bars.stop()
 
     def _start(self, event: Started) -> None:
@@ -65,7 +73,12 @@ class ProgressBar:
             if name:
                 self._bars.add_task(plural(name), total=total, count="", left_s=None)
         self._move(Advanced(event.done))
+        self._board.close()
+        self._board.enter_context(board(self._wait))
         self._bars.start()
+
+    def _wait(self, text: str) -> None:
+        self._bars.waits_for = text
 
     def _move(self, event: Advanced) -> None:
         begun = self._begun
@@ -90,7 +103,7 @@ class _Left(TimeRemainingColumn):
 
 
 class _Bars(Progress):
-    figures = ""
+    figures = waits_for = ""
 
     def __init__(self, console: Console) -> None:
         texts = [TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[count]")]
@@ -98,5 +111,6 @@ class _Bars(Progress):
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)
-        if self.figures:
-            yield Text(one_line(self.figures))
+        for text in (self.figures, self.waits_for):
+            if text:
+                yield Text(one_line(text))

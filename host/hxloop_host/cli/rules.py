@@ -87,17 +87,18 @@ def _gradcheck(
     rule: RuleName,
     chip: Chip = None,
     serial: Serial = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers.")] = 0,
-    trials: Annotated[int, typer.Option("--trials", min=4, help="Noisy chip: steps of the rule.")] = 32,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers.", metavar="N")] = 0,
+    trials: Annotated[int, typer.Option("--trials", min=4, help="Noisy chip: steps of the rule.", metavar="N")] = 32,
     directions: Annotated[
-        int, typer.Option("--directions", min=8, help="Noisy chip: displacements of each projection.")
+        int, typer.Option("--directions", min=8, help="Noisy chip: displacements of each projection.", metavar="N")
     ] = 64,
-    seeds: Annotated[int, typer.Option("--seeds", min=1, help="ideal: draws of weights and samples.")] = 3,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="ideal: draws of weights and samples.", metavar="N")] = 3,
     coordinates: Annotated[
-        int, typer.Option("--coordinates", min=1, help="ideal: parameters of each projection, at most.")
+        int, typer.Option("--coordinates", min=1, help="ideal: parameters of each projection, at most.", metavar="N")
     ] = 40,
     samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="Of a batch; 4 on ideal, 48 on others by default.")
+        int | None,
+        typer.Option("--samples", min=1, help="Of a batch; 4 on ideal, 48 on others by default.", metavar="N"),
     ] = None,
     preset: Preset = None,
     task: TaskName = None,
@@ -120,7 +121,7 @@ def _gradcheck(
 
       hxloop gradcheck surrogate --chip typical --serial 2 --trials 64
 
-      hxloop gradcheck my_rule.py:MyRule --preset my_rule.toml --task yin-yang
+      hxloop gradcheck my_rule.py:MyRule --chip typical
     """
     from hxloop_host.cli.progress_bar import watching
     from hxloop_host.gradients.gradcheck_verb import IDEAL

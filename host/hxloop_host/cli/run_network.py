@@ -13,6 +13,7 @@ from hxloop.errors import InvalidInputError
 from hxloop.files.writing import NPZ, check_target
 from hxloop.kit.arguments import SEED_MAX, whole_number
 from hxloop.kit.terminal import print_json, say, show
+from hxloop.kit.waiting import doing
 from hxloop_host.cli.shared_options import AsJson, Chip, Endpoint, Force, Serial, make_app
 
 if TYPE_CHECKING:
@@ -28,16 +29,20 @@ def _run(
     chip: Chip = None,
     serial: Serial = None,
     endpoint: Endpoint = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Solver threads of the daemon that is started.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Solver threads of the daemon that is started.", metavar="N")
+    ] = None,
     cadc: Annotated[
         list[int] | None,
-        typer.Option(help="Sample all membranes of this layer (1, 2, ...); may be repeated.", min=1),
+        typer.Option(help="Sample all membranes of this layer (1, 2, ...); may be repeated.", min=1, metavar="N"),
     ] = None,
     madc: Annotated[
         str | None, typer.Option(help="Sample the membrane of one neuron (from 0) fast.", metavar="LAYER:NEURON")
     ] = None,
     force: Force = False,
-    seed: Annotated[int, typer.Option(min=0, help="Names the trial: the noise of a noisy chip depends on it.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Names the trial: the noise of a noisy chip depends on it.", metavar="N")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Run a feed-forward network given as arrays, to compare the chip with any other simulator.
@@ -53,7 +58,7 @@ def _run(
 
       hxloop run yin_yang.npz --chip typical --serial 3 --out spikes.npz --json
 
-      hxloop run yin_yang.npz --chip typical --cadc 1 --madc 2:0 --out spikes_and_membranes.npz
+      hxloop run yin_yang.npz --chip typical --cadc 1 --madc 2:0 --out all.npz
     """
     from hxloop_host.link.choosing import open_chip
     from hxloop_host.placing.network_file import read_network_file, write_spike_file
@@ -67,7 +72,8 @@ def _run(
     with open_chip(chip, serial, endpoint, threads, default="ideal") as remote:
         identity = str(remote.identity)
         run_begin = time.monotonic()
-        done = run_network_file(network, remote, trial_seed=seed, probes=probes)
+        with doing("running the network"):
+            done = run_network_file(network, remote, trial_seed=seed, probes=probes)
         run_s = time.monotonic() - run_begin
     write_spike_file(out, done.layers, done.recordings)
     for change in done.changed:

@@ -9,6 +9,7 @@ import typer
 
 from hxloop.errors import HxloopError, MissingFileError
 from hxloop.kit.terminal import print_json, print_table, say
+from hxloop.kit.waiting import doing
 from hxloop.text import one_line
 from hxloop_host.cli.shared_options import AsJson, RunPath, make_app
 
@@ -94,7 +95,8 @@ def _show(
     loaded = load_run(run)
     entry = _entry(loaded)
     if plot:
-        entry["pictures"] = [str(path) for path in loaded.plot()]
+        with doing("drawing pictures"):
+            entry["pictures"] = [str(path) for path in loaded.plot()]
     if as_json:
         print_json(entry)
         return
@@ -121,7 +123,8 @@ def _cost(
 
     loaded = load_run(run)
     cost = loaded.cost()
-    picture = str(plot_cost(loaded)) if plot else None
+    with doing("drawing the picture"):
+        picture = str(plot_cost(loaded)) if plot else None
     if as_json:
         parts = {f"{name} ({unit})": items for name, (unit, items) in cost.parts().items()}
         pictures = {} if picture is None else {"picture": picture}

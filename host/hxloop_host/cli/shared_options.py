@@ -10,8 +10,8 @@ import typer
 ENTRY_SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 CHIP_HELP = (
-    "Named chip: ideal, typical, rough, uncalibrated, one of them with other imperfections: "
-    "typical\\[jitter_trial_us=0], or the FILE.toml of hxloop fit."
+    "Named chip: ideal, typical, rough, uncalibrated, one of them with other imperfections, "
+    "rough\\[membrane_trial_mv=0], or the FILE.toml of hxloop fit."
 )
 
 
@@ -22,6 +22,15 @@ def named(chip: str | None) -> str | None:
     from hxloop.naming.chip_file import chip_name
 
     return chip_name(chip)
+
+
+def possible(chip: str) -> str:
+    """The same, of a chip that an emulator shall be."""
+    from hxloop.naming.chip_name import NAMED, ChipName
+
+    name = named(chip) or chip
+    ChipName.parse(name, NAMED)
+    return name
 
 
 Chip = Annotated[
@@ -63,8 +72,8 @@ Rule = Annotated[
     str | None,
     typer.Option(
         "--rule",
-        help="Learning rule: a name of hxloop rules, or a class in a Python file of yours, which is run.",
-        metavar="NAME|FILE.py:CLASS",
+        help="Learning rule: a name of hxloop rules, or FILE.py:CLASS, a class in a file of yours, which is run.",
+        metavar="RULE",
         show_default=False,
     ),
 ]

@@ -51,9 +51,10 @@ Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="Vary or fix something: a setting, an imperfection (chip.noise.NAME, chip.mismatch.NAME), all of a kind "
-        "(chip.factor.residual), or a list of the study (spread_percent). May be repeated.",
-        metavar="KEY=V1,V2|LOW..HIGH",
+        help="Vary or fix something, KEY=V1,V2 or KEY=LOW..HIGH: a setting, an imperfection (chip.noise.NAME, "
+        "chip.mismatch.NAME), all of a kind (chip.factor.residual), or a list of the study (spread_percent). May be "
+        "repeated.",
+        metavar="KEY=VALUES",
     ),
 ]
 Serials = Annotated[str | None, typer.Option(help="Serial numbers: 7, 1..20 or 1..5,8.", metavar="RANGE")]
@@ -72,17 +73,19 @@ Task = Annotated[
 Rule = Annotated[
     str | None,
     typer.Option(
-        help="Instead of the rule of the trainings: a name that hxloop rules lists, or your own.",
-        metavar="NAME|FILE.py:CLASS",
+        help="Instead of the rule of the trainings: a name that hxloop rules lists, or FILE.py:CLASS.",
+        metavar="RULE",
     ),
 ]
 Training = Annotated[str | None, typer.Option(help="Preset or TOML file of the trainings.", metavar="NAME|FILE")]
 Design = Annotated[Designs | None, typer.Option(help="Every combination of --set, or --samples draws from it.")]
-Samples = Annotated[int | None, typer.Option(min=1, help="Points of a random or Sobol design.")]
-DesignSeed = Annotated[int | None, typer.Option(min=0, help="Of the draws of such a design, 0 by default.")]
+Samples = Annotated[int | None, typer.Option(min=1, help="Points of a random or Sobol design.", metavar="N")]
+DesignSeed = Annotated[
+    int | None, typer.Option(min=0, help="Of the draws of such a design, 0 by default.", metavar="N")
+]
 Out = Annotated[Path | None, typer.Option(help="Directory of the study, by default a new one in studies.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with a study, or extend it.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes, by default one for every core.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes, by default one for every core.", metavar="N")]
 Scheduler = Annotated[
     str | None, typer.Option(help="A Dask scheduler that runs already: tls://10.0.0.1:8786.", metavar="ADDRESS")
 ]
@@ -145,7 +148,11 @@ def _study(
 
       hxloop study mismatch --rule my_rules.py:Hebb --set rule.rate=0.1,0.2
 
-      hxloop study grid --set chip.noise.jitter_trial_us=0,0.1,0.3 --set training.epochs=20 --serials 1..5 --dry-run
+      hxloop study rules --serials 1..3 --dry-run
+
+      hxloop study grid --set chip.noise.jitter_trial_us=0,0.1,0.3 --serials 1..5
+
+      hxloop study grid --set training.epochs=1,20 --dry-run
     """
     from hxloop_host.studies import study_request as requests
 

@@ -36,9 +36,9 @@ Augmentation = Annotated[
     list[str] | None,
     typer.Option(
         "--augmentation",
-        help="A step that changes training samples, beside those of the settings: a class in a Python file of yours, "
-        "which is run, or a name. May be given several times.",
-        metavar="FILE.py:CLASS",
+        help="A step that changes training samples, beside those of the settings: a name, or FILE.py:CLASS, a "
+        "class in a file of yours, which is run. May be given several times.",
+        metavar="NAME|FILE",
         show_default=False,
     ),
 ]
@@ -48,8 +48,8 @@ VirtualChips = Annotated[
     typer.Option(
         "--virtual-chips",
         help="Train for chips that nobody has measured: every batch runs on another draw of a virtual chip, with "
-        "published spreads or those of a file. Takes the chip ideal.",
-        metavar="published|FILE",
+        "the spreads that are published (published), or those of a file. Takes the chip ideal.",
+        metavar="NAME|FILE",
         show_default=False,
     ),
 ]
@@ -58,9 +58,9 @@ Beginning = Annotated[
     str | None,
     typer.Option(
         "--beginning",
-        help="What weights are begun with, instead of what the settings say: drawn, first_spikes, fluctuations, or a "
-        "class in a Python file of yours, which is run.",
-        metavar="NAME|FILE.py:CLASS",
+        help="What weights are begun with, instead of what the settings say: drawn, first_spikes, fluctuations, or "
+        "FILE.py:CLASS, a class in a file of yours, which is run.",
+        metavar="NAME|FILE",
         show_default=False,
     ),
 ]
@@ -74,8 +74,12 @@ def _train(
     preset: Preset = None,
     chip: Chip = None,
     serial: Serial = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.")] = 0,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.")] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Root of all random numbers of the training.", metavar="N")
+    ] = 0,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Instead of the preset's number.", metavar="N")
+    ] = None,
     endpoint: Endpoint = None,
     calibration: Calibration = None,
     initial: Initial = None,
@@ -100,13 +104,17 @@ def _train(
 
       hxloop train yin-yang --preset paper --serial 2 --out runs/second
 
+      hxloop train yin-yang --rule eventprop
+
+      hxloop train yin-yang --preset paper --beginning first_spikes
+
       hxloop train mnist16 --data-dir ~/data
 
       hxloop train my_data.npz
 
       hxloop train my_tasks.py:blobs
 
-      hxloop train yin-yang --rule my_rule.py:MyRule --preset my_rule.toml
+      hxloop train yin-yang --rule my_rule.py:MyRule
 
       hxloop train yin-yang --chip uncalibrated --serial 7 --calibration auto
 

@@ -120,7 +120,8 @@ def gradcheck(
     n_samples = SAMPLES_IDEAL if is_ideal else SAMPLES_CHIP
     if samples is not None:
         n_samples = arguments.whole_number(samples, "samples", lowest=1, highest=100_000)
-    name, subjects = find_subjects(rule, preset, task)
+    with progress.doing("looking for networks that the rule can train"):
+        name, subjects = find_subjects(rule, preset, task)
     first = subjects[0].make_rule()
     exact = unguarded(first).exact
     progress.message(f"kernels of {name} are compiled, or loaded")

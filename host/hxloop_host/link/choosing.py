@@ -10,7 +10,7 @@ from hxloop.chip import Chip
 from hxloop.errors import ChipMismatchError, InvalidInputError
 from hxloop.kit import arguments
 from hxloop.naming.chip_file import chip_name
-from hxloop.naming.chip_name import file_safe, with_serial
+from hxloop.naming.chip_name import NAMED, ChipName, file_safe, with_serial
 from hxloop.protocol.meeting_place import check_endpoint
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_choice(
     Raises
     ------
     InvalidInputError, OutOfRangeError
-        Naming the argument; also an endpoint beside a chip that is there already.
+        Naming the argument; also a chip that no emulator can be, and an endpoint beside a chip that is there already.
     ChipMismatchError
         Another serial number than that of a chip that is there already.
     """
@@ -49,6 +49,8 @@ def check_choice(
     endpoint = arguments.optional(check_endpoint, endpoint, "endpoint")
     if chip is None or isinstance(chip, str | Path):
         name = None if chip is None else chip_name(chip)
+        if name is not None and endpoint is None:
+            ChipName.parse(name, NAMED)
         return name, default_serial if number is None and endpoint is None else number, endpoint
     device: Chip = arguments.like(chip, "chip", Chip, "the name of a chip, or a chip (hxloop.launch, hxloop.connect)")
     if endpoint is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hxloop.kit import arguments
 from hxloop.naming.chip_file import chip_name
+from hxloop.naming.chip_name import NAMED, ChipName
 from hxloop.protocol.meeting_place import check_endpoint
 from hxloop_host.link.client import RemoteChip
 from hxloop_host.link.discovery import address_of, locate
@@ -58,8 +59,10 @@ def launch(
     ...     chip.configure(config)
     """
     _check_patience(patience)
+    name = chip_name(chip)
+    ChipName.parse(name, NAMED)  # before anything is started
     daemon = Daemon(
-        chip_name(chip),
+        name,
         arguments.whole_number(serial, "serial", highest=arguments.SEED_MAX),
         threads=arguments.optional(arguments.whole_number, threads, "threads", lowest=1, highest=arguments.THREADS_MAX),
         endpoint=arguments.optional(check_endpoint, endpoint, "endpoint"),

@@ -19,7 +19,7 @@ from hxloop.errors import DaemonStartError, InvalidInputError
 from hxloop.files.temporary import TemporaryFolder
 from hxloop.kernels.compiling import Compiling
 from hxloop.kit.terminal import say
-from hxloop.kit.waiting import listener
+from hxloop.kit.waiting import listener, told_elsewhere
 from hxloop.naming.chip_name import in_brief
 from hxloop_host.link.discovery import address_of, read_connection_file
 
@@ -130,7 +130,8 @@ class Daemon:
                     env=os.environ | {"HXLOOP_RUNTIME_DIR": str(self._folder)},
                     start_new_session=True,
                 )
-            connection = self._wait_until_ready(self._process, file)
+            with told_elsewhere():
+                connection = self._wait_until_ready(self._process, file)
             self._growing = _GrowingLog(self.log_file)  # what was said before has been told
             return connection
         except BaseException:

@@ -85,9 +85,20 @@ class Origin:
     @property
     def title(self) -> str:
         """One line."""
-        begun = f", from weights {self.initial[:12]}" if self.initial else ""
-        rule = f", rule {self.rule}" if self.rule.sha256 else ""
-        return f"{self.task}, preset {self.preset}{rule}, chip {self.identity.brief}, seed {self.seed}{begun}"
+        begun = f"from weights {self.initial[:12]}" if self.initial else f"beginning {self.settings.beginning.kind}"
+        return (
+            f"{self.task}, preset {self.preset}, rule {self.rule}, {begun}, network {self._sizes}, "
+            f"chip {self.identity.brief}, seed {self.seed}"
+        )
+
+    @property
+    def _sizes(self) -> str:
+        """``25-120-3``: rows of inputs onto the first population, bias and copies counted, and all populations."""
+        network = self.network
+        names, first = {p.name for p in network.populations}, network.populations[0]
+        outside = (p for p in network.projections if p.target == first.name and p.source not in names)
+        rows = sum(network.weight_shape(p)[0] for p in outside)
+        return "-".join(map(str, (rows, *(p.size for p in network.populations))))
 
     @cached_property
     def network(self) -> Network:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hxloop.files.temporary import TemporaryFolder
+from hxloop.kit.waiting import doing
 from hxloop.progress import silent
 from hxloop_host.link.launch import launch
 from hxloop_host.network.building import build_network
@@ -123,6 +124,7 @@ def _probe(point: Point, samples: int) -> DataSettings:
     return DataSettings(**{split: min(size, task.load(split).n_samples) for split, size in wanted.items()})
 
 
+@doing("timing a short training")
 def measured_speed(point: Point) -> float:
     """Work per second of one core, from a short training like that of a point."""
     with (

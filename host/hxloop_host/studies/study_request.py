@@ -12,6 +12,7 @@ from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, load_toml, settings_from_mapping
 from hxloop.kit.strict import Strict
 from hxloop.kit.suggest import suggestion
+from hxloop.kit.waiting import doing
 from hxloop.naming.chip_file import chip_name
 from hxloop.naming.chip_name import ChipName
 from hxloop.naming.serials import parse_numbers, parse_serials
@@ -176,6 +177,7 @@ def _is_interval(value: dict[str, Any]) -> bool:
     return set(value) == {"low", "high"}
 
 
+@doing("planning the study")
 def work_of(request: Request) -> Work:
     """All points of a request.
 
@@ -279,6 +281,7 @@ def _option(key: str, values: Any, defaults: Sequence[Any]) -> list[Any]:
     return given
 
 
+@doing("planning the study")
 def read_settings(request: Request, settings: Sequence[str]) -> dict[str, Any]:
     """Values of ``KEY=V1,V2`` and ``KEY=LOW..HIGH``, read with the types and units of what they name.
 

@@ -189,8 +189,9 @@ def run_study(
         title = f"{work.title}: working on {len(work.rows)} rows, in {store.path}"
         with progress.during(Started(title, len(points), "point")):
             outcomes, failures = drive(points, store, progress, remote, workers)
-        table = make_table(work, outcomes, failures)
-        return write_results(work, table, failures, store, command_of(work.request))
+        with progress.doing("writing table, figures and page"):
+            table = make_table(work, outcomes, failures)
+            return write_results(work, table, failures, store, command_of(work.request))
 
 
 def study_name(request: Request) -> str:

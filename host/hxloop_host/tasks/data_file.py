@@ -14,7 +14,7 @@ from hxloop.files.npz import NpzFile
 from hxloop.files.reading import first_bytes
 from hxloop.kit.arguments import real_number, shown, whole_number
 from hxloop.kit.suggest import suggestion
-from hxloop.kit.waiting import first_word
+from hxloop.kit.waiting import doing
 from hxloop.task import MOST_CHANNELS, Split, Task, feature_sets, spike_sets
 from hxloop.text import one_line
 
@@ -55,7 +55,7 @@ def task_of_file(path: str | Path) -> Task:
         An array that is missing, has another name, or is wrong; it is named, and what to do.
     """
     path = Path(path)
-    with first_word(f"reading {path}"):
+    with doing(f"reading {path}"):
         arrays = _arrays(path)
         kind = _kind(arrays, path)
         names = arrays.pop("class_names", None)

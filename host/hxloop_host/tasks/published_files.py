@@ -19,6 +19,7 @@ from hxloop.files.folders import cache_directory
 from hxloop.files.private_files import private_directory, trusted_file
 from hxloop.files.reading import MIB, read_file
 from hxloop.files.temporary import TemporaryFolder
+from hxloop.kit.waiting import doing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,8 +75,12 @@ class PublishedFiles:
             The file is there with another hash, or it is not there and cannot be downloaded.
         """
         root = str(data_dir) if data_dir is not None else os.environ.get(DATA_DIR)
-        local = self._local(file, root)
-        return self._downloaded(file, root) if local is None else local
+        with doing(f"looking for {file}"):
+            local = self._local(file, root)
+        if local is not None:
+            return local
+        with doing(f"downloading {file}"):
+            return self._downloaded(file, root)
 
     def _names(self, file: str) -> dict[str, str]:
         """Names under which a file may lie, and the hash of each."""

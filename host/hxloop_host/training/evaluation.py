@@ -181,7 +181,8 @@ def evaluate(
         if at_s is not None:
             runner.start_clock(at_s)
         inputs = encoded(origin.settings, runner, data).take(slice(None))
-        result = score(runner, loaded.codes, inputs, data.label, _trial_seed(origin.seed, trial))
+        with progress.doing("testing"):
+            result = score(runner, loaded.codes, inputs, data.label, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,
             device.identity,

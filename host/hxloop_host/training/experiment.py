@@ -194,7 +194,8 @@ def train(
         found.check_data(possible[0].settings)
         preparing = prepare_aside(possible)
         with open_chip(chip, serial, endpoint, threads) as device:
-            preparing.result()
+            with progress.doing("loading kernels"):
+                preparing.result()
             _on_chip(device, label, possible, found, begin, calibration, seed, directory, progress, stored)
     return load_run(directory.path)
 
@@ -294,7 +295,8 @@ class _Experiment:
 
     def run(self, stored: Record | None) -> None:
         if stored is None:
-            self.trainer.begin(self.progress.message)
+            with self.progress.doing(f"beginning, {self.origin.settings.beginning.kind}"):
+                self.trainer.begin(self.progress.message)
             if self.calibration is not None:
                 self.calibration.save(self.directory.path / TABLE_FILE)
             self.directory.save(0, to_record(self.origin, self.trainer))
@@ -311,7 +313,8 @@ class _Experiment:
         )
         with self.progress.during(begin):
             self._epochs()
-            self._finish()
+            with self.progress.doing("testing"):
+                self._finish()
 
     def _keep_journal(self, write: Callable[[], None]) -> None:
         """Write the journal; it is for eyes: what stops it stops no training, and is said once."""

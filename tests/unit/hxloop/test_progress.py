@@ -1,13 +1,16 @@
 """The stream of progress, and the listeners that print."""
 
 import io
+import time
 
 import pytest
 from support.listeners import Heard, Stop
 
 from hxloop.errors import InvalidInputError
+from hxloop.kit import waiting
 from hxloop.progress import (
     Advanced,
+    Doing,
     Ended,
     EpochDone,
     Lines,
@@ -116,7 +119,49 @@ def test_lines_say_how_far_it_is_after_a_while_and_not_before(monkeypatch):
     for _ in range(41):
         lines(Advanced(1, share=0.3, left_s=130.0))
         now[0] += 0.25
-    assert stream.getvalue().splitlines()[1:] == ["1 of 4 points, 30 % of the work, 2 min left"] * 2
+    text = "1 of 4 points, 30 % of the work, 2 min left"
+    assert stream.getvalue().splitlines()[1:] == [text, f"{text} (5 s so far)"]
+
+
+def test_a_file_never_holds_a_line_twice_and_ever_fewer_of_what_stays_the_same(monkeypatch):
+    """A step of a measurement may take minutes, and it has no parts to count."""
+    now, stream = [100.0], io.StringIO()
+    monkeypatch.setattr("hxloop.progress.time.monotonic", lambda: now[0])
+    lines = Lines(stream)
+    lines(Started("measuring", 2, "step"))
+    for step in ("spreads", "drift"):
+        for _ in range(200):
+            lines(Advanced(int(step == "drift"), name=step))
+            now[0] += 0.5
+    said = stream.getvalue().splitlines()[1:]
+    first = [" 1/2 spreads ...", *(f" 1/2 spreads ... ({s} s so far)" for s in (5, 15, 35, 75))]
+    assert said == [*first, *(line.replace("1/2 spreads", "2/2 drift") for line in first)]
+
+
+def test_what_has_no_steps_is_said_if_it_takes_long_and_only_then(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    stream = io.StringIO()
+    for lines in (Lines(), Lines(stream)):
+        progress = Progress([lines])
+        with progress.doing("quick work"):
+            pass
+        with progress.doing("drawing \x1b pictures"):
+            time.sleep(0.6)
+        with progress.doing("talkative work"):
+            for _ in range(4):
+                progress.message("news")
+                time.sleep(0.1)
+    wanted = ["drawing \\x1b pictures", *["news"] * 4]
+    assert capsys.readouterr().err.splitlines() == stream.getvalue().splitlines() == wanted
+
+
+def test_an_end_ends_what_was_done_then(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    lines = Lines()
+    lines(Doing("drawing pictures"))
+    lines(Ended())
+    time.sleep(0.5)
+    assert capsys.readouterr().err == ""
 
 
 def test_columns_that_nobody_knows_are_shown_by_their_names():

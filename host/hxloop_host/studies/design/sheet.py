@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hxloop.errors import DaemonStartError, InvalidInputError
-from hxloop.naming.chip_name import ChipName
+from hxloop.kit.waiting import doing
+from hxloop.naming.chip_name import NAMED, ChipName
 from hxloop.spec import ChipSpec
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def read_sheet(chip: str) -> ChipSheet:
     DaemonStartError
         The emulator cannot be started.
     """
-    base = ChipName.parse(chip).base
+    base = ChipName.parse(chip, NAMED).base  # before anything is started
     found = _describe(chip)
     entries = found["imperfections"]
     plain = entries if base == chip else _describe(base)["imperfections"]
@@ -93,7 +94,8 @@ def strengths_of(chip: str) -> dict[str, float]:
 
 def _describe(chip: str) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "hxloop_chip", "describe", "--chip", chip, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    with doing(f"asking the emulator what {chip[:80]} is"):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode == InvalidInputError.exit_code:
         raise InvalidInputError(done.stderr.strip().removeprefix("error: "), field="chip")
     if done.returncode:

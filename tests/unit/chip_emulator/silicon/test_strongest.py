@@ -7,6 +7,7 @@ import pytest
 
 from hxloop.codes.operating_point import nominal_boot
 from hxloop.errors import InvalidInputError
+from hxloop.naming.chip_name import NAMED
 from hxloop_chip.silicon.circuits import true_circuits
 from hxloop_chip.silicon.mismatch import Mismatch
 from hxloop_chip.silicon.presets import CHIPS, named_chip
@@ -49,3 +50,7 @@ def test_what_a_datasheet_does_not_have_cannot_be_imperfect():
     with pytest.raises(InvalidInputError) as caught:
         named_chip("ideal[weight_dac_fixed=0.1]")
     assert caught.value.field == "chip[weight_dac_fixed]"
+
+
+def test_the_names_that_a_host_knows_are_those_that_there_are():
+    assert tuple(CHIPS) == NAMED

@@ -150,7 +150,7 @@ def test_a_run_says_what_it_began_with(preset, first, tmp_path):
     tuned = run(preset, tmp_path / "tuned", initial=first, report=listener)
     assert tuned.summary()["initial"] == first.summary()["weights"] == first.digest[:12]
     assert tuned.digest != first.digest
-    assert listener.of(Started)[0].title.endswith(f"from weights {first.digest[:12]}")
+    assert listener.of(Started)[0].title.count(f", from weights {first.digest[:12]}, ") == 1
     shown = CliRunner().invoke(app, ["runs", "show", str(tuned.directory)]).stdout
     assert "initial" in shown and first.digest[:12] in shown
 

@@ -6,7 +6,7 @@ from support.chips.grid_chip import GridChip
 from support.listeners import Heard
 from support.places import ROOT
 
-from hxloop.progress import Ended, EpochDone, Message, Started
+from hxloop.progress import Doing, Ended, EpochDone, Message, Started
 from hxloop_host.training.experiment import train
 
 BLOCK = re.findall(
@@ -33,8 +33,12 @@ def test_epochs_and_batches_come_in_order_whatever_other_listeners_do(tmp_path):
     train(chip=GridChip(), epochs=2, out=tmp_path / "run", report=[broken, heard])
     (said,) = (message for message in heard.messages if "listens" in message)  # others are about the beginning
     assert "broken listens no more" in said
-    begun, *rest, ended = (event for event in heard.events if not isinstance(event, Message))
+    begun, *rest, ended = (event for event in heard.events if not isinstance(event, Message | Doing))
     assert isinstance(begun, Started) and ended == Ended()
+    named = "yin-yang, preset quick, rule fast_and_deep, beginning first_spikes, network 25-120-3, chip "
+    assert named in begun.title and begun.title.endswith(", seed 0")
+    doing = [event.text for event in heard.of(Doing)]
+    assert doing == ["loading kernels", "", "beginning, first_spikes", "", "testing", ""][-len(doing) :]
     assert (begun.total, begun.unit, begun.done, begun.part) == (2, "epoch", 0, "batch")
     told = [("epoch", e.epoch) if isinstance(e, EpochDone) else (e.done, e.part) for e in rest]
     batches = range(1, begun.parts + 1)

@@ -11,7 +11,7 @@ import pytest
 from hxloop.kernels.compiling import Compilations, Compiling
 from hxloop.kit import waiting
 from hxloop.kit.terminal import say
-from hxloop.kit.waiting import LogLine, Silence, StatusLine, first_word, listener, tell
+from hxloop.kit.waiting import LogLine, Silence, StatusLine, board, doing, listener, tell, told_elsewhere
 
 
 class Terminal(io.StringIO):
@@ -39,8 +39,10 @@ def test_elsewhere_it_is_a_line_now_and_then(monkeypatch):
     line.show("second")
     monkeypatch.setattr(waiting.time, "monotonic", lambda: time.perf_counter() + 1e9)
     line.show("third")
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: time.perf_counter() + 1e9 + 12.0)
+    line.show("third")
     line.close()
-    assert file.getvalue() == "first\nthird\n"
+    assert file.getvalue() == "first\nthird\nthird, 12 s\n"
 
 
 def test_a_closed_stream_stops_nothing():
@@ -115,17 +117,69 @@ def test_a_process_can_be_silent():
 
 def test_the_first_word_is_said_if_nothing_else_is(capsys, monkeypatch):
     monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.1)
-    with first_word("getting ready"):
-        time.sleep(0.3)
+    with doing("getting ready"):
+        time.sleep(0.4)
         say("ready")
     assert capsys.readouterr().err == "getting ready\nready\n"
-    with first_word("getting ready"):
+    with doing("getting ready"):
         say("ready")
-        time.sleep(0.3)
-    with first_word("getting ready"):
+        time.sleep(0.4)
+    with doing("getting ready"):
         pass
-    time.sleep(0.3)
+    time.sleep(0.4)
     assert capsys.readouterr().err == "ready\n"
+
+
+def test_of_works_within_works_the_innermost_is_told(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    with doing("outer"):
+        with doing("inner"):
+            time.sleep(0.5)
+        with doing("quick"):
+            pass
+    assert capsys.readouterr().err == "inner\n"
+
+
+def test_it_is_said_again_that_it_goes_on(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    monkeypatch.setattr(waiting, "_AGAIN_S", 0.6)
+    with doing("getting ready", "at work"):
+        say("news")
+        time.sleep(1.0)
+    with doing("drawing"):
+        time.sleep(1.5)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["news", "at work, 1 s"] and lines[2] == "drawing" and lines[3].startswith("drawing, 1 s")
+
+
+def test_on_a_terminal_it_moves_once_a_second(monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, True, 0.1)
+    monkeypatch.setattr(waiting, "_MOVES_S", 0.3)
+    terminal = Terminal()
+    monkeypatch.setattr(waiting.sys, "stderr", terminal)
+    with doing("planning"):
+        time.sleep(1.0)
+    say("done", terminal)
+    shown = terminal.getvalue().split("\r\x1b[K")
+    assert len(shown) >= 3 and set(shown[:-1]) == {"planning"} and shown[-1] == "done\n"
+
+
+def test_where_somebody_else_tells_it_nothing_is_said(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    with doing("outer"), told_elsewhere():
+        time.sleep(0.5)
+    assert capsys.readouterr().err == ""
+
+
+def test_where_a_bar_moves_it_is_shown_beside_the_bar(capsys, monkeypatch):
+    monkeypatch.setitem(waiting._FIRST_WORD_S, False, 0.2)
+    shown = []
+    with doing("outer"), board(shown.append):
+        time.sleep(0.5)
+        assert shown == []
+        with doing("compiling"):
+            time.sleep(0.5)
+    assert shown == ["compiling"] and capsys.readouterr().err == ""
 
 
 PROGRAM = """
