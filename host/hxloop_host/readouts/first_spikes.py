@@ -144,7 +144,7 @@ class _PullSettings(ReadoutSettings):
             )
 
     def late(self, own: Times) -> tuple[Times, Times]:
-        """Cost ``alpha exp(t / beta)`` of answers at `own` [n_samples] and its derivative; infinite times cost nothing."""
+        """Cost ``alpha exp(t / beta)`` of answers at `own` [n_samples] and its derivative; any number where none."""
         from hxloop_host.arithmetic.exp_log import exp_of  # compiled: not needed to read settings
 
         cost = self.alpha * exp_of(np.where(np.isfinite(own), own, 0.0) / self.beta)
@@ -188,15 +188,14 @@ class SoftmaxTimes(FirstSpikeReadout):
         return log_of(total) + (own - first[:, 0]) / xi + late, gradient
 
 
-class ShiftInvariantMSESettings(_PullSettings):
+class ShiftInvariantMSESettings(ReadoutSettings):
     """Distance of the times."""
 
     kind: str = Field("shift_invariant_mse", description=_KIND)
     delta: Positive = Field(0.3, description="how much later wrong labels should spike", json_schema_extra=TAU_SYN)
 
     def check_duration(self, duration: float) -> None:
-        """Refuse a distance that does not lie within a sample, and such a pull."""
-        super().check_duration(duration)
+        """Refuse a distance that does not lie within a sample."""
         _require_shorter(self, duration, "delta")
 
 
@@ -218,7 +217,7 @@ class ShiftInvariantMSE(FirstSpikeReadout):
 
         gradient = np.empty(times.shape)
         fill_distances(times, labels, self.settings.delta, gradient)
-        return _with_own(times, labels, self.settings, gradient)
+        return _of_distances(labels, gradient)
 
 
 class MarginSettings(_PullSettings):
@@ -228,23 +227,26 @@ class MarginSettings(_PullSettings):
     delta: Positive = Field(
         0.3, description="how much later wrong labels should spike at least", json_schema_extra=TAU_SYN
     )
+    alpha: NotNegative = Field(0.001, description="weight of the pull to early times")
 
     def check_duration(self, duration: float) -> None:
-        """Refuse a distance that does not lie within a sample, and such a pull."""
+        """Refuse a distance that does not lie within a sample, and a pull that grows beyond all numbers there."""
         super().check_duration(duration)
         _require_shorter(self, duration, "delta")
 
 
 @final
 class Margin(FirstSpikeReadout):
-    """The label's output shall spike at least a given time before the others: what is later still costs nothing.
+    """The label's output shall spike at least a given time before the others, and early.
 
-    ``L = 1/2 sum_{n != label} max(0, delta - (t_n - t_label))^2`` over the outputs that spiked
+    ``L = 1/2 sum_{n != label} max(0, delta - (t_n - t_label))^2 + alpha exp(t_label / beta)`` over the outputs that
+    spiked. What is right already is left alone, which leaves the network free for what is not. Nothing else holds the
+    answers back from the end of the sample, behind which they are lost: hence the pull.
     """
 
     Settings = MarginSettings
-    reference = "squared hinge; times of DelGrad, Nat. Commun. 16 (2025)"
-    summary = "squared hinge of the distance between first spikes"
+    reference = "squared hinge; the pull: Goeltz, Kriener et al., Nat. Mach. Intell. 3:823 (2021)"
+    summary = "squared error of first spikes that are not far enough apart"
 
     settings: MarginSettings
 
@@ -253,8 +255,11 @@ class Margin(FirstSpikeReadout):
 
         gradient = np.empty(times.shape)
         fill_distances(times, labels, self.settings.delta, gradient)
-        np.minimum(gradient, 0.0, out=gradient)
-        return _with_own(times, labels, self.settings, gradient)
+        values, gradient = _of_distances(labels, np.minimum(gradient, 0.0, out=gradient))
+        rows = np.arange(len(times))
+        late, pull = self.settings.late(times[rows, labels])
+        gradient[rows, labels] += pull
+        return values + late, gradient
 
 
 class TargetTimesMSESettings(ReadoutSettings):
@@ -294,18 +299,13 @@ class TargetTimesMSE(FirstSpikeReadout):
         return 0.5 * (error**2).sum(axis=1), error
 
 
-def _with_own(times: Times, labels: Labels, settings: _PullSettings, gradient: Times) -> tuple[Times, Times]:
-    """Loss of distances in `gradient` with the pull to early answers, and its derivative: the label's own is set."""
+def _of_distances(labels: Labels, distances: Times) -> tuple[Times, Times]:
+    """Half of squared `distances` [n_samples, n_classes] per sample, and in their place its derivative by the times."""
     from hxloop_host.arithmetic.distances import set_own  # compiled, as above
 
-    values = 0.5 * np.add.reduce(gradient * gradient, axis=1)
-    set_own(labels, np.add.reduce(gradient, axis=1), gradient)
-    if settings.alpha > 0.0:
-        rows = np.arange(len(times))
-        late, pull = settings.late(times[rows, labels])
-        values += late
-        gradient[rows, labels] += pull
-    return values, gradient
+    values = 0.5 * np.add.reduce(distances * distances, axis=1)
+    set_own(labels, np.add.reduce(distances, axis=1), distances)
+    return values, distances
 
 
 def without_keys_of_others(kind: str, values: dict[str, Any]) -> dict[str, Any]:
