@@ -130,12 +130,10 @@ class FirstSpikeReadout(Readout):
         """Loss [n] and derivative [n, n_classes] of samples; those of silent label outputs mean nothing."""
 
 
-class SoftmaxTimesSettings(ReadoutSettings):
-    """Soft minimum of the times."""
+class _PullSettings(ReadoutSettings):
+    """How much late answers cost."""
 
-    kind: str = Field("softmax_times", description=_KIND)
-    xi: Positive = Field(0.2, description="width of the comparison", json_schema_extra=TAU_SYN)
-    alpha: NotNegative = Field(0.005, description="weight of the pull to early times")
+    alpha: NotNegative = Field(0.0, description="weight of the pull to early times")
     beta: Positive = Field(1.0, description="time scale of that pull", json_schema_extra=TAU_SYN)
 
     def check_duration(self, duration: float) -> None:
@@ -144,6 +142,21 @@ class SoftmaxTimesSettings(ReadoutSettings):
             raise WrongFieldError(
                 "beta", f"beta must be at least coding.duration / {STEEPEST:g} ({duration / STEEPEST:g} tau_syn)"
             )
+
+    def late(self, own: Times) -> tuple[Times, Times]:
+        """Cost ``alpha exp(t / beta)`` of answers at `own` [n_samples] and its derivative; any number where none."""
+        from hxloop_host.arithmetic.exp_log import exp_of  # compiled: not needed to read settings
+
+        cost = self.alpha * exp_of(np.where(np.isfinite(own), own, 0.0) / self.beta)
+        return cost, cost / self.beta
+
+
+class SoftmaxTimesSettings(_PullSettings):
+    """Soft minimum of the times."""
+
+    kind: str = Field("softmax_times", description=_KIND)
+    xi: Positive = Field(0.2, description="width of the comparison", json_schema_extra=TAU_SYN)
+    alpha: NotNegative = Field(0.005, description="weight of the pull to early times")
 
 
 @final
@@ -162,16 +175,16 @@ class SoftmaxTimes(FirstSpikeReadout):
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
         from hxloop_host.arithmetic.exp_log import exp_of, log_of  # compiled: not needed to read settings
 
-        xi, alpha, beta = self.settings.xi, self.settings.alpha, self.settings.beta
+        xi = self.settings.xi
         rows = np.arange(len(times))
         times = np.where(np.isfinite(times[rows, labels])[:, None], times, 0.0)
         first = times.min(axis=1, keepdims=True)
         weights = exp_of(-(times - first) / xi)
         total = weights.sum(axis=1)
         own = times[rows, labels]
-        late = alpha * exp_of(own / beta)
+        late, pull = self.settings.late(own)
         gradient = -weights / total[:, None] / xi
-        gradient[rows, labels] += 1.0 / xi + late / beta
+        gradient[rows, labels] += 1.0 / xi + pull
         return log_of(total) + (own - first[:, 0]) / xi + late, gradient
 
 
@@ -200,13 +213,53 @@ class ShiftInvariantMSE(FirstSpikeReadout):
     settings: ShiftInvariantMSESettings
 
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
-        from hxloop_host.arithmetic.distances import fill_distances, set_own  # compiled, as above
+        from hxloop_host.arithmetic.distances import fill_distances  # compiled, as above
 
         gradient = np.empty(times.shape)
         fill_distances(times, labels, self.settings.delta, gradient)
-        values = 0.5 * np.add.reduce(gradient * gradient, axis=1)
-        set_own(labels, np.add.reduce(gradient, axis=1), gradient)
-        return values, gradient
+        return _of_distances(labels, gradient)
+
+
+class MarginSettings(_PullSettings):
+    """Least distance of the times."""
+
+    kind: str = Field("margin", description=_KIND)
+    delta: Positive = Field(
+        0.3, description="how much later wrong labels should spike at least", json_schema_extra=TAU_SYN
+    )
+    alpha: NotNegative = Field(0.001, description="weight of the pull to early times")
+
+    def check_duration(self, duration: float) -> None:
+        """Refuse a distance that does not lie within a sample, and a pull that grows beyond all numbers there."""
+        super().check_duration(duration)
+        _require_shorter(self, duration, "delta")
+
+
+@final
+class Margin(FirstSpikeReadout):
+    """The label's output shall spike at least a given time before the others, and early.
+
+    ``L = 1/2 sum_{n != label} max(0, delta - (t_n - t_label))^2 + alpha exp(t_label / beta)`` over the outputs that
+    spiked. What is right already is left alone, which leaves the network free for what is not. Nothing else holds the
+    answers back from the end of the sample, behind which they are lost: hence the pull.
+    """
+
+    Settings = MarginSettings
+    reference = "squared hinge; the pull: Goeltz, Kriener et al., Nat. Mach. Intell. 3:823 (2021)"
+    summary = "squared error of first spikes that are not far enough apart"
+
+    settings: MarginSettings
+
+    def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
+        from hxloop_host.arithmetic.distances import fill_distances  # compiled, as above
+
+        gradient = np.empty(times.shape)
+        fill_distances(times, labels, self.settings.delta, gradient)
+        values, gradient = _of_distances(labels, np.minimum(gradient, 0.0, out=gradient))
+        rows = np.arange(len(times))
+        late, pull = self.settings.late(times[rows, labels])
+        gradient[rows, labels] += pull
+        return values + late, gradient
 
 
 class TargetTimesMSESettings(ReadoutSettings):
@@ -244,6 +297,15 @@ class TargetTimesMSE(FirstSpikeReadout):
         error[rows, labels] = times[rows, labels] - self.settings.t_correct
         error[~np.isfinite(times)] = 0.0
         return 0.5 * (error**2).sum(axis=1), error
+
+
+def _of_distances(labels: Labels, distances: Times) -> tuple[Times, Times]:
+    """Half of squared `distances` [n_samples, n_classes] per sample, and in their place its derivative by the times."""
+    from hxloop_host.arithmetic.distances import set_own  # compiled, as above
+
+    values = 0.5 * np.add.reduce(distances * distances, axis=1)
+    set_own(labels, np.add.reduce(distances, axis=1), distances)
+    return values, distances
 
 
 def without_keys_of_others(kind: str, values: dict[str, Any]) -> dict[str, Any]:

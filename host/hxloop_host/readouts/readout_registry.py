@@ -17,6 +17,7 @@ READOUTS: Final[Registry[type[Readout]]] = Registry(
     "readout",
     {
         "shift_invariant_mse": "hxloop_host.readouts.first_spikes:ShiftInvariantMSE",
+        "margin": "hxloop_host.readouts.first_spikes:Margin",
         "softmax_times": "hxloop_host.readouts.first_spikes:SoftmaxTimes",
         "target_times_mse": "hxloop_host.readouts.first_spikes:TargetTimesMSE",
         "count_cross_entropy": "hxloop_host.readouts.spike_counts:CountCrossEntropy",

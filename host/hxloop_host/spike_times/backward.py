@@ -56,7 +56,7 @@ def check_first_spikes(network: Network, readout: Readout) -> None:
     if readout.observe(network).spikes != "first":
         raise InvalidInputError(
             "first-spike learning needs a loss of first spike times", field="loss.kind",
-            hint="shift_invariant_mse, softmax_times or target_times_mse",
+            hint="shift_invariant_mse, margin, softmax_times or target_times_mse",
         )  # fmt: skip
 
 

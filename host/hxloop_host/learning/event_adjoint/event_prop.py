@@ -113,7 +113,7 @@ class EventProp(Rule):
             raise InvalidInputError(
                 "eventprop needs a loss of first spike times or membranes: the number of spikes has no derivative",
                 field="loss.kind",
-                hint="softmax_times, shift_invariant_mse, target_times_mse, membrane_cross_entropy or membrane_mse",
+                hint="softmax_times, shift_invariant_mse, margin, target_times_mse or membrane_cross_entropy, _mse",
             )
         own = self.settings
         if own.rate_low > own.rate_high:

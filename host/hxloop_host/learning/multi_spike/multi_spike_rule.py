@@ -95,7 +95,7 @@ class MultiSpike(Rule):
         if readout.observe(network).membranes:
             raise InvalidInputError(
                 "gradients of spikes need a loss of first spike times or of spike counts", field="loss.kind",
-                hint="shift_invariant_mse, softmax_times, target_times_mse, count_mse or count_cross_entropy",
+                hint="shift_invariant_mse, margin, softmax_times, target_times_mse, count_mse or count_cross_entropy",
             )  # fmt: skip
 
     def observe(self, network: Network) -> Observe:

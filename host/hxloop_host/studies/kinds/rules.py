@@ -36,7 +36,7 @@ BUDGETS: Final = {
 _OWN: Final = "own"
 LOSSES: Final[dict[str, dict[str, Any]]] = {
     _OWN: {},
-    **{kind: {"loss.kind": kind} for kind in ("shift_invariant_mse", "softmax_times", "target_times_mse")},
+    **{kind: {"loss.kind": kind} for kind in ("shift_invariant_mse", "margin", "softmax_times", "target_times_mse")},
 }
 """Losses: that of a rule's preset, and those of first spikes, for rules that follow first spikes."""
 _BY: Final = ("rule", "loss", "method", "budget", "mismatch", "noise")
@@ -212,7 +212,7 @@ RULES_STUDY: Final = Kind(
         "Rules have networks, codings and losses of their own: what is compared is what a user gets.",
         "`--set mismatch=0,1,2` and `--set noise=0,1,2` multiply what calibration leaves and the spread of synapses, "
         "and all temporal noise, one at a time. `--set method=in_loop,off_loop` adds weights that were trained on "
-        "virtual chips and never saw the chip. `--set loss=shift_invariant_mse,softmax_times,target_times_mse` "
+        "virtual chips and never saw the chip. `--set loss=shift_invariant_mse,margin,softmax_times,target_times_mse` "
         "compares losses of first spikes, for rules that follow them.",
         "Spikes and energy are means over all samples that ran: training, validation and test. Wall time is that of "
         "the whole point on the machine of the study, chip included; memory is by how much the host's process grew.",

@@ -10,6 +10,7 @@ from hxloop.seeds import generator
 from hxloop_host.readouts.first_spikes import (
     MISSING_LABEL_LOSS,
     FirstSpikeReadout,
+    Margin,
     ShiftInvariantMSE,
     SoftmaxTimes,
     TargetTimesMSE,
@@ -20,6 +21,8 @@ LOSSES = [
     SoftmaxTimes(),
     SoftmaxTimes(xi=0.5, alpha=0.2, beta=2.0),
     ShiftInvariantMSE(delta=0.3),
+    Margin(delta=0.3),
+    Margin(delta=1.5, alpha=0.2, beta=2.0),
     TargetTimesMSE(t_correct=1.2, t_wrong=1.9),
 ]
 ALL = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: repr(loss.settings))
@@ -43,6 +46,9 @@ def slow_loss(loss, times, label):
         return np.log(sum(np.exp(-(t - own) / values.xi) for _, t in spiked)) + values.alpha * np.exp(own / values.beta)
     if isinstance(loss, ShiftInvariantMSE):
         return 0.5 * sum((t - own - values.delta * (n != label)) ** 2 for n, t in spiked)
+    if isinstance(loss, Margin):
+        close = sum(max(0.0, values.delta - (t - own)) ** 2 for n, t in spiked if n != label)
+        return 0.5 * close + values.alpha * np.exp(own / values.beta)
     return 0.5 * sum((t - (values.t_correct if n == label else values.t_wrong)) ** 2 for n, t in spiked)
 
 
@@ -131,7 +137,7 @@ def test_shift_invariant_loss_is():
 
 def test_first_spike_wins():
     times = np.array([[2.0, 1.0, np.inf], [1.0, 1.0, 3.0], [np.inf, np.inf, 9.0], [np.nan, 4.0, np.inf]])
-    for loss in LOSSES[:3]:
+    for loss in LOSSES[:5]:
         predicted = loss.predict(times)
         np.testing.assert_array_equal(predicted, [1, 0, 2, 1])
         assert predicted.dtype == np.int64
@@ -183,6 +189,8 @@ def test_times_that_no_sample_has_are_refused():
     """The output's tau_syn is 12 us: 60 us are five of them."""
     for loss, field in (
         (ShiftInvariantMSE(delta=5.0), "loss.delta"),
+        (Margin(delta=5.0), "loss.delta"),
+        (Margin(beta=0.0999), "loss.beta"),
         (TargetTimesMSE(t_correct=5.0), "loss.t_correct"),
         (TargetTimesMSE(t_wrong=5.0), "loss.t_wrong"),
         (SoftmaxTimes(beta=0.0999), "loss.beta"),
