@@ -38,13 +38,13 @@ DELAYS = {
         {"name": "late", "size": 20, "relay": True}, {"name": "output", "size": 3},
     ],
     "projections": [
-        onto("input", "early", 16.5, 1.1, mask="one_to_one"), onto("early", "hidden", 0.22, 0.2, copies=5),
-        onto("hidden", "late", 16.5, 1.1, mask="one_to_one"), onto("late", "output", 0.3, 0.3),
+        onto("input", "early", 16.5, 1.1, mask="one_to_one"), onto("early", "hidden", 0.35, 0.2, copies=5),
+        onto("hidden", "late", 16.5, 1.1, mask="one_to_one"), onto("late", "output", 0.45, 0.3),
     ],
 }  # fmt: skip
 BASES = (
     ("yin_yang_delays", DELAYS, {}),
-    ("yin_yang_eventprop", layers(hidden=(0.25, 0.2), output=(0.35, 0.3)), {}),
+    ("yin_yang_eventprop", layers(hidden=(0.35, 0.2), output=(0.45, 0.3)), {}),
     ("yin_yang_multi_spike", layers(hidden=(0.1, 0.12), output=(0.1, 0.15)), {}),
     ("yin_yang_surrogate", layers(hidden=(0.25, 0.3), output=(0.0, 0.25), spiking=False), {}),
     ("yin_yang_surrogate", layers(hidden=(0.25, 0.3), output=(0.2, 0.2)), {"loss": {"kind": "count_mse"}}),
