@@ -14,13 +14,14 @@ BY_RATES = {
         "populations": [{"name": "hidden", "size": 24}, {"name": "output", "size": 3}],
         "projections": [
             {"source": "input", "target": "hidden", "init_mean": 0.1, "init_std": 0.3},
-            {"source": "hidden", "target": "output", "init_mean": 0.25, "init_std": 0.1},
+            {"source": "hidden", "target": "output", "init_mean": 0.4, "init_std": 0.1},  # a silent one never learns
         ],
     },
     "coding": {"inverted": False, "duration": 8.0},
     "loss": {"count_correct": 8.0},
     "rule": {"full_count": 8.0},
-    "optimizer": {"learning_rate": 0.003},
+    "optimizer": {"learning_rate": 0.01},
+    "training": {"batch_size": 5},
 }
 """Three outputs for a rule that counts."""
 NARROW = {
@@ -42,14 +43,14 @@ NARROW = {
 
 def settings(preset, changes):
     values = load_settings(preset).model_dump()
+    values["training"] |= {"epochs": 3, "batch_size": 20}
     for section, keys in changes.items():
         values[section] |= keys
-    values["training"] |= {"epochs": 3, "batch_size": 20}
     return Settings(**values)
 
 
 CASES = {
-    "desire": ("mnist16_desire", BY_RATES, 0.5),
+    "desire": ("mnist16_desire", BY_RATES, 0.9),
     "learned": ("yin_yang_feedback", NARROW | {"rule": {"feedback_rate": 0.05}}, 0.8),
     "random": ("yin_yang_feedback", NARROW | {"rule": {"feedback": "random", "runs": 1}}, 0.7),
 }
