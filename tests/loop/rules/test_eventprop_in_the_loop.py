@@ -1,6 +1,7 @@
 """EventProp on emulated chips: it learns by first spikes and membranes."""
 
 import pytest
+from support.rules.clouds import clouds
 from support.training_parts import make_trainer
 
 import hxloop
@@ -18,13 +19,6 @@ def settings(preset, rule=(), loss=(), epochs=3):
     return Settings(**values)
 
 
-def trained(chip, given, *, n=1500, **others):
-    trainer = make_trainer(given, chip, generate_yin_yang(n, 1), generate_yin_yang(300, 2), **others)
-    for _ in range(given.training.epochs):
-        metrics = trainer.epoch(lambda _: None)
-    return trainer, metrics
-
-
 @pytest.mark.parametrize(
     ("given", "serial", "above"),
     [
@@ -36,13 +30,31 @@ def trained(chip, given, *, n=1500, **others):
         pytest.param(
             settings("yin_yang_surrogate", {"lift": 0.01}, {"score": "weighted"}), 3, 0.6, id="weighted membranes"
         ),
-        pytest.param(
-            settings("yin_yang_surrogate", {"rates": 0.01, "rate_high": 1.0}, {"score": "peak"}), 4, 0.45, id="peaks"
-        ),
     ],
 )  # fmt: skip
 def test_it_learns(given, serial, above):
     with hxloop.launch("typical", serial=serial, threads=1) as chip:
-        _, metrics = trained(chip, given)
+        trainer = make_trainer(given, chip, generate_yin_yang(1500, 1), generate_yin_yang(300, 2))
+        metrics = [trainer.epoch(lambda _: None) for _ in range(3)][-1]
     assert metrics.val_accuracy > above
     assert 0.1 < metrics.named["spikes_per_neuron"][0] < 5.0
+
+
+@pytest.mark.parametrize("serial", [4, 5])
+def test_it_learns_by_peaks(serial):
+    """Outputs begin above rest: one that stays below has no peak that weights could move."""
+    values = settings("yin_yang_surrogate", {"slope_floor": 0.1}, {"score": "peak", "scale": 5.0}).model_dump()
+    values["network"] = {
+        "populations": [{"name": "hidden", "size": 24}, {"name": "output", "size": 3, "spiking": False}],
+        "projections": [
+            {"source": "input", "target": "hidden", "copies": 2, "init_mean": 0.25, "init_std": 0.3},
+            {"source": "hidden", "target": "output", "init_mean": 0.1, "init_std": 0.1},
+        ],
+    }
+    values["optimizer"] |= {"learning_rate": 0.02}
+    values["training"] |= {"batch_size": 20}
+    with hxloop.launch("typical", serial=serial, threads=1) as chip:
+        trainer = make_trainer(Settings(**values), chip, clouds(400, "train"), clouds(200, "validation"))
+        metrics = [trainer.epoch(lambda _: None) for _ in range(3)]
+    assert metrics[-1].val_accuracy > 0.7
+    assert 0.1 < metrics[-1].named["spikes_per_neuron"][0] < 5.0
