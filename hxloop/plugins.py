@@ -28,7 +28,7 @@ from hxloop.text import one_line
 from hxloop.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from types import ModuleType
 
 T = TypeVar("T")
@@ -90,13 +90,17 @@ class Registry(Generic[T]):
     def __init__(
         self, what: str, built_in: Mapping[str, str], accepts: Any, is_called: str, option: str | None = None
     ) -> None:
-        self.what, self.built_in, self._accepts, self._is_called = what, built_in, accepts, is_called
+        self.what, self.built_in, self._takes, self._is_called = what, built_in, accepts, is_called
         self._option = f"--{what}" if option is None else option
 
     @property
     def group(self) -> str:
         """Entry-point group of installed packages: ``hxloop.rules``."""
         return f"hxloop.{self.what}s"
+
+    def accepts(self, found: Any) -> bool:
+        """Whether an object is such a part."""
+        return bool(self._takes(found))
 
     def names(self) -> list[str]:
         """What is built in, and then what other packages bring."""
@@ -171,7 +175,7 @@ class Registry(Generic[T]):
         content = read_file(file, limit_bytes=_LARGEST_FILE, field=self.what)
         module = _run(file, content, self.what)
         if not hasattr(module, attribute):
-            known = [name for name, value in vars(module).items() if not name.startswith("_") and self._accepts(value)]
+            known = [name for name, value in vars(module).items() if not name.startswith("_") and self.accepts(value)]
             raise InvalidInputError(
                 f"{file} has no {arguments.shown(attribute)}",
                 field=self.what,
@@ -182,7 +186,7 @@ class Registry(Generic[T]):
         return found, Source(name=f"{file}:{attribute}", module=str(file), sha256=digest)
 
     def _accept(self, found: Any, name: str) -> T:
-        if not self._accepts(found):
+        if not self.accepts(found):
             raise InvalidInputError(f"{name} must be {self._is_called}", field=self.what)
         accepted: T = found
         return accepted
@@ -191,6 +195,44 @@ class Registry(Generic[T]):
 def is_of_program(kind: type) -> bool:
     """Whether a class is part of this program."""
     return kind.__module__.partition(".")[0] in _PROGRAM
+
+
+def made_with(kind: type[T], settings: Any, field: str, check: Callable[[T], None] | None = None) -> T:
+    """Object of a class with these settings, checked; what code that is not ours raises is told as `foreign_code` does.
+
+    Parameters
+    ----------
+    kind : type
+        Takes ``settings``, and keeps them as its attribute.
+    settings : Strict
+    field : str
+        Of errors.
+    check : callable, optional
+        Refuses an object that does not suit.
+
+    Raises
+    ------
+    InvalidInputError
+        Its constructor or its check fails, or it forgets the settings.
+    """
+    if is_of_program(kind):
+        return _checked(kind, settings, check)
+    with foreign_code(f"{kind.__qualname__} cannot be made", field, file_of(kind)):
+        found = _checked(kind, settings, check)
+    if getattr(found, "settings", None) is not settings:
+        raise InvalidInputError(
+            f"{kind.__qualname__}.__init__ must take settings=None, **values and hand them to super().__init__: it is "
+            "made again from the settings of its run",
+            field=field,
+        )
+    return found
+
+
+def _checked(kind: Callable[[Any], T], settings: Any, check: Callable[[T], None] | None) -> T:
+    found = kind(settings)
+    if check is not None:
+        check(found)
+    return found
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -35,6 +35,24 @@ class ReadoutSettings(Strict):
         WrongFieldError
         """
         del duration
+
+
+class Answered(NamedTuple):
+    """What a recording comes to.
+
+    Attributes
+    ----------
+    loss : float
+        Mean over the samples.
+    answers : int64 [n_samples]
+        Classes, -1: none.
+    derivative : float64
+        Of the loss, by what was observed: as `Readout.derivative`.
+    """
+
+    loss: float
+    answers: NDArray[np.int64]
+    derivative: NDArray[np.float64]
 
 
 class Readout(ABC):
@@ -135,6 +153,12 @@ class Readout(ABC):
             Of the shape of what the readout reads: first spike times or counts [n_samples, n_classes], or membranes
             [n_samples, n_reads, n_classes].
         """
+
+    def answered(self, recording: Recording, label: NDArray[np.int64]) -> Answered:
+        """Loss, answers and derivative of a recording at once; arguments and errors as for `value_and_gradient`."""
+        scores = self.scores(recording)
+        loss, gradient = self.value_and_gradient(scores, label)
+        return Answered(loss, self.predict(scores), self.derivative(recording, gradient))
 
 
 def observed(found: Mapping[str, T], population: str, what: str) -> T:

@@ -6,7 +6,7 @@ from support.grid.grid_model import GridModel, primitive
 from support.grid.recorded import N_READS, NETWORKS, PERIOD, TICK_US, N, recording, wide
 
 from hxloop.seeds import generator
-from hxloop_host.readings.backward_pass import spike_counts, weight_gradients
+from hxloop_host.readings.backward_pass import weight_gradients
 from hxloop_host.readings.kernels import fill_slopes
 from hxloop_host.readings.reading_grid import ReadingGrid
 from hxloop_host.readings.surrogates import CODES
@@ -139,7 +139,7 @@ def test_results_do_not_depend_on_the_size_of_chunks(monkeypatch):
 def test_counts_are_those_of_the_recording():
     net, rec, *_ = case("recurrent", 7)
     own = grid(net)
-    counts = spike_counts(own, rec)
+    counts = own.counts(rec)
     for p in net.populations:
         begin = own.part[p.name].start
         expected = np.zeros((N, p.size), int)

@@ -163,14 +163,6 @@ def by_projection(grid: ReadingGrid, flat: NDArray[np.float64], factors: Weights
     return found
 
 
-def spike_counts(grid: ReadingGrid, recording: Recording) -> NDArray[np.int64]:
-    """int64 [n_samples, n_neurons]: spikes of each neuron in each sample."""
-    found = np.zeros((recording.n_samples, grid.n_neurons), np.int64)
-    for name, spikes in recording.spikes.items():
-        found[:, grid.part[name]] = spikes.counts(recording.n_samples, grid.network.population(name).size)
-    return found
-
-
 def dense_work(grid: ReadingGrid, recording: Recording) -> int:
     """Multiply-adds of the backward pass that looks at all neurons, over all samples."""
     adapts = bool(np.any(grid.decay[ADAPTATION:] != 0))

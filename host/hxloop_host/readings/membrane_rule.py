@@ -10,7 +10,6 @@ from pydantic import Field
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import CountOrZero, NotNegative, Positive
 from hxloop.rule import CADC_PERIOD_US, Column, Observe, Rule, RuleSettings
-from hxloop_host.readings.backward_pass import spike_counts
 from hxloop_host.readings.measured_scale import MeasuredScale, measured, modelled_membranes
 from hxloop_host.readings.reading_grid import ReadingGrid, grid_of
 from hxloop_host.readings.seen import Seen
@@ -142,12 +141,9 @@ class MembraneRule(Rule):
 
     def _seen(self, runner: Runner, batch: Batch, recording: Recording) -> Seen:
         """Loss and its derivatives by what was observed; in the first batches of an epoch, scales are measured."""
-        network, readout = runner.network, runner.readout
-        grid = self._grid(recording, runner.strength)
-        scores = readout.scores(recording)
-        loss, grad_scores = readout.value_and_gradient(scores, batch.label)
-        grad = readout.derivative(recording, grad_scores)
-        counts = spike_counts(grid, recording)
+        network, grid = runner.network, self._grid(recording, runner.strength)
+        loss, answers, grad = runner.readout.answered(recording, batch.label)
+        counts = grid.counts(recording)
         cost, grad_count = self._activity_cost(network, grid, counts)
         if grad.ndim == 2:  # of spike counts
             grad_count[:, grid.part[network.output]] += grad
@@ -155,7 +151,7 @@ class MembraneRule(Rule):
             self._scale(grid).add(grid, recording)
         factors, threshold = measured(self._scale(grid), grid, recording, runner.strength)
         return Seen(
-            grid, loss + cost, readout.predict(scores), counts, grad if grad.ndim == 3 else None, grad_count,
+            grid, loss + cost, answers, counts, grad if grad.ndim == 3 else None, grad_count,
             factors, threshold,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A network between the readings of its membranes: constants, events, and weights as the kernels take them.
+"""A network between the readings of its membranes: constants, and weights as the kernels take them.
 
 From one reading to the next a neuron without spikes obeys
 ``v[k+1] = a v[k] + b i[k] - f w[k] + sum_e weight_e rise(t[k+1] - t_e)`` and
@@ -9,18 +9,17 @@ came, which the chip reports, not at those of readings.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 
 from hxloop.codes import nominal
 from hxloop.codes.operating_point import CAPACITANCE_CODE
-from hxloop.network import INPUT
 from hxloop_host.readings import kernels as at
+from hxloop_host.readings.flat_network import FlatNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -33,22 +32,6 @@ SAME = 1e-9
 """Relative difference below which time constants are taken as equal."""
 
 
-class Events(NamedTuple):
-    """Spikes of inputs, or of populations.
-
-    Attributes
-    ----------
-    offsets : int64 [n_samples + 1], or [n_populations, n_samples + 1]
-    tick : int64 [n]
-    source : int32 [n]
-        Channel, or neuron among all.
-    """
-
-    offsets: NDArray[np.int64]
-    tick: NDArray[np.int64]
-    source: NDArray[np.int32]
-
-
 def rise(since_us: Floats, tau_mem_us: float, tau_us: float) -> NDArray[np.float64]:
     """Membrane at some times after a current ``exp(-t / tau_us)`` with the slope ``1 / tau_us`` began."""
     x, ratio = since_us / tau_us, tau_us / tau_mem_us
@@ -58,7 +41,7 @@ def rise(since_us: Floats, tau_mem_us: float, tau_us: float) -> NDArray[np.float
 
 
 @final
-class ReadingGrid:
+class ReadingGrid(FlatNetwork):
     """Constants of a network between readings that are `period_ticks` apart.
 
     Parameters
@@ -76,14 +59,10 @@ class ReadingGrid:
 
     Attributes
     ----------
-    part : dict of str to slice
-        Neurons of each population.
     threshold : [n_neurons]
         Nominal thresholds in model units, infinite where a population does not spike.
     swing : [n_neurons]
         The same, of all populations.
-    n_weights : int
-        Of all projections, those of copies counted once.
     """
 
     def __init__(
@@ -96,13 +75,10 @@ class ReadingGrid:
         tau_factor: float = 1.0,
         dtype: Any = np.float32,
     ) -> None:
-        self.network, self.period, self.delay, self.dtype = network, period_ticks, delay_ticks, dtype
-        sizes = [p.size for p in network.populations]
-        begins = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-        self.part = {p.name: slice(*ends) for p, ends in zip(network.populations, pairwise(begins), strict=True)}
-        self.n_neurons = begins[-1]
+        super().__init__(network, dtype)
+        self.period, self.delay = period_ticks, delay_ticks
         since = np.arange(period_ticks + 1) * tick_us
-        self.kernels = np.empty((len(sizes), at.N_TABLES, period_ticks + 1), dtype)
+        self.kernels = np.empty((len(network.populations), at.N_TABLES, period_ticks + 1), dtype)
         self.decay = np.zeros((at.N_CONSTANTS, self.n_neurons), dtype)
         self.threshold, self.swing = np.empty(self.n_neurons, dtype), np.empty(self.n_neurons, dtype)
         for k, population in enumerate(network.populations):
@@ -118,47 +94,10 @@ class ReadingGrid:
             self.decay[at.ADAPTATION :, part] = _adaptation(population, since[-1])[:, None]
             self.swing[part] = population.model_threshold
             self.threshold[part] = population.model_threshold if population.spiking else np.inf
-        self.links = self._links(begins)
-        self.n_weights = int((self.links[:, at.N_SOURCES] * self.links[:, at.N_TARGETS]).sum())
         # One reading more: the one before a spike is of the time after the refractory period.
         self.quiet_ticks = np.array(
             [round(p.t_refractory_us / tick_us) + period_ticks for p in network.populations], np.int64
         )
-
-    def _links(self, begins: Sequence[int]) -> NDArray[np.int64]:
-        names = [p.name for p in self.network.populations]
-        links = np.empty((len(self.network.projections), at.N_COLUMNS), np.int64)
-        begin = 0
-        for k, projection in enumerate(self.network.projections):
-            first, last = self.network.sources(projection)
-            source = -1 if projection.source == INPUT else names.index(projection.source)
-            target = names.index(projection.target)
-            n_targets = self.network.populations[target].size
-            links[k] = (
-                source, first + (begins[source] if source >= 0 else 0), last - first, target, begins[target],
-                n_targets, begin,
-            )  # fmt: skip
-            begin += (last - first) * n_targets
-        return links
-
-    def inputs(self, recording: Recording) -> Events:
-        """Input spikes."""
-        spikes = recording.inputs.spikes
-        return Events(spikes.offsets, spikes.tick, spikes.source)
-
-    def spikes(self, recording: Recording) -> Events:
-        """Spikes of all populations, one after another."""
-        samples, offsets, ticks, neurons, before = np.arange(recording.n_samples + 1), [], [], [], 0
-        for population in self.network.populations:
-            found = recording.spikes.get(population.name)
-            if found is None:
-                offsets.append(np.full(len(samples), before))
-                continue
-            offsets.append(before + np.searchsorted(found.sample, samples))
-            ticks.append(found.tick)
-            neurons.append(found.neuron + np.int32(self.part[population.name].start))
-            before += len(found.tick)
-        return Events(np.array(offsets, np.int64), _joined(ticks, np.int64), _joined(neurons, np.int32))
 
     def membranes(self, recording: Recording) -> Floats:
         """Readings [n_samples, n_reads, n_neurons] of all populations, 0 where there are none."""
@@ -192,17 +131,13 @@ class ReadingGrid:
                 found[sample, step[inside] + later, neuron] = False
         return found
 
-    def flat(self, matrices: Sequence[NDArray[np.float64]]) -> Floats:
-        """Weights of all projections, each as [n_sources, n_target], in one array; copies of a source are added up."""
-        return np.concatenate([matrix.ravel() for matrix in self._added(matrices)]).astype(self.dtype)
-
     def tiles(self, matrices: Sequence[NDArray[np.float64]]) -> Floats:
-        """The same of projections between populations as tiles [4 targets, 64 sources], zeros where there are none.
+        """Weights of projections between populations as tiles [4 targets, 64 sources], zeros where there are none.
 
         For each 4 targets, the tiles of all sources follow one another.
         """
         parts = []
-        for link, matrix in zip(self.links, self._added(matrices), strict=True):
+        for link, matrix in zip(self.links, self.added(matrices), strict=True):
             if link[at.SOURCE] >= 0:
                 size, width = at.padded(matrix.shape[1], at.TARGETS), at.padded(matrix.shape[0], at.SOURCES)
                 whole = np.zeros((size, width), self.dtype)
@@ -227,7 +162,7 @@ class ReadingGrid:
         Others are [n_sources, n_target], rows padded by zeros to `ROW`, and behind that [n_target, n_sources].
         """
         parts = []
-        for link, turned, matrix in zip(self.links, stepping, self._added(matrices), strict=True):
+        for link, turned, matrix in zip(self.links, stepping, self.added(matrices), strict=True):
             if link[at.SOURCE] >= 0 and turned:
                 parts.append(matrix.T.astype(self.dtype).ravel())
             elif link[at.SOURCE] >= 0:
@@ -235,20 +170,6 @@ class ReadingGrid:
                 whole[:, : matrix.shape[1]] = matrix
                 parts.extend((whole.ravel(), matrix.T.astype(self.dtype).ravel()))
         return np.concatenate([np.empty(0, self.dtype), *parts])
-
-    def _added(self, matrices: Sequence[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-        for projection, matrix in zip(self.network.projections, matrices, strict=True):
-            many = projection.copies > 1
-            yield matrix.reshape(-1, projection.copies, matrix.shape[1]).sum(axis=1) if many else matrix
-
-    def matrices(self, flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """Per projection [n_sources * copies, n_target], every copy with what its source has."""
-        found = []
-        for projection, link in zip(self.network.projections, self.links, strict=True):
-            size = link[at.N_SOURCES] * link[at.N_TARGETS]
-            matrix = flat[link[at.AT] : link[at.AT] + size].reshape(link[at.N_SOURCES], link[at.N_TARGETS])
-            found.append(np.repeat(matrix, projection.copies, axis=0) if projection.copies > 1 else matrix)
-        return found
 
 
 @lru_cache(maxsize=4)
@@ -280,10 +201,6 @@ def _clipped(traces: Floats, swing: Floats) -> NDArray[np.bool_]:
         stuck[:, :-1] |= again
         found |= stuck[:, 1:] | stuck[:, :-1]
     return found
-
-
-def _joined(parts: list[Any], dtype: Any) -> Any:
-    return np.concatenate([np.empty(0, dtype), *parts])
 
 
 def _adaptation(population: Population, period_us: float) -> NDArray[np.float64]:

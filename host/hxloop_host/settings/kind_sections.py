@@ -15,12 +15,13 @@ from pydantic import ConfigDict, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from hxloop.errors import HxloopError, InvalidInputError
+from hxloop.kit import arguments
 from hxloop.kit.brief import brief
 from hxloop.kit.strict import Strict, all_keys
 from hxloop.plugins import is_own
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pydantic import GetCoreSchemaHandler
     from pydantic.fields import FieldInfo
@@ -69,6 +70,45 @@ class KindSection(Generic[T]):
         if source.is_own:
             self._own[kind] = part
         return part, source
+
+    def chosen(self, named: Any, takes: str, given: Iterable[Strict] = ()) -> Any:
+        """Settings of a part that the user names: their kind is what the part is known by from now on.
+
+        Parameters
+        ----------
+        named : str, object, or class
+            A name, ``FILE.py:CLASS`` (which is run), a part, or its class.
+        takes : str
+            What that may be, for messages.
+        given : iterable of Strict
+            Settings of before: of a name or a class, the values are those of the first that is of its kind.
+
+        Returns
+        -------
+        Strict
+            Of the part's ``Settings``, with the digest of the file of code of one's own in ``sha256``.
+
+        Raises
+        ------
+        InvalidInputError, MissingFileError
+            No such part, a file that cannot be run, or settings that it refuses.
+        """
+        is_object = not self.registry.accepts(named) and self.registry.accepts(type(named))
+        part: Any = type(named) if is_object else named
+        if self.registry.accepts(part):
+            source = self.registry.source_of(part)
+            kind = source.name
+            if source.is_own:
+                self.know(kind, part)
+        else:
+            kind = arguments.text(named, self.name, takes=takes)
+            part, source = self.named(kind)
+        before = named.settings if is_object else next((one for one in given if vars(one)["kind"] == kind), None)
+        values = {} if before is None else before.model_dump()
+        try:
+            return part.Settings(**(values | {"kind": kind, "sha256": source.sha256 if source.is_own else ""}))
+        except InvalidInputError as error:
+            raise type(error)(error.message, field=f"{self.name}.{error.field}", hint=error.hint) from None
 
     def know(self, kind: str, part: type[T]) -> None:
         """Let a class that the user handed over be known by a name."""

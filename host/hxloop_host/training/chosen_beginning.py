@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit import arguments
-from hxloop.plugins import file_of, foreign_code, is_of_program
-from hxloop_host.beginnings.beginning import Beginning
-from hxloop_host.beginnings.beginning_registry import BEGINNINGS, is_beginning
+from hxloop.plugins import file_of, foreign_code, is_of_program, made_with
 from hxloop_host.settings.experiment_settings import BEGINNING_SECTION
 
 if TYPE_CHECKING:
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network
     from hxloop.rule import Batch, Runner, Weights
-    from hxloop_host.beginnings.beginning import Say
+    from hxloop_host.beginnings.beginning import Beginning, Say
     from hxloop_host.settings.experiment_settings import Settings
 
     Begun = str | Beginning | type[Beginning]
@@ -42,24 +40,8 @@ def with_beginning(settings: Settings, named: Begun | None) -> Settings:
     """
     if named is None:
         return settings
-    part: Any = type(named) if isinstance(named, Beginning) else named
-    if is_beginning(part):
-        source = BEGINNINGS.source_of(part)
-        kind = source.name
-        if source.is_own:
-            BEGINNING_SECTION.know(kind, part)
-    else:
-        kind = arguments.text(named, "beginning", takes="a beginning, or its name")
-        part, source = BEGINNING_SECTION.named(kind)
-    given = settings.beginning
-    values = given.model_dump() if given.kind == kind else {}
-    if isinstance(named, Beginning):
-        values = named.settings.model_dump()
-    values |= {"kind": kind, "sha256": source.sha256 if source.is_own else ""}
-    try:
-        return settings.with_beginning(part.Settings(**values))
-    except InvalidInputError as error:
-        raise type(error)(error.message, field=f"beginning.{error.field}", hint=error.hint) from None
+    section = BEGINNING_SECTION.chosen(named, "a beginning, or its name", [settings.beginning])
+    return settings.with_beginning(section)
 
 
 def beginning_of(settings: Settings, network: Network | None = None) -> Beginning:
@@ -78,21 +60,7 @@ def beginning_of(settings: Settings, network: Network | None = None) -> Beginnin
     """
     given = settings.beginning
     part = BEGINNING_SECTION.part(given.kind)
-    if is_of_program(part):
-        made = part(given)
-        if network is not None:
-            made.check(network)
-        return made
-    with foreign_code(f"{part.__qualname__} cannot be made", "beginning", file_of(part)):
-        made = part(given)
-        if network is not None:
-            made.check(network)
-    if getattr(made, "settings", None) is not given:
-        raise InvalidInputError(
-            f"{part.__qualname__}.__init__ must take settings=None, **values and hand them to super().__init__",
-            field="beginning",
-        )
-    return made
+    return made_with(part, given, "beginning", None if network is None else lambda made: made.check(network))
 
 
 def begun(

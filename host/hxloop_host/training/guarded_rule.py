@@ -10,7 +10,7 @@ import numpy as np
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit.arguments import shown
-from hxloop.plugins import file_of, foreign_code, is_of_program
+from hxloop.plugins import file_of, foreign_code, is_of_program, made_with
 from hxloop.rule import Observe, Rule, RuleSettings, Update
 
 if TYPE_CHECKING:
@@ -31,17 +31,8 @@ def rule_of(kind: type[Rule], settings: RuleSettings) -> Rule:
     InvalidInputError
         Its constructor fails, or forgets the settings.
     """
-    if is_of_program(kind):
-        return kind(settings)
-    with _errors_of(kind, "cannot be made"):
-        made = kind(settings)
-    if getattr(made, "settings", None) is not settings:
-        raise InvalidInputError(
-            f"{kind.__qualname__}.__init__ must take settings=None, **values and hand them to super().__init__: "
-            "a rule is made again from the settings of its run",
-            field="rule",
-        )
-    return _Guarded(made)
+    made = made_with(kind, settings, "rule")
+    return made if is_of_program(kind) else _Guarded(made)
 
 
 def unguarded(rule: Rule) -> Rule:

@@ -1,15 +1,11 @@
 """Gradients of all spikes on emulated chips: the closed form is what the chip does, and it learns."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from support.daemons.processes import run_hxloop
 from support.hard_reset import recorded
 from support.training_parts import make_trainer
 
 import hxloop
-import hxloop_host
 from hxloop.network import INPUT, Network, Population, Projection
 from hxloop.rule import Batch, Inputs, Observe
 from hxloop.seeds import generator
@@ -77,39 +73,11 @@ COUNTS = {"kind": "count_mse", "count_correct": 10.0, "count_wrong": 2.0}
 
 
 @pytest.mark.parametrize("loss", [None, COUNTS], ids=["first spikes", "counts"])
-def test_it_learns_and_goes_on_bit_by_bit(loss):
-    train, validation = generate_yin_yang(800, 1), generate_yin_yang(200, 2)
+def test_it_learns(loss):
     with hxloop.launch("typical", serial=103, threads=1) as chip:
-        whole = make_trainer(settings(3, loss), chip, train, validation)
-        accuracies = [whole.epoch(lambda _: None).val_accuracy]
-        kept = [w.copy() for w in whole.weights], whole.rule.state(), whole.optimizer.state()
-        accuracies += [whole.epoch(lambda _: None).val_accuracy for _ in range(2)]
-        again = make_trainer(settings(3, loss), chip, train, validation, initial=kept[0])
-        again.metrics = whole.metrics[:1]
-        again.rule.load_state(kept[1])
-        again.optimizer.load_state(kept[2])
-        for _ in range(2):
-            again.epoch(lambda _: None)
-    assert max(accuracies) > 0.55
-    named = whole.metrics[-1].named
+        trainer = make_trainer(settings(3, loss), chip, generate_yin_yang(800, 1), generate_yin_yang(200, 2))
+        metrics = [trainer.epoch(lambda _: None) for _ in range(3)]
+    assert max(one.val_accuracy for one in metrics) > 0.55
+    named = metrics[-1].named
     assert named["spikes_per_neuron"][0] > 0.2
     assert max(named["unexplained_fraction"]) < 0.3
-    for one, other in zip(whole.weights, again.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("tau_mem_us = 20.0", "tau_mem_us = 10.0"), "tau_mem_us twice tau_syn_us"),
-        (("max_dw_norm = 0.2", "max_dw_norm = -1.0"), "max_dw_norm"),
-    ],
-)
-def test_bad_settings_are_refused(change, message, tmp_path):
-    bad = tmp_path / "bad.toml"
-    bad.write_text(
-        (Path(hxloop_host.__file__).parent / "presets/yin_yang_multi_spike.toml").read_text().replace(*change)
-    )
-    done = run_hxloop("train", "yin-yang", "--preset", str(bad), "--epochs", "1", cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr

@@ -1,7 +1,7 @@
-"""Rules that go forward in time, and the sparse backward pass, on emulated chips: they learn, and go on bit by bit."""
+"""Rules that go forward in time, and the sparse backward pass, on emulated chips: they learn."""
 
-import numpy as np
 import pytest
+from support.rules.clouds import clouds
 from support.training_parts import make_trainer
 
 import hxloop
@@ -13,7 +13,6 @@ pytestmark = pytest.mark.processes
 RULES = {
     "ottt": {"steepness": 20.0},
     "eprop": {"steepness": 20.0, "broadcast": "adaptive", "c_reg": 1e-3},
-    "fptt": {"steepness": 20.0, "readings": 11, "learning_rate": 0.03, "settle": False},
     "surrogate": {"steepness": 20.0, "band": 0.3},
 }
 
@@ -26,23 +25,31 @@ def settings(kind):
 
 
 @pytest.mark.parametrize("kind", RULES)
-def test_it_learns_and_goes_on_bit_by_bit(kind):
-    train, validation, asked = generate_yin_yang(1200, 1), generate_yin_yang(300, 2), settings(kind)
+def test_it_learns(kind):
     with hxloop.launch("typical", serial=103, threads=1) as chip:
-        whole = make_trainer(asked, chip, train, validation)
-        whole.epoch(lambda _: None)
-        kept = [w.copy() for w in whole.weights], whole.rule.state(), whole.optimizer.state()
-        metrics = [whole.epoch(lambda _: None) for _ in range(2)]
-        again = make_trainer(asked, chip, train, validation, initial=kept[0])
-        again.metrics = whole.metrics[:1]
-        again.rule.load_state(kept[1])
-        again.optimizer.load_state(kept[2])
-        for _ in range(2):
-            again.epoch(lambda _: None)
-    assert metrics[-1].val_accuracy > (0.55 if kind == "fptt" else 0.7)
-    for one, other in zip(whole.weights, again.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+        trainer = make_trainer(settings(kind), chip, generate_yin_yang(1200, 1), generate_yin_yang(300, 2))
+        metrics = [trainer.epoch(lambda _: None) for _ in range(3)]
+    assert metrics[-1].val_accuracy > 0.7
     if kind == "surrogate":
         assert 0.0 < metrics[-1].named["active_fraction"] < 0.6
     else:
         assert metrics[-1].named["trace_bytes"] > 0
+
+
+@pytest.mark.parametrize("serial", [4, 5])
+def test_forward_propagation_learns(serial):
+    values = load_settings("yin_yang_surrogate").model_dump()
+    values["rule"] = {"kind": "fptt", "steepness": 20.0, "readings": 11, "learning_rate": 0.03, "settle": False}
+    values["network"] = {
+        "populations": [{"name": "hidden", "size": 24}, {"name": "output", "size": 3, "spiking": False}],
+        "projections": [
+            {"source": "input", "target": "hidden", "copies": 2, "init_mean": 0.25, "init_std": 0.3},
+            {"source": "hidden", "target": "output", "init_std": 0.2},
+        ],
+    }
+    values["training"] |= {"epochs": 3, "batch_size": 20}
+    with hxloop.launch("typical", serial=serial, threads=1) as chip:
+        trainer = make_trainer(Settings(**values), chip, clouds(400, "train"), clouds(200, "validation"))
+        metrics = [trainer.epoch(lambda _: None) for _ in range(3)]
+    assert metrics[-1].val_accuracy > 0.7
+    assert metrics[-1].named["trace_bytes"] > 0

@@ -1,6 +1,5 @@
 """Three small rules through the seam, on emulated chips: membranes of a readout, counters in two runs, new weights."""
 
-import csv
 import json
 import shutil
 import signal
@@ -100,20 +99,3 @@ def test_it_learns_in_a_notebook_on_a_calibrated_chip(own, calibrated, tmp_path,
     assert run.origin.rule.name == f"__main__:{own.name}"
     losses = [metrics.loss for metrics in run.metrics]
     assert np.isfinite(losses).all() and losses[1] < losses[0]
-
-
-@pytest.mark.parametrize("own", RULES)
-def test_it_runs_in_a_study_of_mismatch(own, tmp_path):
-    task, *rule, _, training = own.brought(tmp_path)
-    done = json_of(
-        "study", "mismatch", "--task", task, *rule, "--training", training, "--serials", "1", "--workers", 1,
-        "--set", "mechanism=tau_syn", "--set", "spread_percent=0,20", "--set", "method=in_loop",
-        "--set", "training.epochs=1", "--set", "data.train=200", "--set", "data.test=100", "--out", "study",
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert (done["rows"], done["failed"]) == (2, 0)
-    with (tmp_path / "study" / "table.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    shown = {"my_rule": "silent", "perturbation_rule": "difference", "delta_rule": "distance"}[own.file]
-    assert all(float(row[shown]) > 0 and float(row["test_accuracy"]) > 0 for row in rows)
-    assert rows[0][shown] != rows[1][shown]

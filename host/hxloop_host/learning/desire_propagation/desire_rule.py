@@ -9,10 +9,10 @@ from pydantic import Field
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import Decay, Fraction, NotNegative, Positive
-from hxloop.readout import observed
-from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
+from hxloop.rule import Column, RuleSettings, Update
 from hxloop_host.learning.desire_propagation.ternary_desire import desires, in_order
 from hxloop_host.learning.desire_propagation.trace_sums import trace_sums, warm_up
+from hxloop_host.spike_times.spike_rule import SPIKES_PER_NEURON, SpikeRule, counts_of, means
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network
     from hxloop.readout import Readout
-    from hxloop.rule import Batch, Recording, Runner, Weights
+    from hxloop.rule import Batch, Runner, Weights
 
     Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class DesireSettings(RuleSettings):
 
 
 @final
-class DesireBackpropagation(Rule):
+class DesireBackpropagation(SpikeRule):
     """Ternary targets from the output back to the first population; weights learn by trace times desire.
 
     References
@@ -55,9 +55,9 @@ class DesireBackpropagation(Rule):
     settings: DesireSettings
     reference = "Gerlinghoff et al., Neurocomputing 560:126773 (2023)"
     summary = "ternary targets travel backward, weights learn by trace times desire"
-    observes = "all spikes"
+    kernels = staticmethod(warm_up)
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population"),
+        SPIKES_PER_NEURON,
         Column(
             "desire_fraction", "fraction of (sample, neuron) pairs of the population with a desire", each="population",
             total="last", short="outputs with a desire",
@@ -93,21 +93,12 @@ class DesireBackpropagation(Rule):
                 hint="count_mse or count_cross_entropy",
             )  # fmt: skip
 
-    def observe(self, network: Network) -> Observe:
-        """All spikes."""
-        del network
-        return Observe("all")
-
-    def prepare(self) -> None:
-        """Compile the kernels."""
-        warm_up()
-
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """Run the batch once; the mean of trace times desire is what the optimiser takes for a gradient downhill."""
-        network, readout, own = runner.network, runner.readout, self.settings
+        network, own = runner.network, self.settings
         kept = self._kept(network, batch)
         recording = runner.run(batch, _without(network, weights, kept))
-        counts = counted(recording)
+        seen, counts = runner.readout.answered(recording, batch.label), counts_of(recording)
         activity = {name: np.minimum(n / own.full_count, 1.0) for name, n in counts.items()}
         wanted = desires(
             network, recording.weights, activity, batch.label,
@@ -115,18 +106,12 @@ class DesireBackpropagation(Rule):
         )  # fmt: skip
         wanted = {name: desire * kept[name] if name in kept else desire for name, desire in wanted.items()}
         sums = _without(network, trace_sums(recording, wanted, own.tau_trace_us), kept)
-        scores = readout.scores(recording)
-        loss, _ = readout.value_and_gradient(scores, batch.label)
-        names = [p.name for p in network.populations]
-        return Update(
-            loss,
-            readout.predict(scores),
-            [total / -max(1, batch.n_samples) for total in sums],
-            diagnostics={
-                "spikes_per_neuron": np.array([_mean(counts[name]) for name in names]),
-                "desire_fraction": np.array([_mean(wanted[name] != 0) for name in names]),
-            },
-        )
+        shown = {
+            "spikes_per_neuron": means(counts),
+            "desire_fraction": means({name: wanted[name] != 0 for name in counts}),
+        }
+        gradients = [total / -max(1, batch.n_samples) for total in sums]
+        return Update(seen.loss, seen.answers, gradients, diagnostics=shown)
 
     def standstill(self, diagnostics: Mapping[str, float | tuple[float, ...]]) -> str | None:
         """Silence: only spikes of the targets teach."""
@@ -147,14 +132,6 @@ class DesireBackpropagation(Rule):
         return {p.name: random.random(p.size) >= self.settings.dropout for p in hidden}
 
 
-def counted(recording: Recording) -> dict[str, Array]:
-    """float64 [n_samples, size] per population: spikes of each neuron in each sample."""
-    return {
-        p.name: observed(recording.spikes, p.name, "spikes").counts(recording.n_samples, p.size).astype(np.float64)
-        for p in recording.network.populations
-    }
-
-
 def _without(network: Network, matrices: Weights, kept: Mapping[str, NDArray[np.bool_]]) -> Weights:
     """Matrices whose rows from neurons that are left out are 0."""
     found = []
@@ -165,7 +142,3 @@ def _without(network: Network, matrices: Weights, kept: Mapping[str, NDArray[np.
         else:
             found.append(matrix)
     return found
-
-
-def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
-    return float(values.mean()) if values.size else 0.0

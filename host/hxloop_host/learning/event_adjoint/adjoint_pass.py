@@ -23,7 +23,6 @@ from hxloop.spikes import SpikeBatch
 from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.learning.event_adjoint import kernels as at
 from hxloop_host.learning.event_adjoint.event_layout import EventLayout, layout_of
-from hxloop_host.readings.reading_grid import Events
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,12 +81,11 @@ class MeasuredSpikes:
         if factors is not None:
             seen = [w * f for w, f in zip(seen, factors, strict=True)]
         self.spikes = layout.spikes(recording)
-        trains = recording.inputs.spikes
         n_spikes = len(self.spikes.tick)
         self._previous, self._early = np.full(n_spikes, -1, np.int64), np.zeros(n_spikes, np.bool_)
         self._found = np.zeros((n_spikes, at.N_FOUND))
         self._network: tuple[Any, ...] = (
-            Events(trains.offsets, trains.tick, trains.source), self.spikes, layout.links, layout.flat(seen),
+            layout.inputs(recording), self.spikes, layout.links, layout.flat(seen),
             layout.begins, layout.constants,
         )  # fmt: skip
         self._clock: tuple[Any, ...] = (

@@ -9,11 +9,12 @@ from pydantic import Field
 
 from hxloop.errors import ArrayError, InvalidInputError
 from hxloop.kit.ranges import Count, NotNegative
-from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
+from hxloop.rule import Column, RuleSettings, Update
 from hxloop_host.learning.event_adjoint.adjoint_pass import LossSlopes, MeasuredSpikes, warm_up
 from hxloop_host.learning.event_adjoint.event_layout import layout_of
 from hxloop_host.learning.event_adjoint.seen_threshold import SeenThreshold
 from hxloop_host.learning.event_adjoint.silence import SilentNeurons, phantom_pull
+from hxloop_host.spike_times.spike_rule import SPIKES_PER_NEURON, SpikeRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ class EventPropSettings(RuleSettings):
 
 
 @final
-class EventProp(Rule):
+class EventProp(SpikeRule):
     """Exact gradients at all measured spikes, in any network of leaky neurons.
 
     References
@@ -68,12 +69,10 @@ class EventProp(Rule):
     settings: EventPropSettings
     reference = "Wunderlich, Pehle, Sci. Rep. 11:12829 (2021)"
     summary = "exact gradients at all measured spikes, in any network"
-    observes = "all spikes"
+    kernels = staticmethod(warm_up)
     exact = True
     columns: ClassVar[tuple[Column, ...]] = (
-        Column(
-            "spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population",
-        ),
+        SPIKES_PER_NEURON,
         Column(
             "silent_fraction", "fraction of (sample, neuron) pairs without a spike, 0 of populations that never spike",
             each="population", total="last", short="silent outputs",
@@ -124,34 +123,23 @@ class EventProp(Rule):
                 hint="leave it at 0",
             )  # fmt: skip
 
-    def observe(self, network: Network) -> Observe:
-        """All spikes of all neurons."""
-        del network
-        return Observe("all")
-
-    def prepare(self) -> None:
-        """Compile the kernels."""
-        warm_up()
-
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """One run of the chip; then its gradient, or raised weights where neurons were silent for long."""
-        network, readout, own = runner.network, runner.readout, self.settings
-        recording = runner.run(batch, weights)
-        scores = readout.scores(recording)
-        loss, grad_scores = readout.value_and_gradient(scores, batch.label)
+        own, recording = self.settings, runner.run(batch, weights)
+        seen = runner.readout.answered(recording, batch.label)
         layout, spikes = self._measured(recording, runner.strength)
         threshold = self._thresholds(layout, spikes)
-        counts = _counts(layout, recording)
-        slopes = _loss_slopes(recording, readout.derivative(recording, grad_scores))
+        counts = layout.counts(recording)
+        slopes = _loss_slopes(recording, seen.derivative)
         if own.phantom:
             slopes = LossSlopes(slopes.first_times, slopes.readings, phantom_pull(recording, batch.label, own.phantom))
         gradients = spikes.gradients(
             slopes, threshold=threshold, pull=self._pull(layout, counts), keep_falling=own.falling == "floor",
             limit=own.max_dw_norm or np.inf,
         )  # fmt: skip
-        lifted = self.silence.lifted(network, counts, weights)
+        lifted = self.silence.lifted(runner.network, counts, weights)
         return Update(
-            loss, readout.predict(scores), gradients if lifted is None else None, lifted,
+            seen.loss, seen.answers, gradients if lifted is None else None, lifted,
             _diagnostics(layout, counts, spikes, threshold),
         )  # fmt: skip
 
@@ -216,14 +204,6 @@ def _loss_slopes(recording: Recording, derivative: Array) -> LossSlopes:
         return LossSlopes(readings=np.ascontiguousarray(derivative))
     tau_syn_us = recording.network.population(recording.network.output).tau_syn_us
     return LossSlopes(first_times=np.ascontiguousarray(derivative / tau_syn_us))
-
-
-def _counts(layout: EventLayout, recording: Recording) -> NDArray[np.int64]:
-    """int64 [n_samples, n_neurons]: spikes of each neuron in each sample."""
-    found = np.zeros((recording.n_samples, layout.n_neurons), np.int64)
-    for name, spikes in recording.spikes.items():
-        found[:, layout.part[name]] = spikes.counts(recording.n_samples, layout.network.population(name).size)
-    return found
 
 
 def _diagnostics(

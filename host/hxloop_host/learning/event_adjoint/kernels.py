@@ -14,16 +14,7 @@ import numpy as np
 
 from hxloop_host.arithmetic.compiled import compiled
 from hxloop_host.arithmetic.exp_log import exp
-
-# Columns of `links`.
-SOURCE = 0  # population of the source, -1: the input
-FIRST_SOURCE = 1  # first source: channel of the input, or neuron
-N_SOURCES = 2
-POPULATION = 3  # of the target
-FIRST_TARGET = 4
-N_TARGETS = 5
-AT = 6  # where its weights begin
-N_COLUMNS = 7
+from hxloop_host.readings.kernels import AT, FIRST_SOURCE, FIRST_TARGET, N_SOURCES, N_TARGETS, POPULATION, SOURCE
 
 # Columns of `constants`, of a population.
 LEAK = 0  # 1 / tau_mem, 1/us

@@ -159,20 +159,17 @@ class FeedbackAlignment(Rule):
         feedback = self._weights(network, batch.seed)
         recordings = [runner.run(batch, weights, trial=k) for k in range(own.runs)]
         activities = [activity(recording) for recording in recordings]
-        losses, scores, gradients = [], [], []
-        for recording in recordings:
-            found = runner.readout.scores(recording)
-            loss, grad_scores = runner.readout.value_and_gradient(found, batch.label)
-            error = self._errors(recording, runner.readout.derivative(recording, grad_scores), feedback)
-            factor = 1.0 if runner.strength is None else runner.strength.tau_factor
-            gradients.append(local_gradients(recording, error, factor))
-            losses.append(loss)
-            scores.append(found)
+        factor = 1.0 if runner.strength is None else runner.strength.tau_factor
+        seen = [runner.readout.answered(recording, batch.label) for recording in recordings]
+        gradients = [
+            local_gradients(recording, self._errors(recording, one.derivative, feedback), factor)
+            for recording, one in zip(recordings, seen, strict=True)
+        ]
         if own.feedback == "learned":
             feedback.learn(activities, own.feedback_rate, own.feedback_decay, own.fading)
         return Update(
-            sum(losses) / len(losses),
-            runner.readout.predict(scores[0]),
+            sum(one.loss for one in seen) / len(seen),
+            seen[0].answers,
             [sum(parts) / len(parts) for parts in zip(*gradients, strict=True)],
             diagnostics=self._diagnostics(network, recordings, weights, feedback),
         )

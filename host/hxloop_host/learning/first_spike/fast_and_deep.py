@@ -6,18 +6,17 @@ or beside the gradients of all others in every batch (``lift``).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 import numpy as np
 from pydantic import Field
 
-from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import Decay, Fraction, NotNegative
-from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
+from hxloop.rule import Column, RuleSettings, Update
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike.silent_lift import SilentLift
-from hxloop_host.spike_times.backward import arrivals, check_first_spikes, first_times, weight_gradients
-from hxloop_host.spike_times.closed_form import warm_up
+from hxloop_host.spike_times.backward import arrivals, first_times, weight_gradients
+from hxloop_host.spike_times.first_spike_rule import FirstSpikeRule, without_model
 from hxloop_host.spike_times.model_noise import noisy
 from hxloop_host.spike_times.weight_bumper import WeightBumper, silent_share
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop.network import Network
-    from hxloop.readout import Readout
-    from hxloop.rule import Batch, Recording, Runner, State, Strength, Weights
+    from hxloop.rule import Batch, Recording, Runner, State, Weights
 
     Array = NDArray[np.float64]
 
@@ -68,7 +66,7 @@ class FastAndDeepSettings(RuleSettings):
 
 
 @final
-class FastAndDeep(Rule):
+class FastAndDeep(FirstSpikeRule):
     """First-spike learning in feed-forward networks of equal neurons.
 
     References
@@ -80,18 +78,6 @@ class FastAndDeep(Rule):
     settings: FastAndDeepSettings
     reference = "Goeltz, Kriener et al., Nat. Mach. Intell. 3:823 (2021)"
     summary = "exact gradients of first spike times, at measured times"
-    observes = "first spikes of all neurons"
-    exact = True
-    columns: ClassVar[tuple[Column, ...]] = (
-        Column(
-            "bump_fraction", "fraction of batches that bumped the layer", per="batch", each="population", total="sum",
-            short="bumped",
-        ),
-        Column(
-            "silent_fraction", "fraction of (sample, neuron) pairs of the layer without a spike", each="population",
-            total="last", short="silent outputs",
-        ),
-    )  # fmt: skip
 
     def __init__(self, settings: RuleSettings | None = None, **values: object) -> None:
         super().__init__(settings, **values)
@@ -100,32 +86,6 @@ class FastAndDeep(Rule):
         self.lifter = SilentLift(own.limits, own.lift, own.memory)
         if own.silent == "lift":  # not of the class: runs of before, which go on, have no such column
             self.columns = (*type(self).columns, _LIFTED)  # type: ignore[misc]
-
-    def check(self, network: Network, readout: Readout) -> None:
-        """Refuse networks that first spikes do not describe.
-
-        Raises
-        ------
-        InvalidInputError
-            Populations that do not spike, with other time constants than the first or ratios other than 1 and 2, loops,
-            other limits than populations, or a readout of something else than first spikes.
-        """
-        check_first_spikes(network, readout)
-        names = [p.name for p in network.populations]
-        if len(self.settings.limits) != len(names):
-            raise InvalidInputError(
-                f"limits needs one entry for each of the {len(names)} populations ({', '.join(names)})",
-                field="rule.limits",
-            )
-
-    def observe(self, network: Network) -> Observe:
-        """First spikes of all neurons."""
-        del network
-        return Observe("first")
-
-    def prepare(self) -> None:
-        """Compile the kernels."""
-        warm_up()
 
     def begin(self, network: Network, seed: int) -> Weights:
         """Normal weights; all rows onto a population are one draw."""
@@ -144,65 +104,37 @@ class FastAndDeep(Rule):
 
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """One run of the chip; then a gradient, or a bump where too many neurons are silent."""
-        readout = runner.readout
         recording = runner.run(batch, weights)
-        t_out = list(first_times(recording).values())
-        scores = readout.scores(recording)
-        loss, grad_scores = readout.value_and_gradient(scores, batch.label)
-        grad_out = readout.derivative(recording, grad_scores)
-        silent = np.array([silent_share(t) for t in t_out])
+        seen = runner.readout.answered(recording, batch.label)
         strength = noisy(runner.strength, runner.network, self.settings.model_noise, batch)
+
+        def gradients() -> Weights:
+            own = self.settings
+            return weight_gradients(recording, seen.derivative, strength, own.max_dw_norm, own.soften)
+
         if self.settings.silent == "lift":
-            gradients, lifted = self._lifted(recording, t_out, grad_out, batch.label, strength)
-            shown = {"bump_fraction": np.zeros(len(t_out)), "silent_fraction": silent, "lifted_fraction": lifted}
-            return Update(loss, readout.predict(scores), gradients, None, shown)
-        bumped, bump = self.bumper.check(t_out), np.zeros(len(t_out))
-        found: Weights | None = None
-        if bumped is None:
-            found, lost = self._gradients(recording, grad_out, strength)
-            if lost:
-                bumped = _place_of_output(recording.network)
-                t_out[bumped], found = np.full_like(t_out[bumped], np.inf), None
-        new = None
-        if bumped is not None:
-            bump[bumped] = 1.0
-            new = self._bumped(recording.network, weights, bumped, t_out)
-        shown = {"bump_fraction": bump, "silent_fraction": silent}
-        return Update(loss, readout.predict(scores), found, new, shown)
-
-    def _gradients(self, recording: Recording, grad_out: Array, strength: Strength | None) -> tuple[Weights, bool]:
-        """Gradients, and whether the label layer spikes where the nominal model never does, in every sample.
-
-        Then neither gradient nor silence would ever move a weight again. In the model its neurons are silent.
-        """
-        own = self.settings
-        found = weight_gradients(recording, grad_out, strength, own.max_dw_norm, own.soften)
-        return found, bool(grad_out.any()) and not any(g.any() for g in found)
+            found, shown = self._lifted(recording, gradients(), seen.derivative, batch.label)
+            return Update(seen.loss, seen.answers, found, None, shown)
+        found_or_none, new, shown = self._learned(recording, weights, seen.derivative, gradients)
+        return Update(seen.loss, seen.answers, found_or_none, new, shown)
 
     def _lifted(
-        self,
-        recording: Recording,
-        t_out: list[Array],
-        grad_out: Array,
-        label: NDArray[np.int64],
-        strength: Strength | None,
-    ) -> tuple[Weights, Array]:
-        """Gradients with what lifts silent neurons, and the share of (sample, neuron) pairs that are lifted."""
-        network = recording.network
-        gradients, lost = self._gradients(recording, grad_out, strength)
-        lifts = self.lifter.lifts(t_out, _place_of_output(network), label, all_silent=lost)
+        self, recording: Recording, gradients: Weights, grad_out: Array, label: NDArray[np.int64]
+    ) -> tuple[Weights, dict[str, float | Array]]:
+        """Gradients with what lifts silent neurons, and the columns."""
+        network, t_out = recording.network, list(first_times(recording).values())
+        output = [p.name for p in network.populations].index(network.output)
+        lifts = self.lifter.lifts(t_out, output, label, all_silent=without_model(grad_out, gradients))
         for population, times, lift in zip(network.populations, t_out, lifts, strict=True):
             if lift.any():
                 ratio = round(population.tau_mem_us / population.tau_syn_us)
                 for k in network.onto(population.name):
                     gradients[k] = gradients[k] + self.lifter.gradient(arrivals(recording, k), times, lift, ratio)
-        return gradients, np.array([np.count_nonzero(lift) / max(1, lift.size) for lift in lifts])
-
-    def _bumped(self, network: Network, weights: Weights, number: int, silent: list[Array]) -> Weights:
-        onto = network.onto(network.populations[number].name)
-        new = [matrix.copy() if k in onto else matrix for k, matrix in enumerate(weights)]
-        self.bumper.apply([new[k] for k in onto], number, silent)
-        return new
+        return gradients, {
+            "bump_fraction": np.zeros(len(t_out)),
+            "silent_fraction": np.array([silent_share(times) for times in t_out]),
+            "lifted_fraction": np.array([np.count_nonzero(lift) / max(1, lift.size) for lift in lifts]),
+        }
 
     def state(self) -> State:
         """What the next bump or lift depends on."""
@@ -215,17 +147,3 @@ class FastAndDeep(Rule):
     @property
     def _keeper(self) -> WeightBumper | SilentLift:
         return self.lifter if self.settings.silent == "lift" else self.bumper
-
-    def standstill(self, diagnostics: Mapping[str, float | tuple[float, ...]]) -> str | None:
-        """Silence that nothing is done about."""
-        silent = diagnostics["silent_fraction"]
-        if isinstance(silent, tuple) and silent[-1] == 1.0:
-            return (
-                "no output spiked, and no weight was raised for that: nothing will be learned (set rule.bump above 0 "
-                "and rule.limits below 1, or begin with a larger network.init_mean)"
-            )
-        return "is optimizer.learning_rate or rule.max_dw_norm too small?"
-
-
-def _place_of_output(network: Network) -> int:
-    return [p.name for p in network.populations].index(network.output)

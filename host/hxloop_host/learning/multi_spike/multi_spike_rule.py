@@ -9,10 +9,11 @@ from pydantic import Field
 
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import Fraction, NotNegative
-from hxloop.rule import Column, Observe, Rule, RuleSettings, Update
+from hxloop.rule import Column, RuleSettings, Update
 from hxloop_host.learning.multi_spike.exact_backward import Bounds, reset_level, warm_up, weight_gradients
 from hxloop_host.learning.multi_spike.layer_events import sources_first
 from hxloop_host.learning.multi_spike.lifted_weights import lifts
+from hxloop_host.spike_times.spike_rule import SPIKES_PER_NEURON, SpikeRule, counts_of, means
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ class MultiSpikeSettings(RuleSettings):
 
 
 @final
-class MultiSpike(Rule):
+class MultiSpike(SpikeRule):
     """Exact gradients of every spike time in feed-forward networks with ``tau_mem = 2 tau_syn`` and a hard reset.
 
     References
@@ -64,10 +65,10 @@ class MultiSpike(Rule):
     settings: MultiSpikeSettings
     reference = "Bacho, Chu, Neural Comput. 35:1627 (2023)"
     summary = "exact gradients of all spikes of all neurons, with reset, at measured times"
-    observes = "all spikes"
+    kernels = staticmethod(warm_up)
     exact = True
     columns: ClassVar[tuple[Column, ...]] = (
-        Column("spikes_per_neuron", "spikes of a neuron in a sample", "spikes", each="population"),
+        SPIKES_PER_NEURON,
         Column(
             "silent_fraction", "fraction of (sample, neuron) pairs of the population without a spike",
             each="population", total="last", short="silent outputs",
@@ -98,47 +99,24 @@ class MultiSpike(Rule):
                 hint="shift_invariant_mse, margin, softmax_times, target_times_mse, count_mse or count_cross_entropy",
             )  # fmt: skip
 
-    def observe(self, network: Network) -> Observe:
-        """All spikes."""
-        del network
-        return Observe("all")
-
-    def prepare(self) -> None:
-        """Compile the kernels."""
-        warm_up()
-
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """One run of the chip, and its gradient."""
-        network, readout, own = runner.network, runner.readout, self.settings
-        recording = runner.run(batch, weights)
-        scores = readout.scores(recording)
-        loss, grad_scores = readout.value_and_gradient(scores, batch.label)
-        grad = readout.derivative(recording, grad_scores)
-        counts = {
-            p.name: recording.spikes[p.name].counts(recording.n_samples, p.size) for p in network.populations
-        }  # fmt: skip
-        if readout.observe(network).spikes == "first":
+        network, own, recording = runner.network, self.settings, runner.run(batch, weights)
+        seen, counts = runner.readout.answered(recording, batch.label), counts_of(recording)
+        grad = seen.derivative
+        if runner.readout.observe(network).spikes == "first":
             grad_spikes, wanted = of_first_spikes(recording, grad), _missing_labels(counts[network.output], batch.label)
         else:
             grad_spikes, wanted = of_counts(recording, grad), -grad
-        lifted = lifts(
-            counts, network.output, wanted, lift=own.lift, quiet=own.quiet, wanted_lift=own.wanted_lift
-        )  # fmt: skip
-        found = weight_gradients(
-            recording, grad_spikes, runner.strength, Bounds(own.least_slope, own.max_dw_norm), lifted
-        )  # fmt: skip
-        names = [p.name for p in network.populations]
-        return Update(
-            loss,
-            readout.predict(scores),
-            found.gradients,
-            None,
-            {
-                "spikes_per_neuron": np.array([_mean(counts[name]) for name in names]),
-                "silent_fraction": np.array([_mean(counts[name] == 0) for name in names]),
-                "unexplained_fraction": np.array([found.unexplained[name] for name in names]),
-            },
-        )
+        lifted = lifts(counts, network.output, wanted, lift=own.lift, quiet=own.quiet, wanted_lift=own.wanted_lift)
+        bounds = Bounds(own.least_slope, own.max_dw_norm)
+        found = weight_gradients(recording, grad_spikes, runner.strength, bounds, lifted)
+        shown = {
+            "spikes_per_neuron": means(counts),
+            "silent_fraction": means({name: n == 0 for name, n in counts.items()}),
+            "unexplained_fraction": np.array([found.unexplained[p.name] for p in network.populations]),
+        }
+        return Update(seen.loss, seen.answers, found.gradients, None, shown)
 
     def standstill(self, diagnostics: Mapping[str, float | tuple[float, ...]]) -> str | None:
         """Silence that nothing is done about."""
@@ -178,10 +156,6 @@ def _missing_labels(counts: NDArray[np.int64], label: NDArray[np.int64]) -> Arra
     rows = np.arange(len(counts))
     wanted[rows, label] = (counts[rows, label] == 0) / max(1, len(counts))
     return wanted
-
-
-def _mean(values: NDArray[np.int64] | NDArray[np.bool_]) -> float:
-    return float(np.mean(values)) if values.size else 0.0
 
 
 def _check_neurons(population: Population) -> None:
