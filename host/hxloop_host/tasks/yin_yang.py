@@ -106,6 +106,7 @@ YIN_YANG: Final = Task(
         "quick",
         "paper",
         "small",
+        "yin_yang",
         "yin_yang_surrogate",
         "yin_yang_multi_spike",
         "yin_yang_feedback",
