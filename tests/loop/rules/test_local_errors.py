@@ -51,7 +51,7 @@ def settings(preset, changes):
 
 CASES = {
     "desire": ("mnist16_desire", BY_RATES, 0.6),
-    "learned": ("yin_yang_feedback", NARROW | {"rule": {"feedback_rate": 0.05}}, 0.8),
+    "learned": ("yin_yang_feedback", NARROW | {"rule": {"feedback_rate": 0.05}}, 0.7),
     "random": ("yin_yang_feedback", NARROW | {"rule": {"feedback": "random", "runs": 1}}, 0.7),
 }
 
