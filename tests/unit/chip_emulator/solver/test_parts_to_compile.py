@@ -16,6 +16,7 @@ def test_every_part_is_a_function(call):
     assert callable(getattr(importlib.import_module(module), name))
 
 
+@pytest.mark.timeout(1200)  # where `hxloop compile` was not called before
 def test_runs_of_every_kind_find_the_solver_compiled():
     """For each kind of rates, with and without reads, and with and without neurons that have no closed form."""
     for name in ("compressed_inputs", "separate_rates", "equal_rates"):
