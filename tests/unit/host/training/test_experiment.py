@@ -329,8 +329,7 @@ def test_a_killed_host_resumes_bit_by_bit(preset, tmp_path):
     preset.write_text(preset.read_text().replace("epochs = 4", "epochs = 25"))
     program = (
         "import sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[1])\n"
-        "from support.chips.grid_chip import GridChip\nfrom hxloop_host.runs import pictures\n"
-        "from hxloop_host.training.experiment import train\npictures.MAP_POINTS = 12\n"
+        "from support.chips.grid_chip import GridChip\nfrom hxloop_host.training.experiment import train\n"
         "train(preset=sys.argv[2], chip=GridChip(), out=Path(sys.argv[3]), resume=Path(sys.argv[3]).exists())\n"
     )
     out = tmp_path / "a"
