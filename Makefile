@@ -9,7 +9,7 @@ WORKERS ?= 2
 PEERS ?= ../shared/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-relative bench-peers bench-check clean
+.PHONY: help install demo test lint kernels bench bench-relative bench-peers bench-check clean
 
 help:
 	@echo "make demo    train Yin-Yang in the loop on an emulated chip (a few minutes)"
@@ -44,7 +44,12 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+kernels: $(STAMP)
+	$(BIN)/hxloop compile
+
+# Types are checked on one core: kernels are compiled beside it, in fewer processes than tests would do it.
+test: $(STAMP)
+	@$(MAKE) --no-print-directory --jobs=2 lint kernels
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 bench: $(STAMP)

@@ -41,8 +41,9 @@ class KernelLibrary:
 
     def __init__(self, sources: Iterable[Path], numba: Any) -> None:
         digest = hashlib.sha256(f"{numba.__version__} {sys.implementation.cache_tag}".encode())
-        for path in sorted({*sources, *_HERE.glob("*.py")}):
-            digest.update(path.name.encode() + path.read_bytes())
+        files = {*sources, *_HERE.glob("*.py")}
+        for name, content in sorted((path.name, path.read_bytes()) for path in files):  # wherever each is installed
+            digest.update(name.encode() + content)
         self._store = KernelStore(digest.hexdigest()[:16])
         self._numba = numba
         self._kept: set[Any] = set()

@@ -1,8 +1,17 @@
 """Trainings without a task, a directory or a daemon: settings, a chip and samples."""
 
 import numpy as np
+from support.places import SHORT
 
+from hxloop_host.settings.experiment_settings import Settings, load_settings
 from hxloop_host.training.assembly import encoded, find_rule, prepared, trainer_of
+
+
+def few_samples(train=200, validation=40, test=40):
+    """A training of Yin-Yang so small that a chip in plain numpy is soon done with it."""
+    values = load_settings(SHORT).model_dump()
+    values["network"] |= {"sizes": [20, 3], "init_mean": [0.1, 0.45]}
+    return Settings(**values | {"data": {"train": train, "validation": validation, "test": test}})
 
 
 def make_runner(settings, chip, n_features=4, calibration=None, rule=None):

@@ -17,19 +17,22 @@ from hxloop.kit.waiting import told_elsewhere
 from hxloop_host.cli.shared_options import make_app
 
 PARTS: Final = {
-    "runs": "hxloop_chip.chip.kinds_of_runs:ordinary_runs",
+    "circuits with compressed inputs": "hxloop_chip.chip.kinds_of_runs:compressed_inputs",
+    "circuits with separate rates": "hxloop_chip.chip.kinds_of_runs:separate_rates",
+    "circuits with equal rates": "hxloop_chip.chip.kinds_of_runs:equal_rates",
     "surrogate gradients": "hxloop_host.readings.first_use:warm_up",
     "desire": "hxloop_host.learning.desire_propagation.trace_sums:warm_up",
     "feedback alignment": "hxloop_host.learning.feedback.local_gradients:warm_up",
     "online training": "hxloop_host.learning.through_time.ottt_rule:warm_up",
     "eligibility": "hxloop_host.learning.eligibility.eprop_rule:warm_up",
-    "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
     "event adjoints": "hxloop_host.learning.event_adjoint.adjoint_pass:warm_up",
     "first spikes": "hxloop_host.spike_times.closed_form:warm_up",
     "all spikes": "hxloop_host.learning.multi_spike.exact_backward:warm_up",
-    "recordings": "hxloop_chip.chip.kinds_of_runs:recordings",
+    "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
 }
-"""What is compiled, and functions that need it: names, not imports, as the emulator is another program."""
+"""What is compiled, and functions that need it: names, not imports, as the emulator is another program.
+
+Long ones come first. Kernels that have parts in common are compiled by one function, which compiles each part once."""
 
 compile_ = make_app()
 

@@ -29,6 +29,11 @@ def calibrated(request):
     return chip, calibrate(chip, TARGET, Options(only=("delays",), seed=request.param))
 
 
+@pytest.fixture(scope="module")
+def of_another_chip():
+    return calibrate(EmulatedChip("typical", 77, 2), TARGET, Options(only=("delays",), rewrites=2))
+
+
 def test_spreads_shrink(calibrated):
     """By five, measured over eight chips: what is left is half a count and the noise of measuring."""
     chip, table = calibrated
@@ -53,10 +58,9 @@ def test_what_codes_are_said_to_come_to_is_true_within_the_uncertainty(calibrate
     assert np.abs(np.concatenate(said) - ASKED_US).max() < 0.07  # half a count
 
 
-def test_delays_of_another_chip_are_of_no_use(calibrated):
+def test_delays_of_another_chip_are_of_no_use(calibrated, of_another_chip):
     chip, table = calibrated
-    other = calibrate(EmulatedChip("typical", 77, 2), TARGET, Options(only=("delays",), rewrites=2))
-    wrong = replace(table, parameters={name: other.parameters[name] for name in (OFFSET, STEP)})
+    wrong = replace(table, parameters={name: of_another_chip.parameters[name] for name in (OFFSET, STEP)})
     own = measured(chip, table, ASKED_US, 20)
     assert measured(chip, wrong, ASKED_US, 20)["std"] > 3 * own["std"]
 

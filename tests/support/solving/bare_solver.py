@@ -149,7 +149,7 @@ def make_watch(
     madc_period: float = 4.25,
 ) -> at.Watch:
     """Arrays for all reads within a run, filled with NaN."""
-    neuron = np.atleast_1d(np.asarray(neuron, np.int64))
+    neuron = np.array(neuron, np.int64, ndmin=1, order="C")  # as the chip has it: a view has kernels of its own
     n_reads = -(-duration // period) if period else 0
     n_madc = int(np.ceil(duration / madc_period)) if madc_neuron >= 0 else 0
     return at.Watch(

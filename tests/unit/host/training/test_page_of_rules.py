@@ -4,10 +4,12 @@ import inspect
 import linecache
 import re
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 from support.chips.grid_chip import GridChip
 from support.places import ROOT
+from support.training_parts import few_samples
 
 import hxloop
 from hxloop.files.toml import parse_toml
@@ -25,6 +27,8 @@ def blocks(language):
 
 def test_the_code_of_the_page_trains(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    short = partial(train, preset=few_samples())
+    monkeypatch.setattr(hxloop, "train", short)
     rule, training = blocks("python")
     (tmp_path / "my_rules.py").write_text(rule)
     names = {"chip": GridChip(), "hxloop": hxloop, "__name__": "page"}
@@ -33,7 +37,7 @@ def test_the_code_of_the_page_trains(tmp_path, monkeypatch):
     exec(compile(training, "training", "exec"), names)
     of_object = names["run"]
     assert of_object.origin.settings.rule.rate == 0.5
-    by_name = train("yin-yang", chip=GridChip(), rule="my_rules.py:Hebb", epochs=1, out=tmp_path / "named", report=[])
+    by_name = short("yin-yang", chip=GridChip(), rule="my_rules.py:Hebb", epochs=1, out=tmp_path / "named", report=[])
     assert by_name.origin.settings.rule.rate == 1.0
     assert by_name.metrics[0].named["change"] > 0
     assert not all(map(np.array_equal, by_name.weights, of_object.weights))

@@ -137,6 +137,20 @@ def test_another_source_compiles_it_again(tmp_path):
     assert compilations(source=source) == 0
 
 
+def test_kernels_are_the_same_wherever_their_sources_are_installed(tmp_path):
+    """A wheel has the packages side by side, a checkout in folders whose names sort otherwise."""
+    for k, folders in enumerate(("ab", "ba")):
+        sources = [
+            tmp_path / str(k) / folder / name for folder, name in zip(folders, ("one.py", "two.py"), strict=True)
+        ]
+        for source in sources:
+            source.parent.mkdir(parents=True)
+            source.write_text(source.name)
+        kernel = KernelLibrary(sources, numba).keep(numba.njit(twice))
+        assert kernel(7) == 14
+        assert sum(kernel.stats.cache_misses.values()) == 1 - k
+
+
 def damage_last_byte(content):
     return content[:-1] + bytes([content[-1] ^ 1])
 
