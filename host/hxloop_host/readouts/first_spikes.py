@@ -227,7 +227,9 @@ class MarginSettings(_PullSettings):
     delta: Positive = Field(
         0.3, description="how much later wrong labels should spike at least", json_schema_extra=TAU_SYN
     )
-    alpha: NotNegative = Field(0.001, description="weight of the pull to early times")
+    alpha: NotNegative = Field(
+        0.001, description="weight of the pull to early times; answers that come late, behind delays, need a smaller one"
+    )
 
     def check_duration(self, duration: float) -> None:
         """Refuse a distance that does not lie within a sample, and a pull that grows beyond all numbers there."""
