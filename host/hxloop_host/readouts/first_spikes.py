@@ -228,7 +228,7 @@ class MarginSettings(_PullSettings):
         0.3, description="how much later wrong labels should spike at least", json_schema_extra=TAU_SYN
     )
     alpha: NotNegative = Field(
-        0.001, description="weight of the pull to early times; answers that come late, behind delays, need a smaller one"
+        0.001, description="weight of the pull to early times; answers that come late, behind delays, need less"
     )
 
     def check_duration(self, duration: float) -> None:
