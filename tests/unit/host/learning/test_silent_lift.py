@@ -9,8 +9,8 @@ from support.training_parts import make_trainer
 from hxloop.errors import ArrayError
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike.fast_and_deep import FastAndDeep
-from hxloop_host.learning.first_spike.silent_lift import SilentLift
 from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.spike_times.silent_lift import SilentLift
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 
 
