@@ -67,7 +67,7 @@ class FirstSpikeRule(SpikeRule):
         super().__init__(settings, **values)
         own = self.settings
         self.bumper = WeightBumper(own.limits, own.bump, doubling=own.doubling, targeted=own.targeted)
-        self.lifter = SilentLift(own.limits, own.lift, own.memory)
+        self.lifter = SilentLift(own.limits, own.lift, own.memory, own.wanted_lift)
         if own.silent == "lift":  # not of the class: runs of before, which go on, have no such column
             self.columns = (*type(self).columns, _LIFTED)  # type: ignore[misc]
 
@@ -118,7 +118,9 @@ class FirstSpikeRule(SpikeRule):
                 population = network.population(name)
                 ratio = round(population.tau_mem_us / population.tau_syn_us)
                 for k in network.onto(name):
-                    gradients[k] = gradients[k] + self.lifter.gradient(arrivals(recording, k), times[name], lift, ratio)
+                    gradients[k] = gradients[k] + self.lifter.gradient(
+                        arrivals(recording, k), times[name], lift, ratio, wanted=name == network.output
+                    )
         lifted = {name: np.count_nonzero(lift) / max(1, lift.size) for name, lift in lifts.items()}
         return gradients, self._shown(recording, None) | {
             "lifted_fraction": np.array([lifted.get(p.name, 0.0) for p in network.populations])

@@ -28,6 +28,9 @@ class SilenceSettings(RuleSettings):
     doubling: bool = Field(True, description="double it as long as the same population is bumped again")
     targeted: bool = Field(True, description="bump only the neurons that missed a spike")
     lift: NotNegative = Field(LIFT, description="lift: weight of a silent membrane's distance beside the loss")
+    wanted_lift: NotNegative | None = Field(
+        None, description="lift: the same for an output that is silent in a sample of its label; none given: lift"
+    )
     memory: Decay = Field(MEMORY, description="lift: what is left of a neuron's mean silence after a batch")
     max_dw_norm: NotNegative = Field(
         0.2, description="single weight gradients above: the sample is dropped for the weights of a neuron; 0: never"
