@@ -103,6 +103,9 @@ class SpikesInWindow(Beginning):
             population = network.population(name)
             if not (population.spiking and network.onto(name)):
                 continue
+            if population.relay:  # they have delays, which stay as drawn
+                ticks[name], trial = self._times(runner, batch, weights, name, trial), trial + 1
+                continue
             per_tick = runner.spec.tick_us / population.tau_syn_us
             wanted = self._wanted(network, name, self._first_input(runner, name, ticks) * per_tick, batch)
             search = self._search(runner, name, wanted, ticks)

@@ -13,11 +13,10 @@ import numpy as np
 from pydantic import Field
 
 from hxloop.errors import InvalidInputError
-from hxloop.kit.ranges import Fraction, NotNegative
-from hxloop.rule import Column, RuleSettings, Update
+from hxloop.rule import Column, Update
 from hxloop_host.spike_times.backward import weight_gradients
 from hxloop_host.spike_times.first_spike_rule import FirstSpikeRule
-from hxloop_host.spike_times.weight_bumper import WeightBumper
+from hxloop_host.spike_times.silence_settings import SilenceSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,20 +28,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-class DelaySettings(RuleSettings):
+class DelaySettings(SilenceSettings):
     """Gradients at measured first spikes, what is trained, and what is done about neurons that do not spike."""
 
     kind: str = "delays"
-    limits: list[Fraction] = Field(
-        description="per population other than delay neurons: share of missing spikes above which the weights onto it "
-        "are bumped"
-    )
-    bump: NotNegative = Field(0.0005, description="first increase of the model weights")
-    doubling: bool = Field(True, description="double it as long as the same population is bumped again")
-    targeted: bool = Field(True, description="bump only the neurons that missed a spike")
-    max_dw_norm: NotNegative = Field(
-        0.2, description="single weight gradients above: the sample is dropped for the weights of a neuron; 0: never"
-    )
     train_weights: bool = Field(True, description="false: weights stay as they began")
     train_delays: bool = Field(True, description="false: delays stay as they began")
 
@@ -71,11 +60,6 @@ class Delays(FirstSpikeRule):
         "are rule.train_weights, rule.train_delays off, or optimizer.learning_rate or rule.max_dw_norm too small?"
     )
 
-    def __init__(self, settings: RuleSettings | None = None, **values: object) -> None:
-        super().__init__(settings, **values)
-        own = self.settings
-        self.bumper = WeightBumper(own.limits, own.bump, doubling=own.doubling, targeted=own.targeted)
-
     def check(self, network: Network, readout: Readout) -> None:
         """Refuse networks that first spikes do not describe; those without delay neurons are as good as others.
 
@@ -98,7 +82,7 @@ class Delays(FirstSpikeRule):
         def gradients() -> Weights:
             return weight_gradients(recording, seen.derivative, runner.strength, self.settings.max_dw_norm)
 
-        found, new, shown = self._learned(recording, weights, seen.derivative, gradients)
+        found, new, shown = self._learned(recording, weights, seen, batch.label, gradients)
         if found is not None:
             found = [self._trained(network, k, gradient) for k, gradient in enumerate(found)]
         delays_us = [

@@ -9,6 +9,7 @@ from support.training_parts import make_trainer
 from hxloop.errors import InvalidInputError
 from hxloop.rule import Batch, Observe
 from hxloop.seeds import generator
+from hxloop_host.beginnings.drawn import Drawn
 from hxloop_host.beginnings.fluctuations import Fluctuations
 from hxloop_host.beginnings.inflow import in_order
 from hxloop_host.beginnings.spikes_in_window import SpikesInWindow
@@ -54,6 +55,26 @@ def test_first_spikes_lie_in_the_window(seed):
     assert len(said) == 2
     assert "probe runs" in said[0]
     assert trainer.begun_with.chip_time_s > 0.0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_delays_stay_as_drawn(seed):
+    given = load_settings("yin_yang_delays").model_copy(
+        update={"beginning": SpikesInWindow.Settings(samples=30, probes=6)}
+    )
+    said, drawn = [], given.model_copy(update={"beginning": Drawn.Settings()})
+    found, before = (
+        make_trainer(one, GridChip(), generate_yin_yang(40, 5), VALIDATION, seed=seed) for one in (given, drawn)
+    )
+    for trainer in (found, before):
+        trainer.begin(said.append)
+    same = [np.array_equal(a, b) for a, b in zip(found.weights, before.weights, strict=True)]
+    assert same == [network_of(found).holds_delays(p) for p in network_of(found).projections]
+    assert [text.split(":")[0] for text in said] == ["beginning of hidden", "beginning of output"]
+
+
+def network_of(trainer):
+    return trainer.runner.network
 
 
 def test_the_same_seed_begins_with_the_same_weights():

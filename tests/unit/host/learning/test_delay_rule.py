@@ -51,13 +51,13 @@ class Recorder:
         return self.recorded
 
 
-def step(silent=False, **settings):
+def step(silent_recording=False, **settings):
     net = network()
     values = [np.diag([10.0, 14.0, 21.0]), np.full((3, 2), 1.4)]
     rule = Delays(limits=[0.5], **settings)
     rule.check(net, readout())
     batch = Batch(Inputs(SpikeBatch.from_arrays([], [], [], N)), np.arange(N) % 2, 0, 0, 1)
-    return rule, rule.step(Recorder(net, values, silent), batch, values), values
+    return rule, rule.step(Recorder(net, values, silent_recording), batch, values), values
 
 
 def test_weights_and_delays_have_gradients():
@@ -77,7 +77,7 @@ def test_what_is_not_trained_has_none(flag, still):
 
 
 def test_silence_raises_weights_and_never_delays():
-    rule, update, values = step(silent=True, bump=0.25)
+    rule, update, values = step(silent_recording=True, bump=0.25)
     assert update.gradients is None
     np.testing.assert_array_equal(update.weights[0], values[0])
     np.testing.assert_array_equal(update.weights[1], values[1] + 0.25)
@@ -85,6 +85,20 @@ def test_silence_raises_weights_and_never_delays():
     again = Delays(limits=[0.5], bump=0.25)
     again.load_state(rule.state())
     assert all(np.array_equal(a, b) for a, b in zip(rule.state().values(), again.state().values(), strict=True))
+
+
+def test_silent_neurons_are_lifted_by_their_inputs_and_delays_are_left_alone():
+    """Of weights, minus the potential at one tau after the last event (tau_mem = tau_syn), of samples of its label."""
+    rule, update, _ = step(silent_recording=True, silent="lift", lift=0.25)
+    assert update.weights is None
+    arrived = Recorder(network(), [np.diag([10.0, 14.0, 21.0]), np.zeros((3, 2))]).recorded.first_ticks["relay"]
+    since = (arrived.max(axis=1)[:, None] - arrived) * TICK_US / 6.0 + 1.0
+    expected = [-0.25 * (since * np.exp(-since))[n::2].sum(axis=0) / N for n in range(2)]
+    np.testing.assert_allclose(update.gradients[1], np.transpose(expected), rtol=1e-12)
+    assert not update.gradients[0].any()
+    assert update.diagnostics["bump_fraction"].tolist() == [0.0, 0.0]
+    assert update.diagnostics["lifted_fraction"].tolist() == [0.0, 0.5]
+    assert set(rule.state()) == {"silent_0"}
 
 
 @pytest.mark.parametrize(

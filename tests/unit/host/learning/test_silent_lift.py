@@ -9,8 +9,8 @@ from support.training_parts import make_trainer
 from hxloop.errors import ArrayError
 from hxloop.seeds import generator
 from hxloop_host.learning.first_spike.fast_and_deep import FastAndDeep
-from hxloop_host.learning.first_spike.silent_lift import SilentLift
 from hxloop_host.settings.experiment_settings import Settings, load_settings
+from hxloop_host.spike_times.silent_lift import SilentLift
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 
 
@@ -36,6 +36,9 @@ def test_the_gradient_is_that_of_the_membrane_when_the_others_spiked(seed, ratio
     w = g.normal(0.3, 0.3, (5, 4))
     lift = np.array([[0.5, 0.0, 0.0, 0.0]])
     found = SilentLift((0.0,), 2.0, 0.0).gradient(t_in, times, lift, ratio)
+    more = SilentLift((0.0,), 2.0, 0.0, 6.0)
+    np.testing.assert_array_equal(more.gradient(t_in, times, lift, ratio), found)
+    np.testing.assert_allclose(more.gradient(t_in, times, lift, ratio, wanted=True), 3.0 * found, rtol=1e-14)
     numeric = np.zeros_like(w)
     for k in range(5):
         more, less = w.copy(), w.copy()

@@ -42,10 +42,15 @@ class SilentLift:
         Of the lift: weight of a hinge ``(1 - V)`` of the membrane beside the loss.
     memory : float
         How much of the running mean is left after a batch, 0..1.
+    wanted_strength : float, optional
+        The same as `strength` of outputs, of which a loss asks for more than of others; by default `strength`.
     """
 
-    def __init__(self, limits: Sequence[float], strength: float, memory: float) -> None:
+    def __init__(
+        self, limits: Sequence[float], strength: float, memory: float, wanted_strength: float | None = None
+    ) -> None:
         self.limits, self.strength, self.memory = tuple(limits), strength, memory
+        self.wanted_strength = strength if wanted_strength is None else wanted_strength
         self._shares: list[Array] = []
 
     def lifts(
@@ -86,7 +91,7 @@ class SilentLift:
                 found.append(np.where(missing, excess, 0.0))
         return found
 
-    def gradient(self, t_in: Array, times: Array, lift: Array, tau_ratio: int) -> Array:
+    def gradient(self, t_in: Array, times: Array, lift: Array, tau_ratio: int, *, wanted: bool = False) -> Array:
         """Gradient of the weights onto one population, mean over the samples.
 
         Parameters
@@ -99,11 +104,13 @@ class SilentLift:
             What `lifts` returned.
         tau_ratio : {1, 2}
             tau_mem / tau_syn.
+        wanted : bool
+            These are outputs.
 
         Returns
         -------
         float64 [n_in, n_neurons]
-            Never above 0, its entries at most `strength`.
+            Never above 0, its entries at most the strength.
         """
         gradient = np.zeros((t_in.shape[1], lift.shape[1]))
         chosen = np.flatnonzero(lift.any(axis=1))
@@ -112,7 +119,7 @@ class SilentLift:
         part = np.zeros((t_in.shape[1], len(neurons)))
         for sample, one in zip(chosen, potential, strict=True):  # in this order on any machine, as no product is
             part -= one[:, None] * lift[sample, neurons]
-        gradient[:, neurons] = part * (self.strength / max(1, len(lift)))
+        gradient[:, neurons] = part * ((self.wanted_strength if wanted else self.strength) / max(1, len(lift)))
         return gradient
 
     def state(self) -> dict[str, NDArray[np.generic]]:
