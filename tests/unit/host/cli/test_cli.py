@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from support.daemons.fake_service import ADDRESS, FakeService
 from support.daemons.processes import run_hxloop
+from support.said import said
 from typer.testing import CliRunner
 
 import hxloop_host.link.launch
@@ -118,11 +119,6 @@ def one_line_error(done, exit_code):
     (error,) = said(done.stderr)
     assert error.startswith("error: ")
     return f"{error}\n"
-
-
-def said(text):
-    """Lines, without what a busy machine says that it is still doing."""
-    return [line for line in text.splitlines() if not line.endswith(": getting ready") and line[:8] != "reading "]
 
 
 def test_mistakes_of_the_caller(tmp_path):
