@@ -133,7 +133,7 @@ class FirstSpikeReadout(Readout):
 class _PullSettings(ReadoutSettings):
     """How much late answers cost."""
 
-    alpha: NotNegative = Field(0.0, description="weight of the pull to early times")
+    alpha: NotNegative = Field(0.005, description="weight of the pull to early times")
     beta: Positive = Field(1.0, description="time scale of that pull", json_schema_extra=TAU_SYN)
 
     def check_duration(self, duration: float) -> None:
@@ -156,7 +156,6 @@ class SoftmaxTimesSettings(_PullSettings):
 
     kind: str = Field("softmax_times", description=_KIND)
     xi: Positive = Field(0.2, description="width of the comparison", json_schema_extra=TAU_SYN)
-    alpha: NotNegative = Field(0.005, description="weight of the pull to early times")
 
 
 @final
@@ -213,11 +212,7 @@ class ShiftInvariantMSE(FirstSpikeReadout):
     settings: ShiftInvariantMSESettings
 
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
-        from hxloop_host.arithmetic.distances import fill_distances  # compiled, as above
-
-        gradient = np.empty(times.shape)
-        fill_distances(times, labels, self.settings.delta, gradient)
-        return _of_distances(labels, gradient)
+        return _of_distances(labels, _distances(times, labels, self.settings.delta))
 
 
 class MarginSettings(_PullSettings):
@@ -253,11 +248,8 @@ class Margin(FirstSpikeReadout):
     settings: MarginSettings
 
     def _per_sample(self, times: Times, labels: Labels) -> tuple[Times, Times]:
-        from hxloop_host.arithmetic.distances import fill_distances  # compiled, as above
-
-        gradient = np.empty(times.shape)
-        fill_distances(times, labels, self.settings.delta, gradient)
-        values, gradient = _of_distances(labels, np.minimum(gradient, 0.0, out=gradient))
+        distances = _distances(times, labels, self.settings.delta)
+        values, gradient = _of_distances(labels, np.minimum(distances, 0.0, out=distances))
         rows = np.arange(len(times))
         late, pull = self.settings.late(times[rows, labels])
         gradient[rows, labels] += pull
@@ -299,6 +291,15 @@ class TargetTimesMSE(FirstSpikeReadout):
         error[rows, labels] = times[rows, labels] - self.settings.t_correct
         error[~np.isfinite(times)] = 0.0
         return 0.5 * (error**2).sum(axis=1), error
+
+
+def _distances(times: Times, labels: Labels, delta: float) -> Times:
+    """How much later than `delta` after the label's output the others spike; 0 where one of both does not."""
+    from hxloop_host.arithmetic.distances import fill_distances  # compiled, as above
+
+    distances = np.empty(times.shape)
+    fill_distances(times, labels, delta, distances)
+    return distances
 
 
 def _of_distances(labels: Labels, distances: Times) -> tuple[Times, Times]:

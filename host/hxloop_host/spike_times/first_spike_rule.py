@@ -122,7 +122,7 @@ class FirstSpikeRule(SpikeRule):
                         arrivals(recording, k), times[name], lift, ratio, wanted=name == network.output
                     )
         lifted = {name: np.count_nonzero(lift) / max(1, lift.size) for name, lift in lifts.items()}
-        return gradients, self._shown(recording, None) | {
+        return gradients, _shown(network, times, None) | {
             "lifted_fraction": np.array([lifted.get(p.name, 0.0) for p in network.populations])
         }
 
@@ -144,16 +144,8 @@ class FirstSpikeRule(SpikeRule):
                 bumped, found = names.index(network.output), None
                 silent[bumped] = np.full_like(silent[bumped], np.inf)
         if bumped is None:
-            return found, None, self._shown(recording, None)
-        return None, self._bumped(network, weights, bumped, silent), self._shown(recording, names[bumped])
-
-    @staticmethod
-    def _shown(recording: Recording, bumped: str | None) -> Shown:
-        populations, times = recording.network.populations, first_times(recording)
-        return {
-            "bump_fraction": np.array([float(p.name == bumped) for p in populations]),
-            "silent_fraction": np.array([silent_share(times[p.name]) for p in populations]),
-        }
+            return found, None, _shown(network, times, None)
+        return None, self._bumped(network, weights, bumped, silent), _shown(network, times, names[bumped])
 
     def _bumped(self, network: Network, weights: Weights, number: int, silent: list[Array]) -> Weights:
         onto = network.onto(with_weights(network)[number])
@@ -182,6 +174,13 @@ class FirstSpikeRule(SpikeRule):
                 "and rule.limits below 1, or begin with a larger network.init_mean)"
             )
         return self.unless_silent
+
+
+def _shown(network: Network, times: Mapping[str, Array], bumped: str | None) -> Shown:
+    return {
+        "bump_fraction": np.array([float(p.name == bumped) for p in network.populations]),
+        "silent_fraction": np.array([silent_share(times[p.name]) for p in network.populations]),
+    }
 
 
 def with_weights(network: Network) -> list[str]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from hxloop.kit.ranges import Decay, Fraction, NotNegative
 from hxloop.rule import RuleSettings
-
-LIFT: Final = 0.01
-MEMORY: Final = 0.5
 
 
 class SilenceSettings(RuleSettings):
@@ -27,11 +24,11 @@ class SilenceSettings(RuleSettings):
     bump: NotNegative = Field(0.0005, description="first increase of the model weights")
     doubling: bool = Field(True, description="double it as long as the same population is bumped again")
     targeted: bool = Field(True, description="bump only the neurons that missed a spike")
-    lift: NotNegative = Field(LIFT, description="lift: weight of a silent membrane's distance beside the loss")
+    lift: NotNegative = Field(0.01, description="lift: weight of a silent membrane's distance beside the loss")
     wanted_lift: NotNegative | None = Field(
         None, description="lift: the same for an output that is silent in a sample of its label; none given: lift"
     )
-    memory: Decay = Field(MEMORY, description="lift: what is left of a neuron's mean silence after a batch")
+    memory: Decay = Field(0.5, description="lift: what is left of a neuron's mean silence after a batch")
     max_dw_norm: NotNegative = Field(
         0.2, description="single weight gradients above: the sample is dropped for the weights of a neuron; 0: never"
     )
