@@ -65,8 +65,9 @@ class StreamBoard:
             self._words[_SLOTS + _SLOT_WORDS * slot + word] = 0
 
     def running(self, slot: int) -> int | None:
-        """Sequence number of the slot's request at work, or None."""
-        return self._words[_SEQUENCE] if self._words[_SLOT] == slot + 1 else None
+        """Sequence number of the slot's request at work, or None; one that has its answer is at work no more."""
+        sequence = self._words[_SEQUENCE]
+        return sequence if self._words[_SLOT] == slot + 1 and sequence > self.last_sequence(slot) else None
 
     @property
     def at_work(self) -> int:

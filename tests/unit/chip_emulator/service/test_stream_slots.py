@@ -137,3 +137,15 @@ def test_a_lost_worker_takes_its_sessions_along(slots, table):
     slots.attach(gone)
     slots.lost(table)
     assert gone not in table and kept in table
+
+
+def test_a_request_that_has_its_answer_is_at_work_no_more_though_the_worker_still_sends_it(slots, table):
+    slot, board = slots.attach(table.open("a", 0.0)), slots.board
+    board.begin(-1, slot, 4)
+    assert board.running(slot) == 4 and board.busy
+    board.use_up(slot, 4)
+    assert board.running(slot) is None and board.busy
+    board.cancel(slot, 4)
+    assert not board.stopped, "there is nothing to stop"
+    board.begin(-2, slot, 5)
+    assert board.running(slot) == 5
