@@ -20,7 +20,6 @@ import numpy as np
 from hxloop.errors import InvalidInputError
 from hxloop.network import INPUT
 from hxloop_host.spike_times.closed_form import FirstSpikeLayer
-from hxloop_host.spike_times.model_noise import softened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +149,7 @@ def weight_gradients(
     max_dw_norm : float
         A (sample, neuron) whose largest weight gradient exceeds this leaves the weights untouched; 0: none does.
     soften : float
-        Temperature of `model_noise.softened`.
+        Temperature of `FirstSpikeLayer.gradients`.
 
     Returns
     -------
@@ -180,8 +179,7 @@ def weight_gradients(
         ]
         t_in, seen = _joined([arrivals(recording, k) for k in onto], 1), _joined(weights, 0)
         measured = _in_units(t_in, unit), seen, _in_units(times[name], unit)
-        slope = softened(slopes[name], *measured, layer.tau_ratio, layer.threshold, soften)
-        arguments = *measured, slope, max_dw_norm or None
+        arguments = *measured, slopes[name], max_dw_norm or None, soften
         rows = list(pairwise(accumulate(map(len, weights), initial=0)))
         if all(network.projections[k].source == INPUT for k in onto):
             grad_w = layer.weight_gradient(*arguments)

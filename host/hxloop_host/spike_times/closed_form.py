@@ -98,8 +98,9 @@ class FirstSpikeLayer:
         return np.asarray(first_spike_times(inputs, order, weights, self.tau_ratio, self.threshold))
 
     def gradients(
-        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
-    ) -> tuple[Array, Array]:
+        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None,
+        soften: float = 0.0,
+    ) -> tuple[Array, Array]:  # fmt: skip
         """Gradients of the loss, at spike times that were measured rather than computed.
 
         Parameters
@@ -114,6 +115,9 @@ class FirstSpikeLayer:
             Derivative of the loss with respect to `t_out_measured`; a mean over the batch includes its 1/n_samples.
         max_dw_norm : float, optional
             A (sample, output) whose largest weight gradient exceeds this leaves the weights untouched.
+        soften : float
+            Temperature ``T``. Derivatives are divided by how steeply the membrane crosses the threshold, ``s = 1 + W``
+            (tau_mem = tau_syn; 1: as steep as can be); with a temperature by ``sqrt(s^2 + T^2)`` instead.
 
         Returns
         -------
@@ -130,21 +134,25 @@ class FirstSpikeLayer:
         Notes
         -----
         Zero for outputs that did not spike, and where the nominal model with the inputs before the measured time
-        could not spike at all: no net excitation, or a membrane that stays below threshold for ever. `max_dw_norm`
-        guards the weights against the divergence of the derivative where the membrane just reaches the threshold;
-        the gradient of the input times is not limited (the next layer has a guard of its own).
+        could not spike at all: no net excitation, or, without a temperature, a membrane that stays below threshold for
+        ever. With one, such a membrane counts as one that only touches it (``s = 0``): the chip's did cross.
+        `max_dw_norm` guards the weights against the divergence of the derivative where the membrane just reaches the
+        threshold; the gradient of the input times is not limited (the next layer has a guard of its own). A
+        temperature bounds both. Its form is assumed.
         """
-        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=True)
+        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, soften, with_times=True)
 
     def weight_gradient(
-        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None
-    ) -> Array:
+        self, t_in: Array, w: Array, t_out_measured: Array, grad_t_out: Array, max_dw_norm: float | None = None,
+        soften: float = 0.0,
+    ) -> Array:  # fmt: skip
         """First of the two `gradients`, the same bits, without the work for the second that no first layer needs."""
-        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, with_times=False)[0]
+        return self._run(t_in, w, t_out_measured, grad_t_out, max_dw_norm, soften, with_times=False)[0]
 
     def _run(
-        self, t_in: Array, w: Array, measured: Array, outer: Array, max_dw_norm: float | None, *, with_times: bool
-    ) -> tuple[Array, Array]:
+        self, t_in: Array, w: Array, measured: Array, outer: Array, max_dw_norm: float | None, soften: float, *,
+        with_times: bool,
+    ) -> tuple[Array, Array]:  # fmt: skip
         """Gradients; those of the input times [0, n_in] if not wanted.
 
         The outputs are done in blocks of a fixed size, whose shares are added in their order: results do not depend
@@ -165,7 +173,7 @@ class FirstSpikeLayer:
             def add(worker: int, relative: Array = relative) -> None:
                 add_blocks(
                     worker, n_workers, BLOCK, relative, weights, times, slopes, origin, self.tau_ratio, self.threshold,
-                    limit, grad_w, shares,
+                    soften, limit, grad_w, shares,
                 )  # fmt: skip
 
             share_out(add, n_workers)

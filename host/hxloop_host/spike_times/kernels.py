@@ -149,7 +149,17 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
 
 
 @compiled
-def _coefficients_1(terms, n, threshold, found):
+def divisor(steep, soften):
+    """How steeply a membrane crosses, by which its derivatives are divided; with a temperature, at least that.
+
+    `steep` is 1 for one infinitely strong input and 0 where the membrane only touches the threshold, or would not reach
+    it in the model; the chip has other thresholds and time constants, so it may spike where the model does not.
+    """
+    return steep if soften == 0.0 else math.sqrt(steep * steep + soften * soften)
+
+
+@compiled
+def _coefficients_1(terms, n, threshold, soften, found):
     """P, Q, R, S of `add_block` and a bound of all weight gradients, for tau_mem = tau_syn.
 
     Short loops over a few arrays, of which the compiler makes vectors; arguments of Lambert's function far from most
@@ -159,8 +169,10 @@ def _coefficients_1(terms, n, threshold, found):
     ----------
     terms : float64 [4, >= n]
         Both sums over the causes, spike time before the origin, derivative of the loss.
+    soften : float
+        Temperature of `divisor`.
     found : float64 [5, >= n]
-        Receives the five; zeros where the model cannot spike.
+        Receives the five; zeros where the model cannot spike, with a temperature where nothing excites it.
     """
     sum_0, sum_1, u, outer = terms[0, :n], terms[1, :n], terms[2, :n], terms[3, :n]
     shift, a, z, p, w = found[0, :n], found[1, :n], found[2, :n], found[3, :n], found[4, :n]
@@ -184,8 +196,9 @@ def _coefficients_1(terms, n, threshold, found):
         if a[k] > 0.0 and not _SERIES_BELOW <= p[k] < _TWO_STEPS_BELOW:
             w[k] = lambert_w0(z[k])
     for k in range(n):
-        slope = outer[k] / (a[k] * (1.0 + w[k]))
-        w[k] = slope if (a[k] > 0.0) & (w[k] > -1.0) else 0.0
+        steep = divisor(1.0 + w[k] if (a[k] > 0.0) & (w[k] > -1.0) else 0.0, soften)
+        slope = outer[k] / (a[k] * steep)
+        w[k] = slope if (a[k] > 0.0) & (steep > 0.0) else 0.0
     for k in range(n):
         change = -w[k] * shift[k]
         w[k] = abs(w[k]) * _INV_E  # (u - t) exp(t - u) is 1/e at most
@@ -193,7 +206,7 @@ def _coefficients_1(terms, n, threshold, found):
 
 
 @compiled
-def _coefficients_2(terms, n, threshold, found):
+def _coefficients_2(terms, n, threshold, soften, found):
     """The same for tau_mem = 2 tau_syn."""
     c = 0.5 * threshold
     for k in range(n):
@@ -202,10 +215,14 @@ def _coefficients_2(terms, n, threshold, found):
         a1 = terms[1, k] * shift
         a2 = terms[0, k] * shift_mem
         discriminant = a2 * a2 - 4.0 * a1 * c
-        there = (a1 > 0.0) & (a2 > 0.0) & (discriminant > 0.0)
+        excited = (a1 > 0.0) & (a2 > 0.0)
+        there = excited & (discriminant > 0.0)
         x = math.sqrt(max(discriminant, 0.0))
-        p = -2.0 * terms[3, k] / x if there else 0.0
-        q = 2.0 * terms[3, k] * (1.0 + c / x) / a1 if there else 0.0
+        root = a2 * divisor(x / a2, soften) if excited & (soften > 0.0) else x
+        p = -2.0 * terms[3, k] / root if excited & (root > 0.0) else 0.0
+        q = 2.0 * terms[3, k] * (1.0 + c / x) / a1 if there else -p  # without a solution, a response to each input
+        if there and soften > 0.0:
+            q *= x / root
         found[0, k], found[1, k], found[2, k], found[3, k] = p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift
         # The two terms of a weight gradient have opposite signs and are largest right before the spike.
         found[4, k] = max(abs(p), abs(q))
@@ -280,7 +297,21 @@ def _gather(first, begin, inputs, columns, t_out, outer, origin, tau_ratio, pair
 
 
 @compiled
-def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in):
+def add_block(
+    first,
+    last,
+    inputs,
+    weights,
+    t_out,
+    outer,
+    origin,
+    tau_ratio,
+    threshold,
+    soften,
+    max_dw_norm,
+    grad_w,
+    grad_t_in,
+):
     """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
     Both derivatives of a spike time T are combinations of two functions of the input time t alone,
@@ -307,9 +338,9 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
     for begin in range(0, n_samples, _SAMPLES):
         n = _gather(first, begin, inputs, columns, t_out, outer, origin, tau_ratio, pair, terms)
         if tau_ratio == 1:
-            _coefficients_1(terms, n, threshold, found)
+            _coefficients_1(terms, n, threshold, soften, found)
         else:
-            _coefficients_2(terms, n, threshold, found)
+            _coefficients_2(terms, n, threshold, soften, found)
         for k in range(n):
             j, sample, until = pair[0, k] * width, pair[1, k], terms[2, k]
             p, q, r, s, bound = found[0, k], found[1, k], found[2, k], found[3, k], found[4, k]
@@ -329,7 +360,8 @@ def add_block(first, last, inputs, weights, t_out, outer, origin, tau_ratio, thr
 
 @compiled
 def add_blocks(
-    first, every, block, inputs, weights, t_out, outer, origin, tau_ratio, threshold, max_dw_norm, grad_w, grad_t_in
+    first, every, block, inputs, weights, t_out, outer, origin, tau_ratio, threshold, soften, max_dw_norm, grad_w,
+    grad_t_in,
 ):  # fmt: skip
     """Add the gradients of each `every`-th block of so many outputs, from the one with number `first` on.
 
@@ -339,5 +371,5 @@ def add_blocks(
     for number in range(first, grad_t_in.shape[0], every):
         add_block(
             number * block, min((number + 1) * block, n_out), inputs, weights, t_out, outer, origin, tau_ratio,
-            threshold, max_dw_norm, grad_w, grad_t_in[number],
+            threshold, soften, max_dw_norm, grad_w, grad_t_in[number],
         )  # fmt: skip

@@ -80,7 +80,9 @@ class Delays(FirstSpikeRule):
         seen = runner.readout.answered(recording, batch.label)
 
         def gradients() -> Weights:
-            return weight_gradients(recording, seen.derivative, runner.strength, self.settings.max_dw_norm)
+            return weight_gradients(
+                recording, seen.derivative, runner.strength, self.settings.max_dw_norm, self.settings.soften
+            )
 
         found, new, shown = self._learned(recording, weights, seen, batch.label, gradients)
         if found is not None:

@@ -35,9 +35,6 @@ class FastAndDeepSettings(SilenceSettings):
     model_noise: Fraction = Field(
         0.0, description="spread of the thresholds and synapses of the backward model, drawn anew for every batch"
     )
-    soften: Fraction = Field(
-        0.0, description="temperature: bounds derivatives where membranes only touch the threshold; 0: they diverge"
-    )
 
 
 @final
