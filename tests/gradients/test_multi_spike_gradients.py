@@ -20,13 +20,13 @@ def slope(value):
     return fine, abs(fine - coarse)
 
 
-def gradients_of(arrival, w, spike, outer, refractory, threshold, reset):
+def gradients_of(arrival, w, spike, outer, refractory, threshold, reset, soften=0.0):
     """Of one neuron: by weights and by arrivals."""
     order, n = np.argsort(arrival, kind="stable"), len(arrival)
     known, grad_w, grad_t = np.zeros((2, len(spike))), np.zeros((n, 1)), np.zeros(n)
     entries = merged(arrival[order], spike, refractory)
     common = entries, arrival[order], order, spike, np.zeros(len(spike), np.int64), w[:, None], refractory
-    slopes(*common, threshold, reset, 0.0, known)
+    slopes(*common, threshold, reset, 0.0, soften, known)
     add_gradients(*common, known, outer.copy(), np.zeros(1), np.inf, np.empty((n, 1)), grad_w, grad_t)
     return grad_w[:, 0], grad_t[np.argsort(order)]
 
@@ -139,3 +139,30 @@ def test_a_network(seed, calibrated):
 def by_neuron_of(recording):
     spikes = recording.spikes["out"]
     return np.lexsort((spikes.tick, spikes.neuron, spikes.sample))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("lower", [0.5, 1.0])
+def test_a_temperature_bounds_the_derivative_of_a_spike_and_gives_one_to_spikes_of_the_chip_alone(seed, lower):
+    """A first spike, of a neuron with this share of the model's threshold, by sums over all that came before it."""
+    rng = generator(seed, "soft")
+    arrival = np.sort(rng.uniform(0.0, 4.0, 40))
+    alone = 0
+    for _ in range(40):
+        w = rng.normal(0.05, 0.15, 40)
+        spike = spike_times(arrival, w, refractory=0.0, threshold=lower, reset=0.0, until=6.0)[:1]
+        if not len(spike):
+            continue
+        since = spike - arrival
+        fast, late = (np.where(since > 0, np.exp(-rate * np.maximum(since, 0.0)), 0.0) for rate in (1.0, 0.5))
+        a, b = w @ fast, w @ late
+        if min(a, b) <= 0:
+            continue
+        x = np.sqrt(max(b * b - 2.0 * a, 0.0))
+        alone += x == 0.0
+        for soften in (0.0, 0.2, 0.5):
+            found = gradients_of(arrival, w, spike, np.ones(1), 0.0, 1.0, 0.0, soften)[0]
+            slope_there = np.hypot(x, soften * b)
+            expected = 2.0 / slope_there * (fast - late) if slope_there else np.zeros(40)
+            np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-10)
+    assert alone > 3 if lower < 1.0 else alone == 0

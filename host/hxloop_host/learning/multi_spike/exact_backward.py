@@ -62,12 +62,16 @@ class Bounds(NamedTuple):
     ----------
     least_slope : float
         Smallest slope at threshold, in thresholds per tau_syn, by which is divided.
+    soften : float
+        Temperature: smallest share of the membrane's drive, by which is divided; spikes that the model does not have
+        are divided by that. 0: these have no gradient.
     max_dw_norm : float
         Largest gradient of a weight by one event, for each (sample, neuron); 0: any.
     """
 
     least_slope: float = 0.0
     max_dw_norm: float = 0.0
+    soften: float = 0.0
 
 
 FREE: Final = Bounds()
@@ -164,8 +168,8 @@ def _layer(
             add_samples(
                 number * block, min((number + 1) * block, n_samples), events.arrival_from, arrival, events.row,
                 events.spike_from, spike, events.neuron, weights, population.t_refractory_us / unit_us, threshold,
-                reset_level(population), bounds.least_slope * threshold, bounds.max_dw_norm or np.inf, lift, known,
-                outer, shares[number], by_arrival,
+                reset_level(population), bounds.least_slope * threshold, bounds.soften,
+                bounds.max_dw_norm or np.inf, lift, known, outer, shares[number], by_arrival,
             )  # fmt: skip
 
     share_out(add, n_workers)

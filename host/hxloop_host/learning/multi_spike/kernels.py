@@ -57,7 +57,7 @@ def merged(arrival, spike, refractory):
 
 
 @compiled
-def slopes(order, arrival, row, spike, neuron, weights, refractory, threshold, reset, least, known):
+def slopes(order, arrival, row, spike, neuron, weights, refractory, threshold, reset, least, soften, known):
     """Forward sweep over one sample: fill `known` [N_KNOWN, n_spikes].
 
     The membrane of a neuron that is free since r is ``u(t) = 2 B - 2 A``, with the current A (all arrivals) and
@@ -75,6 +75,8 @@ def slopes(order, arrival, row, spike, neuron, weights, refractory, threshold, r
     refractory, threshold, reset : float
     least : float
         Smallest slope that is divided by.
+    soften : float
+        Temperature T: divided by ``sqrt(x^2 + (T B)^2)``, also (x = 0) for spikes that the model does not have.
     """
     n = weights.shape[1]
     current, slow = np.zeros(n), np.zeros(n)  # as of `now`, the last arrival
@@ -103,8 +105,11 @@ def slopes(order, arrival, row, spike, neuron, weights, refractory, threshold, r
         else:
             b = slow[j] * d
             radicand = b * b - 2.0 * a * threshold
-            there = (last[j] < 0) & (a > 0.0) & (b > 0.0) & (radicand > 0.0)
-            known[PER_DU, k] = 2.0 / max(math.sqrt(max(radicand, 0.0)), least) if there else 0.0
+            x = math.sqrt(max(radicand, 0.0))
+            if soften > 0.0:
+                x = math.hypot(x, soften * b)
+            there = (last[j] < 0) & (a > 0.0) & (b > 0.0) & (x > 0.0)
+            known[PER_DU, k] = 2.0 / max(x, least) if there else 0.0
             known[LEAVE, k] = 0.0
             last[j] = k
 
@@ -187,7 +192,7 @@ def add_gradients(
 @compiled
 def add_samples(
     first, last, arrival_from, arrival, row, spike_from, spike, neuron, weights, refractory, threshold, reset, least,
-    most, lift, known, outer, grad_w, grad_arrival,
+    soften, most, lift, known, outer, grad_w, grad_arrival,
 ):  # fmt: skip
     """Both sweeps over the samples ``first <= k < last``; arrays as for one, all samples behind one another."""
     longest = 0
@@ -200,7 +205,7 @@ def add_samples(
         order = merged(arrival[a:b], spike[c:d], refractory)
         slopes(
             order, arrival[a:b], row[a:b], spike[c:d], neuron[c:d], weights, refractory, threshold, reset, least,
-            known[:, c:d],
+            soften, known[:, c:d],
         )  # fmt: skip
         add_gradients(
             order, arrival[a:b], row[a:b], spike[c:d], neuron[c:d], weights, refractory, known[:, c:d], outer[c:d],

@@ -42,6 +42,10 @@ class MultiSpikeSettings(RuleSettings):
         0.01,
         description="slope of a membrane at its spike, in thresholds per tau_syn, below which gradients grow no more",
     )
+    soften: Fraction = Field(
+        0.0, description="temperature: bounds derivatives where membranes only touch the threshold, and gives them to "
+        "spikes that the model does not have; 0: they have none"
+    )  # fmt: skip
     lift: NotNegative = Field(
         0.0,
         description="taken off the gradients of weights onto neurons that hardly spike, for each event; 0: nothing is",
@@ -74,7 +78,7 @@ class MultiSpike(SpikeRule):
             each="population", total="last", short="silent outputs",
         ),
         Column(
-            "unexplained_fraction", "fraction of spikes that the model does not have, which get no gradient",
+            "unexplained_fraction", "fraction of spikes that the model does not have, and that get no gradient",
             each="population",
         ),
     )  # fmt: skip
@@ -109,7 +113,7 @@ class MultiSpike(SpikeRule):
         else:
             grad_spikes, wanted = of_counts(recording, grad), -grad
         lifted = lifts(counts, network.output, wanted, lift=own.lift, quiet=own.quiet, wanted_lift=own.wanted_lift)
-        bounds = Bounds(own.least_slope, own.max_dw_norm)
+        bounds = Bounds(own.least_slope, own.max_dw_norm, own.soften)
         found = weight_gradients(recording, grad_spikes, runner.strength, bounds, lifted)
         shown = {
             "spikes_per_neuron": means(counts),
