@@ -156,13 +156,11 @@ def test_a_temperature_bounds_the_derivative_of_a_spike_and_gives_one_to_spikes_
         since = spike - arrival
         fast, late = (np.where(since > 0, np.exp(-rate * np.maximum(since, 0.0)), 0.0) for rate in (1.0, 0.5))
         a, b = w @ fast, w @ late
-        if min(a, b) <= 0:
-            continue
-        x = np.sqrt(max(b * b - 2.0 * a, 0.0))
+        x = np.sqrt(max(b * b - 2.0 * a, 0.0)) if min(a, b) > 0 else 0.0
         alone += x == 0.0
         for soften in (0.0, 0.2, 0.5):
             found = gradients_of(arrival, w, spike, np.ones(1), 0.0, 1.0, 0.0, soften)[0]
-            slope_there = np.hypot(x, soften * b)
+            slope_there = np.hypot(x, soften)
             expected = 2.0 / slope_there * (fast - late) if slope_there else np.zeros(40)
             np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-10)
     assert alone > 3 if lower < 1.0 else alone == 0

@@ -116,8 +116,8 @@ class FirstSpikeLayer:
         max_dw_norm : float, optional
             A (sample, output) whose largest weight gradient exceeds this leaves the weights untouched.
         soften : float
-            Temperature ``T``. Derivatives are divided by how steeply the membrane crosses the threshold, ``s = 1 + W``
-            (tau_mem = tau_syn; 1: as steep as can be); with a temperature by ``sqrt(s^2 + T^2)`` instead.
+            Temperature, in thresholds per tau_syn. Derivatives are divided by the slope of the membrane at its spike;
+            with a temperature by ``sqrt(slope^2 + (soften threshold)^2)`` instead.
 
         Returns
         -------
@@ -133,9 +133,10 @@ class FirstSpikeLayer:
 
         Notes
         -----
-        Zero for outputs that did not spike, and where the nominal model with the inputs before the measured time
-        could not spike at all: no net excitation, or, without a temperature, a membrane that stays below threshold for
-        ever. With one, such a membrane counts as one that only touches it (``s = 0``): the chip's did cross.
+        Zero for outputs that did not spike and, without a temperature, where the nominal model with the inputs before
+        the measured time could not spike at all: no net excitation, or a membrane that stays below threshold for ever.
+        With one, the slope of such a membrane counts as 0: the chip's did cross, and more weight would have made it
+        cross earlier.
         `max_dw_norm` guards the weights against the divergence of the derivative where the membrane just reaches the
         threshold; the gradient of the input times is not limited (the next layer has a guard of its own). A
         temperature bounds both. Its form is assumed.

@@ -149,13 +149,13 @@ def first_spike_times(t_in, order, weights, tau_ratio, threshold):
 
 
 @compiled
-def divisor(steep, soften):
-    """How steeply a membrane crosses, by which its derivatives are divided; with a temperature, at least that.
+def divisor(slope, least):
+    """What derivatives of a spike time are divided by: the membrane's slope, with a temperature at least so much.
 
-    `steep` is 1 for one infinitely strong input and 0 where the membrane only touches the threshold, or would not reach
-    it in the model; the chip has other thresholds and time constants, so it may spike where the model does not.
+    The slope is that of the model, 0 where its membrane only touches the threshold or would not reach it. The chip has
+    other thresholds and time constants, so it may spike where the model does not.
     """
-    return steep if soften == 0.0 else math.sqrt(steep * steep + soften * soften)
+    return slope if least == 0.0 else math.sqrt(slope * slope + least * least)
 
 
 @compiled
@@ -170,9 +170,9 @@ def _coefficients_1(terms, n, threshold, soften, found):
     terms : float64 [4, >= n]
         Both sums over the causes, spike time before the origin, derivative of the loss.
     soften : float
-        Temperature of `divisor`.
+        Temperature: least slope of `divisor`, in thresholds per tau_syn.
     found : float64 [5, >= n]
-        Receives the five; zeros where the model cannot spike, with a temperature where nothing excites it.
+        Receives the five; zeros where the model cannot spike, if there is no temperature.
     """
     sum_0, sum_1, u, outer = terms[0, :n], terms[1, :n], terms[2, :n], terms[3, :n]
     shift, a, z, p, w = found[0, :n], found[1, :n], found[2, :n], found[3, :n], found[4, :n]
@@ -196,9 +196,8 @@ def _coefficients_1(terms, n, threshold, soften, found):
         if a[k] > 0.0 and not _SERIES_BELOW <= p[k] < _TWO_STEPS_BELOW:
             w[k] = lambert_w0(z[k])
     for k in range(n):
-        steep = divisor(1.0 + w[k] if (a[k] > 0.0) & (w[k] > -1.0) else 0.0, soften)
-        slope = outer[k] / (a[k] * steep)
-        w[k] = slope if (a[k] > 0.0) & (steep > 0.0) else 0.0
+        slope = divisor(a[k] * (1.0 + w[k]) if (a[k] > 0.0) & (w[k] > -1.0) else 0.0, soften * threshold)
+        w[k] = outer[k] / slope if slope > 0.0 else 0.0
     for k in range(n):
         change = -w[k] * shift[k]
         w[k] = abs(w[k]) * _INV_E  # (u - t) exp(t - u) is 1/e at most
@@ -215,14 +214,13 @@ def _coefficients_2(terms, n, threshold, soften, found):
         a1 = terms[1, k] * shift
         a2 = terms[0, k] * shift_mem
         discriminant = a2 * a2 - 4.0 * a1 * c
-        excited = (a1 > 0.0) & (a2 > 0.0)
-        there = excited & (discriminant > 0.0)
-        x = math.sqrt(max(discriminant, 0.0))
-        root = a2 * divisor(x / a2, soften) if excited & (soften > 0.0) else x
-        p = -2.0 * terms[3, k] / root if excited & (root > 0.0) else 0.0
+        there = (a1 > 0.0) & (a2 > 0.0) & (discriminant > 0.0)
+        x = math.sqrt(discriminant) if there else 0.0
+        slope = divisor(x, soften * threshold)
+        p = -2.0 * terms[3, k] / slope if slope > 0.0 else 0.0
         q = 2.0 * terms[3, k] * (1.0 + c / x) / a1 if there else -p  # without a solution, a response to each input
         if there and soften > 0.0:
-            q *= x / root
+            q *= x / slope
         found[0, k], found[1, k], found[2, k], found[3, k] = p * shift_mem, q * shift, 0.5 * p * shift_mem, q * shift
         # The two terms of a weight gradient have opposite signs and are largest right before the spike.
         found[4, k] = max(abs(p), abs(q))

@@ -33,6 +33,6 @@ class SilenceSettings(RuleSettings):
         0.2, description="single weight gradients above: the sample is dropped for the weights of a neuron; 0: never"
     )
     soften: Fraction = Field(
-        0.0, description="temperature: bounds derivatives where membranes only touch the threshold, and gives them to "
-        "spikes that the model does not have; 0: they diverge, and have none"
+        0.0, description="temperature: least slope of membranes at spikes, in thresholds per tau_syn, for derivatives; "
+        "it gives them to spikes that the model does not have; 0: they diverge, and have none"
     )  # fmt: skip

@@ -63,8 +63,8 @@ class Bounds(NamedTuple):
     least_slope : float
         Smallest slope at threshold, in thresholds per tau_syn, by which is divided.
     soften : float
-        Temperature: smallest share of the membrane's drive, by which is divided; spikes that the model does not have
-        are divided by that. 0: these have no gradient.
+        Temperature, in thresholds per tau_syn: slopes are at least that, smoothly, also those of spikes that the model
+        does not have. 0: these have no gradient.
     max_dw_norm : float
         Largest gradient of a weight by one event, for each (sample, neuron); 0: any.
     """
@@ -168,7 +168,7 @@ def _layer(
             add_samples(
                 number * block, min((number + 1) * block, n_samples), events.arrival_from, arrival, events.row,
                 events.spike_from, spike, events.neuron, weights, population.t_refractory_us / unit_us, threshold,
-                reset_level(population), bounds.least_slope * threshold, bounds.soften,
+                reset_level(population), bounds.least_slope * threshold, bounds.soften * threshold,
                 bounds.max_dw_norm or np.inf, lift, known, outer, shares[number], by_arrival,
             )  # fmt: skip
 

@@ -76,7 +76,8 @@ def slopes(order, arrival, row, spike, neuron, weights, refractory, threshold, r
     least : float
         Smallest slope that is divided by.
     soften : float
-        Temperature T: divided by ``sqrt(x^2 + (T B)^2)``, also (x = 0) for spikes that the model does not have.
+        Divided by ``sqrt(x^2 + soften^2)``, also (x = 0) for spikes that the model does not have. 0: these have no
+        derivative.
     """
     n = weights.shape[1]
     current, slow = np.zeros(n), np.zeros(n)  # as of `now`, the last arrival
@@ -105,10 +106,10 @@ def slopes(order, arrival, row, spike, neuron, weights, refractory, threshold, r
         else:
             b = slow[j] * d
             radicand = b * b - 2.0 * a * threshold
-            x = math.sqrt(max(radicand, 0.0))
+            x = math.sqrt(radicand) if (a > 0.0) & (b > 0.0) & (radicand > 0.0) else 0.0
             if soften > 0.0:
-                x = math.hypot(x, soften * b)
-            there = (last[j] < 0) & (a > 0.0) & (b > 0.0) & (x > 0.0)
+                x = math.hypot(x, soften)
+            there = (last[j] < 0) & (x > 0.0)
             known[PER_DU, k] = 2.0 / max(x, least) if there else 0.0
             known[LEAVE, k] = 0.0
             last[j] = k

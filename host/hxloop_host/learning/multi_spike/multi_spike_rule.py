@@ -43,8 +43,8 @@ class MultiSpikeSettings(RuleSettings):
         description="slope of a membrane at its spike, in thresholds per tau_syn, below which gradients grow no more",
     )
     soften: Fraction = Field(
-        0.0, description="temperature: bounds derivatives where membranes only touch the threshold, and gives them to "
-        "spikes that the model does not have; 0: they have none"
+        0.0, description="temperature: least slope of membranes at spikes, in thresholds per tau_syn, for derivatives; "
+        "it gives them to spikes that the model does not have; 0: they have none"
     )  # fmt: skip
     lift: NotNegative = Field(
         0.0,
