@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hxloop.network import Network, Projection
     from hxloop.readout import Readout
-    from hxloop.rule import Rule, Update, Weights
+    from hxloop.rule import Rule, RuleSettings, Update, Weights
     from hxloop.task import Task
     from hxloop_host.settings.experiment_settings import Settings
 
@@ -214,7 +214,10 @@ def _random_samples(
 
 
 def _maker(rule: str | Rule | type[Rule]) -> tuple[str, Callable[[], Rule]]:
-    """Name of a rule, and what makes it: with its own defaults, or settings of a preset of its kind."""
+    """Name of a rule, and what makes it: with its own defaults; settings that have none are those of a preset.
+
+    Presets bound gradients, and lift what is silent: by defaults gradients are what is published.
+    """
     first: InvalidInputError | None = None
     for carrier in _carriers(rule):
         try:
@@ -224,9 +227,15 @@ def _maker(rule: str | Rule | type[Rule]) -> tuple[str, Callable[[], Rule]]:
                 raise
             first = first or error
             continue
-        return source.name, partial(rule_of, type(unguarded(found)), settings.rule)
+        return source.name, partial(rule_of, type(unguarded(found)), _by_default(settings.rule))
     assert first is not None
     raise first
+
+
+def _by_default(settings: RuleSettings) -> RuleSettings:
+    """The same settings, with their defaults where they have any."""
+    required = [name for name, field in type(settings).model_fields.items() if field.is_required()]
+    return type(settings)(**{name: getattr(settings, name) for name in ["kind", *required]})
 
 
 def _carriers(rule: object) -> list[str]:
