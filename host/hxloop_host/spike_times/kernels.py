@@ -296,20 +296,8 @@ def _gather(first, begin, inputs, columns, t_out, outer, origin, tau_ratio, pair
 
 @compiled
 def add_block(
-    first,
-    last,
-    inputs,
-    weights,
-    t_out,
-    outer,
-    origin,
-    tau_ratio,
-    threshold,
-    soften,
-    max_dw_norm,
-    grad_w,
-    grad_t_in,
-):
+    first, last, inputs, weights, t_out, outer, origin, tau_ratio, threshold, soften, max_dw_norm, grad_w, grad_t_in
+):  # fmt: skip
     """Add the gradients of the outputs ``first <= j < last`` whose spikes lie in the present band of each sample.
 
     Both derivatives of a spike time T are combinations of two functions of the input time t alone,
@@ -358,8 +346,8 @@ def add_block(
 
 @compiled
 def add_blocks(
-    first, every, block, inputs, weights, t_out, outer, origin, tau_ratio, threshold, soften, max_dw_norm, grad_w,
-    grad_t_in,
+    first, every, block, inputs, weights, t_out, outer, origin, tau_ratio, threshold, soften, max_dw_norm,
+    grad_w, grad_t_in,
 ):  # fmt: skip
     """Add the gradients of each `every`-th block of so many outputs, from the one with number `first` on.
 
