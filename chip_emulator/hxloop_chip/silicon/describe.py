@@ -9,7 +9,7 @@ from hxloop_chip.silicon.presets import named_chip
 
 
 class Entry(TypedDict):
-    """One number of a chip; an imperfection has a lowest and a highest strength."""
+    """One number of a chip; an imperfection has a lowest and a highest strength, and may be a share of something."""
 
     part: str
     name: str
@@ -19,6 +19,7 @@ class Entry(TypedDict):
     source: str
     lowest: NotRequired[float]
     highest: NotRequired[float]
+    share: NotRequired[bool]
 
 
 def describe_chip(chip: str) -> list[Entry]:
@@ -39,10 +40,11 @@ def describe_chip(chip: str) -> list[Entry]:
                 part=part, name=name, value=getattr(model, name), unit=unit, description=description, source=source
             )
             entries.append(entry)
-    bounds = named.bounds()
+    bounds, shares = named.bounds(), named.imperfections.shares()
     for entry in entries:
         if entry["part"] == "imperfections":
             entry["lowest"], entry["highest"] = bounds[entry["name"]]
+            entry["share"] = entry["name"] in shares
     for name, (formula, unit, source) in nominal.SOURCES.items():
         entries.append(Entry(part="curves", name=name, value=formula, unit=unit, description="", source=source))
     return entries

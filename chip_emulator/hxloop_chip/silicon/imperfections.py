@@ -42,12 +42,16 @@ class Strengths(Strict):
         """Lowest and highest strength allowed, by field name."""
         return {name: (0.0, strength.most) for name, strength in strengths_of(self.mechanisms).items()}
 
+    def shares(self) -> frozenset[str]:
+        """Names of those that are shares of something: a chip of so many times the imperfections has no more of it."""
+        return frozenset(name for name, strength in strengths_of(self.mechanisms).items() if not strength.scales)
+
     def scaled(self, factor: float) -> Self:
         """Return all spreads times a factor, none above its highest value; shares stay as they are."""
-        known = strengths_of(self.mechanisms)
+        known, shares = strengths_of(self.mechanisms), self.shares()
         return type(self)(
             **{
-                name: min(factor * value, known[name].most) if known[name].scales else value
+                name: value if name in shares else min(factor * value, known[name].most)
                 for name, value in self.model_dump().items()
             }
         )

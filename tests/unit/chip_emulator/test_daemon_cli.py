@@ -27,7 +27,7 @@ def test_describe_as_json_has_every_number_with_its_unit():
     found = json.loads(ended.stdout)
     assert found["datasheet"]["n_rows"]["value"] == HICANN_X.n_rows
     assert set(found["datasheet"]) == set(type(HICANN_X).model_fields)
-    for part, bounds in (("datasheet", set()), ("imperfections", {"lowest", "highest"})):
+    for part, bounds in (("datasheet", set()), ("imperfections", {"lowest", "highest", "share"})):
         for name, entry in found[part].items():
             assert entry["source"], name
             assert set(entry) == {"value", "unit", "description", "source"} | bounds

@@ -252,15 +252,16 @@ class Knobs:
         return tree
 
     def _chip(self, changes: Mapping[str, Any]) -> str:
-        strength = {name: entry.value for name, entry in self.sheet.all.items()}
+        known = self.sheet.all
+        strength = {name: entry.value for name, entry in known.items()}
         for kind in KINDS:
             factor = changes.get(f"chip.factor.{kind}")
             if factor is not None:
                 value = arguments.real_number(factor, f"chip.factor.{kind}", lowest=0.0)
-                strength |= {name: value * old for name, old in strength.items() if kind_of(name) == kind}
+                strength |= {name: entry.times(value) for name, entry in known.items() if kind_of(name) == kind}
         strength |= {name: changes[key] for key, name in self.chip_keys.items() if key in changes}
         for key, name in self.chip_keys.items():
-            entry = self.sheet.all[name]
+            entry = known[name]
             strength[name] = arguments.real_number(strength[name], key, lowest=entry.lowest, highest=entry.highest)
         return self.sheet.named(strength)
 

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Strength:
-    """How strong an imperfection is: value and range, unit and meaning."""
+    """How strong an imperfection is: value and range, unit and meaning; a share of something, or a spread."""
 
     value: float
     unit: str
     text: str
     lowest: float
     highest: float
+    share: bool = False
+
+    def times(self, factor: float) -> float:
+        """So many times as strong; a share at most all of it, where a spread is beyond its range for the reader."""
+        found = factor * self.value
+        return min(found, self.highest) if self.share else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +83,9 @@ def read_sheet(chip: str) -> ChipSheet:
     entries = found["imperfections"]
     plain = entries if base == chip else _describe(base)["imperfections"]
     strengths = {
-        name: Strength(float(e["value"]), e["unit"], e["description"], float(e["lowest"]), float(e["highest"]))
+        name: Strength(
+            float(e["value"]), e["unit"], e["description"], float(e["lowest"]), float(e["highest"]), bool(e["share"])
+        )
         for name, e in entries.items()
     }
     defaults = {name: float(e["value"]) for name, e in plain.items()}
