@@ -12,6 +12,7 @@ from hxloop.kit.ranges import Decay, Fraction, NotNegative, Positive
 from hxloop.rule import Column, RuleSettings, Update
 from hxloop_host.learning.desire_propagation.ternary_desire import desires, in_order
 from hxloop_host.learning.desire_propagation.trace_sums import trace_sums, warm_up
+from hxloop_host.spike_times.left_out import kept_neurons, without
 from hxloop_host.spike_times.spike_rule import SPIKES_PER_NEURON, SpikeRule, counts_of, means
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ class DesireBackpropagation(SpikeRule):
     def step(self, runner: Runner, batch: Batch, weights: Weights) -> Update:
         """Run the batch once; the mean of trace times desire is what the optimiser takes for a gradient downhill."""
         network, own = runner.network, self.settings
-        kept = self._kept(network, batch)
-        recording = runner.run(batch, _without(network, weights, kept))
+        kept = kept_neurons(network, batch, own.dropout)
+        recording = runner.run(batch, without(network, weights, kept))
         seen, counts = runner.readout.answered(recording, batch.label), counts_of(recording)
         activity = {name: np.minimum(n / own.full_count, 1.0) for name, n in counts.items()}
         wanted = desires(
@@ -105,7 +106,7 @@ class DesireBackpropagation(SpikeRule):
             output_threshold=own.output_threshold, hidden_threshold=own.hidden_threshold,
         )  # fmt: skip
         wanted = {name: desire * kept[name] if name in kept else desire for name, desire in wanted.items()}
-        sums = _without(network, trace_sums(recording, wanted, own.tau_trace_us), kept)
+        sums = without(network, trace_sums(recording, wanted, own.tau_trace_us), kept)
         shown = {
             "spikes_per_neuron": means(counts),
             "desire_fraction": means({name: wanted[name] != 0 for name in counts}),
@@ -122,23 +123,3 @@ class DesireBackpropagation(SpikeRule):
                 "network.init_mean"
             )
         return "is rule.output_threshold or rule.hidden_threshold too large, or optimizer.learning_rate too small?"
-
-    def _kept(self, network: Network, batch: Batch) -> dict[str, NDArray[np.bool_]]:
-        """Per population whose neurons are left out, which are not."""
-        if not self.settings.dropout:
-            return {}
-        random = batch.generator("dropout")
-        hidden = [p for p in network.populations if p.name != network.output]
-        return {p.name: random.random(p.size) >= self.settings.dropout for p in hidden}
-
-
-def _without(network: Network, matrices: Weights, kept: Mapping[str, NDArray[np.bool_]]) -> Weights:
-    """Matrices whose rows from neurons that are left out are 0."""
-    found = []
-    for projection, matrix in zip(network.projections, matrices, strict=True):
-        if projection.source in kept:
-            first, last = network.sources(projection)
-            found.append(matrix * np.repeat(kept[projection.source][first:last], projection.copies)[:, None])
-        else:
-            found.append(matrix)
-    return found

@@ -13,11 +13,11 @@ from hxloop_host.learning.surrogate_gradient.noisy_surrogate import narrowed, wi
 from hxloop_host.readings.backward_pass import BackwardWork, weight_gradients
 from hxloop_host.readings.first_use import warm_up
 from hxloop_host.readings.membrane_rule import MembraneRule, MembraneRuleSettings
+from hxloop_host.spike_times.left_out import kept_neurons, without
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hxloop.network import Network
     from hxloop.rule import Recording, Runner, Weights
 
     Array = NDArray[np.float64]
@@ -76,14 +76,11 @@ class SurrogateGradient(MembraneRule):
         losses, answers, counts, work = [], [], [], BackwardWork()
         total: Weights | None = None
         for k, part in enumerate(parts):
-            kept = self._kept(runner.network, batch, k)
-            tried = weights if kept is None else _without(runner.network, weights, kept)
-            recording = runner.run(part, tried, trial=k)
+            kept = kept_neurons(runner.network, batch, self.settings.dropout, k)
+            recording = runner.run(part, without(runner.network, weights, kept), trial=k)
             loss, answered, counted, found = self._learn(runner, part, recording, work)
-            if kept is not None:
-                found = _without(runner.network, found, kept)
             share = part.n_samples / batch.n_samples
-            found = [share * g for g in found]
+            found = [share * g for g in without(runner.network, found, kept)]
             total = found if total is None else [t + g for t, g in zip(total, found, strict=True)]
             losses.append(share * loss)
             answers.append(answered)
@@ -102,13 +99,6 @@ class SurrogateGradient(MembraneRule):
             for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
 
-    def _kept(self, network: Network, batch: Batch, number: int) -> dict[str, NDArray[np.bool_]] | None:
-        if not self.settings.dropout:
-            return None
-        random = batch.generator(f"dropout {number}")
-        return {name: random.random(network.population(name).size) >= self.settings.dropout
-                for name in network.spiking if name != network.output}  # fmt: skip
-
     def _learn(
         self, runner: Runner, batch: Batch, recording: Recording, work: BackwardWork
     ) -> tuple[float, NDArray[np.int64], NDArray[np.int64], Weights]:
@@ -126,16 +116,3 @@ class SurrogateGradient(MembraneRule):
             return loss, gradients
         cost = sum(factor * float((w**2).mean()) for w in weights)
         return loss + cost, [g + 2.0 * factor * w / w.size for g, w in zip(gradients, weights, strict=True)]
-
-
-def _without(network: Network, matrices: Weights, kept: dict[str, NDArray[np.bool_]]) -> Weights:
-    """Matrices whose rows from neurons that are left out are 0."""
-    found = []
-    for projection, matrix in zip(network.projections, matrices, strict=True):
-        if projection.source in kept:
-            first, last = network.sources(projection)
-            rows = np.repeat(kept[projection.source][first:last], projection.copies)
-            found.append(matrix * rows[:, None])
-        else:
-            found.append(matrix)
-    return found
