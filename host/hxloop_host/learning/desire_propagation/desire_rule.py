@@ -38,6 +38,10 @@ class DesireSettings(RuleSettings):
     hidden_threshold: NotNegative = Field(
         0.05, description="weighted sum of errors from which on a hidden neuron has a desire, in model weights"
     )
+    wake: NotNegative = Field(
+        0.0, description="spikes at the end of a sample that a silent output learns as if it had had, where the sample "
+        "is its own; 0: silence teaches nothing, as published"
+    )  # fmt: skip
     tau_trace_us: Positive = Field(6.0, description="time constant of the traces of the sources")
     dropout: Decay = Field(0.0, description="share of hidden neurons that are left out of a batch, others in each")
 
@@ -106,7 +110,7 @@ class DesireBackpropagation(SpikeRule):
             output_threshold=own.output_threshold, hidden_threshold=own.hidden_threshold,
         )  # fmt: skip
         wanted = {name: desire * kept[name] if name in kept else desire for name, desire in wanted.items()}
-        sums = without(network, trace_sums(recording, wanted, own.tau_trace_us), kept)
+        sums = without(network, trace_sums(recording, wanted, own.tau_trace_us, own.wake), kept)
         shown = {
             "spikes_per_neuron": means(counts),
             "desire_fraction": means({name: wanted[name] != 0 for name in counts}),

@@ -26,11 +26,14 @@ CHUNK: Final = 32
 """Samples whose shares are added up on their own, whatever the number of threads: results do not depend on it."""
 
 
-def trace_sums(recording: Recording, desire: Mapping[str, NDArray[np.float64]], tau_trace_us: float) -> Weights:
+def trace_sums(
+    recording: Recording, desire: Mapping[str, NDArray[np.float64]], tau_trace_us: float, wake: float = 0.0
+) -> Weights:
     """Sum over samples and spikes of the targets, of desire times the trace of each source.
 
     Every event that arrives at a synapse adds 1 to the trace of its source, which decays with `tau_trace_us`; events
-    that arrive in the tick of the spike count.
+    that arrive in the tick of the spike count. An output that should spike more and did not spike at all counts as if
+    it had spiked `wake` times at the end of the sample.
 
     Parameters
     ----------
@@ -39,6 +42,7 @@ def trace_sums(recording: Recording, desire: Mapping[str, NDArray[np.float64]], 
     desire : mapping of str to float64 [n_samples, size]
         Per population -1 (to spike less), 0 or 1.
     tau_trace_us : float
+    wake : float
 
     Returns
     -------
@@ -52,15 +56,35 @@ def trace_sums(recording: Recording, desire: Mapping[str, NDArray[np.float64]], 
     events[INPUT] = (given.offsets, given.tick, given.source)
     per_tick = recording.tick_us / tau_trace_us
     found = []
+    targets = {
+        name: _woken(recording, name, wanted, events[name], wake if name == network.output else 0.0)
+        for name, wanted in desire.items()
+    }
     for projection in network.projections:
         delay = 0 if projection.source == INPUT else recording.delay_ticks
         sums = _summed(
-            network.sources(projection), events[projection.source], events[projection.target],
-            np.ascontiguousarray(desire[projection.target], np.float64), delay, per_tick,
+            network.sources(projection), events[projection.source], *targets[projection.target], delay, per_tick
         )  # fmt: skip
         matrix = np.repeat(sums.T, projection.copies, axis=0)
         found.append(matrix if projection.mask is None else matrix * network.connected(projection))
     return found
+
+
+def _woken(
+    recording: Recording, name: str, desire: NDArray[np.float64], spikes: Events, wake: float
+) -> tuple[Events, NDArray[np.float64]]:
+    """Spikes and desires of a population, with those of neurons that were silent against their desire."""
+    desire = np.ascontiguousarray(desire, np.float64)
+    if not wake:
+        return spikes, desire
+    given = recording.spikes[name]
+    silent = (desire > 0.0) & (given.counts(*desire.shape) == 0)
+    sample, neuron = np.nonzero(silent)
+    place = np.searchsorted(given.sample, sample, side="right")
+    tick = np.insert(given.tick, place, recording.duration_ticks)
+    neurons = np.insert(given.neuron, place, neuron)
+    offsets = spikes[0] + np.concatenate([[0], np.cumsum(silent.sum(axis=1))])
+    return (offsets, tick, neurons), np.where(silent, wake, desire)
 
 
 def _summed(

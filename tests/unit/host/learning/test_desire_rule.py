@@ -111,6 +111,36 @@ def test_changes_are_those_of_the_publication(seed, tau_us):
         assert all(change.any() for change in changes)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_output_silent_for_its_label_learns_as_if_it_had_spiked_at_the_end(seed):
+    """Nothing else changes, neither other outputs nor silent neurons before them."""
+    recorded = recording(layered(), seed)
+    out, net, wake, tau_us = recorded.spikes["out"], recorded.network, 2.5, 4.0
+    kept = (out.neuron != LABEL[out.sample]) | (out.sample == 0)  # in the first sample, the label spikes
+    spikes = recorded.spikes | {"out": Spikes(out.sample[kept], out.neuron[kept], out.tick[kept])}
+    recorded = replace(recorded, spikes=spikes)
+    assert kept.sum() < len(kept) and spikes["out"].counts(N, 3)[0, LABEL[0]]
+    batch = Batch(recorded.inputs, LABEL, 0, 0, seed)
+    found = [
+        DesireBackpropagation(full_count=30.0, tau_trace_us=tau_us, wake=more).step(
+            Recorder(recorded), batch, recorded.weights
+        ).gradients
+        for more in (0.0, wake)
+    ]  # fmt: skip
+    for p, without, woken in zip(net.projections, *found, strict=True):
+        more = np.zeros_like(without)
+        if p.target == "out":
+            first, last = net.sources(p)
+            given = recorded.spikes[p.source]
+            for n, i, tick in zip(given.sample, given.neuron, given.tick + recorded.delay_ticks, strict=True):
+                if n > 0 and first <= i < last and tick <= recorded.duration_ticks:
+                    trace = np.exp(-(recorded.duration_ticks - tick) * recorded.tick_us / tau_us)
+                    more[(i - first) * p.copies : (i - first + 1) * p.copies, LABEL[n]] += wake * trace
+            more = more * net.connected(p)
+            assert more.any()
+        np.testing.assert_allclose(woken - without, -more / N, rtol=1e-9, atol=1e-12)
+
+
 def test_content_outputs_teach_nobody():
     """The label spikes as often as it should, others never: no error, no desire, no change."""
     net = layered()
