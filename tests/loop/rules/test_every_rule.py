@@ -8,6 +8,10 @@ from support.training_parts import make_trainer
 
 import hxloop
 from hxloop.codes.capmem import Cell
+from hxloop.files.toml import toml_text
+from hxloop_host.studies.points.point_store import Store
+from hxloop_host.studies.points.work import close_chips, do_point
+from hxloop_host.studies.study_request import read_request, work_of
 from hxloop_host.tasks.yin_yang import generate_yin_yang
 
 pytestmark = pytest.mark.processes
@@ -58,3 +62,22 @@ def test_it_learns_with_a_calibration(name, chip):
         assert np.isfinite(losses).all() and all(moved(trainer.weights, begun))
         found.append(trainer.weights)
     assert any(moved(*found))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_study_of_it_trains_and_tests(name, tmp_path):
+    """A chip's own training, its weights on another chip, and a training on virtual chips: rows with finite figures."""
+    (tmp_path / "small.toml").write_text(toml_text(small_settings(name).model_dump()))
+    asked = {"training": str(tmp_path / "small.toml"), "serials": "103", "set": {
+        "method": ["in_loop", "transferred", "off_loop"], "rule": [name], "budget": ["epochs"], "training.epochs": [1],
+        "data.train": [40], "data.validation": [20], "data.test": [40],
+    }}  # fmt: skip
+    work, store, found = work_of(read_request("rules", asked)), Store(tmp_path / "study"), {}
+    try:
+        for point in work.points():
+            found[point.key] = do_point(point, store, lambda _: None, print).figures
+    finally:
+        close_chips()
+    rows = [found[row.point.key] for row in work.rows]
+    assert len(rows) == 3 and len(found) == 5
+    assert all(0.0 <= row["test_accuracy"] <= 1.0 and row["chip_time_s"] > 0.0 for row in rows)
