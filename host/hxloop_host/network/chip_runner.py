@@ -165,6 +165,15 @@ class ChipRunner:
             for k, (p, w, limits) in enumerate(zip(self.network.projections, weights, self._limits, strict=True))
         ]
 
+    def codes_again(self, codes: Codes, weights: Sequence[NDArray[np.float64]]) -> Codes:
+        """Codes of a training, maybe on another chip, on this one: those of weights as they are, those of delays anew.
+
+        A weight code is one on every chip. A refractory counter is worth another time where clocks or calibrated
+        delays are others, so delays in us are what is taken over, clipped to those that this chip has.
+        """
+        sites = self.placement.sites
+        return [sites[k].counters(weights[k]) if k in sites else matrix for k, matrix in enumerate(codes)]
+
     def run(
         self, batch: Batch, weights: Sequence[NDArray[np.float64]], *, trial: int = 0, observe: Observe | None = None
     ) -> Recording:

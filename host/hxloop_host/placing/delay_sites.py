@@ -88,15 +88,11 @@ class DelaySites:
         """
         if np.isnan(delays_us[self.connected]).any():
             raise OutOfRangeError("must be finite", field="delays", hint="did the training diverge?")
-        count = (np.clip(delays_us, *self.range_us) - self.offset_us) / self.cycle_us
-        return np.where(self.connected, self._possible(count), 0.0)
-
-    def _possible(self, counters: Array) -> Array:
-        """Nearest counters that the chip has; as they are, where they may be any real number."""
-        if self.continuous:
-            return counters
         low, high = ((us - self.offset_us) / self.cycle_us for us in self.range_us)
-        return np.clip(np.rint(counters), np.ceil(low - _EDGE), np.floor(high + _EDGE))
+        count = (np.clip(delays_us, *self.range_us) - self.offset_us) / self.cycle_us
+        if not self.continuous:
+            count = np.clip(np.rint(count), np.ceil(low - _EDGE), np.floor(high + _EDGE))
+        return np.where(self.connected, count, 0.0)
 
     def delays_us(self, counters: Array) -> Array:
         """Delays in us that counters stand for, float64 [n_sources, n_target]; 0 where nothing is connected."""
@@ -108,11 +104,8 @@ class DelaySites:
         return np.repeat(np.array([RELAY_CODE, 0], dtype), n)
 
     def write(self, counters: Array, into: NDArray[Any]) -> None:
-        """Put counters [n_sources, n_target] where they belong in an array of all circuits, in place.
-
-        Those of another chip, of which delays are longer or shorter, become the nearest that this one has.
-        """
-        of_neuron = self._possible(counters.sum(axis=0, where=self.connected))
+        """Put counters [n_sources, n_target] where they belong in an array of all circuits, in place."""
+        of_neuron = counters.sum(axis=0, where=self.connected)
         into[self.entry] = of_neuron[:, None]
 
 

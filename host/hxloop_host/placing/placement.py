@@ -72,7 +72,7 @@ class Placement:
         weight_codes : one float or int array [n_sources * copies, n_target] per projection
             Signed weight codes, in the order of ``network.projections``. Where the datasheet has discrete weights
             they are rounded and clipped; continuous ones are kept. Of projections onto delay neurons, counters of their
-            refractory periods (`DelaySites.counters`), rounded and clipped where the datasheet has discrete codes.
+            refractory periods (`DelaySites.counters`).
 
         Raises
         ------

@@ -182,7 +182,8 @@ def evaluate(
             runner.start_clock(at_s)
         inputs = encoded(origin.settings, runner, data).take(slice(None))
         with progress.doing("testing"):
-            result = score(runner, loaded.codes, inputs, data.label, _trial_seed(origin.seed, trial))
+            codes = runner.codes_again(loaded.codes, loaded.weights)
+            result = score(runner, codes, inputs, data.label, _trial_seed(origin.seed, trial))
         return Evaluation(
             loaded,
             device.identity,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support.listeners import Heard
-from support.training_parts import make_trainer
+from support.training_parts import make_runner, make_trainer
 
 import hxloop
 from hxloop.codes.calibration_table import load_calibration
@@ -48,6 +48,26 @@ def test_a_run_file_has_delays_and_is_evaluated_again(tmp_path):
     assert again.test_accuracy == run.test_accuracy
     weights = hxloop.load_run(run.path).weights
     assert 8.4 <= weights[0].diagonal().min() <= weights[0].max() <= 34.0
+
+
+def test_delays_of_the_textbook_chip_are_as_long_on_silicon(tmp_path):
+    """Its clock is finer: a counter there is worth another time than here, and a weight code the same weight."""
+    values = settings(epochs=1, data={"train": 200, "validation": 60, "test": 60})
+    with hxloop.launch("ideal", serial=1, threads=1) as chip:
+        run = hxloop.train("yin-yang", chip=chip, preset=values, out=tmp_path / "run")
+    with hxloop.launch("typical", serial=5, threads=1) as chip:
+        tested = hxloop.evaluate(run.path, chip=chip)
+        runner = make_runner(values, chip)
+    codes = runner.codes_again(run.codes, run.weights)
+    for k, (weights, projection) in enumerate(zip(run.weights, runner.network.projections, strict=True)):
+        if k in runner.placement.sites:
+            there = runner.network.connected(projection)
+            delays_us = runner.placement.sites[k].delays_us(codes[k])
+            assert np.abs(delays_us - np.clip(weights, 8.4, 34.0))[there].max() < 0.065
+            assert np.abs(codes[k] - run.codes[k])[there].max() > 100
+        else:
+            np.testing.assert_array_equal(codes[k], run.codes[k])
+    assert tested.test_accuracy > 0.0
 
 
 def test_synaptic_delays_on_the_textbook_chip():

@@ -76,21 +76,6 @@ def test_a_pair_of_circuits_whose_first_one_has_the_synapse():
         assert sorted(config.synapses.weight_code[mine].tolist()) == [0, 63]
 
 
-def test_counters_of_another_chip_become_the_nearest_that_this_one_has():
-    """The textbook chip has delays of any length; its weights run on silicon, as finer weight codes do."""
-    delays_us = np.array([0.5, 7.76, 20.03, 34.0, 100.0])
-    theirs = placed(TEXTBOOK)
-    counters = theirs.sites[0].counters(np.diag(delays_us))
-    kept = theirs.configure([counters, np.zeros((10, 3))]).neurons
-    ours = placed(HICANN_X)
-    config = ours.configure([counters, np.zeros((10, 3))])
-    for k, head in enumerate(ours.circuits("relay").tolist()):
-        found = config.neurons.refractory_counter[config.neurons.head == head]
-        assert 2.0 + 0.128 * found[0] == pytest.approx(np.clip(delays_us[k], 8.4, 34.0), abs=0.065)
-    for k, head in enumerate(theirs.circuits("relay").tolist()):
-        assert kept.refractory_counter[kept.head == head][0] == counters[k, k]
-
-
 def test_too_many_are_refused_by_what_is_short():
     with pytest.raises(DoesNotFitError, match=r"129 delay neurons.*128") as caught:
         placed(HICANN_X, n=129)
