@@ -32,8 +32,8 @@ def trace_sums(
     """Sum over samples and spikes of the targets, of desire times the trace of each source.
 
     Every event that arrives at a synapse adds 1 to the trace of its source, which decays with `tau_trace_us`; events
-    that arrive in the tick of the spike count. An output that should spike more and did not spike at all counts as if
-    it had spiked `wake` times at the end of the sample.
+    that arrive in the tick of the spike count. An output that should spike more and did not spike in the sample, and
+    another neuron that should and did not spike in any sample, count as if they had spiked `wake` times at its end.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def trace_sums(
     per_tick = recording.tick_us / tau_trace_us
     found = []
     targets = {
-        name: _woken(recording, name, wanted, events[name], wake if name == network.output else 0.0)
+        name: _woken(recording, name, wanted, events[name], wake, always=name != network.output)
         for name, wanted in desire.items()
     }
     for projection in network.projections:
@@ -71,14 +71,17 @@ def trace_sums(
 
 
 def _woken(
-    recording: Recording, name: str, desire: NDArray[np.float64], spikes: Events, wake: float
+    recording: Recording, name: str, desire: NDArray[np.float64], spikes: Events, wake: float, *, always: bool
 ) -> tuple[Events, NDArray[np.float64]]:
-    """Spikes and desires of a population, with those of neurons that were silent against their desire."""
+    """Spikes and desires, with those of neurons that were silent against their desire, maybe in all samples alone."""
     desire = np.ascontiguousarray(desire, np.float64)
     if not wake:
         return spikes, desire
     given = recording.spikes[name]
-    silent = (desire > 0.0) & (given.counts(*desire.shape) == 0)
+    counts = given.counts(*desire.shape)
+    silent = (desire > 0.0) & (counts == 0)
+    if always:
+        silent &= ~counts.any(axis=0)
     sample, neuron = np.nonzero(silent)
     place = np.searchsorted(given.sample, sample, side="right")
     tick = np.insert(given.tick, place, recording.duration_ticks)
