@@ -39,8 +39,8 @@ class DesireSettings(RuleSettings):
         0.05, description="weighted sum of errors from which on a hidden neuron has a desire, in model weights"
     )
     wake: NotNegative = Field(
-        0.0, description="spikes at the end of a sample that neurons with the desire to spike learn as if they had had: "
-        "a silent output, and another neuron that was silent in the whole batch; 0: silence teaches nothing, as published"
+        0.0, description="spikes at the end of a sample that neurons with the desire to spike learn as if they had "
+        "had: a silent output, and another neuron that was silent in the whole batch; 0: none, as published"
     )  # fmt: skip
     tau_trace_us: Positive = Field(6.0, description="time constant of the traces of the sources")
     dropout: Decay = Field(0.0, description="share of hidden neurons that are left out of a batch, others in each")
