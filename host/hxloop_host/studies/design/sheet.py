@@ -30,7 +30,7 @@ class Strength:
     share: bool = False
 
     def times(self, factor: float) -> float:
-        """So many times as strong; a share at most all of it, where a spread is beyond its range for the reader."""
+        """So many times as strong: a share at most all of it; a spread as it comes, for checks to refuse."""
         found = factor * self.value
         return min(found, self.highest) if self.share else found
 
