@@ -11,10 +11,10 @@ from hxloop_host.readings.kernels import padded
 
 
 @compiled
-def find_active(v, per_threshold, counts, limits, one, found, begins):
+def find_active(v, per_threshold, counts, spiking, limits, from_limit, one, found, begins):
     """Find the neurons that are looked at at each reading, and where each neuron's begin if put neuron by neuron.
 
-    Those that cannot spike have a negative limit.
+    `spiking` is 1 where a neuron can spike, and 0; neuron n's limit at reading k is `limits[from_limit[k] + n]`.
     """
     n_reads, n_neurons = v.shape
     near, number = np.zeros(padded(n_neurons, 64), np.uint8), 0
@@ -25,9 +25,11 @@ def find_active(v, per_threshold, counts, limits, one, found, begins):
     for bit in range(64):
         which[((one_bit << np.uint64(bit)) * spread) >> shift] = bit
     for k in range(n_reads):
-        mine, spiked = v[k], counts[k]
+        mine, spiked, limit = v[k], counts[k], limits[from_limit[k] : from_limit[k] + n_neurons]
         for n in range(n_neurons):
-            near[n] = (abs(mine[n] * per_threshold[n] - one) < limits[n]) | ((spiked[n] > 0) & (limits[n] > 0))
+            near[n] = (abs(mine[n] * per_threshold[n] - one) < spiking[n] * limit[n]) | (
+                (spiked[n] > 0) & (spiking[n] > 0)
+            )
         found[0][k] = number
         for begin in range(0, words.size, 8):
             bits = np.uint64(0)

@@ -13,6 +13,7 @@ from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.readings.backward_kernels import add_gradients
 from hxloop_host.readings.kernels import ADAPTATION, JUMP, N_SOURCES, N_TARGETS, SOURCE
+from hxloop_host.readings.near import drawn_beyond, near_threshold
 from hxloop_host.readings.sparse_kernels import (
     ACTIVE,
     ADAPTED,
@@ -75,6 +76,7 @@ def weight_gradients(
     threshold: NDArray[np.float64],
     factors: Weights | None = None,
     band: float = 0.0,
+    beyond: np.random.Generator | None = None,
     work: BackwardWork | None = None,
 ) -> Weights:
     """Gradients of the model weights, summed over the samples.
@@ -98,6 +100,8 @@ def weight_gradients(
     band : float
         Distance from threshold, in thresholds, within which a neuron is looked at that did not spike; 0, or infinite:
         all are.
+    beyond : Generator, optional
+        Draws who is looked at beyond the band (`near.drawn_beyond`); by default nobody is.
     work : BackwardWork, optional
         Counts on.
 
@@ -116,6 +120,10 @@ def weight_gradients(
     dense = band == 0 or np.isinf(band)
     given = [height * w for w in seen]
     stepping = grid.stepping(grad_v is not None)
+    pairs = (n_samples, n_reads, grid.n_neurons)
+    near = near_threshold(band, pairs, dtype)
+    if beyond is not None and not dense:
+        near = drawn_beyond(band, surrogate, steepness, beyond, pairs, dtype)
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.part[network.output].start,
         (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
@@ -134,7 +142,10 @@ def weight_gradients(
             if dense:
                 add_gradients(first, last, *arguments, shares[chunk])
             else:
-                add_sparse_gradients(first, last, *arguments, dtype(band), stepping, shares[chunk], counted[chunk])
+                add_sparse_gradients(
+                    first, last, *arguments, dtype(band), near.limits, near.from_limit, stepping, shares[chunk],
+                    counted[chunk],
+                )  # fmt: skip
 
     times.append(time.thread_time())
     share_out(add, max(1, min(n_cores(), len(firsts))))
@@ -145,9 +156,9 @@ def weight_gradients(
         times.append(time.thread_time())
         for stage, (begun, ended) in zip(("prepare", "backward", "collect"), pairwise(times), strict=True):
             work.seconds[stage] = work.seconds.get(stage, 0.0) + ended - begun
-        pairs = n_samples * n_reads * int(np.isfinite(grid.threshold).sum())
-        work.pairs += pairs
-        work.active += pairs if dense else int(counted[:, ACTIVE].sum())
+        n_pairs = n_samples * n_reads * int(np.isfinite(grid.threshold).sum())
+        work.pairs += n_pairs
+        work.active += n_pairs if dense else int(counted[:, ACTIVE].sum())
         work.multiply_adds += dense_work(grid, recording) if dense else int(counted[:, MULTIPLY_ADDS].sum())
     return found
 

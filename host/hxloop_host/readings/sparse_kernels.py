@@ -59,18 +59,19 @@ ALL = 20  # share of active sources, 1 / ALL, from which rows of weights are fas
 @compiled
 def add_sparse_gradients(
     first, last, v, per_threshold, grad_v, answering, grad_count, inputs, spikes, links, weights, kernels, decay,
-    period, delay, kind, shape, band, stepping, found, work,
+    period, delay, kind, shape, band, limits, from_limit, stepping, found, work,
 ):  # fmt: skip
     """Add the gradients of the weights of samples `first` .. `last` - 1 to `found`.
 
     As `backward_kernels.add_gradients`, with `weights` of `ReadingGrid.rows`, and `stepping` [n_links], which says
-    whose targets step when they are active and never else; `work` counts.
+    whose targets step when they are active and never else; `work` counts. `limits` and `from_limit` [n_samples,
+    n_reads] are those of `near.Near`: who is active beyond `band` is as if at its edge.
     """
     n_reads, n_neurons = v.shape[1], v.shape[2]
     to_v, to_i = np.empty((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons + ROW), v.dtype)
     to_z, to_w, latest = np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype), np.zeros(n_neurons, v.dtype)
     counts, at = np.zeros((n_reads, n_neurons), np.int32), np.zeros(n_neurons, np.int64)
-    limits, left = np.where(per_threshold > 0, band, -shape[0]), _powers(decay[MEMBRANE], n_reads)
+    spiking, left = (per_threshold > 0).astype(v.dtype), _powers(decay[MEMBRANE], n_reads)
     found_active = (np.empty(n_reads + 1, np.int64), np.empty(n_reads * n_neurons + 64, np.int32))  # begins, neurons
     steps = (np.empty(n_neurons + 1, np.int64), np.empty(n_reads * n_neurons, np.int64),
              np.empty(n_reads * n_neurons, v.dtype))  # where each neuron's begin; readings, sizes  # fmt: skip
@@ -84,7 +85,9 @@ def add_sparse_gradients(
     adapts, ranges = np.any(decay[ADAPTATION:] != 0), np.empty((n_neurons, 2), np.int64)
     for sample in range(first, last):
         count_spikes(sample, spikes, period, counts)
-        find_active(v[sample], per_threshold, counts, limits, shape[0], found_active, steps[0])
+        find_active(
+            v[sample], per_threshold, counts, spiking, limits, from_limit[sample], shape[0], found_active, steps[0]
+        )
         done = _choose(sample, links, stepping, inputs, spikes, n_reads, steps[0], adapts, by_events, carried)
         n_ranges = ranges_of(carried, ranges)
         for carries in (to_w, latest, heard_v, heard_i):
@@ -103,7 +106,7 @@ def add_sparse_gradients(
             for n in range(grad_v.shape[2]):
                 to_v[k, answering + n] += grad_v[sample, k, n]
             done += _hear(active, links, stepping, weights, decay, to_i[k], heard_v, heard_i, to_z)
-            _fill_slopes_of(kind, v[sample, k], active, per_threshold, shape, own, per, slopes)
+            _fill_slopes_of(kind, v[sample, k], active, per_threshold, shape, band, own, per, slopes)
             for a in range(active.size):
                 n = active[a]
                 before = to_v[k, n] if carried[n] else left[lasts[n] - k, n] * latest[n]
@@ -124,10 +127,12 @@ def add_sparse_gradients(
 
 
 @compiled
-def _fill_slopes_of(kind, v, active, per_threshold, shape, own, per, slopes):
+def _fill_slopes_of(kind, v, active, per_threshold, shape, band, own, per, slopes):
     """Surrogate derivatives of active neurons, one after another, and 1 over their thresholds."""
     for a in range(active.size):
-        own[a], per[a] = v[active[a]], per_threshold[active[a]]
+        per[a] = per_threshold[active[a]]
+        far = v[active[a]] * per[a] - shape[0]
+        own[a] = v[active[a]] if abs(far) <= band else (shape[0] + (band if far > 0 else -band)) / per[a]
     fill_slopes(kind, own[: active.size], per[: active.size], shape, slopes)
 
 

@@ -27,6 +27,30 @@ Surrogate = Literal["superspike", "sigmoid", "triangle", "arctan"]
 CODES: Final[dict[Surrogate, int]] = {"superspike": 0, "sigmoid": 1, "triangle": 2, "arctan": 3}
 """Numbers by which the kernels know them."""
 
+FLAT: Final = 600.0
+"""Steepness times distance beyond which a sigmoid is flat, and its `cosh` overflows."""
+
+
+def value_at(surrogate: Surrogate, distance: float, steepness: float) -> float:
+    """Value of a surrogate at a distance from threshold, in thresholds."""
+    x = steepness * distance
+    if surrogate == "superspike":
+        return 1.0 / (x + 1.0) ** 2
+    if surrogate == "sigmoid":
+        return float(1.0 / np.cosh(min(x, FLAT) / 2.0) ** 2)
+    return max(0.0, 1.0 - x) if surrogate == "triangle" else 1.0 / (1.0 + (0.5 * np.pi * x) ** 2)
+
+
+def distance_of(surrogate: Surrogate, value: NDArray[np.float64], steepness: float) -> NDArray[np.float64]:
+    """Distance from threshold, in thresholds, at which a surrogate has a value above 0 and up to 1."""
+    if surrogate == "superspike":
+        x = 1.0 / np.sqrt(value) - 1.0
+    elif surrogate == "sigmoid":
+        x = 2.0 * np.arccosh(1.0 / np.sqrt(value))
+    else:
+        x = 1.0 - value if surrogate == "triangle" else np.sqrt(1.0 / value - 1.0) * (2.0 / np.pi)
+    return np.asarray(x / steepness, np.float64)
+
 
 def shape_of(steepness: float, dtype: Any) -> NDArray[Any]:
     """What `kernels.fill_slopes` takes of a surrogate, [3]."""

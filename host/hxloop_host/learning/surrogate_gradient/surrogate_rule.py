@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Literal, final
 
 import numpy as np
 from pydantic import Field
@@ -37,6 +37,11 @@ class SurrogateSettings(MembraneRuleSettings):
     band: NotNegative = Field(
         0.0, description="the backward pass looks only at neurons that spiked or whose membrane is less than this many "
         "thresholds away from threshold; 0: at all"
+    )  # fmt: skip
+    beyond: Literal["ignored", "drawn"] = Field(
+        "ignored", description="drawn: beyond the band, the backward pass looks at neurons by chance, the more rarely "
+        "the smaller the surrogate is there, and then as if at the edge, so that gradients in the mean are those "
+        "without a band"
     )  # fmt: skip
     dropout: Fraction = Field(0.0, description="share of the neurons of each population whose weights are switched off")
     model_noise: NotNegative = Field(
@@ -106,7 +111,8 @@ class SurrogateGradient(MembraneRule):
         found = weight_gradients(
             seen.grid, with_noise(recording, own.model_noise, batch), seen.grad_v, seen.grad_count,
             surrogate=own.surrogate, height=own.height, threshold=seen.threshold, factors=seen.factors,
-            steepness=narrowed(own.steepness, own.soften, own.soften_epochs, batch.epoch), band=own.band, work=work,
+            steepness=narrowed(own.steepness, own.soften, own.soften_epochs, batch.epoch), band=own.band,
+            beyond=batch.generator("beyond the band") if own.beyond == "drawn" else None, work=work,
         )  # fmt: skip
         return seen.loss, seen.answers, seen.counts, found
 

@@ -1,0 +1,66 @@
+"""Which neurons a sparse backward pass looks at: those near threshold, and of the others none, or some by chance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from hxloop_host.readings.surrogates import distance_of, value_at
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hxloop_host.readings.surrogates import Surrogate
+
+POOL: Final = 1 << 14
+"""Limits that are drawn for a batch. Each reading of a sample takes a run of them that begins at a place of its own:
+drawn for each neuron and reading, they would take longer than the pass."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """Distances from threshold within which neurons are looked at.
+
+    Attributes
+    ----------
+    limits : float32 or float64 [at least n_neurons]
+        In thresholds.
+    from_limit : int32 [n_samples, n_reads]
+        Where the limits of a reading begin, one for each neuron.
+    """
+
+    limits: NDArray[Any]
+    from_limit: NDArray[np.int32]
+
+
+def near_threshold(band: float, shape: tuple[int, int, int], dtype: Any) -> Near:
+    """Only within a band; `shape` is (n_samples, n_reads, n_neurons)."""
+    return Near(np.full(shape[2], band, dtype), np.zeros(shape[:2], np.int32))
+
+
+def drawn_beyond(
+    band: float, surrogate: Surrogate, steepness: float, random: np.random.Generator, shape: tuple[int, int, int],
+    dtype: Any,
+) -> Near:  # fmt: skip
+    """Within a band always, and beyond by chance: the further, the rarer.
+
+    With the surrogate `s` and its value `e` at the edge of the band, a neuron at a distance `x` beyond it is looked at
+    with the probability `s(x) / e`, and then as if it were at the edge. So the mean over what is drawn is `s(x)`, and
+    the mean gradient that of the dense pass, whatever the band; what depends on the band is its variance. That is to
+    look at those within `s^-1(u e)`, with `u` even between 0 and 1.
+
+    References
+    ----------
+    Kahn, Harris, "Estimation of particle transmission by random sampling", National Bureau of Standards Applied
+    Mathematics Series 12:27 (1951): Russian roulette. Oktay et al., "Randomized automatic differentiation", ICLR 2021
+    (arXiv:2007.10412): parts of a backward pass left out by chance, without a bias.
+    """
+    n_samples, n_reads, n_neurons = shape
+    edge = value_at(surrogate, band, steepness)
+    if edge < np.finfo(np.float32).tiny:  # nothing is beyond
+        return near_threshold(band, shape, dtype)
+    u = 1.0 - random.random(POOL + n_neurons)  # never 0
+    limits = np.maximum(distance_of(surrogate, edge * u, steepness), band)
+    return Near(limits.astype(dtype), random.integers(0, POOL, (n_samples, n_reads), np.int32))
