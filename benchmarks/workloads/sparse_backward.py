@@ -82,13 +82,13 @@ def of_recording(name: str, bands: list[float], repeats: int, beyond: str) -> It
         dense, sparse, work = flat[0.0], flat[band], works[band]
         yield {
             "network": name, "band": band, "beyond": beyond, "active_fraction": work.active / work.pairs,
-            "less_work": works[0.0].multiply_adds / work.multiply_adds,
+            "less_work": work.dense_multiply_adds / work.multiply_adds,
             "speed_up": median(seconds[0.0]) / median(seconds[band]), "ms": 1e3 * median(seconds[band]),
             "dense_ms": 1e3 * median(seconds[0.0]),
             "backward_speed_up": ms[0.0]["backward"] / ms[band]["backward"], "stages_ms": ms[band],
             "dense_stages_ms": ms[0.0],
             "cosine": float(sparse @ dense / (np.linalg.norm(sparse) * np.linalg.norm(dense) or 1.0)),
-            "met": works[0.0].multiply_adds >= LESS_WORK * work.multiply_adds,
+            "met": work.dense_multiply_adds >= LESS_WORK * work.multiply_adds,
         }  # fmt: skip
 
 

@@ -45,8 +45,8 @@ class BackwardWork:
     ----------
     active, pairs : int
         (Neuron, reading) pairs of neurons that spike: those that were looked at, and all.
-    multiply_adds : int
-        As the loops are written; padding does not count.
+    multiply_adds, dense_multiply_adds : int
+        As the loops are written, and if all neurons were looked at; padding does not count.
     seconds : dict of str to float
         Time of the calling thread: ``prepare`` (arrays as the loops take them), ``backward`` (the loops), ``collect``.
     """
@@ -54,13 +54,15 @@ class BackwardWork:
     active: int = 0
     pairs: int = 0
     multiply_adds: int = 0
+    dense_multiply_adds: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     def shown(self, n_samples: int) -> dict[str, float]:
-        """``active_fraction``, and ``multiply_adds`` a sample."""
+        """``active_fraction``, ``multiply_adds`` a sample, and ``work_fraction`` of those of the dense pass."""
         return {
             "active_fraction": self.active / max(1, self.pairs),
             "multiply_adds": self.multiply_adds / max(1, n_samples),
+            "work_fraction": self.multiply_adds / max(1, self.dense_multiply_adds),
         }
 
 
@@ -159,7 +161,9 @@ def weight_gradients(
         n_pairs = n_samples * n_reads * int(np.isfinite(grid.threshold).sum())
         work.pairs += n_pairs
         work.active += n_pairs if dense else int(counted[:, ACTIVE].sum())
-        work.multiply_adds += dense_work(grid, recording) if dense else int(counted[:, MULTIPLY_ADDS].sum())
+        all_of_it = dense_work(grid, recording)
+        work.dense_multiply_adds += all_of_it
+        work.multiply_adds += all_of_it if dense else int(counted[:, MULTIPLY_ADDS].sum())
     return found
 
 

@@ -11,26 +11,27 @@ from hxloop_host.tasks.yin_yang import generate_yin_yang
 pytestmark = pytest.mark.processes
 
 RULES = {
-    "ottt": {"steepness": 20.0},
-    "eprop": {"steepness": 20.0, "broadcast": "adaptive", "c_reg": 1e-3},
-    "surrogate": {"steepness": 20.0, "band": 0.3},
+    "ottt": {"kind": "ottt"},
+    "eprop": {"kind": "eprop", "broadcast": "adaptive", "c_reg": 1e-3},
+    "sparse": {"kind": "surrogate", "band": 0.3},
+    "drawn": {"kind": "surrogate", "band": 0.1, "beyond": "drawn"},
 }
 
 
-def settings(kind):
+def settings(case):
     values = load_settings("yin_yang_surrogate").model_dump()
-    values["rule"] = {"kind": kind} | RULES[kind]
+    values["rule"] = {"steepness": 20.0} | RULES[case]
     values["training"] |= {"epochs": 3, "batch_size": 40}
     return Settings(**values)
 
 
-@pytest.mark.parametrize("kind", RULES)
-def test_it_learns(kind):
+@pytest.mark.parametrize("case", RULES)
+def test_it_learns(case):
     with hxloop.launch("typical", serial=103, threads=1) as chip:
-        trainer = make_trainer(settings(kind), chip, generate_yin_yang(1200, 1), generate_yin_yang(300, 2))
+        trainer = make_trainer(settings(case), chip, generate_yin_yang(1200, 1), generate_yin_yang(300, 2))
         metrics = [trainer.epoch(lambda _: None) for _ in range(3)]
     assert metrics[-1].val_accuracy > 0.7
-    if kind == "surrogate":
+    if RULES[case]["kind"] == "surrogate":
         assert 0.0 < metrics[-1].named["active_fraction"] < 0.6
     else:
         assert metrics[-1].named["trace_bytes"] > 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SPARSE_COLUMNS: Final = (
     Column("active_fraction", "share of (neuron, reading) pairs that the backward pass looks at", per="sample"),
     Column("multiply_adds", "of the backward pass, a sample", per="sample"),
+    Column("work_fraction", "share of the multiply-adds of a backward pass that looks at all", per="sample"),
 )
 """What is shown where a band is."""
 
@@ -79,11 +80,12 @@ class SurrogateGradient(MembraneRule):
         """Run the batch, in parts with other neurons left out where that is asked for, and differentiate."""
         parts = self._parts(batch)
         losses, answers, counts, work = [], [], [], BackwardWork()
+        beyond = batch.generator("beyond the band") if self.settings.beyond == "drawn" else None
         total: Weights | None = None
         for k, part in enumerate(parts):
             kept = kept_neurons(runner.network, batch, self.settings.dropout, k)
             recording = runner.run(part, without(runner.network, weights, kept), trial=k)
-            loss, answered, counted, found = self._learn(runner, part, recording, work)
+            loss, answered, counted, found = self._learn(runner, part, recording, beyond, work)
             share = part.n_samples / batch.n_samples
             found = [share * g for g in without(runner.network, found, kept)]
             total = found if total is None else [t + g for t, g in zip(total, found, strict=True)]
@@ -105,14 +107,14 @@ class SurrogateGradient(MembraneRule):
         ]
 
     def _learn(
-        self, runner: Runner, batch: Batch, recording: Recording, work: BackwardWork
+        self, runner: Runner, batch: Batch, recording: Recording, beyond: np.random.Generator | None, work: BackwardWork
     ) -> tuple[float, NDArray[np.int64], NDArray[np.int64], Weights]:
         own, seen = self.settings, self._seen(runner, batch, recording)
         found = weight_gradients(
             seen.grid, with_noise(recording, own.model_noise, batch), seen.grad_v, seen.grad_count,
             surrogate=own.surrogate, height=own.height, threshold=seen.threshold, factors=seen.factors,
             steepness=narrowed(own.steepness, own.soften, own.soften_epochs, batch.epoch), band=own.band,
-            beyond=batch.generator("beyond the band") if own.beyond == "drawn" else None, work=work,
+            beyond=beyond, work=work,
         )  # fmt: skip
         return seen.loss, seen.answers, seen.counts, found
 

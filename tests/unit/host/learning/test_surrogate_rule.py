@@ -120,6 +120,25 @@ def test_each_batch_leaves_other_neurons_out_and_the_same_again():
     assert left_out(number=4, epoch=2) == left_out(number=4, epoch=2)
 
 
+def test_each_batch_draws_others_beyond_its_band_and_the_same_again():
+    def looked_at(**batch):
+        *_, update = step_of(SurrogateGradient(band=0.05, beyond="drawn"), **batch)
+        return update.diagnostics["active_fraction"], *(g.sum() for g in update.gradients)
+
+    *_, ignored = step_of(SurrogateGradient(band=0.05))
+    found = [looked_at(number=n) for n in range(12)]
+    assert len(set(found)) > 6
+    assert min(share for share, *_ in found) >= ignored.diagnostics["active_fraction"]
+    assert looked_at(number=4, epoch=2) == looked_at(number=4, epoch=2)
+
+
+@pytest.mark.parametrize("value", ["some", True, 1.0])
+def test_what_is_beyond_a_band_is_ignored_or_drawn(value):
+    with pytest.raises(InvalidInputError, match="beyond") as found:
+        SurrogateGradient(band=0.1, beyond=value)
+    assert found.value.field == "beyond"
+
+
 def test_a_single_reading_is_refused():
     net, recorded = feed_forward(), recording(feed_forward(), 1)
     short = replace(
