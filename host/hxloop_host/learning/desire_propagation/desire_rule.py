@@ -10,7 +10,7 @@ from pydantic import Field
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import Decay, Fraction, NotNegative, Positive
 from hxloop.rule import Column, RuleSettings, Update
-from hxloop_host.learning.desire_propagation.ternary_desire import desires, in_order
+from hxloop_host.learning.desire_propagation.ternary_desire import desires, in_order, unmet
 from hxloop_host.learning.desire_propagation.trace_sums import trace_sums, warm_up
 from hxloop_host.spike_times.left_out import kept_neurons, without
 from hxloop_host.spike_times.spike_rule import SPIKES_PER_NEURON, SpikeRule, counts_of, means
@@ -38,6 +38,10 @@ class DesireSettings(RuleSettings):
     hidden_threshold: NotNegative = Field(
         0.05, description="weighted sum of errors from which on a hidden neuron has a desire, in model weights"
     )
+    content_error: Decay = Field(
+        0.0, description="a hidden neuron learns only where its activity is farther than this from what it desires "
+        "(1 to spike more, 0 to spike less); 0: wherever it has a desire, as published"
+    )  # fmt: skip
     wake: NotNegative = Field(
         0.0, description="spikes at the end of a sample that neurons with the desire to spike learn as if they had "
         "had: a silent output, and another neuron that was silent in the whole batch; 0: none, as published"
@@ -64,8 +68,8 @@ class DesireBackpropagation(SpikeRule):
     columns: ClassVar[tuple[Column, ...]] = (
         SPIKES_PER_NEURON,
         Column(
-            "desire_fraction", "fraction of (sample, neuron) pairs of the population with a desire", each="population",
-            total="last", short="outputs with a desire",
+            "desire_fraction", "fraction of (sample, neuron) pairs of the population that learn from a desire",
+            each="population", total="last", short="outputs with a desire",
         ),
     )  # fmt: skip
 
@@ -109,6 +113,8 @@ class DesireBackpropagation(SpikeRule):
             network, recording.weights, activity, batch.label,
             output_threshold=own.output_threshold, hidden_threshold=own.hidden_threshold,
         )  # fmt: skip
+        if own.content_error:
+            wanted = unmet(wanted, activity, network.output, own.content_error)
         wanted = {name: desire * kept[name] if name in kept else desire for name, desire in wanted.items()}
         sums = without(network, trace_sums(recording, wanted, own.tau_trace_us, own.wake), kept)
         shown = {

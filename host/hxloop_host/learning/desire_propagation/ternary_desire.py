@@ -69,6 +69,30 @@ def desires(
     return found
 
 
+def unmet(
+    wanted: Mapping[str, Array], activity: Mapping[str, Array], output: str, content_error: float
+) -> dict[str, Array]:
+    """Desires of the neurons that learn: outputs, and others where their activity is far enough from what they desire.
+
+    Parameters
+    ----------
+    wanted, activity : mapping of str to float64 [n_samples, size]
+        As of `desires`.
+    output : str
+    content_error : float
+        Distance of the activity from 1 (to spike more) or 0 (to spike less) up to which a neuron is content.
+
+    Returns
+    -------
+    dict of str to float64 [n_samples, size]
+        Those desires, 0 where a neuron is content.
+    """
+    return {
+        name: desire if name == output else desire * (np.abs((desire > 0) - activity[name]) > content_error)
+        for name, desire in wanted.items()
+    }
+
+
 def in_order(network: Network) -> bool:
     """Whether every projection goes from the input, or from a population to a later one, and the output is the last."""
     names = [INPUT, *(p.name for p in network.populations)]

@@ -49,8 +49,8 @@ class Recorder:
         return self.recorded
 
 
-def by_hand(recorded, tau_us, full, output_threshold, hidden_threshold):
-    """Desires and changes, spike by spike and pair by pair."""
+def by_hand(recorded, tau_us, full, output_threshold, hidden_threshold, content_error=0.0):
+    """Desires of those that learn, and changes, spike by spike and pair by pair."""
     net = recorded.network
     sizes = {p.name: p.size for p in net.populations}
     active = {name: s.counts(N, sizes[name]) / full for name, s in recorded.spikes.items()}
@@ -71,7 +71,8 @@ def by_hand(recorded, tau_us, full, output_threshold, hidden_threshold):
                             total += sum(errors[p.target][n, k] * rows[k] for k in range(sizes[p.target]))
                     wish = np.sign(total) if abs(total) >= hidden_threshold else 0
                     off = (wish > 0) - min(1.0, active[name][n, j])
-                wanted[name][n, j], errors[name][n, j] = wish, wish * abs(off)
+                errors[name][n, j] = wish * abs(off)
+                wanted[name][n, j] = 0 if name != "out" and content_error and abs(off) <= content_error else wish
     changes = []
     for p, w in zip(net.projections, recorded.weights, strict=True):
         first, last = net.sources(p)
@@ -95,19 +96,27 @@ def by_hand(recorded, tau_us, full, output_threshold, hidden_threshold):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("content_error", [0.0, 0.4])
 @pytest.mark.parametrize("tau_us", [0.002, 6.0])
-def test_changes_are_those_of_the_publication(seed, tau_us):
-    """Also with a memory so short that traces of a sample are further apart than floating point numbers reach."""
+def test_changes_are_those_of_the_publication(seed, tau_us, content_error):
+    """Also with a memory so short that traces of a sample are further apart than floating point numbers reach.
+
+    The publication has no `content_error`: what stops to learn passes on its error as if it did not.
+    """
     recorded = recording(layered(), seed)
-    wanted, changes = by_hand(recorded, tau_us, 3.0, 0.3, 0.4)
-    rule = DesireBackpropagation(full_count=3.0, hidden_threshold=0.4, tau_trace_us=tau_us)
+    wanted, changes = by_hand(recorded, tau_us, 3.0, 0.3, 0.4, content_error)
+    rule = DesireBackpropagation(full_count=3.0, hidden_threshold=0.4, tau_trace_us=tau_us, content_error=content_error)
+    if content_error:
+        assert sum(map(np.count_nonzero, wanted.values())) < sum(
+            map(np.count_nonzero, by_hand(recorded, tau_us, 3.0, 0.3, 0.4)[0].values())
+        )
     update = rule.step(Recorder(recorded), Batch(recorded.inputs, LABEL, 0, 0, seed), recorded.weights)
     assert {-1.0, 0.0, 1.0} == {float(wish) for desire in wanted.values() for wish in desire.ravel()}
     for found, change in zip(update.gradients, changes, strict=True):
         np.testing.assert_allclose(found, -change / N, rtol=1e-9, atol=1e-12)
     shares = [np.mean(desire != 0) for desire in wanted.values()]
     np.testing.assert_allclose(update.diagnostics["desire_fraction"], shares)
-    if tau_us > 1.0:
+    if tau_us > 1.0 and not content_error:
         assert all(change.any() for change in changes)
 
 
@@ -244,3 +253,10 @@ def test_what_it_cannot_train_is_refused(network, kind, field):
 def test_losses_of_counts_are_taken(count):
     for kind in ("count_mse", "count_cross_entropy"):
         DesireBackpropagation().check(layered(), readout(kind, count=count))
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), "much"])
+def test_an_error_that_nobody_has_is_refused(value):
+    with pytest.raises(InvalidInputError) as found:
+        DesireBackpropagation(content_error=value)
+    assert found.value.field == "content_error"
