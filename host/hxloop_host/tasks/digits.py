@@ -85,7 +85,7 @@ DIGITS: Final = Task(
     digits,
     SIDE**2,
     10,
-    presets=("digits", "digits_fptt"),
+    presets=("digits", "digits_fptt", "digits_feedback"),
     grid=(SIDE, SIDE),
     n_samples=tuple(part.stop - part.start for part in SPLITS.values()),
     source="scikit-learn (sklearn.datasets.load_digits), 1797 images of 8 x 8 pixels",

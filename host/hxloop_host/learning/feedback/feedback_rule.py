@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, final
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+FIRST_STD: Final = {"random": 0.1, "learned": 0.001, "symmetric": 0.1}
+"""Standard deviation of the first feedback weights. That of those which stay only scales gradients."""
+
+
 class FeedbackSettings(RuleSettings):
     """Whose weights carry the error, and how those learn that do."""
 
@@ -36,7 +40,10 @@ class FeedbackSettings(RuleSettings):
         description="random: feedback weights stay as they were drawn. learned: they learn from the chip's noise. "
         "symmetric: they are the forward weights, as in backpropagation",
     )
-    feedback_std: NotNegative = Field(0.1, description="standard deviation of the first feedback weights")
+    feedback_std: NotNegative | None = Field(
+        None, description="standard deviation of the first feedback weights; by default 0.1 if they stay, 0.001 if they "
+        "learn: errors through what they were before they had learned would make neurons far too active"
+    )  # fmt: skip
     runs: Annotated[int, Field(ge=1, le=100)] = Field(
         2, description="runs of each batch, with noise of their own; gradients are means over them"
     )
@@ -176,7 +183,9 @@ class FeedbackAlignment(Rule):
 
     def _weights(self, network: Network, seed: int) -> FeedbackWeights:
         if self.feedback is None:
-            made = FeedbackWeights(network, seed, self.settings.feedback_std)
+            own = self.settings
+            std = own.feedback_std if own.feedback_std is not None else FIRST_STD[own.feedback]
+            made = FeedbackWeights(network, seed, std)
             if self._given:
                 made.load_state(self._given)
             self.feedback = made
