@@ -41,8 +41,8 @@ class FeedbackSettings(RuleSettings):
         "symmetric: they are the forward weights, as in backpropagation",
     )
     feedback_std: NotNegative | None = Field(
-        None, description="standard deviation of the first feedback weights; by default 0.1 if they stay, 0.001 if they "
-        "learn: errors through what they were before they had learned would make neurons far too active"
+        None, description="standard deviation of the first feedback weights; by default 0.1 if they stay, 0.001 if "
+        "they learn: errors through what they were before they had learned would make neurons far too active"
     )  # fmt: skip
     runs: Annotated[int, Field(ge=1, le=100)] = Field(
         2, description="runs of each batch, with noise of their own; gradients are means over them"

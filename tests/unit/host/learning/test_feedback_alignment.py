@@ -276,6 +276,22 @@ def test_without_noise_feedback_weights_stay_random():
         np.testing.assert_array_equal(matrix, before[k])
 
 
+@pytest.mark.parametrize(
+    ("settings", "std"),
+    [
+        ({"feedback": "random"}, 0.1),
+        ({"feedback": "learned"}, 0.001),
+        ({"feedback": "learned", "feedback_std": 0.5}, 0.5),
+    ],
+)
+def test_feedback_that_learns_begins_near_nothing(settings, std):
+    recorded = recording(deep(spiking=False), 1)
+    rule = FeedbackAlignment(**settings)
+    rule.step(Recorder(readout(), recorded, recorded), batch_of(recorded), recorded.weights)  # no noise: nothing moves
+    first = np.concatenate([rule.feedback.matrices[k].ravel() for k in (1, 3)])
+    assert 0.5 * std < np.std(first) < 1.7 * std
+
+
 def test_a_rule_goes_on_bit_by_bit():
     recorded = [recording(deep(spiking=False), seed) for seed in (1, 2)]
     recorded[1] = replace(recorded[1], inputs=recorded[0].inputs, weights=recorded[0].weights)

@@ -25,7 +25,7 @@ def test_presets_have_a_hidden_layer_and_an_output(preset):
     layered = settings.rule.kind == "fast_and_deep" or preset == "yin_yang_eventprop"
     assert isinstance(network, LayeredNetwork if layered else PopulationNetwork)
     delays = [p.name for p in getattr(network, "populations", ()) if p.relay]
-    hidden = ["first", "second"] if preset == "yin_yang_feedback" else ["hidden"]
+    hidden = ["first", "second"] if preset.endswith("_feedback") else ["hidden"]
     assert [name for name in network.names if name not in delays] == [*hidden, "output"]
     assert network.n_outputs == network.sizes[-1]
 
