@@ -11,12 +11,13 @@ from hxloop_host.readings.kernels import padded
 
 
 @compiled
-def find_active(v, per_threshold, counts, spiking, limits, from_limit, one, found, begins):
+def find_active(v, per_threshold, counts, spiking, limits, from_limit, found, begins):
     """Find the neurons that are looked at at each reading, and where each neuron's begin if put neuron by neuron.
 
     `spiking` is 1 where a neuron can spike, and 0; neuron n's limit at reading k is `limits[from_limit[k] + n]`.
     """
     n_reads, n_neurons = v.shape
+    one = spiking.dtype.type(1)
     near, number = np.zeros(padded(n_neurons, 64), np.uint8), 0
     words, begins[:] = near.view(np.uint64), 0
     one_bit, byte, shift = np.uint64(1), np.uint64(8), np.uint64(58)

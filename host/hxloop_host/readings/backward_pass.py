@@ -13,7 +13,7 @@ from hxloop.kit.cores import n_cores
 from hxloop_host.arithmetic.shared_work import share_out
 from hxloop_host.readings.backward_kernels import add_gradients
 from hxloop_host.readings.kernels import ADAPTATION, JUMP, N_SOURCES, N_TARGETS, SOURCE
-from hxloop_host.readings.near import drawn_beyond, near_threshold
+from hxloop_host.readings.near import near_threshold
 from hxloop_host.readings.sparse_kernels import (
     ACTIVE,
     ADAPTED,
@@ -26,6 +26,8 @@ from hxloop_host.readings.sparse_kernels import (
 from hxloop_host.readings.surrogates import CODES, shape_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from hxloop.rule import Recording, Weights
@@ -56,6 +58,19 @@ class BackwardWork:
     multiply_adds: int = 0
     dense_multiply_adds: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(
+        self, grid: ReadingGrid, recording: Recording, counted: NDArray[np.int64] | None, times: Sequence[float]
+    ) -> None:
+        """Add a pass: what its loops counted, nothing where they looked at all, and when its stages began and ended."""
+        for stage, (begun, ended) in zip(("prepare", "backward", "collect"), pairwise(times), strict=True):
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + ended - begun
+        n_reads, n_spiking = len(recording.membrane_times_us), int(np.isfinite(grid.threshold).sum())
+        pairs, all_of_it = recording.n_samples * n_reads * n_spiking, dense_work(grid, recording)
+        self.pairs += pairs
+        self.active += pairs if counted is None else int(counted[ACTIVE])
+        self.dense_multiply_adds += all_of_it
+        self.multiply_adds += all_of_it if counted is None else int(counted[MULTIPLY_ADDS])
 
     def shown(self, n_samples: int) -> dict[str, float]:
         """``active_fraction``, ``multiply_adds`` a sample, and ``work_fraction`` of those of the dense pass."""
@@ -103,7 +118,7 @@ def weight_gradients(
         Distance from threshold, in thresholds, within which a neuron is looked at that did not spike; 0, or infinite:
         all are.
     beyond : Generator, optional
-        Draws who is looked at beyond the band (`near.drawn_beyond`); by default nobody is.
+        Draws who is looked at beyond the band (`near.near_threshold`); by default nobody is.
     work : BackwardWork, optional
         Counts on.
 
@@ -122,10 +137,7 @@ def weight_gradients(
     dense = band == 0 or np.isinf(band)
     given = [height * w for w in seen]
     stepping = grid.stepping(grad_v is not None)
-    pairs = (n_samples, n_reads, grid.n_neurons)
-    near = near_threshold(band, pairs, dtype)
-    if beyond is not None and not dense:
-        near = drawn_beyond(band, surrogate, steepness, beyond, pairs, dtype)
+    near = near_threshold(band, surrogate, steepness, beyond, (n_samples, n_reads, grid.n_neurons), dtype)
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.part[network.output].start,
         (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
@@ -156,14 +168,7 @@ def weight_gradients(
     found = by_projection(grid, total, factors)
     if work is not None:
         times.append(time.thread_time())
-        for stage, (begun, ended) in zip(("prepare", "backward", "collect"), pairwise(times), strict=True):
-            work.seconds[stage] = work.seconds.get(stage, 0.0) + ended - begun
-        n_pairs = n_samples * n_reads * int(np.isfinite(grid.threshold).sum())
-        work.pairs += n_pairs
-        work.active += n_pairs if dense else int(counted[:, ACTIVE].sum())
-        all_of_it = dense_work(grid, recording)
-        work.dense_multiply_adds += all_of_it
-        work.multiply_adds += all_of_it if dense else int(counted[:, MULTIPLY_ADDS].sum())
+        work.add(grid, recording, None if dense else counted.sum(axis=0), times)
     return found
 
 

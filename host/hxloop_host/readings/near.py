@@ -35,16 +35,13 @@ class Near:
     from_limit: NDArray[np.int32]
 
 
-def near_threshold(band: float, shape: tuple[int, int, int], dtype: Any) -> Near:
-    """Only within a band; `shape` is (n_samples, n_reads, n_neurons)."""
-    return Near(np.full(shape[2], band, dtype), np.zeros(shape[:2], np.int32))
-
-
-def drawn_beyond(
-    band: float, surrogate: Surrogate, steepness: float, random: np.random.Generator, shape: tuple[int, int, int],
-    dtype: Any,
+def near_threshold(
+    band: float, surrogate: Surrogate, steepness: float, beyond: np.random.Generator | None,
+    shape: tuple[int, int, int], dtype: Any,
 ) -> Near:  # fmt: skip
-    """Within a band always, and beyond by chance: the further, the rarer.
+    """Within a band always, and beyond never, or, with a generator, by chance: the further, the rarer.
+
+    `shape` is (n_samples, n_reads, n_neurons).
 
     With the surrogate `s` and its value `e` at the edge of the band, a neuron at a distance `x` beyond it is looked at
     with the probability `s(x) / e`, and then as if it were at the edge. So the mean over what is drawn is `s(x)`, and
@@ -59,8 +56,8 @@ def drawn_beyond(
     """
     n_samples, n_reads, n_neurons = shape
     edge = value_at(surrogate, band, steepness)
-    if edge < np.finfo(np.float32).tiny:  # nothing is beyond
-        return near_threshold(band, shape, dtype)
-    u = 1.0 - random.random(POOL + n_neurons)  # never 0
+    if beyond is None or edge < np.finfo(np.float32).tiny:  # or there is nothing beyond
+        return Near(np.full(n_neurons, band, dtype), np.zeros((n_samples, n_reads), np.int32))
+    u = 1.0 - beyond.random(POOL + n_neurons)  # never 0
     limits = np.maximum(distance_of(surrogate, edge * u, steepness), band)
-    return Near(limits.astype(dtype), random.integers(0, POOL, (n_samples, n_reads), np.int32))
+    return Near(limits.astype(dtype), beyond.integers(0, POOL, (n_samples, n_reads), np.int32))

@@ -85,9 +85,7 @@ def add_sparse_gradients(
     adapts, ranges = np.any(decay[ADAPTATION:] != 0), np.empty((n_neurons, 2), np.int64)
     for sample in range(first, last):
         count_spikes(sample, spikes, period, counts)
-        find_active(
-            v[sample], per_threshold, counts, spiking, limits, from_limit[sample], shape[0], found_active, steps[0]
-        )
+        find_active(v[sample], per_threshold, counts, spiking, limits, from_limit[sample], found_active, steps[0])
         done = _choose(sample, links, stepping, inputs, spikes, n_reads, steps[0], adapts, by_events, carried)
         n_ranges = ranges_of(carried, ranges)
         for carries in (to_w, latest, heard_v, heard_i):
