@@ -243,6 +243,11 @@ def load_settings(preset: str | Path | Settings) -> Settings:
     return load_preset(preset, Settings, PRESETS, _shipped)
 
 
+def preset_file(preset: str) -> str:
+    """Where the file of a preset lies, to be copied and changed."""
+    return str(_SHIPPED / f"{preset}.toml")
+
+
 def preset_name(preset: str | Path | Settings) -> str:
     """What to call settings: the preset, the path of the file, or ``custom``."""
     return "custom" if isinstance(preset, Settings) else one_line(preset)

@@ -9,13 +9,21 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hxloop.errors import InvalidInputError
+from hxloop.errors import HxloopError, InvalidInputError
 from hxloop.progress import Advanced, Started, StepDone
 from hxloop.seeds import derive_seed, generator
 from hxloop_host.network.building import build_network
 from hxloop_host.network.calibrated import find_calibration
-from hxloop_host.settings.experiment_settings import load_settings, preset_name
-from hxloop_host.tasks.fitted_preset import FITS, FITTED, fitted_kinds, fitted_settings, settings_for_rule
+from hxloop_host.settings.experiment_settings import load_settings, preset_file, preset_name
+from hxloop_host.tasks.catalog import TASKS
+from hxloop_host.tasks.fitted_preset import (
+    FITS,
+    FITTED,
+    fitted_kinds,
+    fitted_settings,
+    presets_for_rule,
+    settings_for_rule,
+)
 from hxloop_host.training.assembly import check_parts, find_rule, prepared, trainer_of
 from hxloop_host.training.chosen_beginning import beginning_of, with_beginning
 from hxloop_host.training.chosen_steps import steps_of, with_steps
@@ -98,9 +106,10 @@ class Named(NamedTuple):
             return preset_name(preset), [self.choice(load_settings(preset))]
         if not self.task.presets:
             return FITTED, self._fitted()
-        taken = settings_for_rule(self.task, self.rule) or self.task.presets[0]
-        name = taken if isinstance(taken, str) else FITTED
-        return name, [self.choice(load_settings(taken))]
+        taken = settings_for_rule(self.task, self.rule)
+        if taken is None:
+            return self._usual()
+        return taken if isinstance(taken, str) else FITTED, [self.choice(load_settings(taken))]
 
     def choice(self, settings: Settings) -> Choice:
         """These settings, with what was named; errors as in `choices`."""
@@ -119,6 +128,19 @@ class Named(NamedTuple):
         steps_of(settings, task)
         return choice
 
+    def _usual(self) -> tuple[str, list[Choice]]:
+        """The task's own settings, or, where the rule that was named cannot train with them, fitted ones."""
+        usual = self.task.presets[0]
+        try:
+            return usual, [self.choice(load_settings(usual))]
+        except InvalidInputError as refused:
+            if self.rule is None or refused.field == "rule":
+                raise
+            try:
+                return FITTED, self._fitted()
+            except HxloopError:
+                raise _with_examples(refused, f"preset {usual!r}", self.rule) from None
+
     def _fitted(self) -> list[Choice]:
         """Those that suit the data; with a rule that was named, the first that it can train."""
         if self.rule is None:
@@ -130,7 +152,17 @@ class Named(NamedTuple):
                 return [self._checked(choice)]
             except InvalidInputError as error:
                 refused.append(error)
-        raise refused[-1]
+        raise _with_examples(refused[-1], "settings fitted to the data", self.rule)
+
+
+def _with_examples(refused: InvalidInputError, where: str, rule: object) -> InvalidInputError:
+    """The same, with the settings that were tried, and presets of other tasks that are made for the rule."""
+    made = [(name, task.name) for task in TASKS.values() for name in presets_for_rule(task, str(rule))]
+    hint = refused.hint
+    if made:
+        names = ", ".join(f"{name} (task {task})" for name, task in made)
+        hint = f"made for it: {names}; copy {preset_file(made[0][0])}, and take yours with --preset"
+    return InvalidInputError(f"{refused.message}, in {where}", field=refused.field, hint=hint)
 
 
 def prepare_aside(choices: Sequence[Choice]) -> Future[None]:

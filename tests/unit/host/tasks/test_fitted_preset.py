@@ -1,5 +1,7 @@
 """Settings for data without a preset: they fit the chip whatever the size of the data, and the kind."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,41 @@ def test_without_a_preset_for_the_rule_settings_are_fitted():
     pytest.importorskip("sklearn")
     label, choices = Named(TASKS["digits"], "surrogate", None).choices(None)
     assert (label, choices[0].settings.rule.kind) == ("fitted", "surrogate")
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "loss"),
+    [("yin-yang", "fptt", "membrane_cross_entropy"), ("digits", "eprop", "membrane_cross_entropy")],
+)
+def test_a_rule_that_cannot_train_with_the_tasks_settings_has_fitted_ones(name, rule, loss):
+    pytest.importorskip("sklearn")
+    label, choices = Named(TASKS[name], rule, None).choices(None)
+    found = choices[0].settings
+    assert (label, found.rule.kind, found.loss.kind) == ("fitted", rule, loss)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "where", "made", "field"),
+    [
+        ("yin-yang", "desire", "preset 'quick'", "mnist16_desire (task mnist16)", "loss.kind"),
+        ("digits", "multi_spike", "preset 'digits'", "mnist16_multi_spike (task mnist16)", "neuron.tau_mem_us"),
+        ("digits", "delays", "preset 'digits'", "yin_yang_delays (task yin-yang)", "rule.limits"),
+        ("", "desire", "settings fitted to the data", "mnist16_desire (task mnist16)", "network.output.spiking"),
+    ],
+)
+def test_where_no_settings_suit_a_rule_presets_that_do_are_named(name, rule, where, made, field):
+    pytest.importorskip("sklearn")
+    task = TASKS[name] if name else features(5, 3)
+    with pytest.raises(InvalidInputError) as caught:
+        Named(task, rule, None).choices(None)
+    assert caught.value.field == field
+    assert where in caught.value.message
+    assert made in caught.value.hint
+    copied = re.search(r"copy (\S+\.toml)", caught.value.hint).group(1)
+    assert load_settings(copied).rule.kind == rule
+
+
+def test_an_unknown_rule_is_told_before_any_settings_are_fitted():
+    with pytest.raises(InvalidInputError, match="no rule is called 'dezire'") as caught:
+        Named(TASKS["yin-yang"], "dezire", None).choices(None)
+    assert "made for it" not in str(caught.value)
