@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hxloop.kit.brief import brief
 from hxloop_host.readings.surrogates import distance_of, value_at
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ POOL: Final = 1 << 14
 drawn for each neuron and reading, they would take longer than the pass."""
 
 
-@dataclass(frozen=True)
+@brief
+@dataclass(frozen=True, eq=False)
 class Near:
     """Distances from threshold within which neurons are looked at.
 

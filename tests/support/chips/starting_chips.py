@@ -6,11 +6,11 @@ from support.chips.fake_chip import FakeChip
 
 
 class Busy(FakeChip):
-    """Computes for two seconds."""
+    """Computes for four seconds."""
 
     def warm_up(self):
         begin = time.process_time()
-        while time.process_time() - begin < 2.0:
+        while time.process_time() - begin < 4.0:
             pass
 
 
