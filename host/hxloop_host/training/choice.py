@@ -7,6 +7,7 @@ All that is random in this trial has addresses of its own, so that the run is as
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hxloop.errors import HxloopError, InvalidInputError
@@ -131,28 +132,39 @@ class Named(NamedTuple):
     def _usual(self) -> tuple[str, list[Choice]]:
         """The task's own settings, or, where the rule that was named cannot train with them, fitted ones."""
         usual = self.task.presets[0]
+        settings = load_settings(usual)
         try:
-            return usual, [self.choice(load_settings(usual))]
+            return usual, [self.choice(settings)]
         except InvalidInputError as refused:
             if self.rule is None or refused.field == "rule":
                 raise
-            try:
-                return FITTED, self._fitted()
-            except HxloopError:
-                raise _with_examples(refused, f"preset {usual!r}", self.rule) from None
+            self._replace(rule=None).choice(settings)  # raises what is wrong whatever the rule
+            with suppress(HxloopError):
+                found = self._first_fit()
+                if isinstance(found, Choice):
+                    return FITTED, [found]
+            raise _with_examples(refused, f"preset {usual!r}", self.rule) from None
 
     def _fitted(self) -> list[Choice]:
         """Those that suit the data; with a rule that was named, the first that it can train."""
         if self.rule is None:
             return [self.choice(fitted_settings(self.task, kind)) for kind in fitted_kinds(self.task)]
+        found = self._first_fit()
+        if isinstance(found, Choice):
+            return [found]
+        self._replace(rule=None)._fitted()  # raises what is wrong whatever the rule
+        raise _with_examples(found, "settings fitted to the data", self.rule)
+
+    def _first_fit(self) -> Choice | InvalidInputError:
+        """The first fitted settings that the rule can train with, or why it cannot with the last."""
         refused: list[InvalidInputError] = []
         for kind in FITS:
             choice = self._choice(fitted_settings(self.task, kind))
             try:
-                return [self._checked(choice)]
+                return self._checked(choice)
             except InvalidInputError as error:
                 refused.append(error)
-        raise _with_examples(refused[-1], "settings fitted to the data", self.rule)
+        return refused[-1]
 
 
 def _with_examples(refused: InvalidInputError, where: str, rule: object) -> InvalidInputError:

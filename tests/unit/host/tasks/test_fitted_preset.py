@@ -166,3 +166,15 @@ def test_an_unknown_rule_is_told_before_any_settings_are_fitted():
     with pytest.raises(InvalidInputError, match="no rule is called 'dezire'") as caught:
         Named(TASKS["yin-yang"], "dezire", None).choices(None)
     assert "made for it" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["yin-yang", ""])
+@pytest.mark.parametrize("rule", ["desire", "fptt", "fast_and_deep"])
+def test_what_is_wrong_whatever_the_rule_is_told_as_without_one(name, rule):
+    task = TASKS[name] if name else features(5, 3)
+    for steps in ("shove", "channel_jitter"):  # unknown; not for features
+        with pytest.raises(InvalidInputError) as alone:
+            Named(task, None, steps).choices(None)
+        with pytest.raises(InvalidInputError) as caught:
+            Named(task, rule, steps).choices(None)
+        assert str(caught.value) == str(alone.value)
