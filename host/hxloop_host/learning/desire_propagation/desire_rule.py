@@ -10,7 +10,7 @@ from pydantic import Field
 from hxloop.errors import InvalidInputError
 from hxloop.kit.ranges import Decay, Fraction, NotNegative, Positive
 from hxloop.rule import Column, RuleSettings, Update
-from hxloop_host.learning.desire_propagation.ternary_desire import desires, in_order, unmet
+from hxloop_host.learning.desire_propagation.ternary_desire import desires, in_order
 from hxloop_host.learning.desire_propagation.trace_sums import trace_sums, warm_up
 from hxloop_host.spike_times.left_out import kept_neurons, without
 from hxloop_host.spike_times.spike_rule import SPIKES_PER_NEURON, SpikeRule, counts_of, means
@@ -112,9 +112,8 @@ class DesireBackpropagation(SpikeRule):
         wanted = desires(
             network, recording.weights, activity, batch.label,
             output_threshold=own.output_threshold, hidden_threshold=own.hidden_threshold,
+            content_error=own.content_error,
         )  # fmt: skip
-        if own.content_error:
-            wanted = unmet(wanted, activity, network.output, own.content_error)
         wanted = {name: desire * kept[name] if name in kept else desire for name, desire in wanted.items()}
         sums = without(network, trace_sums(recording, wanted, own.tau_trace_us, own.wake), kept)
         shown = {

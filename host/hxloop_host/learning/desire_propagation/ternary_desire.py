@@ -27,8 +27,9 @@ def desires(
     *,
     output_threshold: float,
     hidden_threshold: float,
+    content_error: float = 0.0,
 ) -> dict[str, Array]:
-    """Desire of every neuron in every sample, from the output back to the first population.
+    """Desire that every neuron learns from in every sample, from the output back to the first population.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def desires(
         Error of an output above which it has a desire.
     hidden_threshold : float
         Smallest weighted sum of errors that gives a hidden neuron one.
+    content_error : float
+        Error up to which a hidden neuron learns nothing, if above 0; what it desires goes on backward.
 
     Returns
     -------
@@ -64,33 +67,10 @@ def desires(
                 strength = matrix.reshape(last - first, projection.copies, -1).sum(axis=1)
                 total[:, first:last] += np.einsum("nj,ij->ni", errors[projection.target], strength)
         desire = np.where(np.abs(total) >= hidden_threshold, np.sign(total), 0.0)
-        found[population.name] = desire
-        errors[population.name] = desire * np.abs((desire > 0) - activity[population.name])
+        error = np.abs((desire > 0) - activity[population.name])
+        found[population.name] = np.where(error > content_error, desire, 0.0) if content_error else desire
+        errors[population.name] = desire * error
     return found
-
-
-def unmet(
-    wanted: Mapping[str, Array], activity: Mapping[str, Array], output: str, content_error: float
-) -> dict[str, Array]:
-    """Desires of the neurons that learn: outputs, and others where their activity is far enough from what they desire.
-
-    Parameters
-    ----------
-    wanted, activity : mapping of str to float64 [n_samples, size]
-        As of `desires`.
-    output : str
-    content_error : float
-        Distance of the activity from 1 (to spike more) or 0 (to spike less) up to which a neuron is content.
-
-    Returns
-    -------
-    dict of str to float64 [n_samples, size]
-        Those desires, 0 where a neuron is content.
-    """
-    return {
-        name: desire if name == output else desire * (np.abs((desire > 0) - activity[name]) > content_error)
-        for name, desire in wanted.items()
-    }
 
 
 def in_order(network: Network) -> bool:
