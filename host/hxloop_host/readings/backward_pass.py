@@ -137,7 +137,9 @@ def weight_gradients(
     dense = band == 0 or np.isinf(band)
     given = [height * w for w in seen]
     stepping = grid.stepping(grad_v is not None)
-    near = near_threshold(band, surrogate, steepness, beyond, (n_samples, n_reads, grid.n_neurons), dtype)
+    near = () if dense else near_threshold(
+        band, surrogate, steepness, beyond, (n_samples, n_reads, grid.n_neurons), dtype
+    )  # fmt: skip
     arguments = (
         grid.membranes(recording), (1.0 / threshold).astype(dtype), to_v.astype(dtype), grid.part[network.output].start,
         (height * grad_count).astype(dtype), grid.inputs(recording), grid.spikes(recording), grid.links,
@@ -157,9 +159,8 @@ def weight_gradients(
                 add_gradients(first, last, *arguments, shares[chunk])
             else:
                 add_sparse_gradients(
-                    first, last, *arguments, dtype(band), near.limits, near.from_limit, stepping, shares[chunk],
-                    counted[chunk],
-                )  # fmt: skip
+                    first, last, *arguments, dtype(band), *near, stepping, shares[chunk], counted[chunk]
+                )
 
     times.append(time.thread_time())
     share_out(add, max(1, min(n_cores(), len(firsts))))

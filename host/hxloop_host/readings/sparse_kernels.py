@@ -65,7 +65,7 @@ def add_sparse_gradients(
 
     As `backward_kernels.add_gradients`, with `weights` of `ReadingGrid.rows`, and `stepping` [n_links], which says
     whose targets step when they are active and never else; `work` counts. `limits` and `from_limit` [n_samples,
-    n_reads] are those of `near.Near`: who is active beyond `band` is as if at its edge.
+    n_reads] are those of `near.near_threshold`: who is active beyond `band` is as if at its edge.
     """
     n_reads, n_neurons = v.shape[1], v.shape[2]
     to_v, to_i = np.empty((n_reads, n_neurons), v.dtype), np.zeros((n_reads, n_neurons + ROW), v.dtype)

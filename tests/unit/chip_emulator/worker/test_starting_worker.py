@@ -51,4 +51,4 @@ def test_one_that_computes_is_waited_for(start):
 def test_one_that_stands_still_is_given_up(start):
     worker = start("Idle")
     why = wait_until(lambda: worker.trouble(paused=False), 30, "trouble")
-    assert why == "the worker made no progress for 3 s while it started"
+    assert why == f"the worker made no progress for {STALL_S:g} s while it started"
