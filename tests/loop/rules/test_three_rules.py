@@ -3,12 +3,11 @@
 import json
 import shutil
 import signal
-import time
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from support.daemons.processes import run_hxloop, start_hxloop
+from support.daemons.processes import run_hxloop, start_hxloop, wait_for
 from support.notebook import cell
 from support.places import ROOT, TESTS
 
@@ -57,9 +56,7 @@ def test_it_learns_and_goes_on_bit_by_bit_after_kill_9(own, tmp_path):
     assert (whole["chip"], whole["epochs"]) == ("typical/1", own.epochs)
     assert whole["test_accuracy"] > own.above
     with start_hxloop(*arguments, "--out", "parts", cwd=tmp_path) as process:
-        deadline = time.monotonic() + 60
-        while len(RunDirectory(tmp_path / "parts").checkpoints()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        wait_for(lambda: len(RunDirectory(tmp_path / "parts").checkpoints()) > 1, what="two checkpoints")
         assert process.poll() is None
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / "parts" / "run.h5").exists()

@@ -2,10 +2,9 @@
 
 import json
 import signal
-import time
 
 import pytest
-from support.daemons.processes import run_hxloop, start_hxloop
+from support.daemons.processes import run_hxloop, start_hxloop, wait_for
 
 from hxloop_host.runs.checkpoint import RunDirectory
 
@@ -26,9 +25,7 @@ def test_it_goes_on_bit_by_bit_and_runs_on_a_chip_that_it_never_saw(tmp_path):
     whole = json_of(*TRAIN, *virtual, "--out", "whole", cwd=tmp_path)
     assert whole["chip"] == "ideal/1"
     with start_hxloop(*TRAIN, *virtual, "--out", "parts", cwd=tmp_path) as process:
-        deadline = time.monotonic() + 60
-        while len(RunDirectory(tmp_path / "parts").checkpoints()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.005)
+        wait_for(lambda: len(RunDirectory(tmp_path / "parts").checkpoints()) > 1, what="two checkpoints")
         process.send_signal(signal.SIGKILL)
     parts = json_of(*TRAIN, *virtual, "--out", "parts", "--resume", cwd=tmp_path)
     assert (parts["weights"], parts["test_accuracy"]) == (whole["weights"], whole["test_accuracy"])

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import pytest
 from support.chips.fake_chip import BROKEN_SEED, SLOW_SEED, small_config, small_inputs
-from support.daemons.daemon import Daemon, is_running, wait_until
+from support.daemons.daemon import Daemon
 from support.daemons.daemon_cases import (
     CONFIG,
     CRASH_SEED,
@@ -26,6 +26,7 @@ from support.daemons.daemon_cases import (
     ready_client,
     wait_running,
 )
+from support.daemons.processes import is_running, wait_for
 from support.daemons.stream_client import StreamClient
 
 from hxloop.errors import InvalidInputError, RunCancelledError, WorkerCrashedError
@@ -84,7 +85,7 @@ def test_a_reply_that_was_never_read_waits_for_the_next_stream(calm):
     client = on_stream(calm)
     executed = client.status().ledger.runs_executed
     frames = client.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 10)
-    wait_until(lambda: client.status().running_sequence == client.sequence)
+    wait_for(lambda: client.status().running_sequence == client.sequence)
     client.attach()
     client.send_over(frames)
     assert client.read_over()[0].sequence == client.sequence
@@ -350,7 +351,7 @@ def test_a_daemon_that_goes_down_finishes_what_runs(calm):
         client.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 50)
         wait_running(client)
         daemon.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "going down" in daemon.log)
+        wait_for(lambda: "going down" in daemon.log)
         late.send_run(HASH, INPUTS)
         assert client.read_over()[0].reply == "run"
         answer = late.read_over()
@@ -366,7 +367,7 @@ def test_a_busy_stream_keeps_daemon_and_session_alive_and_an_idle_one_does_not()
         worker = client.status().worker_pid
         assert daemon.wait() == 0
         assert client.read_over() == "end"
-        wait_until(lambda: not is_running(worker))
+        wait_for(lambda: not is_running(worker))
 
 
 @pytest.mark.parametrize("neurons", [(2**40,), (-5,), tuple(range(600))])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.daemons.processes import descendants, run_hxloop, start_hxloop, wait_for, wait_until_gone, write_settings
+from support.daemons.schedulers import scheduler
 from typer.testing import CliRunner
 
 from hxloop.cli import app
@@ -94,29 +95,16 @@ def write_certificates(folder):
 
 @pytest.mark.parametrize("tls", [True, False])
 def test_a_scheduler_that_runs_already_gives_the_same_bytes(done, training, tmp_path, tls):
-    dask, file = Path(sys.executable).with_name("dask"), tmp_path / "scheduler.json"
-    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    loopback, access = ["--host", "127.0.0.1", "--no-dashboard"], ["--insecure"]
+    host, options, access = "127.0.0.1", [], ["--insecure"]
     if tls:
         write_certificates(tmp_path / "keys")
-        loopback[1] = "tls://127.0.0.1"
+        host, access = f"tls://{host}", ["--tls", tmp_path / "keys"]
         for option, name in (("ca-file", "ca"), ("cert", "cert"), ("key", "key")):
-            loopback += [f"--tls-{option}", str(tmp_path / "keys" / f"{name}.pem")]
-        access = ["--tls", tmp_path / "keys"]
-    processes = [
-        subprocess.Popen([dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", str(file)], **common)
-    ]
-    try:
-        wait_for(file.exists, what="the scheduler")
-        address = json.loads(file.read_text())["address"]
+            options += [f"--tls-{option}", str(tmp_path / "keys" / f"{name}.pem")]
+    with scheduler(tmp_path, host, *options, n_workers=2) as (address, _):
         assert address.startswith("tls://127.0.0.1:" if tls else "tcp://127.0.0.1:")
-        processes += [subprocess.Popen([dask, "worker", address, *loopback], **common) for _ in range(2)]
         found = run_hxloop(*asked(training, tmp_path / "out", "--scheduler", address, *access))
         assert found.returncode == 0, found.stderr
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait(30)
     assert tables(tmp_path / "out") == tables(done[0])
 
 

@@ -5,10 +5,10 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support.daemons.processes import descendants, listening_ports, run_hxloop, start_hxloop, wait_for, write_settings
+from support.daemons.schedulers import scheduler
 from support.places import TESTS
 
 from hxloop.errors import InvalidInputError
@@ -33,23 +33,9 @@ def training(tmp_path):
 @pytest.fixture
 def unprotected(tmp_path):
     """Ports of a scheduler and a worker as `distributed` starts them; an attack that is one takes them both."""
-    file, dask = tmp_path / "scheduler.json", Path(sys.executable).with_name("dask")
-    common = {"cwd": tmp_path, "stderr": subprocess.DEVNULL}
-    loopback = ["--host", "127.0.0.1", "--no-dashboard"]
-    command = [dask, "scheduler", *loopback, "--port", "0", "--scheduler-file", file]
-    with subprocess.Popen([*map(str, command)], **common) as scheduler:
-        try:
-            wait_for(lambda: file.exists() and file.read_text().endswith("}"), what="the scheduler")
-            address = json.loads(file.read_text())["address"]
-            command = [dask, "worker", address, *loopback, "--no-nanny", "--nthreads", "1"]
-            with subprocess.Popen([*map(str, command)], **common) as worker:
-                try:
-                    wait_for(lambda: listening_ports({worker.pid}), what="the worker")
-                    yield int(address.rpartition(":")[2]), *listening_ports({worker.pid})
-                finally:
-                    worker.terminate()
-        finally:
-            scheduler.terminate()
+    with scheduler(tmp_path, n_workers=1) as (address, (worker,)):
+        wait_for(lambda: listening_ports({worker.pid}), what="the worker")
+        yield int(address.rpartition(":")[2]), *listening_ports({worker.pid})
 
 
 def test_another_user_gets_nothing_from_any_port_of_a_study(training, unprotected, tmp_path):

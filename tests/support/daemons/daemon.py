@@ -13,32 +13,13 @@ import time
 from pathlib import Path
 
 import zmq
+from support.daemons.processes import wait_for
 from support.places import PYTHONPATH, ROOT
 
 from hxloop.protocol.codec import array_headers, config_arrays, decode_reply, encode, spike_arrays
 from hxloop.protocol.messages import CancelRequest, ConfigureRequest, HelloRequest, RunRequest, StatusRequest
 
 FAKE_CHIP = "support.chips.fake_chip:FakeChip"
-
-
-def wait_until(condition, timeout_s=10.0, what="the condition"):
-    """Poll until the condition holds; returns its value."""
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not come true within {timeout_s} s")
-
-
-def is_running(pid):
-    """Whether a process exists and is no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 class Daemon:
@@ -74,7 +55,7 @@ class Daemon:
                 raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.log}")
             return "ready " in self.log and self.connection_file.exists()
 
-        wait_until(ready, timeout_s, "the daemon to be ready")
+        wait_for(ready, timeout_s, "the daemon to be ready")
         return json.loads(self.connection_file.read_text())
 
     def client(self, kind=None):
@@ -82,7 +63,7 @@ class Daemon:
         self.clients.append(client)
         return client
 
-    def wait(self, timeout_s=10.0):
+    def wait(self, timeout_s=60.0):
         return self.process.wait(timeout_s)
 
     def end(self):

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import numpy as np
 from support.chips.fake_chip import SLOW_SEED, small_config, small_inputs
-from support.daemons.daemon import Daemon, wait_until
+from support.daemons.daemon import Daemon
+from support.daemons.processes import wait_for
 
 CONFIG = small_config()
 HASH = CONFIG.sha256()
@@ -56,7 +57,7 @@ def assert_same(found, expected):
 
 
 def wait_running(client):
-    wait_until(lambda: client.status().running_sequence == client.sequence, what="the run to begin")
+    wait_for(lambda: client.status().running_sequence == client.sequence, what="the run to begin")
 
 
 def kill_while_running(client, signal_number, delay_s=0.05):

@@ -73,22 +73,25 @@ def descendants(pid: int) -> set[int]:
 
 
 def is_running(pid: int) -> bool:
+    """Whether a process exists and is no zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-    return state != "Z"
+    return state not in "ZX"
 
 
-def wait_for(condition, timeout_s: float = 60.0, what: str = "the condition") -> None:
+def wait_for(condition, timeout_s: float = 60.0, what: str = "the condition"):
+    """Poll until the condition holds; returns its value."""
     give_up = time.monotonic() + timeout_s
-    while not condition():
+    while not (value := condition()):
         assert time.monotonic() < give_up, f"{what} did not come true in {timeout_s:g} s"
         time.sleep(0.01)
+    return value
 
 
-def wait_until_gone(pids: set[int], timeout_s: float = 12.0) -> None:
-    wait_for(lambda: not any(map(is_running, pids)), timeout_s, f"the end of {pids}")
+def wait_until_gone(pids: set[int]) -> None:
+    wait_for(lambda: not any(map(is_running, pids)), what=f"the end of {pids}")
 
 
 def send(pid: int, signal_number: int) -> None:

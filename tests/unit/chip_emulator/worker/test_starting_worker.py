@@ -1,7 +1,7 @@
 """A worker that starts may take as long as it computes, and no longer: progress decides, not time."""
 
 import pytest
-from support.daemons.daemon import wait_until
+from support.daemons.processes import wait_for
 from support.places import PYTHONPATH
 
 from hxloop.protocol.messages import Limits
@@ -44,11 +44,11 @@ def test_one_that_computes_is_waited_for(start):
         message = worker.receive()
         return message is not None and isinstance(message[0], Ready)
 
-    wait_until(is_ready, 60, "the worker's readiness")
+    wait_for(is_ready, what="the worker's readiness")
     assert set(troubles) == {None}
 
 
 def test_one_that_stands_still_is_given_up(start):
     worker = start("Idle")
-    why = wait_until(lambda: worker.trouble(paused=False), 30, "trouble")
+    why = wait_for(lambda: worker.trouble(paused=False), what="trouble")
     assert why == f"the worker made no progress for {STALL_S:g} s while it started"

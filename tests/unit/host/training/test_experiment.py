@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.chips.grid_chip import GridChip
+from support.daemons.processes import wait_for
 from support.listeners import Stop
 from support.places import TESTS
 
@@ -324,6 +326,10 @@ def test_plain_reports_are_one_line_per_epoch(preset, tmp_path, capsys):
     assert lines[4].startswith("epoch 4/4  loss ")
 
 
+def has_gone_on(process, out, before):
+    return process.poll() is not None or RunDirectory(out).checkpoints()[:1] != before
+
+
 def test_a_killed_host_resumes_bit_by_bit(preset, tmp_path):
     """kill -9 at random moments, resumed until it is finished."""
     preset.write_text(preset.read_text().replace("epochs = 4", "epochs = 25"))
@@ -337,13 +343,8 @@ def test_a_killed_host_resumes_bit_by_bit(preset, tmp_path):
     rng, kills = np.random.default_rng(1), 0
     for _ in range(3):
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 20
-            done = len(RunDirectory(out).checkpoints()) and RunDirectory(out).checkpoints()[0]
-            while process.poll() is None and time.monotonic() < deadline:
-                newest = RunDirectory(out).checkpoints()
-                if newest and newest[0] != done:
-                    break
-                time.sleep(0.005)
+            before = RunDirectory(out).checkpoints()[:1]
+            wait_for(partial(has_gone_on, process, out, before), what="a checkpoint")
             time.sleep(float(rng.uniform(0.0, 0.2)))
             kills += process.poll() is None
             process.send_signal(signal.SIGKILL)

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from support.daemons.processes import wait_for
 
 from hxloop.errors import MissingFileError, RecordError
 from hxloop.files.records import USER_BLOCK_BYTES, Quantity, Record, read_record, write_record
@@ -129,10 +129,10 @@ def test_killed_writer_leaves_a_whole_file(tmp_path):
     for _ in range(4):
         path.unlink(missing_ok=True)
         with subprocess.Popen([sys.executable, "-c", program, str(path)]) as writer:
-            deadline = time.monotonic() + 20
-            while not path.exists() and time.monotonic() < deadline:
-                time.sleep(0.005)
-            time.sleep(float(rng.uniform(0.0, 0.1)))
-            writer.send_signal(signal.SIGKILL)
+            try:
+                wait_for(path.exists, what="the file")
+                time.sleep(float(rng.uniform(0.0, 0.1)))
+            finally:
+                writer.kill()
         record = read_record(Path(path), "run")
         assert (record.quantities["values"].values == record.attributes["k"]).all()
