@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from hxloop.errors import ArrayError, InvalidInputError
+from hxloop.errors import ArrayError, InvalidInputError, OutOfRangeError
+from hxloop.kit import arguments
 from hxloop.kit.brief import brief
 from hxloop.network import INPUT
 from hxloop.seeds import derive_seed, generator
@@ -26,6 +28,7 @@ State = dict[str, "NDArray[np.generic]"]
 
 CADC_PERIOD_US = 1.7
 """Shortest time between two readings of a membrane (Cramer, Billaudelle et al., PNAS 119:e2109194119, 2022)."""
+_KINDS_OF_SPIKES: Final = ("none", "first", "all")  # from the least to the most
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class Observe:
         Read the spike counters of all neurons.
     correlation : bool
         Read the correlation sensors of all synapses.
+
+    Raises
+    ------
+    InvalidInputError
+        An attribute of another kind, or spikes that are none of these.
+    OutOfRangeError
+        A period that is not positive.
     """
 
     spikes: Literal["first", "all", "none"] = "first"
@@ -55,10 +65,24 @@ class Observe:
     counters: bool = False
     correlation: bool = False
 
+    def __post_init__(self) -> None:
+        arguments.one_of(self.spikes, "observe.spikes", _KINDS_OF_SPIKES)
+        period_us = arguments.real_number(self.membrane_period_us, "observe.membrane_period_us")
+        if not 0.0 < period_us < math.inf:
+            raise OutOfRangeError(f"must be positive and finite, got {period_us:g}", field="observe.membrane_period_us")
+        plain = {
+            "populations": arguments.optional(arguments.texts, self.populations, "observe.populations"),
+            "membranes": arguments.texts(self.membranes, "observe.membranes"),
+            "membrane_period_us": period_us,
+            "counters": arguments.switch(self.counters, "observe.counters"),
+            "correlation": arguments.switch(self.correlation, "observe.correlation"),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
     def __or__(self, other: Observe) -> Observe:
         """What both ask for."""
-        order = ("none", "first", "all")
-        spikes = max(self.spikes, other.spikes, key=order.index)
+        spikes = max(self.spikes, other.spikes, key=_KINDS_OF_SPIKES.index)
         recording = [part.populations for part in (self, other) if part.spikes != "none"]
         named: tuple[str, ...] | None = None
         if recording and None not in recording:

@@ -28,6 +28,8 @@ PARTS: Final = {
     "event adjoints": "hxloop_host.learning.event_adjoint.adjoint_pass:warm_up",
     "first spikes": "hxloop_host.spike_times.closed_form:warm_up",
     "all spikes": "hxloop_host.learning.multi_spike.exact_backward:warm_up",
+    "exact gradients": "hxloop_host.gradients.exact_runner:warm_up",
+    "every training": "hxloop_host.arithmetic.first_step:warm_up",
     "background generators": "hxloop_chip.chip.kinds_of_runs:generators",
 }
 """What is compiled, and functions that need it: names, not imports, as the emulator is another program.

@@ -103,5 +103,6 @@ class TimedFeatureSource(InputSource):
         if self.takes_random or self.n_samples * n_channels > _MOST_KEPT:
             return None
         ticks = self._ticks(slice(None), None)
+        keys = sorted_keys(ticks)  # before: another type of array would be another kernel
         ticks.flags.writeable = False  # parts of it are given away
-        return ticks, sorted_keys(ticks)
+        return ticks, keys

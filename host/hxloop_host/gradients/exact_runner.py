@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from hxloop.errors import InvalidInputError
-from hxloop.network import INPUT
-from hxloop.rule import Observe, Recording, Spikes
+from hxloop.network import INPUT, Network, Population, Projection
+from hxloop.rule import Inputs, Observe, Recording, Spikes
 from hxloop.spec import TEXTBOOK
+from hxloop.spikes import SpikeBatch
 from hxloop_host.gradients import kernels
+from hxloop_host.readouts.first_spikes import ShiftInvariantMSE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from hxloop.network import Network, Population
     from hxloop.readout import Readout
-    from hxloop.rule import Batch, Inputs, Strength
+    from hxloop.rule import Batch, Strength
     from hxloop.spec import ChipSpec
 
     Array = NDArray[np.float64]
@@ -257,6 +258,14 @@ class ExactRunner:
         sample, neuron, tick = solved.sample[mine], solved.neuron[mine] - part.start, solved.tick[mine]
         order = np.lexsort((neuron, tick, sample))
         return Spikes(sample[order], neuron[order].astype(np.int32), tick[order])
+
+
+def warm_up() -> None:
+    """Compile the kernel, or load it: one sample of one neuron."""
+    network = Network(1, (Population("one", 1),), (Projection(INPUT, "one"), Projection("one", "one")))
+    inputs = Inputs(SpikeBatch(np.array([0, 1]), np.zeros(1, np.int64), np.zeros(1, np.int32)))
+    runner = ExactRunner(network, ShiftInvariantMSE(), duration_us=10.0)
+    runner.record(inputs, [np.ones((1, 1))] * 2, observe=Observe("all", membranes=("one",)))
 
 
 def _parameters(population: Population) -> Array:

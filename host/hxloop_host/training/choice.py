@@ -181,6 +181,9 @@ def prepare_aside(choices: Sequence[Choice]) -> Future[None]:
     """Let rules get ready while the chip does, which compiles kernels of its own; the result raises what they raise."""
 
     def prepare() -> None:
+        from hxloop_host.arithmetic.first_step import warm_up  # compiled, as above
+
+        warm_up()
         for choice in choices:
             choice.rule.prepare()
 

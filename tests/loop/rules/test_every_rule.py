@@ -1,7 +1,12 @@
 """What every rule of the registry must do on emulated chips; a new one is covered by being in it."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from support.places import PYTHONPATH, TESTS
 from support.rules.small_rules import NAMES, small_settings
 from support.tables.chip_tables import table_for
 from support.training_parts import make_trainer
@@ -27,6 +32,15 @@ def chip():
 
 def moved(weights, begun):
     return [not np.array_equal(new, old) for new, old in zip(weights, begun, strict=True)]
+
+
+def test_after_hxloop_compile_no_training_compiles_anything():
+    """Of the host; `test_parts_to_compile.py` looks at the emulator, which is another process."""
+    command = [sys.executable, "-m", "support.rules.compiled_after_all"]
+    done = subprocess.run(
+        command, cwd=TESTS, env=os.environ | {"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", NAMES)
