@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hxloop.errors import InvalidInputError, OutOfRangeError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from hxloop.result import Readout
@@ -44,7 +45,8 @@ def check_readout(
         )
     if not readout.cadc_circuits and readout.madc_circuit is None:
         return
-    used = {int(circuit) for circuit in configured}
+    used = np.zeros(spec.n_circuits, np.bool_)
+    used[configured] = True
     seen: set[int] = set()
     for k, circuit in enumerate(readout.cadc_circuits):
         _check_circuit(circuit, used, spec, f"readout.cadc_circuits[{k}]")
@@ -58,10 +60,10 @@ def check_readout(
         _check_madc_reads(spec, duration_ticks)
 
 
-def _check_circuit(circuit: int, used: set[int], spec: ChipSpec, field: str) -> None:
+def _check_circuit(circuit: int, used: NDArray[np.bool_], spec: ChipSpec, field: str) -> None:
     if not 0 <= circuit < spec.n_circuits:
         raise OutOfRangeError(f"circuit {circuit} is outside 0..{spec.n_circuits - 1}", field=field)
-    if circuit not in used:
+    if not used[circuit]:
         raise InvalidInputError(f"circuit {circuit} is not among neurons.circuit", field=field)
 
 

@@ -53,7 +53,7 @@ class Configured:
     neurons : Neurons
     wiring : Wiring
     circuit : Circuit
-        For the solver; all neurons are recorded.
+        For the solver, without tables, which depend on the temperature; all neurons are recorded.
     sensors : callable
         Correlation sensors, made when they are first read.
     warmed : callable
@@ -78,12 +78,10 @@ class Configured:
         recorded : bool [n_neurons], optional
             Neurons whose spikes are recorded; by default all.
         """
-        neurons, circuit = self.neurons, self.circuit
-        if kelvin:
-            neurons, bare = self.warmed(kelvin)
-            circuit = wired_as(bare, circuit)
-            if self.config.delayed.size:
-                neurons, circuit = _timed(neurons, circuit, self.neurons.late)
+        neurons, bare = self.warmed(kelvin)
+        circuit = wired_as(bare, self.circuit)
+        if self.config.delayed.size:
+            neurons, circuit = _timed(neurons, circuit, self.neurons.late)
         return neurons, circuit if recorded is None else circuit._replace(recorded=padded(recorded, False))
 
     def reweighted(self, config: ChipConfig, sha256: str, spec: ChipSpec) -> Configured | None:
@@ -146,11 +144,14 @@ class Configured:
         """
         heads = self.neurons.heads
         asked = np.array([max(-1, min(neuron, 2**31)) for neuron in neurons], np.int64)  # any other number is unknown
-        unknown = ~np.isin(asked, heads)
+        neuron = self.neurons.index[np.where((asked >= 0) & (asked < self.neurons.index.size), asked, 0)]
+        unknown = np.append(heads, -2)[neuron] != asked  # of a circuit that is not in use, the neuron is -1
         if unknown.any():
             k = int(unknown.argmax())
             raise InvalidInputError(f"circuit {neurons[k]} is not a configured head", field=f"neurons[{k}]")
-        return np.isin(heads, asked)
+        found = np.zeros(len(heads), np.bool_)
+        found[neuron] = True
+        return found
 
 
 def analog_codes(config: ChipConfig) -> NeuronCodes:
@@ -225,7 +226,7 @@ def make_configured(
     spent = mismatch.deviation("driver_depletion") if imperfections.driver_depletion_fixed else np.empty(0)
     drivers = make_drivers(wiring.driver_first, wiring.driver, spent, RECOVERY_US / spec.tick_us)
 
-    def packed(neurons: Neurons) -> at.Circuit:
+    def packed(neurons: Neurons, *, tabulated: bool) -> at.Circuit:
         return pack_circuit(
             neurons.parameters,
             neuron_id=neurons.heads.astype(np.uint64),
@@ -238,13 +239,17 @@ def make_configured(
             delay=spec.routing_delay_ticks,
             late=neurons.late,
             apart=imperfections.temperature_trial_k > 0.0,
+            tabulated=tabulated,
         )
 
     @lru_cache(maxsize=max(4, min(_MOST_TEMPERATURES, _MOST_NEURONS // max(1, neurons.n_neurons))))
     def warmed(kelvin: float) -> tuple[Neurons, at.Circuit]:
-        warm = mismatch.at_temperature(circuits, config.neurons.circuit.astype(np.int64), kelvin)
-        found = build_neurons(config.neurons, warm, imperfections, spec, config.delayed)
-        return found, packed(found)
+        found = neurons
+        if kelvin:
+            warm = mismatch.at_temperature(circuits, config.neurons.circuit.astype(np.int64), kelvin)
+            found = build_neurons(config.neurons, warm, imperfections, spec, config.delayed)
+        return found, packed(found, tabulated=True)
 
-    made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, packed(neurons), sensors, warmed)
+    bare = packed(neurons, tabulated=False)
+    made = Configured(config, sha256, synapse_signs(config, spec), neurons, wiring, bare, sensors, warmed)
     return replace(made, circuit=made._weighted(config))

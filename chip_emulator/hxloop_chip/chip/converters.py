@@ -171,10 +171,9 @@ def madc_codes(
     int16 [n_samples, n_reads]
         0..1023.
     """
-    read = np.arange(v_mv.shape[1])
-    invalid = max(1, spec.madc_invalid_samples)
-    settled = np.where(read < spec.madc_invalid_samples, -np.expm1(-_SETTLED * read / invalid), 1.0)
-    lsb = mismatch.madc_gain * nominal.madc_lsb(v_mv * settled) + mismatch.madc_offset_lsb
+    n_invalid, settling_mv = min(spec.madc_invalid_samples, v_mv.shape[1]), v_mv.copy()
+    settling_mv[:, :n_invalid] *= -np.expm1(-_SETTLED * np.arange(n_invalid) / max(1, spec.madc_invalid_samples))
+    lsb = mismatch.madc_gain * nominal.madc_lsb(settling_mv) + mismatch.madc_offset_lsb
     lsb = lsb[:, :, None]
     for bend in readings:
         lsb = bend(lsb, Reads("madc", np.array([circuit]), TrialDraws(key, first_sample)))

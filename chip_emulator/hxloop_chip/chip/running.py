@@ -83,13 +83,13 @@ class Runner:
         stop_words = never() if stop_words is None else stop_words
         begun = time.perf_counter()
         counts = np.zeros((len(inputs.offsets) - 1, at.N_COUNTS), np.int64)
-        self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit_at(0.0)[1].neuron_id.size + 64)
 
         found: list[int] = []
 
         def work(part: Spell) -> NDArray[np.int64]:
             pieces = []
             neurons, circuit = circuit_at(part.kelvin)
+            self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
             for piece in reads.pieces(part.first, part.last):
                 watch = reads.room(piece[1] - piece[0])
                 pieces.append(

@@ -10,7 +10,7 @@ import numpy as np
 from hxloop_chip.solver import layout as at
 from hxloop_chip.solver.edges.weights_kernel import fill_rows, sort_rows
 from hxloop_chip.solver.random import LARGEST_FOURTH
-from hxloop_chip.solver.tables import aligned, blocked, make_tables
+from hxloop_chip.solver.tables import aligned, blocked, make_tables, no_tables, rates_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,12 +51,14 @@ def pack_circuit(
     delay: int,
     late: Floats | None = None,
     apart: bool = False,
+    tabulated: bool = True,
 ) -> at.Circuit:
     """Circuit without weights, all of whose neurons are recorded; arguments as in `layout.Circuit`, without padding.
 
     The neurons that fill the last block have an infinite threshold. `apart` carries excitatory and inhibitory currents
     apart even if they decay alike. `late` is 0 by default.
-    Compression is float64 [N_COMPRESSION, n_neurons]; if all of it is 0, it is not in the kernels that run.
+    Compression is float64 [N_COMPRESSION, n_neurons]; if all of it is 0, it is not in the kernels that run. One that is
+    not `tabulated` takes weights, and gives them to others (`wired_as`), but does not run.
     """
     n_neurons = parameters.shape[1]
     wide = padded(parameters, 0.0)
@@ -64,9 +66,8 @@ def pack_circuit(
     wide[at.THRESHOLD, n_neurons:] = np.inf
     model_neurons = np.flatnonzero(switches & at.MODEL_SWITCHES)
     compressed = bool(compression.any())
-    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, apart=apart or compressed or bool(model_neurons.size))
-    if compressed:
-        tables = tables._replace(rates=at.CompressedRates())
+    rates = at.CompressedRates() if compressed else rates_of(wide, apart=apart or bool(model_neurons.size))
+    tables = make_tables(wide, LARGEST_FOURTH, n_neurons, rates) if tabulated else no_tables(rates)
     return at.Circuit(
         weights=np.empty(0, np.float32),
         rows=np.empty((0, 2), np.int64),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
+    Rates = at.SeparateRates | at.EqualRates | at.CompressedRates
 
 ONE_ERROR: Final = 2e-3
 """Largest error of `Tables.one` for which the bound with equal rates allows (`blocks`)."""
@@ -46,10 +47,30 @@ class Tables(NamedTuple):
     coefficients: Singles
     one: Singles
     longest: int
-    rates: at.SeparateRates | at.EqualRates | at.CompressedRates
+    rates: Rates
 
 
-def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, *, apart: bool) -> Tables:
+def rates_of(parameters: Floats, *, apart: bool) -> Rates:
+    """Which kernels run, of those without compression.
+
+    Parameters
+    ----------
+    parameters : float64 [N_PARAMETERS, width]
+        See `hxloop_chip.solver.layout`.
+    apart : bool
+        Somebody looks at the currents one by one, so that their difference is not enough.
+    """
+    equal = not apart and np.array_equal(parameters[at.R_EXC], parameters[at.R_INH])
+    return at.EqualRates() if equal else at.SeparateRates()
+
+
+def no_tables(rates: Rates) -> Tables:
+    """Of a circuit that does not run."""
+    none = np.empty(0, np.float32)
+    return Tables(none, none, none, none, none, none, none, 0, rates)
+
+
+def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, rates: Rates) -> Tables:
     """All tables.
 
     Parameters
@@ -60,8 +81,8 @@ def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, *, apa
         Largest normal deviate of the membrane noise.
     n_neurons : int
         Neurons in use; no event does anything to the others.
-    apart : bool
-        Somebody looks at the currents one by one, so that their difference is not enough.
+    rates : SeparateRates, EqualRates or CompressedRates
+        Which kernels run.
     """
     d = np.arange(at.STEP_TICKS + 1, dtype=np.float64)[:, None]
     r_mem, r_exc, r_inh = parameters[at.R_MEM], parameters[at.R_EXC], parameters[at.R_INH]
@@ -69,7 +90,7 @@ def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, *, apa
     by_exc, by_inh = mem * _phi(r_exc - r_mem, d), mem * _phi(r_inh - r_mem, d)
     kernels = np.stack([by_exc, -by_inh, exc, inh])
     kernels[:, :, n_neurons:] = 0.0
-    equal = not apart and np.array_equal(r_exc, r_inh)
+    equal = isinstance(rates, at.EqualRates)
     basis, coefficients, one = _short_form(kernels[:, 1:], with_one=equal)
     bounds = _bounds(r_mem, r_exc, r_inh)
     if equal:  # the steps of the events are summed up as they were when they came
@@ -86,7 +107,7 @@ def make_tables(parameters: Floats, largest_noise: float, n_neurons: int, *, apa
         blocked(coefficients),
         one.astype(np.float32),
         int(min(_SERIES / fastest, at.STEP_TICKS)),
-        at.EqualRates() if equal else at.SeparateRates(),
+        rates,
     )
 
 

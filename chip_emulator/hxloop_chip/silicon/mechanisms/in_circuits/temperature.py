@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 from hxloop.kit.exponential import exp_of
@@ -158,5 +159,9 @@ def deviation_k(sigma_k: float, key: np.uint64, cell: int) -> float:
     """Temperature in a cell of chip time, before it is rounded: normal values on a lattice, interpolated."""
     n_cells = round(PERIOD_US / CELL_US)
     point, place = divmod(cell, n_cells)
-    before, after = (generator(int(key), "temperature", point + k).standard_normal() for k in (0, 1))
-    return sigma_k * float(between(before, after, place / n_cells))
+    return sigma_k * float(between(_at_point(int(key), point), _at_point(int(key), point + 1), place / n_cells))
+
+
+@lru_cache(maxsize=64)  # a run and the next one lie between the same points
+def _at_point(key: int, point: int) -> float:
+    return float(generator(key, "temperature", point).standard_normal())
