@@ -60,7 +60,7 @@ def test_going_down_finishes_the_running_batch(how):
         client.send_run(HASH, INPUTS, trial_seed=SECOND_PER_RUN)
         wait_running(client)
         client.send_run(HASH, INPUTS)
-        wait_for(lambda: client.status().queued == 1, what="the second run to wait")
+        wait_for(lambda: client.status().queued == 1, 10.0, "the second run to wait")
         worker = client.status().worker_pid
         if how == "shutdown":
             assert client.ask_control(ShutdownRequest()).reply == "shutdown"
@@ -100,9 +100,9 @@ def test_a_second_signal_ends_at_once():
         wait_running(client)
         worker = client.status().worker_pid
         daemon.process.terminate()
-        wait_for(lambda: "going down" in daemon.log)
+        wait_for(lambda: "going down" in daemon.log, 10.0)
         daemon.process.terminate()
-        assert daemon.wait(30) == 0
+        assert daemon.wait(3) == 0
         assert not is_running(worker)
 
 
@@ -114,7 +114,7 @@ def test_the_worker_dies_with_its_supervisor():
             if stopped:
                 os.kill(worker, signal.SIGSTOP)
             daemon.process.kill()
-            wait_for(lambda worker=worker: not is_running(worker), what="the worker's end")
+            wait_for(lambda worker=worker: not is_running(worker), 5.0, "the worker to end")
 
 
 def test_a_daemon_ends_with_the_process_that_started_it():
@@ -126,7 +126,7 @@ def test_a_daemon_ends_with_the_process_that_started_it():
         wait_running(client)
         worker = client.status().worker_pid
         parent.kill()
-        assert daemon.wait() == 0
+        assert daemon.wait(5) == 0
         assert not is_running(worker)
     parent.wait()
 
@@ -136,7 +136,7 @@ def test_an_idle_daemon_ends():
         client = ready_client(daemon)
         reply, _ = client.run(HASH, INPUTS, trial_seed=SECOND_PER_RUN)
         assert reply.reply == "run", "a running batch is not idleness"
-        assert daemon.wait() == 0
+        assert daemon.wait(5) == 0
 
 
 def test_stale_files_are_replaced():
@@ -202,12 +202,12 @@ def test_long_names_of_folders_and_chips(tmp_path, monkeypatch):
         assert own.identity.serial == 7
     served = subprocess.Popen([sys.executable, "-m", "hxloop_chip", "serve", "--chip", chip], stderr=subprocess.DEVNULL)
     try:
-        wait_for(default_connection_file(chip, 1).exists, what="the connection file")
+        wait_for(default_connection_file(chip, 1).exists, 10.0, "the connection file")
         with connect(f"{chip}/1") as found:
             assert found.identity.chip == chip
             place = Path(found.address.data.removeprefix("ipc://")).parent
             assert place.is_dir()
     finally:
         served.terminate()
-        assert served.wait(60) == 0
+        assert served.wait(10) == 0
     assert not [*runtime.iterdir(), *temporary.iterdir()] and not place.exists()

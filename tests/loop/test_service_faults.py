@@ -90,7 +90,7 @@ def test_a_stopped_worker_is_replaced(undisturbed):
         assert not is_running(stopped)
         second = client.status().worker_pid
         os.kill(second, signal.SIGSTOP)
-        wait_for(lambda: client.status().worker_pid != second, what="the idle worker to be replaced")
+        wait_for(lambda: client.status().worker_pid != second, 20, "the idle worker to be replaced")
         assert client.run(HASH, INPUTS)[0].reply == "run"
 
 
@@ -203,7 +203,7 @@ def test_control_answers_while_batches_run_and_sessions_take_turns(calm):
         first.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 30)
     wait_running_any(first)
     second.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 30)
-    wait_for(lambda: second.status().queue_position is not None, what="the second session to wait")
+    wait_for(lambda: second.status().queue_position is not None, 10.0, "the second session to wait")
     assert second.status().queue_position <= 2, "its turn comes before the first session's third run"
     begun = time.monotonic()
     assert first.status().progress is not None
@@ -215,7 +215,7 @@ def test_control_answers_while_batches_run_and_sessions_take_turns(calm):
 
 
 def wait_running_any(client):
-    wait_for(lambda: client.status().running_sequence is not None, what="a run to begin")
+    wait_for(lambda: client.status().running_sequence is not None, 10.0, "a run to begin")
 
 
 def test_runs_use_their_own_sessions_configuration(calm, undisturbed):
@@ -276,7 +276,7 @@ def test_a_client_that_left_is_no_trouble(calm):
     client.data.close()
     other = Client(client.connection)
     other.hello()
-    wait_for(lambda: other.status().ledger.runs_executed == executed + 1)
+    wait_for(lambda: other.status().ledger.runs_executed == executed + 1, 10.0)
     assert other.ask_raw(encode(HelloRequest(client="again"))).reply == "hello"
     other.close()
     assert Path(f"/proc/{calm.process.pid}").exists()

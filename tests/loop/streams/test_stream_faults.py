@@ -85,7 +85,7 @@ def test_a_reply_that_was_never_read_waits_for_the_next_stream(calm):
     client = on_stream(calm)
     executed = client.status().ledger.runs_executed
     frames = client.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 10)
-    wait_for(lambda: client.status().running_sequence == client.sequence)
+    wait_for(lambda: client.status().running_sequence == client.sequence, 10.0)
     client.attach()
     client.send_over(frames)
     assert client.read_over()[0].sequence == client.sequence
@@ -351,7 +351,7 @@ def test_a_daemon_that_goes_down_finishes_what_runs(calm):
         client.send_run(HASH, INPUTS, trial_seed=SLOW_SEED + 50)
         wait_running(client)
         daemon.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: "going down" in daemon.log)
+        wait_for(lambda: "going down" in daemon.log, 10.0)
         late.send_run(HASH, INPUTS)
         assert client.read_over()[0].reply == "run"
         answer = late.read_over()
@@ -367,7 +367,7 @@ def test_a_busy_stream_keeps_daemon_and_session_alive_and_an_idle_one_does_not()
         worker = client.status().worker_pid
         assert daemon.wait() == 0
         assert client.read_over() == "end"
-        wait_for(lambda: not is_running(worker))
+        wait_for(lambda: not is_running(worker), 10.0)
 
 
 @pytest.mark.parametrize("neurons", [(2**40,), (-5,), tuple(range(600))])

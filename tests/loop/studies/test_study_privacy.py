@@ -33,7 +33,7 @@ def training(tmp_path):
 @pytest.fixture
 def unprotected(tmp_path):
     """Ports of a scheduler and a worker as `distributed` starts them; an attack that is one takes them both."""
-    with scheduler(tmp_path, n_workers=1) as (address, (worker,)):
+    with scheduler(tmp_path, n_workers=1, of_workers=("--no-nanny", "--nthreads", "1")) as (address, (worker,)):
         wait_for(lambda: listening_ports({worker.pid}), what="the worker")
         yield int(address.rpartition(":")[2]), *listening_ports({worker.pid})
 

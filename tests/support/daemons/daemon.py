@@ -63,7 +63,7 @@ class Daemon:
         self.clients.append(client)
         return client
 
-    def wait(self, timeout_s=60.0):
+    def wait(self, timeout_s=10.0):
         return self.process.wait(timeout_s)
 
     def end(self):

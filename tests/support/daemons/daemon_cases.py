@@ -57,7 +57,7 @@ def assert_same(found, expected):
 
 
 def wait_running(client):
-    wait_for(lambda: client.status().running_sequence == client.sequence, what="the run to begin")
+    wait_for(lambda: client.status().running_sequence == client.sequence, 10.0, "the run to begin")
 
 
 def kill_while_running(client, signal_number, delay_s=0.05):

@@ -90,8 +90,8 @@ def wait_for(condition, timeout_s: float = 60.0, what: str = "the condition"):
     return value
 
 
-def wait_until_gone(pids: set[int]) -> None:
-    wait_for(lambda: not any(map(is_running, pids)), what=f"the end of {pids}")
+def wait_until_gone(pids: set[int], timeout_s: float = 12.0) -> None:
+    wait_for(lambda: not any(map(is_running, pids)), timeout_s, f"the end of {pids}")
 
 
 def send(pid: int, signal_number: int) -> None:

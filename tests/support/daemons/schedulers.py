@@ -34,7 +34,7 @@ def _ends(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]
 
 @contextmanager
 def scheduler(
-    folder: Path, host: str = "127.0.0.1", *options: str, n_workers: int
+    folder: Path, host: str = "127.0.0.1", *options: str, n_workers: int, of_workers: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Address of a scheduler on a free port, and its workers, which begin to look for it."""
     file = folder / "scheduler.json"
@@ -47,4 +47,4 @@ def scheduler(
 
         start("scheduler", "--port", "0", "--scheduler-file", str(file))
         address = wait_for(lambda: _whole_json(file), what="the scheduler")["address"]
-        yield address, [start("worker", address, "--no-nanny", "--nthreads", "1") for _ in range(n_workers)]
+        yield address, [start("worker", address, *of_workers) for _ in range(n_workers)]

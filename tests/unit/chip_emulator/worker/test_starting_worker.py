@@ -50,5 +50,5 @@ def test_one_that_computes_is_waited_for(start):
 
 def test_one_that_stands_still_is_given_up(start):
     worker = start("Idle")
-    why = wait_for(lambda: worker.trouble(paused=False), what="trouble")
+    why = wait_for(lambda: worker.trouble(paused=False), 30, "trouble")
     assert why == f"the worker made no progress for {STALL_S:g} s while it started"
