@@ -81,7 +81,10 @@ class Configured:
         neurons, bare = self.warmed(kelvin)
         circuit = wired_as(bare, self.circuit)
         if self.config.delayed.size:
-            neurons, circuit = _timed(neurons, circuit, self.neurons.late)
+            late = self.neurons.late
+            neurons, wide = _timed(neurons, late), padded(late, 0.0)
+            parameters = _with_delays(circuit.parameters, wide)
+            circuit = circuit._replace(parameters=parameters, late=wide, most_late=most_late(late))
         return neurons, circuit if recorded is None else circuit._replace(recorded=padded(recorded, False))
 
     def reweighted(self, config: ChipConfig, sha256: str, spec: ChipSpec) -> Configured | None:
@@ -111,8 +114,7 @@ class Configured:
                                           config.neurons.refractory_clock[where]]  # fmt: skip
         us = nominal.refractory_us(config.neurons.refractory_counter[where], scale)
         late[self.neurons.index[config.delayed]] = us / spec.tick_us
-        neurons, circuit = _timed(self.neurons, made.circuit, late)
-        return replace(made, neurons=neurons, circuit=circuit)
+        return replace(made, neurons=_timed(self.neurons, late))
 
     def _weighted(self, config: ChipConfig) -> at.Circuit:
         exc, inh = self.wiring.current_steps(config.synapses.weight_code)
@@ -164,15 +166,16 @@ def analog_codes(config: ChipConfig) -> NeuronCodes:
     return replace(codes, refractory_counter=counter)
 
 
-def _timed(neurons: Neurons, circuit: at.Circuit, late: NDArray[np.float64]) -> tuple[Neurons, at.Circuit]:
-    """The same with other delays, which are also the refractory periods of these neurons."""
-    rows = []
-    for parameters, of in ((neurons.parameters, late), (circuit.parameters, padded(late, 0.0))):
-        row = parameters.copy()
-        row[REFRACTORY] = np.where(of > 0.0, of, row[REFRACTORY])
-        rows.append(row)
-    timed = replace(neurons, parameters=rows[0], late=late)
-    return timed, circuit._replace(parameters=rows[1], late=padded(late, 0.0), most_late=most_late(late))
+def _timed(neurons: Neurons, late: NDArray[np.float64]) -> Neurons:
+    """The same with other delays."""
+    return replace(neurons, parameters=_with_delays(neurons.parameters, late), late=late)
+
+
+def _with_delays(parameters: NDArray[np.float64], late: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Parameters [N_PARAMETERS, n] with the delays, where there are some, in the place of refractory periods."""
+    found = parameters.copy()
+    found[REFRACTORY] = np.where(late > 0.0, late, found[REFRACTORY])
+    return found
 
 
 class Columns(NamedTuple):
