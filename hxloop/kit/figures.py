@@ -141,8 +141,10 @@ def _escape(figure: Figure) -> None:
 
 def _settle(figure: Figure) -> None:
     """Lay it out once and round: the solver's last bits are other ones from time to time, and would be in the file."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine(None)  # none at all: with its place held, every file would be drawn once more for nothing
     for axes in figure.axes:
         left, bottom, width, height = (round(x, 9) for x in axes.get_position(original=True).bounds)
         axes.set_position((left, bottom, width, height))

@@ -11,6 +11,7 @@ which `generate_yin_yang` reproduces bit by bit.
 from __future__ import annotations
 
 from functools import cache
+from math import sqrt
 from typing import Final
 
 import numpy as np
@@ -79,8 +80,8 @@ def generate_yin_yang(size: int, seed: int) -> Dataset:
     for k in range(size):
         label[k] = random.randint(3)
         while True:
-            x, y = random.rand(2) * 2.0 * _R_BIG
-            inside = np.sqrt((x - _R_BIG) ** 2 + (y - _R_BIG) ** 2) <= _R_BIG
+            x, y = (random.rand(2) * 2.0 * _R_BIG).tolist()
+            inside = sqrt((x - _R_BIG) ** 2 + (y - _R_BIG) ** 2) <= _R_BIG
             if inside and _class_of(x, y) == label[k]:
                 break
         points[k] = x, y
@@ -88,8 +89,8 @@ def generate_yin_yang(size: int, seed: int) -> Dataset:
 
 
 def _class_of(x: float, y: float) -> int:
-    d_right = np.sqrt((x - 1.5 * _R_BIG) ** 2 + (y - _R_BIG) ** 2)
-    d_left = np.sqrt((x - 0.5 * _R_BIG) ** 2 + (y - _R_BIG) ** 2)
+    d_right = sqrt((x - 1.5 * _R_BIG) ** 2 + (y - _R_BIG) ** 2)
+    d_left = sqrt((x - 0.5 * _R_BIG) ** 2 + (y - _R_BIG) ** 2)
     if d_right < _R_SMALL or d_left < _R_SMALL:
         return 2
     in_left_half_disc = _R_SMALL < d_left <= 0.5 * _R_BIG
