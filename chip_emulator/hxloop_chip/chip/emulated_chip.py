@@ -25,6 +25,7 @@ from hxloop_chip.chip.event_queues import late_events, late_stamps
 from hxloop_chip.chip.membrane_reads import MembraneReads
 from hxloop_chip.chip.running import Runner
 from hxloop_chip.chip.smallest_run import run_one_synapse
+from hxloop_chip.chip.spared import sparing
 from hxloop_chip.silicon.boot_codes import boot_settings
 from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
 from hxloop_chip.silicon.mechanisms.in_circuits.temperature import PERIOD_US, Spell, spells
@@ -177,7 +178,8 @@ class EmulatedChip(Unsendable):
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
         circuit_at = configured.at_temperature if needs_all else partial(configured.at_temperature, recorded=chosen)
         found = self._temperatures(trial, inputs.n_samples)
-        packed, counts = self._runner.run(delivered.inputs, found, circuit_at, trial, reads, progress, stop_words)
+        solved = sparing(circuit_at, reads.neurons, delivered.inputs, trial)
+        packed, counts = self._runner.run(delivered.inputs, found, solved, trial, reads, progress, stop_words)
         if self._queueing:
             packed = late_stamps(packed, counts, configured.neurons, self._spec, trial)
         first_ticks = None

@@ -16,6 +16,8 @@ from hxloop_chip.solver import layout as at
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from hxloop.program import ChipConfig
     from hxloop.result import Readout
     from hxloop_chip.chip.converters import CadcChannels
@@ -80,16 +82,25 @@ class MembraneReads:
         for k in range(first, last, step):
             yield k, min(last, k + step)
 
-    def room(self, n_samples: int) -> at.Watch:
-        """Where the solver puts the potentials of a piece; the same memory for all pieces of a thread."""
+    @property
+    def neurons(self) -> NDArray[np.int64]:
+        """Neurons that are read."""
+        read = self._neuron if self._period else np.empty(0, np.int64)
+        return read if self._madc_circuit is None else np.append(read, self._madc_neuron)
+
+    def room(self, n_samples: int, first_neuron: int) -> at.Watch:
+        """Where the solver puts the potentials of a piece; the same memory for all pieces of a thread.
+
+        Its circuit begins with the neuron of this number.
+        """
         cadc = getattr(self._own, "cadc", None)
         if cadc is None or len(cadc) < n_samples:  # new memory costs as much as the conversion
             cadc = self._own.cadc = np.empty((n_samples, *self.cadc.shape[1:]))
         return at.Watch(
-            neuron=self._neuron,
+            neuron=self._neuron - first_neuron,
             period=self._period,
             cadc=cadc[:n_samples],
-            madc_neuron=self._madc_neuron,
+            madc_neuron=-1 if self._madc_circuit is None else self._madc_neuron - first_neuron,
             madc_period=self._silicon.spec.madc_period_ticks,
             madc=np.empty((n_samples, self.madc.shape[1])),
         )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hxloop_chip.chip.membrane_reads import MembraneReads
+    from hxloop_chip.chip.spared import Solved
     from hxloop_chip.silicon.mechanisms.in_circuits.temperature import Spell
-    from hxloop_chip.wiring.neurons import Neurons
 
     Progress = Callable[[int, int], bool]
 
@@ -53,7 +53,7 @@ class Runner:
         self,
         inputs: at.Inputs,
         spells: Sequence[Spell],
-        circuit_at: Callable[[float], tuple[Neurons, at.Circuit]],
+        circuit_at: Callable[[float], Solved],
         trial: at.Trial,
         reads: MembraneReads,
         progress: Progress | None,
@@ -88,10 +88,10 @@ class Runner:
 
         def work(part: Spell) -> NDArray[np.int64]:
             pieces = []
-            neurons, circuit = circuit_at(part.kelvin)
+            neurons, circuit, first_neuron = circuit_at(part.kelvin)
             self._spikes_per_sample = max(self._spikes_per_sample, 4 * circuit.neuron_id.size + 64)
             for piece in reads.pieces(part.first, part.last):
-                watch = reads.room(piece[1] - piece[0])
+                watch = reads.room(piece[1] - piece[0], first_neuron)
                 pieces.append(
                     self._piece(inputs, piece, circuit, trial, counts, watch if reads.any else None, stop_words)
                 )
