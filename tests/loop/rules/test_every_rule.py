@@ -30,6 +30,13 @@ def chip():
         yield chip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def chips_of_studies():
+    """All rules are studied on the same ones."""
+    yield
+    close_chips()
+
+
 def moved(weights, begun):
     return [not np.array_equal(new, old) for new, old in zip(weights, begun, strict=True)]
 
@@ -87,11 +94,8 @@ def test_a_study_of_it_trains_and_tests(name, tmp_path):
         "data.train": [40], "data.validation": [20], "data.test": [40],
     }}  # fmt: skip
     work, store, found = work_of(read_request("rules", asked)), Store(tmp_path / "study"), {}
-    try:
-        for point in work.points():
-            found[point.key] = do_point(point, store, lambda _: None, print).figures
-    finally:
-        close_chips()
+    for point in work.points():
+        found[point.key] = do_point(point, store, lambda _: None, print).figures
     rows = [found[row.point.key] for row in work.rows]
     assert len(rows) == 3 and len(found) == 5
     assert all(0.0 <= row["test_accuracy"] <= 1.0 and row["chip_time_s"] > 0.0 for row in rows)

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from hxloop_host.studies.design.point import Point
     from hxloop_host.studies.points.point_store import Store
 
-_held: Final[dict[int, RemoteChip]] = {}
-"""The chip that a thread of a worker has open: one daemon each, kept as long as the next point wants the same chip."""
+_held: Final[dict[int, dict[tuple[str, int], RemoteChip]]] = {}
+"""Chips that a thread of a worker has open, by name and serial, the last used last: a daemon each."""
+_MOST_HELD: Final = 2
+"""Many studies go back and forth between a chip and the textbook's."""
 _busy: Final[set[int]] = set()
 """Threads at work, perhaps for another study."""
 
@@ -146,18 +148,18 @@ def _figures(summary: dict[str, Any], columns: Sequence[Column] = ()) -> dict[st
 
 
 def chip_of_this_thread(point: Point) -> RemoteChip:
-    """Chip of a point, on this thread's own daemon; another chip it had open is closed.
+    """Chip of a point, on a daemon of this thread's own; of others that it has open, only the one used last is kept.
 
     Raises
     ------
     ChipMismatchError
         The emulator is of another version than the driver's.
     """
-    me = threading.get_ident()
-    held = _held.pop(me, None)
-    if held is None or (held.identity.chip, held.identity.serial) != (point.chip, point.serial):
-        if held is not None:
-            held.close()
+    chips, name = _held.setdefault(threading.get_ident(), {}), (point.chip, point.serial)
+    held = chips.pop(name, None)
+    if held is None:
+        while len(chips) >= _MOST_HELD:
+            chips.pop(next(iter(chips))).close()
         held = launch(point.chip, point.serial, threads=1)  # workers are what runs side by side
     if held.identity.model != point.model:
         held.close()
@@ -166,7 +168,7 @@ def chip_of_this_thread(point: Point) -> RemoteChip:
             field="model",
             hint="install the same version of hxloop on all machines",
         )
-    _held[me] = held
+    chips[name] = held
     return held
 
 
@@ -179,7 +181,8 @@ def make_ready() -> None:
 def close_chips() -> None:
     """End the daemons of all threads of this process that have nothing to do."""
     for thread in set(_held) - _busy:
-        _held.pop(thread).close()
+        for chip in _held.pop(thread).values():
+            chip.close()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from support.listeners import Heard
 from support.places import SHORT
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
-from hxloop.errors import InvalidInputError, MissingFileError, RecordError
+from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError, RecordError
 from hxloop.progress import Advanced, Progress, duration
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
@@ -45,6 +45,30 @@ def chips(monkeypatch):
 
     monkeypatch.setattr(work, "chip_of_this_thread", chip_of_this_thread)
     return asked
+
+
+def test_a_worker_keeps_the_two_chips_that_it_used_last(tmp_path, monkeypatch):
+    class Held(GridChip):
+        def close(self):
+            closed.append(self.serial)
+
+    def launch(name, serial, *, threads):
+        launched.append((name, serial, threads))
+        chip = Held(serial)
+        chip.serial = serial
+        return chip
+
+    launched, closed = [], []
+    monkeypatch.setattr(work, "launch", launch)
+    points = {serial: tiny(tmp_path, serial=serial) for serial in (1, 2, 3)}
+    for serial in (1, 2, 1, 2, 1, 3, 1):
+        assert work.chip_of_this_thread(points[serial]).serial == serial
+    assert (launched, closed) == ([("grid", 1, 1), ("grid", 2, 1), ("grid", 3, 1)], [2])
+    with pytest.raises(ChipMismatchError):
+        work.chip_of_this_thread(tiny(tmp_path, serial=2, model="grid-2"))
+    assert closed == [2, 3, 2]
+    work.close_chips()
+    assert closed == [2, 3, 2, 1]
 
 
 def do(point, store, said=None):
