@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from hxloop.errors import ArrayError
 from hxloop.seeds import generator
@@ -109,13 +108,15 @@ def interval(values: ArrayLike, *, level: float = 0.95, seed: int = 0) -> Interv
         return Interval(mean, math.nan, math.nan, n)
     if np.ptp(known) == 0.0:
         return Interval(float(known[0]), math.nan, math.nan, n)  # their mean may differ by rounding
+    from scipy.stats import bootstrap  # it takes a second to load, and a dry run needs none
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said below, by the NaN it gives
-        found = stats.bootstrap(
+        found = bootstrap(
             (known,), np.mean, confidence_level=level, method="BCa", rng=generator(seed, "bootstrap")
         ).confidence_interval  # fmt: skip
     if not math.isfinite(found.low + found.high):  # BCa has no answer for two values that differ
-        found = stats.bootstrap(
+        found = bootstrap(
             (known,), np.mean, confidence_level=level, method="percentile", rng=generator(seed, "bootstrap")
         ).confidence_interval  # fmt: skip
     return Interval(mean, float(found.low), float(found.high), n)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-from scipy.stats import qmc
 
 from hxloop.errors import InvalidInputError, OutOfRangeError
 from hxloop.kit import arguments
@@ -146,6 +145,8 @@ def combinations(axes: Sequence[Axis], design: Design, samples: int, seed: int) 
     if not axes:
         raise InvalidInputError(f"a {design} design needs something to draw", field="set", hint="--set KEY=LOW..HIGH")
     if design == "sobol":
+        from scipy.stats import qmc  # it takes a second to load
+
         sampler = qmc.Sobol(len(axes), scramble=True, rng=_with_children(seed))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # samples need not be a power of two

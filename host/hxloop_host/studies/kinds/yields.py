@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from scipy.stats import binomtest
-
 from hxloop_host.studies.analysis.statistics import Interval, by_unit, population
 from hxloop_host.studies.design.chart import Chart
 from hxloop_host.studies.design.kind import Finding, Kind, Preset, Row
@@ -72,6 +70,8 @@ def _findings(table: pd.DataFrame, _: Analyses) -> Sequence[Finding]:
 
 
 def _share(statement: str, accuracies: Sequence[float]) -> Finding:
+    from scipy.stats import binomtest  # it takes a second to load
+
     n, good = len(accuracies), sum(100.0 * accuracy >= BAR_PERCENT for accuracy in accuracies)
     odds = binomtest(good, n).proportion_ci(0.95, "wilson")
     ours = Interval(good / n, odds.low, odds.high, n, "chips")
