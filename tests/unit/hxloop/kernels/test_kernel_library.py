@@ -92,35 +92,6 @@ def test_with_a_signature_it_is_compiled_when_it_is_first_called_and_for_nothing
     assert len(kernel.signatures) == 1
 
 
-def spread(values):
-    """A kernel with functions of Numba's own, new arrays and an error."""
-    if values.size == 0:
-        raise ValueError("nothing to spread")
-    return np.sort(values - values.sum() / values.size)[::-1].copy()
-
-
-def in_a_process(statements):
-    """What fresh processes print; they share the cache."""
-    program = "import sys, numba, numpy as np; from test_kernel_library import *; " + statements
-    environment = os.environ | {"PYTHONPATH": str(SOURCE.parent) + os.pathsep + ALONE_PYTHONPATH}
-    return subprocess.check_output([sys.executable, "-c", program], env=environment, text=True, timeout=120).split()
-
-
-def test_a_kernel_that_was_compiled_brings_nothing_of_a_compiler_with_it():
-    call = "k = KernelLibrary([SOURCE], numba).keep(numba.njit(spread)); print(*k(np.array([1.0, 6.0, 2.0]))); "
-    brought = "print('numba.np.arraymath' in sys.modules, sum(k.stats.cache_misses.values()))"
-    assert in_a_process(call + brought) == ["3.0", "-1.0", "-2.0", "True", "1"]
-    assert in_a_process(call + brought) == ["3.0", "-1.0", "-2.0", "False", "0"]
-
-
-def test_beside_kernels_that_were_compiled_others_compile_as_ever():
-    call = "k = KernelLibrary([SOURCE], numba).keep(numba.njit(spread)); k(np.ones(2)); "
-    other = "print(numba.njit(lambda x: np.linalg.norm(x) + x.max() + len({1: x}))(np.array([3.0, 4.0])))"
-    fails = "\ntry: k(np.empty(0))\nexcept ValueError as error: print(error)"
-    for _ in range(2):
-        assert in_a_process(call + other + fails) == ["10.0", "nothing", "to", "spread"]
-
-
 def compiled_by_processes(n, folder):
     """How many kernels each of so many processes compiles that start together with an empty cache."""
     program = "import numba, time; from test_kernel_library import *; compile_slowly(); print(compilations())"
