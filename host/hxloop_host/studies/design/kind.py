@@ -9,7 +9,7 @@ from hxloop.kit.brief import brief
 from hxloop_host.settings.virtual_chip_settings import VirtualChipSettings
 from hxloop_host.studies.design.draws import drawn
 from hxloop_host.studies.design.keys_of_before import DEFAULT_METHOD, losses_left
-from hxloop_host.studies.design.knobs import Knobs
+from hxloop_host.studies.design.knobs import Knobs, knobs_of
 from hxloop_host.studies.design.point import Point
 from hxloop_host.studies.design.sheet import read_sheet
 
@@ -158,7 +158,7 @@ class Base:
     @property
     def knobs(self) -> Knobs:
         """What can be turned."""
-        return Knobs(self.settings, read_sheet(self.chip))
+        return knobs_of(self.settings, read_sheet(self.chip))
 
     def strength(self, imperfection: str) -> float:
         """How strong an imperfection of the base chip is."""

@@ -7,6 +7,7 @@ imperfections, and ``chip.factor.residual`` multiplies all imperfections of a ki
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -264,6 +265,20 @@ class Knobs:
             entry = known[name]
             strength[name] = arguments.real_number(strength[name], key, lowest=entry.lowest, highest=entry.highest)
         return self.sheet.named(strength)
+
+
+_made: Final[deque[Knobs]] = deque(maxlen=16)
+"""Those asked for last: every point of a study asks for the same ones, which take milliseconds to list."""
+
+
+def knobs_of(settings: Settings, sheet: ChipSheet) -> Knobs:
+    """All knobs of these very settings, which do not change, on a chip."""
+    for known in _made:
+        if known.settings is settings and known.sheet is sheet:
+            return known
+    found = Knobs(settings, sheet)
+    _made.append(found)
+    return found
 
 
 def _meaning(info: FieldInfo, name: str) -> tuple[str, str]:
