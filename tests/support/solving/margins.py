@@ -93,14 +93,17 @@ def _train(pattern: str, n_inputs: int, rng: np.random.Generator) -> list[tuple[
 
 def _free_peaks(weights: NDArray[np.float64], tau: NDArray[np.float64], trains: list[list[tuple[int, int]]]) -> Any:
     """Highest membrane of each neuron if it never spiked; a maximum between two ticks by a parabola."""
-    peak = np.zeros(weights.shape[2])
+    peak, s = np.zeros(weights.shape[2]), np.arange(DURATION)[:, None]
+    answer = {}  # of a source: membranes after an event
+    for source in {source for train in trains for _, source in train}:
+        answer[source] = np.zeros((DURATION, weights.shape[2]))
+        for step, x in ((weights[0, source], tau[1]), (-weights[1, source], tau[2])):
+            rate = 1 / x - 1 / tau[0] + 1e-9  # never 0
+            answer[source] += step * np.exp(-s / tau[0]) * -np.expm1(-rate * s) / rate
     for train in trains:
         u = np.zeros((DURATION, weights.shape[2]))
         for tick, source in train:
-            s = np.arange(DURATION - tick)[:, None]
-            for step, x in ((weights[0, source], tau[1]), (-weights[1, source], tau[2])):
-                rate = 1 / x - 1 / tau[0] + 1e-9  # never 0
-                u[tick:] += step * np.exp(-s / tau[0]) * -np.expm1(-rate * s) / rate
+            u[tick:] += answer[source][: DURATION - tick]
         top = np.clip(u.argmax(axis=0), 1, DURATION - 2)
         a, b, c = (np.take_along_axis(u, (top + k)[None], 0)[0] for k in (-1, 0, 1))
         bend = 2 * b - a - c
