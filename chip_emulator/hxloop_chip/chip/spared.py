@@ -8,6 +8,7 @@ neurons that are read are the same to the last bit.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -69,7 +70,8 @@ def sparing(
     trial : Trial
     """
 
-    def solved(kelvin: float) -> Solved:
+    @cache
+    def solved(kelvin: float) -> Solved:  # of many chunks of a run
         neurons, circuit = circuit_at(kelvin)
         n_blocks, n_sources = circuit.block_class.size, len(circuit.rows)
         first, last = block_range(read) if read.size else (0, n_blocks)
