@@ -25,7 +25,7 @@ from hxloop_chip.chip.event_queues import late_events, late_stamps
 from hxloop_chip.chip.membrane_reads import MembraneReads
 from hxloop_chip.chip.running import Runner
 from hxloop_chip.chip.smallest_run import run_one_synapse
-from hxloop_chip.chip.spared import sparing
+from hxloop_chip.chip.spared import Sparing
 from hxloop_chip.silicon.boot_codes import boot_settings
 from hxloop_chip.silicon.mechanisms.addressed_draws import TrialDraws
 from hxloop_chip.silicon.mechanisms.in_circuits.temperature import PERIOD_US, Spell, spells
@@ -78,6 +78,7 @@ class EmulatedChip(Unsendable):
             fill(self._sigmas, self._spec)
         self._boot = boot_settings(named, self.mismatch, serial)
         self._runner = Runner(threads)
+        self._sparing = Sparing()
         self._configured: Configured | None = None
         self._turn = Turn("this chip")
 
@@ -178,7 +179,7 @@ class EmulatedChip(Unsendable):
         reads = MembraneReads(readout, configured.config, configured.neurons, silicon, trial, inputs.n_samples)
         circuit_at = configured.at_temperature if needs_all else partial(configured.at_temperature, recorded=chosen)
         found = self._temperatures(trial, inputs.n_samples)
-        solved = sparing(circuit_at, reads.neurons, delivered.inputs, trial)
+        solved = self._sparing.solved_by(circuit_at, reads.neurons, delivered.inputs, trial)
         packed, counts = self._runner.run(delivered.inputs, found, solved, trial, reads, progress, stop_words)
         if self._queueing:
             packed = late_stamps(packed, counts, configured.neurons, self._spec, trial)

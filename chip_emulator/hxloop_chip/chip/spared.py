@@ -29,8 +29,10 @@ _MARGIN: Final = 1.001
 """What rounding in the solver, and the few functions that stand for what an event does, may add to a membrane."""
 _MOST_COUNTS: Final = 1 << 20
 """Numbers of samples times sources up to which events are counted."""
-_WORTH: Final = 2000
+_WORTH: Final = 500
 """Steps of blocks and samples to be spared that take about as long as to find out whether they can be."""
+_UNASKED: Final = 31
+"""Runs that are not looked at, after one in which neurons could spike."""
 _BY_NEURON: Final = (
     "weights", "neuron_id", "block_class", "neuron_source", "neuron_reach", "recorded", "parameters", "steps",
     "compression", "bounds", "neuron", "passage", "coefficients", "late", "switches", "model",
@@ -55,33 +57,78 @@ class Solved(NamedTuple):
     first_neuron: int
 
 
-def sparing(
-    circuit_at: Callable[[float], tuple[Neurons, at.Circuit]], read: Ints, inputs: at.Inputs, trial: at.Trial
-) -> Callable[[float], Solved]:
-    """What a run solves at a temperature: all blocks of neurons, or those that are read if the others do not matter.
+class _Known(NamedTuple):
+    """What was found out about a circuit and the events that come to it."""
 
-    Parameters
-    ----------
-    circuit_at : callable
-        Neurons and circuit at a temperature.
-    read : int64 [n_read]
-        Neurons whose membranes are read.
-    inputs : Inputs
-    trial : Trial
+    circuit: at.Circuit
+    events: Ints
+    sigma: NDArray[np.float64]
+    can_spike: bool
+    parts: dict[tuple[int, int], at.Circuit]
+
+    def is_of(self, circuit: at.Circuit, events: Ints, sigma: NDArray[np.float64]) -> bool:
+        same = all(getattr(circuit, name) is getattr(self.circuit, name) for name in ("weights", "steps", "parameters"))
+        return same and np.array_equal(self.events, events) and np.array_equal(self.sigma, sigma)
+
+
+class Sparing:
+    """Finds out what the runs of a chip need not solve.
+
+    What it found out last is kept: often only another membrane is read. Where neurons could spike, as in a training,
+    the next runs are not looked at. Results do not depend on either.
     """
 
-    @cache
-    def solved(kelvin: float) -> Solved:  # of many chunks of a run
-        neurons, circuit = circuit_at(kelvin)
-        n_blocks, n_sources = circuit.block_class.size, len(circuit.rows)
-        first, last = block_range(read) if read.size else (0, n_blocks)
-        n_samples, n_steps = len(inputs.offsets) - 1, -(-trial.duration // at.STEP_TICKS)
-        worth = (n_blocks - last + first) * n_samples * n_steps >= _WORTH and n_samples * n_sources <= _MOST_COUNTS
-        if not worth or can_spike(circuit, most_events(inputs, n_sources), trial):
-            return Solved(neurons, circuit, 0)
-        return Solved(neurons, blocks_of(circuit, first, last), first * at.BLOCK)
+    def __init__(self) -> None:
+        self._known: _Known | None = None
+        self._n_unasked = 0
 
-    return solved
+    def solved_by(
+        self, circuit_at: Callable[[float], tuple[Neurons, at.Circuit]], read: Ints, inputs: at.Inputs, trial: at.Trial
+    ) -> Callable[[float], Solved]:
+        """What a run solves at a temperature: all blocks of neurons, or those that are read if others do not matter.
+
+        Parameters
+        ----------
+        circuit_at : callable
+            Neurons and circuit at a temperature.
+        read : int64 [n_read]
+            Neurons whose membranes are read.
+        inputs : Inputs
+        trial : Trial
+        """
+
+        @cache
+        def solved(kelvin: float) -> Solved:  # of many chunks of a run
+            neurons, circuit = circuit_at(kelvin)
+            n_blocks = circuit.block_class.size
+            first, last = block_range(read) if read.size else (0, n_blocks)
+            if not self._is_worth_it(circuit, n_blocks - last + first, inputs, trial):
+                return Solved(neurons, circuit, 0)
+            known = self._found_out(circuit, inputs, trial)
+            if known.can_spike:
+                self._n_unasked = _UNASKED
+                return Solved(neurons, circuit, 0)
+            part = known.parts.get((first, last))
+            if part is None:
+                part = known.parts[first, last] = blocks_of(circuit, first, last)
+            recorded = circuit.recorded[first * at.BLOCK : last * at.BLOCK]
+            return Solved(neurons, part._replace(recorded=recorded), first * at.BLOCK)
+
+        return solved
+
+    def _is_worth_it(self, circuit: at.Circuit, n_spared: int, inputs: at.Inputs, trial: at.Trial) -> bool:
+        n_samples, n_steps = len(inputs.offsets) - 1, -(-trial.duration // at.STEP_TICKS)
+        if n_spared * n_samples * n_steps < _WORTH or n_samples * len(circuit.rows) > _MOST_COUNTS:
+            return False
+        self._n_unasked -= 1
+        return self._n_unasked < 0
+
+    def _found_out(self, circuit: at.Circuit, inputs: at.Inputs, trial: at.Trial) -> _Known:
+        events, known = most_events(inputs, len(circuit.rows)), self._known
+        if known is None or not known.is_of(circuit, events, trial.sigma):
+            known = _Known(circuit, events, trial.sigma, can_spike(circuit, events, trial), {})
+            self._known = known
+        return known
 
 
 def block_range(read: Ints) -> tuple[int, int]:
