@@ -63,7 +63,7 @@ class Started:
 
     def line(self) -> str:
         """For the user's eyes."""
-        steps = _several(self.total, self.unit) + (f" of {_several(self.parts, self.part)}" if self.parts else "")
+        steps = several(self.total, self.unit) + (f" of {several(self.parts, self.part)}" if self.parts else "")
         return f"{self.title}: {steps}" + (f", continuing after {self.unit} {self.done}" if self.done else "")
 
 
@@ -292,9 +292,9 @@ class Lines:
         begun = self._begun
         if event.name:
             return f"{event.done + 1:2}/{begun.total} {event.name} ..."
-        text = f"{event.done} of {_several(begun.total, begun.unit)}"
+        text = f"{event.done} of {several(begun.total, begun.unit)}"
         if begun.parts:
-            text += f", {event.part} of {_several(begun.parts, begun.part)}"
+            text += f", {event.part} of {several(begun.parts, begun.part)}"
         if event.share is not None:
             text += f", {100 * event.share:.0f} % of the work"
         return text if event.left_s is None else f"{text}, {duration(event.left_s)} left"
@@ -330,7 +330,8 @@ def plural(word: str) -> str:
     return f"{word}es" if word.endswith("tch") else f"{word}s"
 
 
-def _several(number: int, word: str) -> str:
+def several(number: int, word: str) -> str:
+    """``1 batch``, ``2 batches``."""
     return f"{number} {word if number == 1 else plural(word)}"
 
 

@@ -122,7 +122,7 @@ def load_preset(
     if str(preset) in names:
         return load(str(preset))
     if isinstance(preset, Path) or preset.endswith(".toml") or first_bytes(preset, 1):
-        return load_toml(preset, model)
+        return load_toml(preset, model, field="preset")
     near = suggestion(preset, names, cutoff=0.5, otherwise="")
     raise InvalidInputError(
         f"no {kind} is called {shown(preset)}",

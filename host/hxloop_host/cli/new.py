@@ -55,10 +55,12 @@ def _rule(
 
       hxloop new rule my_rule
 
-      hxloop train yin-yang --rule my_rule.py:MyRule
+      hxloop train yin-yang --rule my_rule.py:MyRule --preset paper --epochs 2
     """
     written = from_template("rule", name, out, force=force)
-    show(f"{written}: train with it:  hxloop train yin-yang --rule {written}:{as_class(name)}")
+    # The preset that yin-yang takes by itself has a loss and a beginning that are made for Fast & Deep.
+    command = f"hxloop train yin-yang --rule {written}:{as_class(name)} --preset paper --epochs 2"
+    show(f"{written}: train with it:  {command}")
 
 
 def from_template(template: str, name: str, out: Path | None, *, force: bool) -> Path:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from textwrap import fill
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hxloop.rule import Column
     from hxloop_host.runs.trained_run import Run
 
+_TITLE: Final = 42  # letters above a panel
 _STYLES = ("-", ":", "--", "-.")
 
 
@@ -69,7 +71,7 @@ def draw_activity(run: Run, figure: Figure) -> None:
         axes.set_ylabel(_named(column))
         if not (_values(run, column) < 0).any():
             axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a curve along 0 is seen
-        axes.set_title(column.text, wrap=True)
+        axes.set_title(fill(column.text, _TITLE))  # what matplotlib wraps is as wide as the figure
     for axes in panels[max(0, len(columns) - across) : len(columns)]:
         axes.set(xlabel="epoch")
         axes.tick_params(labelbottom=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hxloop.kit import arguments
 from hxloop.naming.chip_name import file_safe
-from hxloop.progress import Started, duration, progress_of
+from hxloop.progress import Started, duration, progress_of, several
 from hxloop_host.runs.run_file import versions
 from hxloop_host.studies.cost import estimate, measured_speed
 from hxloop_host.studies.design.own_parts import named_rule, refuse_object
@@ -186,7 +186,7 @@ def run_study(
         store.write_plan({"request": work.request.model_dump(), "points": len(points), "versions": versions()})
         if remote is None and not all(store.point_file(point).exists() for point in points):
             make_ready()  # before there are bars
-        title = f"{work.title}: working on {len(work.rows)} rows, in {store.path}"
+        title = f"{work.title}: working on {several(len(work.rows), 'row')}, in {store.path}"
         with progress.during(Started(title, len(points), "point")):
             outcomes, failures = drive(points, store, progress, remote, workers)
         with progress.doing("writing table, figures and page"):
@@ -218,10 +218,12 @@ def plan_lines(work: Work, out: Path | None, *, resume: bool) -> tuple[list[str]
     def with_workers(n: int) -> str:
         return duration(max(cost.core_s / n, cost.longest_s))
 
+    rows, n_points = several(len(work.rows), "row"), several(len(every), "point")
     lines = [
-        f"{work.title} ({work.request.study}, preset {work.request.preset}): {len(work.rows)} rows of the table, "
-        f"{len(every)} points, {len(every) - len(points)} of them done, on {serials} serial numbers",
-        f"to do: {cost.trainings} trainings with {cost.epochs} epochs altogether, {cost.points - cost.trainings} tests",
+        f"{work.title} ({work.request.study}, preset {work.request.preset}): {rows} of the table, "
+        f"{n_points}, {len(every) - len(points)} of them done, on {several(serials, 'serial number')}",
+        f"to do: {several(cost.trainings, 'training')} with {several(cost.epochs, 'epoch')} altogether, "
+        f"{several(cost.points - cost.trainings, 'test')}",
         f"about {with_workers(1)} with one worker on a free core of this machine, {with_workers(2)} with 2, "
         f"{with_workers(64)} with 64",
         f"about {cost.bytes / 1e6:.0f} MB on disk",

@@ -8,6 +8,7 @@ its own. What is sent is text and the names of functions of this package. Worker
 from __future__ import annotations
 
 import hashlib
+import logging
 import queue
 import time
 from contextlib import contextmanager, suppress
@@ -187,6 +188,7 @@ def workers(remote: Remote | None, n_workers: int | None) -> Iterator[Workers]:
     ServiceError
         New processes cannot be started.
     """
+    logging.getLogger("distributed.batched").setLevel(logging.CRITICAL)  # of connections that are closed while it sends
     if remote is None:
         with crew(n_workers) as own, Client(own.cluster) as client:
             yield Workers(client, own.look)

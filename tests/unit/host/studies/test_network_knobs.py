@@ -6,7 +6,7 @@ from support.tables.sheets import fake_sheet
 
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop_host.settings.network_settings import PopulationSettings, ProjectionSettings
-from hxloop_host.studies.design.knobs import Knobs
+from hxloop_host.studies.design.knobs import Knobs, knobs_of
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,12 @@ def test_what_they_cannot_be_is_refused(knobs):
     with pytest.raises(InvalidInputError) as error:
         knobs.check_value("network.projections.2.density", 2.0)
     assert error.value.field == "network.projections.2.density"
+
+
+def test_points_of_a_study_share_their_knobs():
+    settings, sheet = own_network.settings(), fake_sheet("ideal")
+    known = knobs_of(settings, sheet)
+    assert knobs_of(settings, sheet) is known
+    assert knobs_of(settings, fake_sheet("typical")) is not known
+    others = [own_network.settings() for _ in range(40)]
+    assert all(knobs_of(each, sheet).settings is each for each in [*others, *others])

@@ -316,14 +316,6 @@ def test_a_file_asks_for_the_same_study_as_the_command(tmp_path, sheets):  # noq
         read_request(str(file), {})
 
 
-def test_points_of_a_study_share_their_knobs(sheets):  # noqa: F811
-    base = Base("yin-yang", load_settings(SHORT), "typical")
-    assert base.turned({"optimizer.learning_rate": 0.1}).knobs is base.turned({"chip.factor.trial": 2.0}).knobs
-    assert base.on("typical").knobs is base.knobs
-    assert base.on("ideal").knobs is not base.knobs
-    assert base.on_virtual_chips().knobs is not base.knobs
-
-
 def test_sizes_of_the_textbook_are_not_those_of_a_chip(sheets):  # noqa: F811
     base = Base("yin-yang", load_settings(SHORT), "typical").turned(
         {"chip.noise.jitter_trial_us": 0.3, "training.epochs": 4}
