@@ -142,7 +142,7 @@ def _escape(figure: Figure) -> None:
 def _settle(figure: Figure) -> None:
     """Lay it out once and round: the solver's last bits are other ones from time to time, and would be in the file."""
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is not None and figure.axes:
         engine.execute(figure)
     figure.set_layout_engine(None)  # none at all: with its place held, every file would be drawn once more for nothing
     for axes in figure.axes:
