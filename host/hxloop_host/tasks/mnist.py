@@ -117,6 +117,7 @@ def mnist16_task(data_dir: Path | None = None) -> Task:
             "mnist16_rate",
             "mnist16_multi_spike",
             "mnist16_desire",
+            "mnist16_long",
         ),
         grid=(SIDE, SIDE),
         n_samples=tuple(part.stop - part.start for _, part in SPLITS.values()),
