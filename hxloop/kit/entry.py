@@ -45,6 +45,7 @@ class Group(TyperGroup):
                     raise InvalidInputError("an argument is empty", hint="leave it out, or write what it shall be")
                 return super().invoke(ctx)
         except HxloopError as error:
+            error.field = self._as_typed(ctx, error.field)
             say_error(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
@@ -53,6 +54,15 @@ class Group(TyperGroup):
         except OSError as error:
             say_error(HxloopError(str(error)))
             raise typer.Exit(1) from None
+
+    def _as_typed(self, ctx: Any, field: str | None) -> str | None:
+        """An option that is another word in Python is called as it is here."""
+        command = self.get_command(ctx, ctx.invoked_subcommand) if ctx.invoked_subcommand else None
+        for parameter in getattr(command, "params", ()):
+            option = parameter.opts[0]
+            if parameter.name == field and option.startswith("--") and option != f"--{field}".replace("_", "-"):
+                return str(option)
+        return field
 
 
 def tidied(command: Any) -> Any:

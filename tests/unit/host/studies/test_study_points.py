@@ -14,7 +14,7 @@ from support.listeners import Heard
 from support.places import SHORT
 from support.tables.sheets import sheets  # noqa: F401 (a fixture)
 
-from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError, RecordError
+from hxloop.errors import ChipMismatchError, InvalidInputError, MissingFileError, RecordError, UnknownKeyError
 from hxloop.progress import Advanced, Progress, duration
 from hxloop_host.runs.trained_run import load_run
 from hxloop_host.settings.experiment_settings import load_settings
@@ -25,7 +25,7 @@ from hxloop_host.studies.points import work
 from hxloop_host.studies.points.cluster import Failure, task_name
 from hxloop_host.studies.points.point_store import Outcome, Store, study_directory
 from hxloop_host.studies.study_driver import _Accounts
-from hxloop_host.studies.study_request import Request, work_of
+from hxloop_host.studies.study_request import Request, read_request, work_of
 
 
 def tiny(tmp_path, **changes):
@@ -274,3 +274,14 @@ def test_more_epochs_and_more_neurons_are_more_work(tmp_path):
 
 def test_times_are_for_people():
     assert [duration(s) for s in (4.4, 99.0, 120.0, 7200.0)] == ["4 s", "99 s", "2 min", "2.0 h"]
+
+
+def test_a_misspelt_knob_is_told_the_nearest_and_not_all_of_them(sheets):  # noqa: F811
+    for key, said in (
+        ("jiter", "'coding.jitter'"),
+        ("strength_procent", "'strength_percent'"),
+        ("zz", "--list"),
+    ):
+        with pytest.raises(UnknownKeyError) as caught:
+            work_of(read_request("noise", {"set": {key: [3]}}))
+        assert said in str(caught.value) and len(str(caught.value)) < 200

@@ -11,6 +11,7 @@ PROGRAM = """
 import os, sys
 from typing import Annotated
 import typer
+from hxloop.errors import HxloopError
 from hxloop.kit.entry import Group, run_program
 from hxloop.kit.terminal import print_json, say, show
 
@@ -24,6 +25,14 @@ def work(file: str, lines: int = 1):
         for _ in range(lines):
             show("x" * 1000 + " \\u00b5\\u2028")
         opened.write(" done")
+
+@app.command()
+def begin(
+    wrong: str,
+    initial: Annotated[str, typer.Option("--from")] = "",
+    at_s: Annotated[float, typer.Option("--at-s")] = 0.0,
+):
+    raise HxloopError("no such thing", field=wrong)
 
 @app.command()
 def other():
@@ -83,6 +92,14 @@ def test_narrow_encodings_escape(tmp_path, environment):
     assert (done.returncode, content) == (0, "True done")
     assert done.stdout.strip().replace("µ".encode(), rb"\xb5").endswith(rb"x \xb5\u2028")
     assert done.stderr.strip().replace("µ".encode(), rb"\xb5") == rb"working \xb5"
+
+
+@pytest.mark.parametrize(
+    ("field", "said"), [("initial", "--from"), ("at_s", "at_s"), ("network.sizes", "network.sizes")]
+)
+def test_options_that_are_other_words_in_python_are_called_as_they_were_typed(field, said):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, "begin", field], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"error: {said}: no such thing\n")
 
 
 def test_errors_of_the_file_system_are_one_line():
