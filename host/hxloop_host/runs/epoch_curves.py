@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hxloop.rule import Column
     from hxloop_host.runs.trained_run import Run
 
-_TITLE: Final = 42  # letters above a panel
+_TITLE: Final = 36  # letters above a panel
 _STYLES = ("-", ":", "--", "-.")
 
 
