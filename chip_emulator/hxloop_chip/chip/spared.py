@@ -102,26 +102,24 @@ class Sparing:
             neurons, circuit = circuit_at(kelvin)
             n_blocks = circuit.block_class.size
             first, last = block_range(read) if read.size else (0, n_blocks)
-            if not self._is_worth_it(circuit, n_blocks - last + first, inputs, trial):
+            if not self._is_asked(circuit, n_blocks - last + first, inputs, trial):
                 return Solved(neurons, circuit, 0)
             known = self._found_out(circuit, inputs, trial)
             if known.can_spike:
                 self._n_unasked = _UNASKED
                 return Solved(neurons, circuit, 0)
-            part = known.parts.get((first, last))
-            if part is None:
-                part = known.parts[first, last] = blocks_of(circuit, first, last)
-            recorded = circuit.recorded[first * at.BLOCK : last * at.BLOCK]
-            return Solved(neurons, part._replace(recorded=recorded), first * at.BLOCK)
+            if (first, last) not in known.parts:
+                known.parts[first, last] = blocks_of(circuit, first, last)
+            return Solved(neurons, known.parts[first, last], first * at.BLOCK)
 
         return solved
 
-    def _is_worth_it(self, circuit: at.Circuit, n_spared: int, inputs: at.Inputs, trial: at.Trial) -> bool:
+    def _is_asked(self, circuit: at.Circuit, n_spared: int, inputs: at.Inputs, trial: at.Trial) -> bool:
         n_samples, n_steps = len(inputs.offsets) - 1, -(-trial.duration // at.STEP_TICKS)
         if n_spared * n_samples * n_steps < _WORTH or n_samples * len(circuit.rows) > _MOST_COUNTS:
             return False
-        self._n_unasked -= 1
-        return self._n_unasked < 0
+        waits, self._n_unasked = self._n_unasked > 0, max(0, self._n_unasked - 1)
+        return not waits
 
     def _found_out(self, circuit: at.Circuit, inputs: at.Inputs, trial: at.Trial) -> _Known:
         events, known = most_events(inputs, len(circuit.rows)), self._known

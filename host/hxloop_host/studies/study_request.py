@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ from pydantic import Field
 from hxloop.errors import InvalidInputError, UnknownKeyError
 from hxloop.files.toml import flat, load_toml, settings_from_mapping
 from hxloop.kit.strict import Strict
+from hxloop.kit.suggest import nearest
 from hxloop.kit.waiting import doing
 from hxloop.naming.chip_file import chip_name
 from hxloop.naming.chip_name import ChipName
@@ -262,8 +262,8 @@ def _axis(key: str, values: Any, base: Base, options: Mapping[str, Any]) -> Axis
         if "." not in key and options:
             others = f"lists of this study: {', '.join(options)}; all that can be turned: --list"
             by_name = {known.rpartition(".")[2]: known for known in [*base.knobs.keys, *options]}
-            near = difflib.get_close_matches(key, by_name, n=1, cutoff=0.5)
-            hint = f"did you mean {by_name[near[0]]!r}?" if near else others
+            near = nearest(key, by_name, cutoff=0.5)
+            hint = others if near is None else f"did you mean {by_name[near]!r}?"
             raise UnknownKeyError(error.message, field=key, hint=hint) from None
         raise
 
